@@ -1,0 +1,123 @@
+/* Which tables this processor and its operating system can run, and the names in the lists. Compiled with no ISA flag. */
+#include "kernels.h"
+
+#if FM_X86_64
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+#define ISA(name, needs)                        \
+  const fm_kernels *fm_##name##_float32(void);  \
+  const fm_kernels *fm_##name##_float64(void);
+#include "isa/isa.def"
+#undef ISA
+
+#if FM_X86_64
+
+static void cpuid(unsigned leaf, unsigned out[4]) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  __cpuidex((int *)out, (int)leaf, 0);
+#else
+  __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
+#endif
+}
+
+/* The register states that the operating system saves (XCR0), 0 where it saves none. */
+static uint64_t saved_states(void) {
+  unsigned leaf1[4];
+  cpuid(1, leaf1);
+  if (!(leaf1[2] >> 27 & 1)) return 0; /* OSXSAVE */
+#if defined(_MSC_VER) && !defined(__clang__)
+  return _xgetbv(0);
+#else
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t)high << 32 | low;
+#endif
+}
+
+static int leaf7_has(unsigned bit) {
+  unsigned leaf0[4], leaf7[4];
+  cpuid(0, leaf0);
+  if (leaf0[0] < 7) return 0;
+  cpuid(7, leaf7);
+  return leaf7[1] >> bit & 1;
+}
+
+static int has_avx2(void) {
+  unsigned leaf1[4];
+  cpuid(1, leaf1);
+  const int fma = leaf1[2] >> 12 & 1, avx = leaf1[2] >> 28 & 1;
+  return fma && avx && leaf7_has(5) && (saved_states() & 0x06) == 0x06; /* XMM, YMM */
+}
+
+static int has_avx512(void) { /* F, DQ, BW, VL; opmask, upper ZMM and ZMM 16-31 saved */
+  return has_avx2() && leaf7_has(16) && leaf7_has(17) && leaf7_has(30) && leaf7_has(31) &&
+         (saved_states() & 0xE6) == 0xE6;
+}
+
+static int has_neon(void) { return 0; }
+
+#else
+
+static int has_avx2(void) { return 0; }
+static int has_avx512(void) { return 0; }
+static int has_neon(void) { return FM_ARM64; }
+
+#endif
+
+static int has_scalar(void) { return 1; }
+
+typedef struct {
+  const char *name, *needs;
+  int (*runs)(void);
+  const fm_kernels *(*table[FM_DTYPE_COUNT])(void);
+} isa_row;
+
+#define ISA(name, needs) {#name, needs, has_##name, {fm_##name##_float32, fm_##name##_float64}},
+static const isa_row ISAS[] = {
+#include "isa/isa.def"
+};
+#undef ISA
+
+int fm_isa_count(void) { return (int)(sizeof ISAS / sizeof *ISAS); }
+const char *fm_isa_name(int isa) { return isa >= 0 && isa < fm_isa_count() ? ISAS[isa].name : NULL; }
+const char *fm_isa_needs(int isa) { return isa >= 0 && isa < fm_isa_count() ? ISAS[isa].needs : NULL; }
+
+const fm_kernels *fm_kernel_table(int isa, int dtype) {
+  if (isa < 0 || isa >= fm_isa_count() || dtype < 0 || dtype >= FM_DTYPE_COUNT) return NULL;
+  return ISAS[isa].runs() ? ISAS[isa].table[dtype]() : NULL;
+}
+
+#define FM_NAME(name, ...) #name,
+static const char *const DTYPES[] = {FM_DTYPES(FM_NAME) NULL};
+static const char *const SOURCES[] = {FM_SOURCES(FM_NAME) NULL};
+static const char *const ACTIVATIONS[] = {FM_ACTIVATIONS(FM_NAME) NULL};
+static const char *const LOSSES[] = {FM_LOSSES(FM_NAME) NULL};
+static const char *const OPTIMIZERS[] = {FM_OPTIMIZERS(FM_NAME) NULL};
+static const char *const MATHS[] = {FM_MATHS(FM_NAME) NULL};
+#define FM_SECOND(name, second, ...) second,
+#define FM_SECOND_COLUMN(name, second) second,
+#define FM_THIRD(name, second, third) third,
+static const char *const ACTIVATION_PARAMS[] = {FM_ACTIVATIONS(FM_SECOND_COLUMN) NULL};
+static const char *const LOSS_OUTPUTS[] = {FM_LOSSES(FM_SECOND_COLUMN) NULL};
+static const int STATES[] = {FM_OPTIMIZERS(FM_SECOND) 0};
+static const char *const SCALARS[] = {FM_OPTIMIZERS(FM_THIRD) NULL};
+static const double ULPS[FM_DTYPE_COUNT][FM_MATH_COUNT] = {{FM_MATHS(FM_SECOND)}, {FM_MATHS(FM_THIRD)}};
+
+const char *fm_dtype_name(int i) { return i >= 0 && i < FM_DTYPE_COUNT ? DTYPES[i] : NULL; }
+const char *fm_source_name(int i) { return i >= 0 && i < FM_SOURCE_COUNT ? SOURCES[i] : NULL; }
+const char *fm_activation_name(int i) { return i >= 0 && i < FM_ACTIVATION_COUNT ? ACTIVATIONS[i] : NULL; }
+const char *fm_activation_param(int i) { return i >= 0 && i < FM_ACTIVATION_COUNT ? ACTIVATION_PARAMS[i] : NULL; }
+const char *fm_loss_name(int i) { return i >= 0 && i < FM_LOSS_COUNT ? LOSSES[i] : NULL; }
+const char *fm_loss_output(int i) { return i >= 0 && i < FM_LOSS_COUNT ? LOSS_OUTPUTS[i] : NULL; }
+const char *fm_optimizer_name(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? OPTIMIZERS[i] : NULL; }
+int fm_optimizer_states(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? STATES[i] : 0; }
+const char *fm_optimizer_scalars(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? SCALARS[i] : NULL; }
+const char *fm_math_name(int i) { return i >= 0 && i < FM_MATH_COUNT ? MATHS[i] : NULL; }
+double fm_math_ulp(int i, int dtype) {
+  return i >= 0 && i < FM_MATH_COUNT && dtype >= 0 && dtype < FM_DTYPE_COUNT ? ULPS[dtype][i] : 0;
+}

@@ -1,0 +1,108 @@
+/* The vector words on one lane: the vocabulary in which every kernel is written, in plain C. The other vec_*.h mirror
+ * this file word by word and give the same bits. Includes the C standard library only; FM_REAL_IS_FLOAT says which
+ * dtype this translation unit is. */
+#ifndef FASTMLP_VEC_SCALAR_H
+#define FASTMLP_VEC_SCALAR_H
+
+#include <math.h>
+#include <string.h>
+
+#include "../base.h"
+
+/* The register tile: FM_TILE_ROWS rows by two vectors of accumulators. */
+enum { FM_TILE_ROWS = 4 };
+
+enum { VL = 1 };
+typedef int vmask;
+
+#if FM_REAL_IS_FLOAT
+
+typedef float real;
+typedef float vreal;
+typedef uint32_t fm_bits;
+enum { FM_MANTISSA_BITS = 23, FM_EXPONENT_BIAS = 127 };
+
+FM_INLINE vreal vsqrt(vreal a) { return sqrtf(a); }
+FM_INLINE vreal vfma(vreal a, vreal b, vreal c) { return fmaf(a, b, c); } /* a b + c, rounded once */
+FM_INLINE vreal vround(vreal a) { return nearbyintf(a); }                 /* to the nearest integer, ties to even */
+
+#else
+
+typedef double real;
+typedef double vreal;
+typedef uint64_t fm_bits;
+enum { FM_MANTISSA_BITS = 52, FM_EXPONENT_BIAS = 1023 };
+
+FM_INLINE vreal vsqrt(vreal a) { return sqrt(a); }
+FM_INLINE vreal vfma(vreal a, vreal b, vreal c) { return fma(a, b, c); }
+FM_INLINE vreal vround(vreal a) { return nearbyint(a); }
+
+#endif
+
+FM_INLINE fm_bits fm_bits_of(vreal a) {
+  fm_bits b;
+  memcpy(&b, &a, sizeof b);
+  return b;
+}
+FM_INLINE vreal fm_from_bits(fm_bits b) {
+  vreal a;
+  memcpy(&a, &b, sizeof a);
+  return a;
+}
+
+static const fm_bits fm_sign_bit FM_UNUSED = (fm_bits)1 << (8 * sizeof(fm_bits) - 1);
+static const fm_bits fm_mantissa_mask FM_UNUSED = ((fm_bits)1 << FM_MANTISSA_BITS) - 1;
+static const real fm_round_shift FM_UNUSED = (real)3 * ((fm_bits)1 << (FM_MANTISSA_BITS - 1));
+
+FM_INLINE vreal vload(const real *p) { return *p; }
+FM_INLINE void vstore(real *p, vreal a) { *p = a; }
+FM_INLINE vreal vset1(real a) { return a; }
+FM_INLINE vreal vzero(void) { return 0; }
+FM_INLINE vreal vadd(vreal a, vreal b) { return a + b; }
+FM_INLINE vreal vsub(vreal a, vreal b) { return a - b; }
+FM_INLINE vreal vmul(vreal a, vreal b) { return a * b; }
+FM_INLINE vreal vdiv(vreal a, vreal b) { return a / b; }
+FM_INLINE vreal vfnma(vreal a, vreal b, vreal c) { return vfma(-a, b, c); } /* c - a b, rounded once */
+FM_INLINE vreal vmax(vreal a, vreal b) { return a > b ? a : b; }            /* b when either is NaN */
+FM_INLINE vreal vmin(vreal a, vreal b) { return a < b ? a : b; }            /* b when either is NaN */
+FM_INLINE vreal vabs(vreal a) { return fm_from_bits(fm_bits_of(a) & ~fm_sign_bit); }
+FM_INLINE vreal vcopysign(vreal magnitude, vreal sign) {
+  return fm_from_bits((fm_bits_of(magnitude) & ~fm_sign_bit) | (fm_bits_of(sign) & fm_sign_bit));
+}
+FM_INLINE vmask vlt(vreal a, vreal b) { return a < b; } /* false when either is NaN */
+FM_INLINE vmask vle(vreal a, vreal b) { return a <= b; }
+FM_INLINE vmask veq(vreal a, vreal b) { return a == b; }
+FM_INLINE vreal vselect(vmask m, vreal yes, vreal no) { return m ? yes : no; }
+
+/* 2^n for an integer-valued n from the least normal exponent, -126 or -1022, to the greatest, 127 or 1023; one less
+ * gives 0, one more infinity. Adding 1.5 2^23 (2^52) leaves an integer in the low bits: cheaper than a conversion on
+ * every ISA, and defined for NaN, whose result is unspecified. */
+FM_INLINE vreal vexp2i(vreal n) {
+  return fm_from_bits(fm_bits_of(n + (fm_round_shift + FM_EXPONENT_BIAS)) << FM_MANTISSA_BITS);
+}
+/* a 2^n, rounded once, also where that overflows or is denormal. For an integer-valued n of at most twice the magnitude
+ * that vexp2i takes and a in [1/2, 2]; NaN when a is, whatever n. Two factors, because 2^n alone may not exist; the
+ * first product is exact. */
+FM_INLINE vreal vscale(vreal a, vreal n) {
+  const fm_bits biased = fm_bits_of(n + (fm_round_shift + 2 * FM_EXPONENT_BIAS));
+  const fm_bits half = (biased << (FM_MANTISSA_BITS - 1)) & ~fm_mantissa_mask;
+  const fm_bits rest = (biased << FM_MANTISSA_BITS) - half;
+  return a * fm_from_bits(half) * fm_from_bits(rest);
+}
+/* For a positive normal a: a = mantissa 2^exponent with mantissa in [0.5, 1); the exponent as a real. */
+FM_INLINE vreal vexponent(vreal a) {
+  return (vreal)((int32_t)(fm_bits_of(a) >> FM_MANTISSA_BITS) - (FM_EXPONENT_BIAS - 1));
+}
+FM_INLINE vreal vmantissa(vreal a) {
+  return fm_from_bits((fm_bits_of(a) & fm_mantissa_mask) | ((fm_bits)(FM_EXPONENT_BIAS - 1) << FM_MANTISSA_BITS));
+}
+/* Lanes 0 .. n-1 as they are, the others 0; n may be negative or beyond VL. */
+FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) { return n <= 0 ? 0 : a; }
+
+/* out[c * out_stride + r] = in[r * in_stride + c] for r, c < VL. */
+FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride) {
+  (void)in_stride, (void)out_stride;
+  *out = *in;
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* The only way into the arithmetic: one const table of kernels and tile sizes for each (ISA, dtype).
+ *
+ * Matrices inside the engine are stored as column panels: `panel` columns wide, all rows of a panel contiguous, zero
+ * padded on the right. Element (r, c) of a matrix whose panels are `stride` elements apart is at
+ *     data[(c / panel) * stride + r * panel + c % panel].
+ * A block is a run of rows inside one panel; it is contiguous. Kernels return nothing and cannot fail: everything that
+ * can be wrong is checked when a plan is made. Dimension letters: B batch, I inputs, O outputs. */
+#ifndef FASTMLP_KERNELS_H
+#define FASTMLP_KERNELS_H
+
+#include "base.h"
+#include "kernels/vecmath.inl"
+#include "ops/activation.inl"
+#include "ops/loss.inl"
+#include "ops/optimizer.inl"
+
+#define FM_ENUM_ACTIVATION(name, ...) FM_ACTIVATION_##name,
+#define FM_ENUM_LOSS(name, ...) FM_LOSS_##name,
+#define FM_ENUM_OPTIMIZER(name, ...) FM_OPTIMIZER_##name,
+#define FM_ENUM_MATH(name, ...) FM_MATH_##name,
+enum fm_activation { FM_ACTIVATIONS(FM_ENUM_ACTIVATION) FM_ACTIVATION_COUNT };
+enum fm_loss { FM_LOSSES(FM_ENUM_LOSS) FM_LOSS_COUNT };
+enum fm_optimizer { FM_OPTIMIZERS(FM_ENUM_OPTIMIZER) FM_OPTIMIZER_COUNT };
+enum fm_math { FM_MATHS(FM_ENUM_MATH) FM_MATH_COUNT };
+#undef FM_ENUM_ACTIVATION
+#undef FM_ENUM_LOSS
+#undef FM_ENUM_OPTIMIZER
+#undef FM_ENUM_MATH
+
+typedef struct {
+  /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. */
+  void (*forward)(ptrdiff_t rows, int vectors, const void *bias, double param, void *c);
+  /* d = d * f'(z), where f' is computed from the output a = f(z). */
+  void (*backward)(ptrdiff_t rows, int vectors, const void *a, double param, void *d);
+} fm_activation_kernels;
+
+/* One row block of the output layer. `a` holds logits for a loss that is fused with its output activation (they are
+ * replaced by the outputs) and outputs for any other. The target is `labels` (class indices, one per row) or, where that
+ * is NULL, `target` (panels like a). scale[r] multiplies row r's delta. */
+typedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
+                               ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
+                               ptrdiff_t d_stride, double *row_loss);
+
+/* One update of `n` contiguous parameters (a multiple of the vector length) from their gradient; s0, s1 are the
+ * optimizer's own state, NULL where it has none; `h` is the step's row of scalars, in the order of the list. */
+typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h);
+
+/* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels. Strides in bytes. */
+typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,
+                                 ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride);
+
+/* Whether every element of a strided matrix is finite. */
+typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
+                                ptrdiff_t column_stride);
+
+typedef struct fm_kernels {
+  const char *isa, *dtype;
+  ptrdiff_t itemsize;  /* bytes of one element */
+  ptrdiff_t lanes;     /* elements of one vector */
+  ptrdiff_t panel;     /* columns of a panel: two vectors */
+  ptrdiff_t tile_rows; /* rows of the register tile */
+  ptrdiff_t few_rows;  /* at most so many rows go through gemm_few */
+
+  /* c (rows x panel block) = a (rows x k, panels a_stride apart) b (k x panel block); += where accumulate. With one
+   * vector, the right half of b is not read and that of c is zeroed. */
+  void (*gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
+                    int accumulate, void *c);
+  /* The same for one to three rows and several right-hand panels at once: the row kernel. All panels are full. */
+  void (*gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
+                   ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride);
+  /* c (rows x panel block) = a^T (rows x k) b (k x panel block), a a block of k rows whose columns are read down. */
+  void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate, void *c);
+  /* out (one row of a panel) = the sum of b's `rows` rows, += where accumulate; `panels` panels. */
+  void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate, void *out);
+
+  fm_activation_kernels activation[FM_ACTIVATION_COUNT];
+  /* Softmax of the logits in a row block, in place; backward turns d = dE/da into dE/dz. */
+  void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride);
+  void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
+                           ptrdiff_t d_stride);
+  fm_loss_kernel loss[FM_LOSS_COUNT];
+  fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
+
+  fm_gather_kernel gather[FM_SOURCE_COUNT];
+  fm_finite_kernel finite[FM_SOURCE_COUNT];
+  /* Row-major matrix (row_stride elements apart) from and to panels. pack zeroes the padding. */
+  void (*pack)(ptrdiff_t rows, ptrdiff_t columns, const void *in, ptrdiff_t row_stride, void *panels, ptrdiff_t stride);
+  void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,
+                 ptrdiff_t row_stride);
+  /* Part of a transposition: rows x columns (each <= panel) of one block into a block of the transpose. */
+  void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const void *in, void *out);
+
+  /* The vector functions over arrays, for their tests. */
+  void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
+  /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */
+  double (*fma_loop)(ptrdiff_t iterations, void *sink);
+} fm_kernels;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The tables of this build, best first; fm_isa_count() of them have a name, and a table is NULL where this processor
+ * (or its operating system) cannot run it. */
+int fm_isa_count(void);
+const char *fm_isa_name(int isa);
+const char *fm_isa_needs(int isa);
+const fm_kernels *fm_kernel_table(int isa, int dtype);
+
+/* Names, in the order of the enums above; NULL past the end. */
+const char *fm_dtype_name(int i);
+const char *fm_source_name(int i);
+const char *fm_activation_name(int i);
+const char *fm_activation_param(int i); /* what its parameter is called, "" for none */
+const char *fm_loss_name(int i);
+const char *fm_loss_output(int i);    /* output activation that the loss is fused with, "" for any */
+const char *fm_optimizer_name(int i);
+int fm_optimizer_states(int i);       /* arrays of state per parameter */
+const char *fm_optimizer_scalars(int i); /* names of a step's scalars, separated by spaces */
+const char *fm_math_name(int i);
+double fm_math_ulp(int i, int dtype); /* stated error bound in units in the last place */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
