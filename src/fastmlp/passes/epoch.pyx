@@ -1,0 +1,551 @@
+"""The engine: runs of training steps, prediction, evaluation, gradients and traces, each in one parallel region.
+
+A training step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares (gradient and
+update, a square of weights at a time). When rows are too few to share, the first is split by column panels instead, a
+phase for each layer, with the same sums. Mirror: reference/epoch.py.
+"""
+import numpy as np
+
+from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.backward cimport backward_layer, backward_rows, loss_rows
+from fastmlp.passes.forward cimport (
+    elementwise,
+    finish_outputs,
+    forward_layer,
+    forward_rows,
+    load_inputs,
+    load_targets,
+)
+from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, FM_MAX_SCALARS, Rows
+from fastmlp.passes.plan cimport (
+    EVALUATE,
+    NO_OPTIMIZER,
+    PREDICT,
+    TRAIN,
+    Buffers,
+    Examples,
+    Network,
+    Parameters,
+    Purpose,
+    Workspace,
+    choose_threads,
+    row_block,
+    share_by_panels,
+    step_multiply_adds,
+)
+from fastmlp.passes.threads cimport (
+    MAX_THREADS,
+    Place,
+    Team,
+    fm_allocate,
+    fm_counter_load,
+    fm_counter_store,
+    fm_free,
+    fm_nanoseconds,
+    phase_begin,
+    phase_end,
+    phase_next,
+    team_free,
+    team_new,
+    team_run,
+)
+from fastmlp.passes.update cimport gradient_item, scratch_bytes, update_item, update_items
+from libc.stdint cimport int32_t, int64_t
+
+from fastmlp.passes.kernels import permute_into
+from fastmlp.passes.threads import max_threads
+from fastmlp.spec import Run
+
+cdef enum:
+    SIGNAL_NANOSECONDS = 50_000_000   # how often pending signals are looked for
+    PANELS_AT_ONCE = 4                # output panels that the row kernel takes together
+    CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
+
+# Multiply-adds between two looks at the clock: well under a millisecond.
+cdef double CLOCK_MULTIPLY_ADDS = 5e6
+
+
+def permutation(seed, epoch, n):
+    order = np.empty(n, np.int64)
+    permute_into(seed, epoch, order)
+    return order
+
+
+# Everything the threads of one run share.
+cdef struct Steps:
+    Team *team
+    Network *net
+    Workspace *ws
+    Examples *examples
+    ptrdiff_t rows              # in the order
+    ptrdiff_t batch_size
+    ptrdiff_t steps
+    ptrdiff_t block             # rows of an item of the rows phase
+    bint by_panels
+    const double *weight_sums   # per step
+    double *losses              # per step: weighted mean before the update
+    const double *scalars       # per step, n_scalars of them
+    int n_scalars
+    Network *gradients          # where gradients are summed instead of being applied, or NULL
+    char *scratch               # per thread
+    ptrdiff_t scratch_stride
+    ptrdiff_t *finished         # per thread: steps behind it
+    ptrdiff_t clock_steps       # steps between two looks at the clock
+    int64_t next_look
+    void *engine                # borrowed reference, for signals
+
+
+cdef void run_steps(void *context, int thread) noexcept nogil:
+    cdef Steps *run = <Steps *> context
+    cdef Place place
+    cdef ptrdiff_t step, batch
+    place.thread, place.phase, place.target = thread, 0, 0
+    for step in range(run.steps):
+        run.finished[thread] = step
+        if thread == 0 and step % run.clock_steps == 0:
+            look_for_signals(run)
+        if fm_counter_load(run.team.stop):
+            return
+        batch = min(run.batch_size, run.rows - step * run.batch_size)
+        if run.by_panels:
+            panels_phases(run, &place, step, batch)
+        else:
+            rows_phase(run, &place, step, batch)
+        if fm_counter_load(run.team.failed):
+            return
+        squares_phase(run, &place, step, batch)
+    run.finished[thread] = run.steps
+
+
+cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+    """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
+    cdef ptrdiff_t item, row, rows, start = step * run.batch_size
+    phase_begin(run.team, place, (batch + run.block - 1) // run.block)
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        row = item * run.block
+        rows = min(run.block, batch - row)
+        load_inputs(run.net, run.ws, run.examples, start, row, rows)
+        load_targets(run.net, run.ws, run.examples, start, row, rows, run.weight_sums[step])
+        forward_rows(run.net, run.ws, run.net.fused, row, rows)
+        if loss_rows(run.net, run.ws, row, rows):
+            backward_rows(run.net, run.ws, row, rows)
+        else:
+            fm_counter_store(run.team.failed, 1)
+    phase_end(run.team, place)
+
+
+cdef inline ptrdiff_t panel_group(Steps *run, ptrdiff_t panels) noexcept nogil:
+    """Panels of one item: a share for every thread, no more than the row kernel takes at once."""
+    return max(<ptrdiff_t> 1, min(<ptrdiff_t> PANELS_AT_ONCE, panels // run.team.n))
+
+
+cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+    """The same for few rows: all rows at once, a phase for each layer, each item a few of its column panels."""
+    cdef Network *net = run.net
+    cdef Workspace *ws = run.ws
+    cdef ptrdiff_t item, group, panels
+    cdef int l
+    phase_begin(run.team, place, 1)
+    if phase_next(run.team, place) >= 0:
+        load_inputs(net, ws, run.examples, step * run.batch_size, 0, batch)
+        load_targets(net, ws, run.examples, step * run.batch_size, 0, batch, run.weight_sums[step])
+    phase_end(run.team, place)
+    for l in range(net.n_layers):
+        panels = net.layers[l].out_panels
+        group = panel_group(run, panels)
+        phase_begin(run.team, place, (panels + group - 1) // group)
+        while True:
+            item = phase_next(run.team, place)
+            if item < 0:
+                break
+            forward_layer(net, ws, l, elementwise(net, l, net.fused), 0, batch, item * group,
+                          min(group, panels - item * group), ws.a[l + 1])
+        phase_end(run.team, place)
+    phase_begin(run.team, place, 1)
+    if phase_next(run.team, place) >= 0:
+        finish_outputs(net, ws, net.fused, 0, batch)
+        if not loss_rows(net, ws, 0, batch):
+            fm_counter_store(run.team.failed, 1)
+    phase_end(run.team, place)
+    if fm_counter_load(run.team.failed):
+        return
+    for l in range(net.n_layers - 1, 0, -1):
+        panels = net.layers[l].in_panels
+        group = panel_group(run, panels)
+        phase_begin(run.team, place, (panels + group - 1) // group)
+        while True:
+            item = phase_next(run.team, place)
+            if item < 0:
+                break
+            backward_layer(net, ws, l, 0, batch, item * group, min(group, panels - item * group))
+        phase_end(run.team, place)
+
+
+cdef void squares_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+    """Item 0 sums the batch's loss, while its rows' losses are still there; the others are squares of weights."""
+    cdef ptrdiff_t item
+    phase_begin(run.team, place, 1 + update_items(run.net))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        if item == 0:
+            run.losses[step] = batch_loss(run, step, batch)
+        elif run.gradients != NULL:
+            gradient_item(run.net, run.ws, batch, item - 1, step > 0, run.gradients)
+        else:
+            update_item(run.net, run.ws, batch, item - 1, run.scalars + step * run.n_scalars, run.n_scalars,
+                        run.scratch + place.thread * run.scratch_stride)
+    phase_end(run.team, place)
+
+
+cdef double batch_loss(Steps *run, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+    """sum w l / sum w, added up in row order."""
+    cdef Examples *examples = run.examples
+    cdef double total = 0
+    cdef ptrdiff_t r, number
+    for r in range(batch):
+        if examples.weight == NULL:
+            total += run.ws.row_loss[r]
+        else:
+            number = step * run.batch_size + r
+            if examples.order != NULL:
+                number = <ptrdiff_t> examples.order[number]
+            total += examples.weight[number] * run.ws.row_loss[r]
+    return total / run.weight_sums[step] if run.weight_sums[step] > 0 else 0.0
+
+
+cdef void look_for_signals(Steps *run) noexcept nogil:
+    """On the calling thread, now and then between steps: a handler that raises stops the run after a whole step."""
+    cdef int64_t now = fm_nanoseconds()
+    if now < run.next_look:
+        return
+    run.next_look = now + SIGNAL_NANOSECONDS
+    with gil:
+        try:
+            PyErr_CheckSignals()
+        except BaseException as exception:
+            (<Engine> run.engine).exception = exception
+            fm_counter_store(run.team.stop, 1)
+
+
+# -- passes over any number of rows, in chunks -------------------------------------------------------------------------
+
+# What the threads of a prediction or evaluation share: an item is a chunk of rows, a thread has its own buffers.
+cdef struct Chunks:
+    Team *team
+    Network *net
+    Workspace **ws              # per thread
+    Examples *examples
+    bint targets
+    ptrdiff_t chunk
+    char *out                   # rows x n_outputs, row-major
+    double *row_loss
+
+
+cdef void run_chunks(void *context, int thread) noexcept nogil:
+    cdef Chunks *run = <Chunks *> context
+    cdef Network *net = run.net
+    cdef Workspace *ws = run.ws[thread]
+    cdef ptrdiff_t item, start, rows, r, total = run.examples.x.rows
+    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
+    cdef bint logits = run.targets and net.fused
+    cdef Place place
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, (total + run.chunk - 1) // run.chunk)
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        start = item * run.chunk
+        rows = min(run.chunk, total - start)
+        load_inputs(net, ws, run.examples, start, 0, rows)
+        forward_rows(net, ws, logits, 0, rows)
+        if run.targets:
+            load_targets(net, ws, run.examples, start, 0, rows, 1.0)
+            loss_rows(net, ws, 0, rows)
+            for r in range(rows):
+                run.row_loss[start + r] = ws.row_loss[r]
+        net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
+                           n_outputs)
+    phase_end(run.team, &place)
+
+
+cdef class Engine:
+    """One network's parameters and the passes over them. Arrays are validated by the caller (see spec.py, data.py);
+    what could read out of bounds is checked here once more. Not safe for two threads at once: the caller locks."""
+
+    cdef Parameters parameters
+    cdef Buffers training            # of the last batch size
+    cdef list chunk_buffers          # one per thread, of the last chunk size and purpose
+    cdef object exception            # what a signal handler raised
+
+    def __init__(self, spec, isa=None):
+        self.parameters = Parameters(spec, isa)
+        self.chunk_buffers = []
+
+    @property
+    def isa(self):
+        return self.parameters.isa
+
+    def get_parameters(self):
+        return self.parameters.read()
+
+    def set_parameters(self, weights, biases):
+        self.parameters.write(weights, biases)
+
+    def use_optimizer(self, name):
+        self.parameters.use_optimizer(name)
+
+    def get_state(self):
+        return [self.parameters.read(slot) for slot in range(self.parameters.n_states)]
+
+    def set_state(self, state):
+        if len(state) != self.parameters.n_states:
+            raise ValueError(f"state has {len(state)} slots; this optimizer has {self.parameters.n_states}")
+        for slot, (weights, biases) in enumerate(state):
+            self.parameters.write(weights, biases, slot)
+
+    def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
+              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads):
+        cdef Network *net = &self.parameters.net
+        cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, order)
+        cdef Steps run
+        cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
+        if not steps == scalars.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
+            raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {scalars.shape[0]} steps, "
+                             "or there is no optimizer")
+        if scalars.shape[1] > FM_MAX_SCALARS:
+            raise ValueError(f"scalars has {scalars.shape[1]} columns; there may be {FM_MAX_SCALARS}")
+        if steps == 0:
+            return Run(0, "done", None)
+        capacity = min(batch_size, order.shape[0])
+        if self.training is None or self.training.ws.capacity != capacity:
+            self.training = None
+            self.training = Buffers(self.parameters, capacity, TRAIN)
+        run.net, run.ws, run.gradients = net, &self.training.ws, NULL
+        run.rows, run.batch_size, run.steps = order.shape[0], batch_size, steps
+        run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
+        run.losses = &losses[0]
+        return self.run(&run, inputs, inputs.weight_sums(batch_size), threads)
+
+    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, int threads):
+        """Fill in the rest of a run, do it, and say how far it came."""
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t batch = min(run.batch_size, run.rows)
+        cdef int team_size = self.team_size(batch, True, threads)
+        cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
+        run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
+        run.ws.has_labels = inputs.examples.labels
+        run.block = row_block(net, batch, team_size)
+        run.by_panels = share_by_panels(net, batch, team_size)
+        run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
+        run.finished = &finished[0]
+        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / step_multiply_adds(net, batch, True))
+        run.next_look = 0
+        run.engine = <void *> self
+        self.exception = None
+        run.scratch = <char *> fm_allocate(team_size * run.scratch_stride)
+        if run.scratch == NULL:
+            raise MemoryError("no memory for the threads' scratch squares")
+        try:
+            run.team = team_new(team_size)
+            with nogil:
+                team_run(run.team, run_steps, run)
+            failed = fm_counter_load(run.team.failed)
+            team_free(run.team)
+        finally:
+            fm_free(run.scratch)
+        steps = max(finished)
+        exception, self.exception = self.exception, None
+        if failed:
+            return Run(steps, "non_finite", exception)
+        return Run(steps, "done" if exception is None else "interrupted", exception)
+
+    cdef int team_size(self, ptrdiff_t batch, bint train, int threads) except -1:
+        if not 0 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads is {threads}; it may be 0 (choose) to {MAX_THREADS}")
+        return threads or choose_threads(&self.parameters.net, batch, train, max_threads())
+
+    def predict(self, X, out, int threads):
+        self.run_over(X, None, out, None, threads)
+
+    def evaluate(self, X, y, out, double[::1] row_loss not None, int threads):
+        if row_loss.shape[0] != X.shape[0]:
+            raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {X.shape[0]}")
+        self.run_over(X, y, out, row_loss, threads)
+
+    cdef run_over(self, X, y, out, double[::1] row_loss, int threads):
+        cdef Network *net = &self.parameters.net
+        cdef Inputs inputs = Inputs(self.parameters, X, y, None, None)
+        cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
+        cdef char[:, ::1] bytes_out
+        cdef Workspace *spaces[MAX_THREADS]
+        cdef Chunks run
+        cdef int thread, team_size
+        if out.shape != (inputs.examples.x.rows, n_outputs) or out.dtype != np.dtype(self.parameters.spec.dtype):
+            raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.parameters.spec.dtype} "
+                             f"({inputs.examples.x.rows}, {n_outputs})")
+        if inputs.examples.x.rows == 0:
+            return
+        bytes_out = out.view(np.int8)
+        team_size = self.team_size(inputs.examples.x.rows, False, threads)
+        run.chunk = row_block(net, inputs.examples.x.rows, team_size)
+        self.prepare_chunks(run.chunk, EVALUATE if inputs.has_targets else PREDICT, team_size)
+        for thread in range(team_size):
+            spaces[thread] = &(<Buffers> self.chunk_buffers[thread]).ws
+            spaces[thread].has_labels = inputs.examples.labels
+        run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
+        run.out = &bytes_out[0, 0]
+        run.row_loss = &row_loss[0] if inputs.has_targets else NULL
+        run.team = team_new(team_size)
+        with nogil:
+            team_run(run.team, run_chunks, &run)
+            team_free(run.team)
+
+    cdef prepare_chunks(self, ptrdiff_t chunk, Purpose purpose, int team_size):
+        """Buffers of at least `chunk` rows for every thread; those of the call before serve if they are large enough."""
+        cdef Buffers first = self.chunk_buffers[0] if self.chunk_buffers else None
+        if first is None or first.ws.capacity < chunk or first.purpose < purpose:
+            self.chunk_buffers = []
+        while len(self.chunk_buffers) < team_size:
+            self.chunk_buffers.append(Buffers(self.parameters, chunk if first is None else max(chunk, first.ws.capacity),
+                                              purpose if first is None else max(purpose, first.purpose)))
+
+    def loss_and_grad(self, X, y, sample_weight, int threads):
+        cdef Network *net = &self.parameters.net
+        cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, None)
+        cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
+        cdef ptrdiff_t rows = inputs.examples.x.rows
+        cdef ptrdiff_t chunk = min(rows, self.chunk_rows())
+        cdef ptrdiff_t steps = (rows + chunk - 1) // chunk
+        cdef Buffers buffers = Buffers(self.parameters, chunk, TRAIN)
+        cdef double[::1] losses = np.zeros(steps), total = inputs.weight_sums(rows)
+        cdef Steps run
+        run.net, run.ws, run.gradients = net, &buffers.ws, &gradients.net
+        run.rows, run.batch_size, run.steps = rows, chunk, steps
+        run.scalars, run.n_scalars, run.losses = NULL, 0, &losses[0]
+        # Every chunk is a part of one mean: all are divided by the weight of all rows.
+        outcome = self.run(&run, inputs, np.full(steps, total[0]), threads)
+        if outcome.exception is not None:
+            raise outcome.exception
+        weights, biases = gradients.read()
+        if outcome.status == "non_finite":
+            return float("nan"), weights, biases
+        loss = 0.0
+        for part in losses:
+            loss += part
+        return loss, weights, biases
+
+    cdef ptrdiff_t chunk_rows(self):
+        widths = sum(layer.n_in + 2 * layer.n_out for layer in self.parameters.spec.layers)
+        return max(<ptrdiff_t> 64, <ptrdiff_t> (CHUNK_BYTES // (widths * self.parameters.net.item)))
+
+    def trace(self, X, y, int threads):
+        cdef Network *net = &self.parameters.net
+        cdef Inputs inputs = Inputs(self.parameters, X, y, None, None)
+        cdef ptrdiff_t total = inputs.examples.x.rows
+        cdef ptrdiff_t chunk = max(<ptrdiff_t> 1, min(total, self.chunk_rows())), start, rows
+        cdef Buffers buffers = Buffers(self.parameters, chunk, TRAIN)
+        cdef Workspace *ws = &buffers.ws
+        cdef int l, last = net.n_layers - 1
+        signals, outputs, sensitivities = self.empty_layers(total), self.empty_layers(total), self.empty_layers(total)
+        ws.has_labels = inputs.examples.labels
+        for start in range(0, total, chunk):
+            rows = min(chunk, total - start)
+            load_inputs(net, ws, &inputs.examples, start, 0, rows)
+            forward_rows(net, ws, False, 0, rows)
+            for l in range(net.n_layers):
+                self.copy_out(ws, ws.a[l + 1], l, outputs, start, rows)
+                # The deltas' buffers are free until the backward pass, and hold the signals for so long.
+                forward_layer(net, ws, l, FM_ACTIVATION_identity, 0, rows, 0, net.layers[l].out_panels, ws.d[l + 1])
+                self.copy_out(ws, ws.d[l + 1], l, signals, start, rows)
+            if not inputs.has_targets:
+                continue
+            load_targets(net, ws, &inputs.examples, start, 0, rows, 1.0)
+            if net.fused:
+                forward_layer(net, ws, last, FM_ACTIVATION_identity, 0, rows, 0, net.layers[last].out_panels,
+                              ws.a[last + 1])
+            loss_rows(net, ws, 0, rows)
+            backward_rows(net, ws, 0, rows)
+            for l in range(net.n_layers):
+                self.copy_out(ws, ws.d[l + 1], l, sensitivities, start, rows)
+        return signals, outputs, sensitivities if inputs.has_targets else None
+
+    cdef empty_layers(self, ptrdiff_t rows):
+        return [np.empty((rows, layer.n_out), self.parameters.spec.dtype) for layer in self.parameters.spec.layers]
+
+    cdef copy_out(self, Workspace *ws, char *matrix, int l, arrays, ptrdiff_t start, ptrdiff_t rows):
+        cdef char[:, ::1] to = arrays[l][start:start + rows].view(np.int8)
+        cdef ptrdiff_t columns = self.parameters.net.layers[l].n_out
+        self.parameters.net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
+
+
+cdef class Inputs:
+    """X, y, weights and order of one run, held for as long as it takes, and checked against the network."""
+
+    cdef Examples examples
+    cdef Rows x
+    cdef Rows y
+    cdef const double[::1] weight
+    cdef const int64_t[::1] order
+    cdef bint has_targets
+    cdef ptrdiff_t rows              # in the order, or in X when there is none
+
+    def __init__(self, Parameters parameters, X, y, sample_weight, order):
+        cdef Network *net = &parameters.net
+        cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
+        self.x = Rows(X)
+        self.examples.x = self.x.matrix
+        self.has_targets = y is not None
+        if X.ndim != 2 or self.examples.x.columns != net.layers[0].n_in:
+            raise ValueError(f"X has shape {X.shape}; it must be (rows, {net.layers[0].n_in})")
+        if self.has_targets:
+            self.y = Rows(y)
+            self.examples.y = self.y.matrix
+            self.examples.labels = y.ndim == 1
+            if self.examples.y.rows != self.examples.x.rows:
+                raise ValueError(f"y has {self.examples.y.rows} rows; X has {self.examples.x.rows}")
+            if self.examples.labels:
+                self.check_labels(y, n_outputs)
+            elif self.examples.y.columns != n_outputs:
+                raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs})")
+        if sample_weight is not None:
+            self.weight = sample_weight
+            if self.weight.shape[0] != self.examples.x.rows:
+                raise ValueError(f"sample_weight has {self.weight.shape[0]} rows; X has {self.examples.x.rows}")
+            self.examples.weight = &self.weight[0]
+        self.rows = self.examples.x.rows
+        if order is not None:
+            self.order = order
+            self.rows = self.order.shape[0]
+            self.check_order()
+            self.examples.order = &self.order[0] if self.order.shape[0] else NULL
+
+    cdef check_labels(self, y, ptrdiff_t n_outputs):
+        cdef ptrdiff_t r
+        cdef int32_t label
+        if y.dtype != np.int32:
+            raise TypeError(f"labels are {y.dtype}; they must be int32")
+        for r in range(self.examples.y.rows):
+            label = (<const int32_t *> (self.examples.y.data + r * self.examples.y.row_stride))[0]
+            if not 0 <= label < n_outputs:
+                raise ValueError(f"y[{r}] is {label}; labels are 0 to {n_outputs - 1}")
+
+    cdef check_order(self):
+        cdef ptrdiff_t i
+        for i in range(self.order.shape[0]):
+            if not 0 <= self.order[i] < self.examples.x.rows:
+                raise ValueError(f"order[{i}] is {self.order[i]}; X has {self.examples.x.rows} rows")
+
+    cdef double[::1] weight_sums(self, ptrdiff_t batch_size):
+        """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
+        cdef ptrdiff_t i, number
+        cdef double[::1] sums = np.zeros(max(1, (self.rows + batch_size - 1) // batch_size))
+        for i in range(self.rows):
+            number = i if self.examples.order == NULL else self.order[i]
+            sums[i // batch_size] += 1.0 if self.examples.weight == NULL else self.weight[number]
+        return sums

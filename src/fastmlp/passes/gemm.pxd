@@ -1,0 +1,9 @@
+# The three products of a layer, panel by panel.
+from fastmlp.passes.plan cimport Network
+
+cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
+                         ptrdiff_t columns, char *c) noexcept nogil
+cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
+                       ptrdiff_t columns, ptrdiff_t panels, char *c, ptrdiff_t c_stride) noexcept nogil
+cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const char *a, const char *d,
+                         ptrdiff_t columns, bint accumulate, char *g) noexcept nogil

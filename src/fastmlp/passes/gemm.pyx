@@ -1,0 +1,59 @@
+"""Products of panels: in which order blocks of rows and of the summed dimension go through the register tile.
+
+Blocking never changes a sum's order: a block continues where the one before stopped. Mirror: np.matmul in
+reference/forward.py, reference/backward.py and reference/update.py.
+"""
+cdef enum:
+    # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
+    PANEL_BLOCK_BYTES = 24 * 1024
+
+
+cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
+    return 1 if columns <= net.lanes else 2
+
+
+cdef inline ptrdiff_t summed_block(Network *net) noexcept nogil:
+    """Rows of a right-hand panel taken at once, a multiple of the panel's width so that the left operand's panels are
+    never cut."""
+    cdef ptrdiff_t width = net.panel
+    return PANEL_BLOCK_BYTES // (width * net.item) // width * width
+
+
+cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
+                         ptrdiff_t columns, char *c) noexcept nogil:
+    """c (rows x panel) = a (rows x k) b (k x panel), where `columns` of the panel's columns are in use."""
+    cdef ptrdiff_t done = 0, n, block = k
+    cdef ptrdiff_t width = net.panel * net.item
+    if rows > 2 * net.kernels.tile_rows:
+        block = max(summed_block(net), net.panel)
+    while done < k:
+        n = min(block, k - done)
+        net.kernels.gemm_rows(rows, n, a + done // net.panel * a_stride * net.item, a_stride, b + done * width,
+                              vectors_in(net, columns), done > 0, c)
+        done += n
+
+
+cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
+                       ptrdiff_t columns, ptrdiff_t panels, char *c, ptrdiff_t c_stride) noexcept nogil:
+    """The same over several panels (k rows each) for a handful of rows: full panels together, a narrow last one alone."""
+    cdef ptrdiff_t width = net.panel * net.item
+    cdef ptrdiff_t full = panels
+    cdef ptrdiff_t last = columns - (panels - 1) * net.panel
+    if last <= net.lanes:
+        full -= 1
+        net.kernels.gemm_rows(rows, k, a, a_stride, b + full * k * width, 1, False, c + full * c_stride * net.item)
+    if full > 0:
+        net.kernels.gemm_few(rows, k, a, a_stride, b, k * net.panel, full, False, c, c_stride)
+
+
+cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const char *a, const char *d,
+                         ptrdiff_t columns, bint accumulate, char *g) noexcept nogil:
+    """g (rows x panel) = a^T d, both `batch` rows of a panel; += where accumulate."""
+    cdef ptrdiff_t done = 0, n
+    cdef ptrdiff_t width = net.panel * net.item
+    cdef ptrdiff_t block = PANEL_BLOCK_BYTES // width
+    while done < batch:
+        n = min(block, batch - done)
+        net.kernels.gemm_columns(rows, n, a + done * width, d + done * width, vectors_in(net, columns),
+                                 accumulate or done > 0, g)
+        done += n

@@ -1,0 +1,75 @@
+# The C tables (csrc/kernels.h) as Cython sees them. Only kernels.pyx links the arithmetic; the other passes reach it
+# through the table that a plan points at.
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "kernels.h" nogil:
+    ctypedef struct fm_activation_kernels:
+        void (*forward)(ptrdiff_t rows, int vectors, const void *bias, double param, void *c) noexcept nogil
+        void (*backward)(ptrdiff_t rows, int vectors, const void *a, double param, void *d) noexcept nogil
+
+    ctypedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
+                                    const void *target, ptrdiff_t target_stride, const int32_t *labels,
+                                    const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) noexcept nogil
+    ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1,
+                                         const double *h) noexcept nogil
+    ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,
+                                      ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels,
+                                      ptrdiff_t stride) noexcept nogil
+    ctypedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
+                                     ptrdiff_t column_stride) noexcept nogil
+    ctypedef void (*fm_math_kernel)(ptrdiff_t n, const void *x, void *out) noexcept nogil
+
+    ctypedef struct fm_kernels:
+        const char *isa
+        const char *dtype
+        ptrdiff_t itemsize
+        ptrdiff_t lanes
+        ptrdiff_t panel
+        ptrdiff_t tile_rows
+        ptrdiff_t few_rows
+        void (*gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
+                          int accumulate, void *c) noexcept nogil
+        void (*gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
+                         ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride) noexcept nogil
+        void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate,
+                             void *c) noexcept nogil
+        void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
+                         void *out) noexcept nogil
+        fm_activation_kernels *activation
+        void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride) noexcept nogil
+        void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
+                                 ptrdiff_t d_stride) noexcept nogil
+        fm_loss_kernel *loss
+        fm_optimizer_kernel *optimizer
+        fm_gather_kernel *gather
+        fm_finite_kernel *finite
+        void (*pack)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride, void *panels,
+                     ptrdiff_t stride) noexcept nogil
+        void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,
+                       ptrdiff_t row_stride) noexcept nogil
+        void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const void *block, void *out) noexcept nogil
+        fm_math_kernel *math
+        double (*fma_loop)(ptrdiff_t iterations, void *sink) noexcept nogil
+
+    enum:
+        FM_ACTIVATION_identity
+        FM_MAX_SCALARS
+
+# A row-by-row source of X or y, strides in bytes, rows of one of the source dtypes.
+cdef struct Matrix:
+    const char *data
+    ptrdiff_t rows
+    ptrdiff_t columns
+    ptrdiff_t row_stride
+    ptrdiff_t column_stride
+    int source
+
+cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
+cdef int index_of(str kind, str name) except -2
+cdef int optimizer_states(int optimizer)
+cdef str loss_output(int loss)
+
+cdef class Rows:
+    cdef Py_buffer view
+    cdef bint held
+    cdef Matrix matrix

@@ -1,0 +1,217 @@
+"""The C tables seen from Python: which ISAs there are, the names in the lists, single kernels for tests and benchmarks.
+
+The one module that links csrc. Mirror: reference/activation.py, reference/loss.py, reference/optimizer.py (the lists).
+"""
+import os
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_STRIDES,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "kernels.h" nogil:
+    int fm_isa_count() noexcept
+    const char *fm_isa_name(int isa) noexcept
+    const char *fm_isa_needs(int isa) noexcept
+    const fm_kernels *fm_kernel_table(int isa, int dtype) noexcept
+    const char *fm_dtype_name(int i) noexcept
+    const char *fm_source_name(int i) noexcept
+    const char *fm_activation_name(int i) noexcept
+    const char *fm_activation_param(int i) noexcept
+    const char *fm_loss_name(int i) noexcept
+    const char *fm_loss_output(int i) noexcept
+    const char *fm_optimizer_name(int i) noexcept
+    int fm_optimizer_states(int i) noexcept
+    const char *fm_optimizer_scalars(int i) noexcept
+    const char *fm_math_name(int i) noexcept
+    double fm_math_ulp(int i, int dtype) noexcept
+
+cdef extern from "random.h" nogil:
+    void fm_permutation(uint64_t seed, uint32_t epoch, int64_t n, int64_t *order, uint32_t *keys, int64_t *spare,
+                        uint32_t *spare_keys) noexcept
+
+ctypedef const char *(*name_function)(int i) noexcept nogil
+
+
+cdef list _column(name_function name):
+    """The texts of one column of a C list, in its order."""
+    cdef list texts = []
+    cdef int i = 0
+    while name(i) != NULL:
+        texts.append(name(i).decode())
+        i += 1
+    return texts
+
+
+_NAMES = {
+    "dtype": _column(fm_dtype_name),
+    "source": _column(fm_source_name),
+    "activation": _column(fm_activation_name),
+    "loss": _column(fm_loss_name),
+    "optimizer": _column(fm_optimizer_name),
+    "math": _column(fm_math_name),
+}
+
+
+def names(str kind):
+    return list(_NAMES[kind])
+
+
+def activation_params():
+    return dict(zip(_NAMES["activation"], _column(fm_activation_param), strict=True))
+
+
+def loss_outputs():
+    return dict(zip(_NAMES["loss"], _column(fm_loss_output), strict=True))
+
+
+def optimizer_scalars():
+    return {name: tuple(text.split()) for name, text in zip(_NAMES["optimizer"], _column(fm_optimizer_scalars), strict=True)}
+
+
+def math_ulp(str name, str dtype):
+    return fm_math_ulp(index_of("math", name), index_of("dtype", dtype))
+
+
+def isas():
+    return [
+        {
+            "name": fm_isa_name(i).decode(),
+            "needs": fm_isa_needs(i).decode(),
+            "available": fm_kernel_table(i, 0) != NULL,
+        }
+        for i in range(fm_isa_count())
+    ]
+
+
+def default_isa():
+    available = [isa["name"] for isa in isas() if isa["available"]]
+    forced = os.environ.get("FASTMLP_ISA", "")
+    if not forced:
+        return available[0]
+    if forced not in available:
+        raise ValueError(f"FASTMLP_ISA is {forced!r}; this machine can run: {', '.join(available)}")
+    return forced
+
+
+def table_sizes(str isa, str dtype):
+    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    return {
+        "isa": table.isa.decode(),
+        "dtype": table.dtype.decode(),
+        "itemsize": table.itemsize,
+        "lanes": table.lanes,
+        "panel": table.panel,
+        "tile_rows": table.tile_rows,
+    }
+
+
+cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL:
+    cdef int i, d = index_of("dtype", dtype)
+    cdef const fm_kernels *table
+    if isa is None:
+        isa = default_isa()
+    for i in range(fm_isa_count()):
+        if fm_isa_name(i).decode() == isa:
+            table = fm_kernel_table(i, d)
+            if table != NULL:
+                return table
+    available = [row["name"] for row in isas() if row["available"]]
+    raise ValueError(f"isa is {isa!r}; this machine can run: {', '.join(available)}")
+
+
+cdef int index_of(str kind, str name) except -2:
+    """Place of a name in a C list, which is its value in the C enum."""
+    try:
+        return _NAMES[kind].index(name)
+    except ValueError:
+        raise ValueError(f"{kind} is {name!r}; there are: {', '.join(_NAMES[kind])}") from None
+
+
+cdef int optimizer_states(int optimizer):
+    return fm_optimizer_states(optimizer)
+
+
+cdef str loss_output(int loss):
+    return fm_loss_output(loss).decode()
+
+
+_FORMATS = {"d": "float64", "f": "float32", "e": "float16", "B": "uint8", "h": "int16", "i": "int32"}
+
+
+cdef class Rows:
+    """A borrowed view of a 1-D or 2-D array whose rows are read through a gather kernel."""
+
+    def __cinit__(self, array):
+        PyObject_GetBuffer(array, &self.view, PyBUF_STRIDES | PyBUF_FORMAT)
+        self.held = True
+        cdef Py_ssize_t itemsize = self.view.itemsize
+        text = self.view.format.decode()
+        # C's long is 4 bytes on Windows and 8 elsewhere: the size decides.
+        name = {4: "int32", 8: "int64"}.get(itemsize) if text in ("l", "q") else _FORMATS.get(text)
+        if name is None or self.view.ndim not in (1, 2):
+            raise TypeError(f"rows of format {text!r} with {self.view.ndim} dimensions cannot be gathered")
+        self.matrix.source = index_of("source", name)
+        self.matrix.data = <const char *> self.view.buf
+        self.matrix.rows = self.view.shape[0]
+        self.matrix.row_stride = self.view.strides[0]
+        self.matrix.columns = self.view.shape[1] if self.view.ndim == 2 else 1
+        self.matrix.column_stride = self.view.strides[1] if self.view.ndim == 2 else itemsize
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+
+def finite(array):
+    """Whether every element of an array of a source dtype, 1-D or 2-D, is finite. Reads it once, allocates nothing."""
+    cdef Rows rows = Rows(array)
+    cdef Matrix m = rows.matrix
+    cdef const fm_kernels *table = kernel_table(None, "float32")
+    cdef int answer
+    with nogil:
+        answer = table.finite[m.source](m.rows, m.columns, m.data, m.row_stride, m.column_stride)
+    return bool(answer)
+
+
+def permute_into(seed, epoch, int64_t[::1] order not None):
+    """Write the shuffle of rows for (seed, epoch) into order: see reference.random.permutation."""
+    cdef int64_t n = order.shape[0]
+    cdef uint64_t key = seed
+    cdef uint32_t stream = epoch
+    if n == 0:
+        return
+    cdef int64_t *spare = <int64_t *> malloc(n * sizeof(int64_t))
+    cdef uint32_t *keys = <uint32_t *> malloc(2 * (n + 3) * sizeof(uint32_t))
+    if spare == NULL or keys == NULL:
+        free(spare)
+        free(keys)
+        raise MemoryError(f"no memory to shuffle {n} rows")
+    with nogil:
+        fm_permutation(key, stream, n, &order[0], keys, spare, keys + n + 3)
+    free(spare)
+    free(keys)
+
+
+def math(str name, x, out, str isa=None):
+    """Apply one of the vector functions to a contiguous float32 or float64 array, writing into out of the same kind."""
+    cdef int function = index_of("math", name)
+    cdef Py_buffer source, target
+    PyObject_GetBuffer(x, &source, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    try:
+        PyObject_GetBuffer(out, &target, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+        try:
+            if source.len != target.len or source.format != target.format:
+                raise ValueError("out must have the size and dtype of x")
+            table = kernel_table(isa, {b"f": "float32", b"d": "float64"}[source.format])
+            table.math[function](source.len // source.itemsize, source.buf, target.buf)
+        finally:
+            PyBuffer_Release(&target)
+    finally:
+        PyBuffer_Release(&source)

@@ -1,0 +1,81 @@
+# Who owns which buffer: the network's parameters, and the workspace of one batch of rows.
+from fastmlp.passes.kernels cimport Matrix, fm_kernels
+from libc.stdint cimport int32_t, int64_t
+
+cdef enum:
+    MAX_STATES = 2
+    SOFTMAX = -1       # as an output "activation": it works along rows, so it is not in the list of elementwise ones
+    NO_OPTIMIZER = -1
+
+# One layer's parameters, n_in (I) x n_out (O). Matrices are column panels; a row vector is one row of panels.
+cdef struct Layer:
+    ptrdiff_t n_in
+    ptrdiff_t n_out
+    ptrdiff_t in_panels
+    ptrdiff_t out_panels
+    int activation
+    double param
+    char *weight                     # I x O
+    char *weight_t                   # O x I; NULL in the first layer, which needs no input delta
+    char *bias                       # O
+    char *weight_state[MAX_STATES]   # like weight
+    char *bias_state[MAX_STATES]     # like bias
+
+cdef struct Network:
+    const fm_kernels *kernels
+    ptrdiff_t item                   # bytes of an element
+    ptrdiff_t panel                  # columns of a panel
+    ptrdiff_t lanes
+    int n_layers
+    Layer *layers
+    int loss
+    bint fused                       # the loss starts from logits
+    int optimizer
+    int n_states
+
+# Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
+cdef struct Workspace:
+    ptrdiff_t capacity
+    ptrdiff_t stride                 # elements from one panel to the next
+    char **a                         # outputs, capacity x width
+    char **d                         # deltas dE/dz, capacity x width; NULL where not needed
+    char *target                     # y's batch, capacity x n_outputs
+    int32_t *labels                  # or its class labels
+    bint has_labels                  # which of the two
+    char *scale                      # per row: weight / sum of weights
+    double *row_loss
+
+# What a run reads: rows of X and y, by their numbers in `order` (NULL: as they come).
+cdef struct Examples:
+    Matrix x
+    Matrix y
+    bint labels                      # y holds int32 class labels
+    const double *weight             # per row of X, or NULL
+    const int64_t *order
+
+cdef class Parameters:
+    cdef Network net
+    cdef object spec
+    cdef char *arena
+    cdef char *state_arena
+    cdef size_t arena_bytes
+    cdef size_t state_bytes
+    cdef size_t lay_out(self, char *base)
+    cdef size_t lay_out_state(self, char *base)
+    cdef void refresh_transposes(self) noexcept
+
+cdef enum Purpose:
+    PREDICT    # outputs only
+    EVALUATE   # and the loss
+    TRAIN      # and deltas of every layer
+
+cdef class Buffers:
+    cdef Workspace ws
+    cdef Purpose purpose
+    cdef char *arena
+    cdef size_t lay_out(self, Network *net, char *base)
+
+cdef int choose_threads(Network *net, ptrdiff_t batch, bint train, int most) except -1
+cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
+cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads) noexcept
+cdef double step_multiply_adds(Network *net, ptrdiff_t batch, bint train) noexcept nogil

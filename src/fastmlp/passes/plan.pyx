@@ -1,0 +1,310 @@
+"""Plans: one arena for the parameters, one for a batch's buffers, sizes, kernel table and number of threads.
+
+Everything that can be wrong is checked here, before a pass runs. Mirror: reference/plan.py.
+"""
+import numpy as np
+
+from fastmlp.passes.kernels cimport fm_kernels, index_of, kernel_table, loss_output, optimizer_states
+from fastmlp.passes.threads cimport fm_allocate, fm_free, fm_nanoseconds, forked_child, phase_seconds
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+cdef enum:
+    ALIGNMENT = 128
+    # A row block's outputs and deltas stay in the second-level cache of one core, beside a panel of weights.
+    ROW_BLOCK_BYTES = 256 * 1024
+
+_MOST_BYTES = 1 << 46
+
+
+cdef inline size_t aligned(size_t size) noexcept nogil:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+cdef inline char *take(char *base, size_t *used, size_t size) noexcept nogil:
+    """The next piece of an arena; with base NULL only its size is counted."""
+    cdef char *piece = base + used[0] if base != NULL else NULL
+    used[0] += aligned(size)
+    return piece
+
+
+cdef class Parameters:
+    """Weights, biases and optimizer state of one network, in panels."""
+
+    def __cinit__(self, spec, isa=None):
+        cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
+        cdef int l
+        self.spec = spec
+        self.net.kernels = table
+        self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
+        self.net.loss = index_of("loss", spec.loss)
+        self.net.fused = loss_output(self.net.loss) != ""
+        self.net.optimizer = NO_OPTIMIZER
+        layers = spec.layers
+        refuse_too_large(sum(2 * (n.n_in + table.panel) * (n.n_out + table.panel) for n in layers) * table.itemsize)
+        self.net.n_layers = len(layers)
+        self.net.layers = <Layer *> calloc(self.net.n_layers, sizeof(Layer))
+        if self.net.layers == NULL:
+            raise MemoryError("no memory for the layers")
+        for l in range(self.net.n_layers):
+            self.describe(l, layers[l])
+        self.arena_bytes = self.lay_out(NULL)
+        self.arena = allocate(self.arena_bytes)
+        self.lay_out(self.arena)
+
+    def __dealloc__(self):
+        fm_free(self.arena)
+        fm_free(self.state_arena)
+        free(self.net.layers)
+
+    def describe(self, int l, layer):
+        cdef Layer *to = &self.net.layers[l]
+        to.n_in, to.n_out = layer.n_in, layer.n_out
+        to.in_panels = (to.n_in + self.net.panel - 1) // self.net.panel
+        to.out_panels = (to.n_out + self.net.panel - 1) // self.net.panel
+        to.param = layer.activation.param
+        if layer.activation.name == "softmax":
+            to.activation = SOFTMAX
+        else:
+            to.activation = index_of("activation", layer.activation.name)
+
+    cdef size_t lay_out(self, char *base):
+        cdef size_t used = 0
+        cdef Layer *layer
+        cdef size_t width = self.net.panel * self.net.item
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            layer.weight = take(base, &used, layer.out_panels * layer.n_in * width)
+            if l > 0:
+                layer.weight_t = take(base, &used, layer.in_panels * layer.n_out * width)
+            layer.bias = take(base, &used, layer.out_panels * width)
+        return used
+
+    cdef size_t lay_out_state(self, char *base):
+        cdef size_t used = 0
+        cdef Layer *layer
+        cdef size_t width = self.net.panel * self.net.item
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            for s in range(MAX_STATES):
+                layer.weight_state[s] = layer.bias_state[s] = NULL
+            for s in range(self.net.n_states):
+                layer.weight_state[s] = take(base, &used, layer.out_panels * layer.n_in * width)
+                layer.bias_state[s] = take(base, &used, layer.out_panels * width)
+        return used
+
+    def use_optimizer(self, name):
+        cdef int optimizer = NO_OPTIMIZER if name is None else index_of("optimizer", name)
+        cdef int before = self.net.n_states
+        cdef char *arena
+        self.net.n_states = 0 if name is None else optimizer_states(optimizer)
+        try:
+            size = self.lay_out_state(NULL)
+            arena = allocate(size) if size else NULL
+        except MemoryError:
+            self.net.n_states = before
+            self.lay_out_state(self.state_arena)
+            raise
+        fm_free(self.state_arena)
+        self.state_arena, self.state_bytes = arena, size
+        self.net.optimizer = optimizer
+        self.lay_out_state(arena)
+
+    cdef void refresh_transposes(self) noexcept:
+        """weight_t from weight, block by block."""
+        cdef Layer *layer
+        cdef ptrdiff_t i, j, panel = self.net.panel, item = self.net.item
+        for l in range(1, self.net.n_layers):
+            layer = &self.net.layers[l]
+            for i in range(layer.in_panels):
+                for j in range(layer.out_panels):
+                    self.net.kernels.transpose(
+                        min(panel, layer.n_in - i * panel), min(panel, layer.n_out - j * panel),
+                        layer.weight + (j * layer.n_in + i * panel) * panel * item,
+                        layer.weight_t + (i * layer.n_out + j * panel) * panel * item)
+
+    def read(self, int state=-1):
+        """Copies of (weights, biases), or of one slot of the optimizer's state."""
+        weights, biases = [], []
+        cdef Layer *layer
+        cdef char *from_weight
+        cdef char *from_bias
+        cdef char[:, ::1] weight_bytes
+        cdef char[::1] bias_bytes
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            from_weight = layer.weight if state < 0 else layer.weight_state[state]
+            from_bias = layer.bias if state < 0 else layer.bias_state[state]
+            weight = np.empty((layer.n_in, layer.n_out), self.spec.dtype)
+            bias = np.empty(layer.n_out, self.spec.dtype)
+            weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
+            self.net.kernels.unpack(layer.n_in, layer.n_out, from_weight, layer.n_in * self.net.panel,
+                                    &weight_bytes[0, 0], layer.n_out)
+            self.net.kernels.unpack(1, layer.n_out, from_bias, self.net.panel, &bias_bytes[0], layer.n_out)
+            weights.append(weight)
+            biases.append(bias)
+        return weights, biases
+
+    def write(self, weights, biases, int state=-1):
+        """The inverse of read: C-contiguous arrays of the network's dtype and shapes."""
+        cdef Layer *layer
+        cdef char *to_weight
+        cdef char *to_bias
+        cdef const char[:, ::1] weight_bytes
+        cdef const char[::1] bias_bytes
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            weight, bias = np.ascontiguousarray(weights[l]), np.ascontiguousarray(biases[l])
+            if (weight.shape, bias.shape) != ((layer.n_in, layer.n_out), (layer.n_out,)) or not (
+                    weight.dtype == bias.dtype == np.dtype(self.spec.dtype)):
+                raise ValueError(f"layer {l} takes {self.spec.dtype} arrays ({layer.n_in}, {layer.n_out}) and "
+                                 f"({layer.n_out},), not {weight.dtype} {weight.shape} and {bias.dtype} {bias.shape}")
+            weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
+            to_weight = layer.weight if state < 0 else layer.weight_state[state]
+            to_bias = layer.bias if state < 0 else layer.bias_state[state]
+            self.net.kernels.pack(layer.n_in, layer.n_out, &weight_bytes[0, 0], layer.n_out, to_weight,
+                                  layer.n_in * self.net.panel)
+            self.net.kernels.pack(1, layer.n_out, &bias_bytes[0], layer.n_out, to_bias, self.net.panel)
+        if state < 0:
+            self.refresh_transposes()
+
+    @property
+    def isa(self):
+        return self.net.kernels.isa.decode()
+
+    @property
+    def n_states(self):
+        return self.net.n_states
+
+
+cdef class Buffers:
+    """The workspace for up to `capacity` rows at once."""
+
+    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose):
+        cdef Network *net = &parameters.net
+        cdef ptrdiff_t rows = (capacity + net.kernels.tile_rows - 1) // net.kernels.tile_rows * net.kernels.tile_rows
+        # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
+        if rows * net.panel * net.item % 4096 == 0:
+            rows += net.kernels.tile_rows
+        widths = sum(n.n_in + n.n_out + 2 * net.panel for n in parameters.spec.layers)
+        refuse_too_large(2 * rows * (widths + 2) * net.item)
+        self.ws.capacity = capacity
+        self.ws.stride = rows * net.panel
+        self.ws.a = <char **> calloc(2 * (net.n_layers + 1), sizeof(char *))
+        if self.ws.a == NULL:
+            raise MemoryError("no memory for the layers' buffers")
+        self.ws.d = self.ws.a + net.n_layers + 1
+        self.purpose = purpose
+        self.arena = allocate(self.lay_out(net, NULL))
+        self.lay_out(net, self.arena)
+
+    def __dealloc__(self):
+        fm_free(self.arena)
+        free(self.ws.a)
+
+    cdef size_t lay_out(self, Network *net, char *base):
+        cdef size_t used = 0
+        cdef size_t panel = self.ws.stride * net.item
+        cdef int l, last = net.n_layers
+        self.ws.a[0] = take(base, &used, net.layers[0].in_panels * panel)
+        for l in range(last):
+            self.ws.a[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+        for l in range(last):
+            if self.purpose == TRAIN or (self.purpose == EVALUATE and l == last - 1):
+                self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+        if self.purpose != PREDICT:
+            self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
+            self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))
+            self.ws.scale = take(base, &used, self.ws.capacity * net.item)
+            self.ws.row_loss = <double *> take(base, &used, self.ws.capacity * sizeof(double))
+        return used
+
+
+def refuse_too_large(size):
+    if size > _MOST_BYTES:
+        raise MemoryError(f"this network needs {size / 2**40:.0f} TiB of buffers")
+
+
+cdef char *allocate(size_t size) except NULL:
+    cdef char *memory = <char *> fm_allocate(max(size, <size_t> ALIGNMENT))
+    if memory == NULL:
+        raise MemoryError(f"no memory for a buffer of {size / 2**20:.0f} MiB")
+    return memory
+
+
+# -- how many rows at once, how many threads ---------------------------------------------------------------------------
+
+cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads) noexcept:
+    """Rows that are carried through all layers together: few enough for the cache, a share for every thread."""
+    cdef ptrdiff_t width = net.layers[0].n_in, tile = net.kernels.tile_rows
+    cdef int l
+    for l in range(net.n_layers):
+        width += 2 * net.layers[l].n_out
+    cdef ptrdiff_t fits = max(ROW_BLOCK_BYTES // (width * net.item), tile)
+    cdef ptrdiff_t rows = min(fits, (batch + threads - 1) // threads)
+    if rows > tile:
+        rows = (rows + tile - 1) // tile * tile
+    return max(rows, <ptrdiff_t> 1)
+
+
+cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:
+    """Whether a layer is better split by its column panels than by rows: a thread would get less than half a tile."""
+    return threads > 1 and 2 * batch < threads * net.kernels.tile_rows
+
+
+cdef double step_multiply_adds(Network *net, ptrdiff_t batch, bint train) noexcept nogil:
+    """Multiply-adds of one pass over a batch: forward, and with `train` the input deltas and the gradient."""
+    cdef double total = 0
+    cdef int l
+    for l in range(net.n_layers):
+        total += <double> net.layers[l].n_in * net.layers[l].n_out * (1 if not train else 2 if l == 0 else 3)
+    return total * batch
+
+
+# Measured once per process and kept: seconds per multiply-add by table, seconds per phase by number of threads.
+_SECONDS_PER_FMA = {}
+_SECONDS_PER_PHASE = {}
+
+
+cdef double seconds_per_fma(const fm_kernels *table) except -1:
+    """From the fastest of a few short runs of the multiply-add loop, doubled: what whole layers reach of it."""
+    cdef char sink[256]
+    cdef double flops = 0
+    cdef int64_t start, nanoseconds, best = 1 << 62
+    key = (table.isa, table.dtype)
+    if key not in _SECONDS_PER_FMA:
+        memset(sink, 0, sizeof(sink))
+        for run in range(5):
+            start = fm_nanoseconds()
+            flops = table.fma_loop(200, sink)
+            nanoseconds = fm_nanoseconds() - start
+            best = min(best, max(nanoseconds, <int64_t> 1))
+        _SECONDS_PER_FMA[key] = 2 * best * 1e-9 / (flops / 2)
+    return _SECONDS_PER_FMA[key]
+
+
+cdef double seconds_per_phase(int threads) except -1:
+    if threads not in _SECONDS_PER_PHASE:
+        _SECONDS_PER_PHASE[threads] = phase_seconds(threads)
+    return _SECONDS_PER_PHASE[threads]
+
+
+cdef int choose_threads(Network *net, ptrdiff_t batch, bint train, int most) except -1:
+    """The number of threads with the least expected time: work / threads + phases x their cost. An extra thread must
+    promise a tenth, for what the estimate leaves out."""
+    cdef double one, t, best
+    cdef int threads, phases, choice = 1
+    if most == 1 or forked_child():
+        return 1
+    one = step_multiply_adds(net, batch, train) * seconds_per_fma(net.kernels)
+    if one < 2e-6:  # no team is faster than that
+        return 1
+    best = one
+    threads = 2
+    while threads <= most:
+        phases = 1 if not train else 2 + 2 * net.n_layers if share_by_panels(net, batch, threads) else 2
+        t = one / threads + phases * seconds_per_phase(threads)
+        if t < 0.9 * best:
+            best, choice = t, threads
+        threads = threads + 1 if threads < 4 else min(2 * threads, most) if threads < most else most + 1
+    return choice

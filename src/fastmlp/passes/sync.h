@@ -1,0 +1,147 @@
+/* What threads.pyx and plan.pyx need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a clock,
+ * aligned memory, and the note that this process is a forked child. Included by generated C only. */
+#ifndef FASTMLP_SYNC_H
+#define FASTMLP_SYNC_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(_WIN32)
+#include <malloc.h>
+#include <windows.h>
+#else
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FM_SYNC_INLINE static __inline
+#else
+#define FM_SYNC_INLINE static inline __attribute__((unused))
+#endif
+
+/* Each counter owns its cache line and the one that the prefetcher fetches with it. */
+typedef struct {
+  _Alignas(128) _Atomic uint64_t value;
+} fm_ticket;
+typedef struct {
+  _Alignas(128) _Atomic uint32_t value;
+} fm_counter;
+
+FM_SYNC_INLINE uint64_t fm_ticket_load(fm_ticket *t) { return atomic_load_explicit(&t->value, memory_order_acquire); }
+FM_SYNC_INLINE int fm_ticket_replace(fm_ticket *t, uint64_t from, uint64_t to) {
+  return atomic_compare_exchange_strong_explicit(&t->value, &from, to, memory_order_acq_rel, memory_order_relaxed);
+}
+FM_SYNC_INLINE uint32_t fm_counter_load(fm_counter *c) {
+  return atomic_load_explicit(&c->value, memory_order_acquire);
+}
+FM_SYNC_INLINE void fm_counter_store(fm_counter *c, uint32_t value) {
+  atomic_store_explicit(&c->value, value, memory_order_release);
+}
+FM_SYNC_INLINE uint32_t fm_counter_add(fm_counter *c, uint32_t n) {
+  return atomic_fetch_add_explicit(&c->value, n, memory_order_seq_cst) + n;
+}
+FM_SYNC_INLINE void fm_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
+
+FM_SYNC_INLINE void fm_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Sleeps while *c == seen, at most about a millisecond: a wake-up that is missed costs that and no more. */
+FM_SYNC_INLINE void fm_sleep_while(fm_counter *c, uint32_t seen) {
+#if defined(__linux__)
+  const struct timespec limit = {0, 1000000};
+  syscall(SYS_futex, &c->value, FUTEX_WAIT_PRIVATE, seen, &limit, NULL, 0);
+#elif defined(_WIN32)
+  if (fm_counter_load(c) == seen) Sleep(0);
+#else
+  const struct timespec nap = {0, 20000};
+  if (fm_counter_load(c) == seen) nanosleep(&nap, NULL);
+#endif
+}
+
+FM_SYNC_INLINE void fm_wake_all(fm_counter *c) {
+#if defined(__linux__)
+  syscall(SYS_futex, &c->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+#else
+  (void)c;
+#endif
+}
+
+FM_SYNC_INLINE int64_t fm_nanoseconds(void) {
+  struct timespec t;
+#if defined(_WIN32)
+  timespec_get(&t, TIME_UTC);
+#else
+  clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Zeroed memory, aligned to a vector; large blocks to a huge page, which the system is asked for. NULL when there is none. */
+enum { FM_HUGE_PAGE = 2 << 20 };
+FM_SYNC_INLINE void *fm_allocate(size_t bytes) {
+  void *p = NULL;
+  const size_t alignment = bytes >= FM_HUGE_PAGE ? FM_HUGE_PAGE : 128;
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+#if defined(_WIN32)
+  p = _aligned_malloc(bytes, alignment);
+#else
+  if (posix_memalign(&p, alignment, bytes)) return NULL;
+#if defined(MADV_HUGEPAGE)
+  if (alignment == FM_HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+#endif
+  if (p) memset(p, 0, bytes);
+  return p;
+}
+FM_SYNC_INLINE void fm_free(void *p) {
+#if defined(_WIN32)
+  _aligned_free(p);
+#else
+  free(p);
+#endif
+}
+
+FM_SYNC_INLINE int fm_openmp(void) {
+#if defined(_OPENMP)
+  return _OPENMP;
+#else
+  return 0;
+#endif
+}
+FM_SYNC_INLINE int fm_max_threads(void) {
+#if defined(_OPENMP)
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/* libgomp cannot open a region in a forked child whose parent had one, so a child runs on one thread. */
+static int fm_is_forked_child = 0;
+#if defined(_WIN32)
+FM_SYNC_INLINE void fm_watch_forks(void) {}
+#else
+static void fm_note_fork(void) { fm_is_forked_child = 1; }
+FM_SYNC_INLINE void fm_watch_forks(void) { pthread_atfork(NULL, NULL, fm_note_fork); }
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+# A team of threads that shares out the items of one phase after another, and waits for work, not for threads.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from "sync.h" nogil:
+    ctypedef struct fm_ticket:
+        pass
+    ctypedef struct fm_counter:
+        pass
+    void fm_counter_store(fm_counter *c, uint32_t value) noexcept
+    uint32_t fm_counter_load(fm_counter *c) noexcept
+    void *fm_allocate(size_t size) noexcept
+    void fm_free(void *p) noexcept
+    int64_t fm_nanoseconds() noexcept
+
+cdef enum:
+    MAX_THREADS = 256
+
+cdef struct Team:
+    int n
+    fm_ticket *share      # one per thread: phase number and next unclaimed item of that thread's share
+    fm_counter *done      # items finished in all phases so far, modulo 2^32
+    fm_counter *sleepers
+    fm_counter *failed    # flags that any thread may raise: a loss is not finite,
+    fm_counter *stop      # begin no further step
+
+# One thread's place in the sequence of phases, which is the same for every thread.
+cdef struct Place:
+    int thread
+    uint32_t phase
+    uint32_t target       # what `done` will be when this phase is over
+    uint32_t finished     # items that this thread finished and has not yet reported
+    ptrdiff_t items
+    int victim            # whose share is being worked on
+
+ctypedef void (*team_body)(void *context, int thread) noexcept nogil
+
+cdef Team *team_new(int threads) except NULL
+cdef void team_free(Team *team) noexcept nogil
+cdef void team_run(Team *team, team_body body, void *context) noexcept nogil
+cdef void phase_begin(Team *team, Place *place, ptrdiff_t items) noexcept nogil
+cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil
+cdef void phase_end(Team *team, Place *place) noexcept nogil
+cdef bint forked_child() noexcept nogil
+cdef double phase_seconds(int threads) except -1

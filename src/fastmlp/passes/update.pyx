@@ -1,0 +1,107 @@
+"""The gradient G = A^T D, one square of weights at a time, updated while it is in the cache: G is never stored whole.
+
+An item is a square of panel x panel weights of one layer, or a layer's biases; it is summed over the whole batch and
+updated by one thread, so the sums do not depend on the number of threads. Mirror: reference/update.py.
+"""
+from libc.string cimport memcpy
+
+from fastmlp.passes.gemm cimport gradient_block
+from fastmlp.passes.kernels cimport FM_MAX_SCALARS
+from fastmlp.passes.plan cimport MAX_STATES, Layer
+
+
+# Which weights an item stands for.
+cdef struct Square:
+    int l
+    bint bias
+    ptrdiff_t i          # panel of inputs: rows i panel .. of the weights
+    ptrdiff_t j          # panel of outputs
+    ptrdiff_t rows       # weight rows in the square
+    ptrdiff_t columns    # weight columns from the square's left edge on
+
+
+cdef ptrdiff_t update_items(Network *net) noexcept nogil:
+    cdef ptrdiff_t items = 0
+    cdef int l
+    for l in range(net.n_layers):
+        items += net.layers[l].in_panels * net.layers[l].out_panels + 1
+    return items
+
+
+cdef size_t scratch_bytes(Network *net) noexcept nogil:
+    """What update_item needs of its own: a square of gradients, or the biases' of the widest layer."""
+    cdef size_t panels = net.panel
+    cdef int l
+    for l in range(net.n_layers):
+        panels = max(panels, <size_t> net.layers[l].out_panels)
+    return panels * net.panel * net.item
+
+
+cdef Square square_of(Network *net, ptrdiff_t item) noexcept nogil:
+    """Items of a layer stand together, those of one output panel in a run: its deltas stay in the cache."""
+    cdef Square s
+    cdef Layer *layer
+    cdef ptrdiff_t squares
+    s.l = 0
+    while True:
+        layer = &net.layers[s.l]
+        squares = layer.in_panels * layer.out_panels
+        if item <= squares:
+            break
+        item -= squares + 1
+        s.l += 1
+    s.bias = item == squares
+    s.j = 0 if s.bias else item // layer.in_panels
+    s.i = 0 if s.bias else item - s.j * layer.in_panels
+    s.rows = min(net.panel, layer.n_in - s.i * net.panel)
+    s.columns = layer.n_out - s.j * net.panel
+    return s
+
+
+cdef inline ptrdiff_t offset_of(Network *net, Square *s) noexcept nogil:
+    """Bytes from the beginning of a layer's weights to the square."""
+    return (s.j * net.layers[s.l].n_in + s.i * net.panel) * net.panel * net.item
+
+
+cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t batch, Square *s, bint accumulate,
+                      char *g) noexcept nogil:
+    cdef ptrdiff_t panel_bytes = ws.stride * net.item
+    if s.bias:
+        net.kernels.sum_rows(batch, net.layers[s.l].out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
+    else:
+        gradient_block(net, s.rows, batch, ws.a[s.l] + s.i * panel_bytes, ws.d[s.l + 1] + s.j * panel_bytes,
+                       s.columns, accumulate, g)
+
+
+cdef void update_item(Network *net, Workspace *ws, ptrdiff_t batch, ptrdiff_t item, const double *scalars,
+                      int n_scalars, char *scratch) noexcept nogil:
+    cdef Square s = square_of(net, item)
+    cdef Layer *layer = &net.layers[s.l]
+    cdef double undecayed[FM_MAX_SCALARS]
+    cdef char *state[MAX_STATES]
+    cdef ptrdiff_t offset
+    cdef int slot
+    gradient_of(net, ws, batch, &s, False, scratch)
+    if s.bias:
+        # Weight decay, the last scalar, is for weights.
+        memcpy(undecayed, scalars, n_scalars * sizeof(double))
+        undecayed[n_scalars - 1] = 0
+        net.kernels.optimizer[net.optimizer](layer.out_panels * net.panel, layer.bias, scratch, layer.bias_state[0],
+                                             layer.bias_state[1], undecayed)
+        return
+    offset = offset_of(net, &s)
+    for slot in range(MAX_STATES):
+        state[slot] = NULL if layer.weight_state[slot] == NULL else layer.weight_state[slot] + offset
+    net.kernels.optimizer[net.optimizer](s.rows * net.panel, layer.weight + offset, scratch, state[0], state[1],
+                                         scalars)
+    if layer.weight_t != NULL:
+        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.weight + offset,
+                              layer.weight_t + (s.i * layer.n_out + s.j * net.panel) * net.panel * net.item)
+
+
+cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t batch, ptrdiff_t item, bint accumulate,
+                        Network *to) noexcept nogil:
+    """The same sums, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
+    cdef Square s = square_of(net, item)
+    gradient_of(net, ws, batch, &s, accumulate,
+                to.layers[s.l].bias if s.bias else to.layers[s.l].weight + offset_of(net, &s))
