@@ -4,4 +4,9 @@ from fastmlp.passes.epoch import Engine, permutation
 from fastmlp.passes.kernels import default_isa, finite, isas
 from fastmlp.passes.threads import max_threads, openmp
 
-__all__ = ["Engine", "default_isa", "finite", "isas", "max_threads", "openmp", "permutation"]
+try:
+    from fastmlp._build_config import COMPILER as compiler
+except ImportError:  # built by hand, without setup.py
+    compiler = "unknown"
+
+__all__ = ["Engine", "compiler", "default_isa", "finite", "isas", "max_threads", "openmp", "permutation"]

@@ -366,9 +366,10 @@ cdef class Engine:
         return Run(steps, "done" if exception is None else "interrupted", exception)
 
     cdef int team_size(self, ptrdiff_t batch, bint train, int threads) except -1:
-        if not 0 <= threads <= MAX_THREADS:
-            raise ValueError(f"threads is {threads}; it may be 0 (choose) to {MAX_THREADS}")
-        return threads or choose_threads(&self.parameters.net, batch, train, max_threads())
+        """n for n > 0, chosen for 0, chosen from 1 to n for -n."""
+        if threads > 0:
+            return min(threads, <int> MAX_THREADS)
+        return choose_threads(&self.parameters.net, batch, train, -threads or max_threads())
 
     def predict(self, X, out, int threads):
         self.run_over(X, None, out, None, threads)

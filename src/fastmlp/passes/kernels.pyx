@@ -14,6 +14,12 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cdef extern from "sync.h" nogil:
+    void *fm_allocate(size_t size) noexcept
+    void fm_free(void *p) noexcept
+    int64_t fm_nanoseconds() noexcept
 
 cdef extern from "kernels.h" nogil:
     int fm_isa_count() noexcept
@@ -215,3 +221,48 @@ def math(str name, x, out, str isa=None):
             PyBuffer_Release(&target)
     finally:
         PyBuffer_Release(&source)
+
+
+# -- what bench/ and `fastmlp info` measure ----------------------------------------------------------------------------
+
+def fma_rate(str isa, str dtype, ptrdiff_t iterations):
+    """(flops, seconds) of multiply-adds that touch no memory, on this thread: the processor's peak."""
+    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    cdef char sink[256]
+    cdef double flops
+    cdef int64_t start, nanoseconds
+    memset(sink, 0, sizeof(sink))
+    with nogil:
+        start = fm_nanoseconds()
+        flops = table.fma_loop(iterations, sink)
+        nanoseconds = fm_nanoseconds() - start
+    return flops, nanoseconds * 1e-9
+
+
+def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t repeats):
+    """(flops, seconds) of one panel's product of rows x k with k x panel, repeated on the same data. kernel is "rows"
+    (forward and backward), "columns" (gradient; rows up to a panel's width) or "few" (row kernel; up to 3 rows)."""
+    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    cdef int kind = ("rows", "columns", "few").index(kernel)
+    cdef ptrdiff_t i, width = table.panel, most = (table.panel if kind == 1 else table.few_rows if kind == 2 else rows)
+    if not 1 <= rows <= most or k < 1 or repeats < 1 or rows * k > 1 << 28:
+        raise ValueError(f"rows, k and repeats are {rows}, {k}, {repeats}; rows may be 1 to {most}")
+    cdef ptrdiff_t left = (rows + width) * (k + width), right = k * width, result = (rows + 1) * width
+    cdef char *memory = <char *> fm_allocate((left + right + result) * table.itemsize)
+    cdef int64_t start, nanoseconds
+    if memory == NULL:
+        raise MemoryError("no memory for the operands")
+    cdef char *b = memory + left * table.itemsize
+    cdef char *c = b + right * table.itemsize
+    with nogil:
+        start = fm_nanoseconds()
+        for i in range(repeats):
+            if kind == 0:
+                table.gemm_rows(rows, k, memory, rows * width, b, 2, 0, c)
+            elif kind == 1:
+                table.gemm_columns(rows, k, memory, b, 2, 0, c)
+            else:
+                table.gemm_few(rows, k, memory, rows * width, b, 0, 1, 0, c, 0)
+        nanoseconds = fm_nanoseconds() - start
+        fm_free(memory)
+    return 2.0 * rows * k * width * repeats, nanoseconds * 1e-9

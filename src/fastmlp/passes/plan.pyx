@@ -5,7 +5,7 @@ Everything that can be wrong is checked here, before a pass runs. Mirror: refere
 import numpy as np
 
 from fastmlp.passes.kernels cimport fm_kernels, index_of, kernel_table, loss_output, optimizer_states
-from fastmlp.passes.threads cimport fm_allocate, fm_free, fm_nanoseconds, forked_child, phase_seconds
+from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds, forked_child, phase_seconds
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -294,6 +294,7 @@ cdef int choose_threads(Network *net, ptrdiff_t batch, bint train, int most) exc
     promise a tenth, for what the estimate leaves out."""
     cdef double one, t, best
     cdef int threads, phases, choice = 1
+    most = min(most, <int> MAX_THREADS)
     if most == 1 or forked_child():
         return 1
     one = step_multiply_adds(net, batch, train) * seconds_per_fma(net.kernels)
