@@ -1,0 +1,59 @@
+"""The daily commands: `nox -s tests`, `nox -s lint`, ... `.ci/run` does the same and more from nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.default_venv_backend = "venv"
+
+
+def sources(*suffixes: str) -> list[str]:
+    found = [path for folder in ("csrc", "src", "tests") for path in Path(folder).rglob("*") if path.suffix in suffixes]
+    return sorted(str(path) for path in found)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, stubs; `nox -s lint -- fix` puts right what can be put right by a tool."""
+    session.install(".[lint]")
+    fix = "fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fix else []), ".")
+    session.run("ruff", "format", *([] if fix else ["--check"]), ".")
+    session.run("clang-format", *(["-i"] if fix else ["--dry-run", "-Werror"]), *sources(".c", ".h", ".inl"))
+    session.run("cython-lint", "src/fastmlp/passes")
+    session.run("mypy", "--strict", "src")
+    modules = [f"fastmlp.passes.{path.stem}" for path in sorted(Path("src/fastmlp/passes").glob("*.pyx"))]
+    session.chdir(session.create_tmp())  # away from src/: the stubs are compared with what is installed
+    session.run("python", "-m", "mypy.stubtest", *modules)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite against an installed wheel; arguments go to pytest."""
+    session.install(".[test]")
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests"]))
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """The test suite under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    build = {"FASTMLP_SANITIZE": "address,undefined"}
+    session.install(".[test]", env=build)
+    asan = subprocess.run(
+        ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    preload = {"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
+    arguments = session.posargs or ["tests", "-m", "not slow"]
+    session.run("python", "-m", "pytest", *arguments, env=build | preload)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks; run them on an idle machine."""
+    session.install(".[bench]")
+    session.run("python", "bench/kernels.py", *session.posargs)
+    session.run("python", "bench/vs_numpy.py", *session.posargs)

@@ -1,0 +1,294 @@
+"""The compiled part of the build: csrc/ once, as objects inside `fastmlp.passes.kernels`, and one extension per pass.
+
+All metadata but the licence's name is in pyproject.toml. Read from the environment: FASTMLP_NO_OPENMP=1 (serial build),
+FASTMLP_DEBUG=1 (asserts, -O1 -g), FASTMLP_SANITIZE=address,undefined, FASTMLP_WERROR=1 (warnings are errors).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, CompileError, ExecError, LinkError
+
+COMPILER_ERRORS = (CCompilerError, CompileError, LinkError, ExecError)
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "src/fastmlp"
+# The extension that holds the kernels: the others reach them through the pointers of its tables.
+KERNELS = "fastmlp.passes.kernels"
+# The only module that sees OpenMP (tests/test_layering.py).
+OPENMP_MODULES = {"fastmlp.passes.threads"}
+
+CYTHON_DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+    "freethreading_compatible": True,
+}
+
+OPENMP_PROBE = """
+#include <omp.h>
+#include <stdio.h>
+int main(void) {
+  int i, sum = 0;
+#pragma omp parallel for reduction(+ : sum) num_threads(2)
+  for (i = 0; i < 100; i++) sum += i;
+  printf("%d", _OPENMP);
+  return sum == 4950 && omp_get_max_threads() >= 1 ? 0 : 1;
+}
+"""
+
+SERIAL_WARNING = """
+********************************************************************************
+  fastmlp is being built WITHOUT OpenMP: it will train on ONE thread only.
+  Reason: {reason}.
+  Debian, Ubuntu: apt-get install gcc (libgomp comes with it).
+  macOS: brew install libomp.   clang: install libomp-dev.
+  Then build again:  pip install --force-reinstall --no-cache-dir .
+  fastmlp.show_config() tells what an installed copy was built with.
+********************************************************************************
+"""
+
+
+def enabled(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", "0")
+
+
+def files_under(folder: str, *suffixes: str) -> list[str]:
+    """Paths relative to setup.py, as setuptools wants them."""
+    found = (path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes)
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def up_to_date(target: str, sources: list[str]) -> bool:
+    if not Path(target).exists():
+        return False
+    built = Path(target).stat().st_mtime_ns
+    return all(Path(source).stat().st_mtime_ns < built for source in sources)
+
+
+class Flags:
+    """Compiler and linker arguments for one build, from the compiler's family and the environment."""
+
+    def __init__(self, msvc: bool) -> None:
+        self.sanitize = os.environ.get("FASTMLP_SANITIZE", "")
+        self.debug = enabled("FASTMLP_DEBUG")
+        werror = enabled("FASTMLP_WERROR")
+        self.link: list[str] = []
+        if msvc:
+            if self.sanitize:
+                raise SystemExit("FASTMLP_SANITIZE needs gcc or clang")
+            self.common = ["/O2", "/fp:precise", "/std:c11", "/utf-8"]
+            self.common += ["/UNDEBUG"] if self.debug else []
+            self.kernels = ["/W3", *(["/WX"] if werror else [])]
+            self.cython: list[str] = []
+            return
+        # No contraction: every fused multiply-add is written as one, so that all ISAs round alike. -g0: Python's own
+        # flags often have -g, which would make the wheel four times as large.
+        self.common = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+        if self.sanitize:
+            sanitize = [f"-fsanitize={self.sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+            self.common += ["-O1", "-g", *sanitize]
+            self.link += sanitize
+        else:
+            self.common += ["-O1", "-g"] if self.debug else ["-O3", "-g0"]
+        self.common += ["-UNDEBUG"] if self.debug else ["-DNDEBUG"]
+        self.common += ["-Werror"] if werror else []
+        self.kernels = ["-Wshadow", "-Wpedantic"]
+        # What Cython generates defines helpers and parameters that a module may not use.
+        self.cython = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+        if sys.platform != "win32":
+            self.link.append("-pthread")
+
+    def for_source(self, source: str, msvc: bool) -> list[str]:
+        """GCC and Clang enable an ISA by regions inside its file; MSVC by a flag for the whole file."""
+        arch = {"avx512": "/arch:AVX512", "avx2": "/arch:AVX2"}.get(Path(source).name.split("_")[0])
+        return [*self.common, *self.kernels, *([arch] if msvc and arch else [])]
+
+
+class BuildKernelsAndPasses(build_ext):
+    """build_ext that compiles csrc/ in parallel, probes OpenMP and writes fastmlp/_build_config.py."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if not self.parallel:
+            cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+            self.parallel = len(cpus)
+
+    def run(self) -> None:
+        super().run()
+        if self.extensions:
+            for path in self._config_paths():
+                Path(path).write_text(self._config_text(), encoding="utf-8")
+
+    def build_extensions(self) -> None:
+        self._msvc = self.compiler.compiler_type == "msvc"
+        self._flags = Flags(self._msvc)
+        self._probe_openmp()
+        self._force_when_flags_changed()
+
+        for ext in self.extensions:
+            openmp = ext.name in OPENMP_MODULES
+            ext.extra_compile_args = [*self._flags.common, *self._flags.cython, *(self._openmp[0] if openmp else [])]
+            ext.extra_link_args = [*self._flags.link, *(self._openmp[1] if openmp else [])]
+        self._cythonize()
+        objects = self._compile_kernels()
+        for ext in self.extensions:
+            if ext.name == KERNELS:
+                ext.extra_objects = objects
+        super().build_extensions()
+
+    def get_outputs(self) -> list[str]:
+        return [*super().get_outputs(), self._config_paths()[0]]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        mapping = dict(super().get_output_mapping())
+        if self.inplace:
+            built, source = self._config_paths()
+            mapping[built] = source
+        return mapping
+
+    def _config_paths(self) -> list[str]:
+        built = f"{self.build_lib}/fastmlp/_build_config.py"
+        return [built, f"{PACKAGE}/_build_config.py"] if self.inplace else [built]
+
+    def _config_text(self) -> str:
+        flags = [*self._flags.common, *self._flags.kernels]
+        return (
+            '"""How this copy of fastmlp was built. Written by setup.py."""\n\n'
+            f"OPENMP = {bool(self._openmp_version)}\n"
+            f"OPENMP_VERSION = {self._openmp_version}  # of the specification, yyyymm; 0: a serial build\n"
+            f"OPENMP_REASON = {self._openmp_reason!r}  # why the build is serial\n"
+            f"COMPILER = {self._compiler_version()!r}\n"
+            f"CFLAGS = {' '.join(flags)!r}\n"
+            f"SANITIZE = {self._flags.sanitize!r}\n"
+            f"DEBUG = {self._flags.debug}\n"
+        )
+
+    def _compiler_version(self) -> str:
+        if self._msvc:
+            return platform.python_compiler()
+        command = [*self.compiler.compiler, "--version"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+        return lines[0] if lines else " ".join(self.compiler.compiler)
+
+    def _force_when_flags_changed(self) -> None:
+        """Objects of another configuration are newer than their sources too: rebuild all when the flags differ."""
+        flags = self._flags
+        now = [flags.common, flags.kernels, flags.cython, flags.link, self._openmp, CYTHON_DIRECTIVES, self.build_lib]
+        text = json.dumps([*now, self._compiler_version(), sys.version])
+        stamp = Path(self.build_temp) / "flags.json"
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
+            self.force = True
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(text, encoding="utf-8")
+
+    def _cythonize(self) -> None:
+        from Cython.Build import cythonize
+
+        pending = [copy.copy(ext) for ext in self.extensions]
+        generated = cythonize(
+            pending,
+            build_dir="build/cython",
+            compiler_directives=CYTHON_DIRECTIVES,
+            include_path=["src"],
+            nthreads=min(self.parallel, len(pending)),
+        )
+        for ext, done in zip(self.extensions, generated, strict=True):
+            ext.sources = done.sources
+
+    def _compile_kernels(self) -> list[str]:
+        depends = files_under("csrc", ".h", ".inl", ".def")
+
+        def compile_one(source: str) -> str:
+            (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
+            if self.force or not up_to_date(target, [source, *depends]):
+                arguments = self._flags.for_source(source, self._msvc)
+                self.compiler.compile(
+                    [source], output_dir=self.build_temp, include_dirs=["csrc"], extra_postargs=arguments
+                )
+            return target
+
+        with ThreadPoolExecutor(self.parallel) as pool:
+            return list(pool.map(compile_one, files_under("csrc", ".c")))
+
+    # OpenMP ----------------------------------------------------------------------------------------------------------
+
+    def _probe_openmp(self) -> None:
+        """Sets _openmp (compile and link arguments), _openmp_version (0: none) and _openmp_reason."""
+        self._openmp: tuple[list[str], list[str]] = ([], [])
+        self._openmp_version = 0
+        self._openmp_reason = ""
+        if enabled("FASTMLP_NO_OPENMP"):
+            self._openmp_reason = "FASTMLP_NO_OPENMP is set"
+        else:
+            for compile_args, link_args in self._openmp_candidates():
+                version = self._run_probe(compile_args, link_args)
+                if version:
+                    self._openmp, self._openmp_version = (compile_args, link_args), version
+                    return
+            self._openmp_reason = "no program with OpenMP could be compiled, linked and run"
+        print(SERIAL_WARNING.format(reason=self._openmp_reason), file=sys.stderr, flush=True)
+
+    def _openmp_candidates(self) -> list[tuple[list[str], list[str]]]:
+        if self._msvc:
+            return [(["/openmp:experimental"], []), (["/openmp"], [])]
+        if sys.platform != "darwin":
+            return [(["-fopenmp"], ["-fopenmp"])]
+        # Apple's clang has no -fopenmp of its own; libomp comes from conda, Homebrew or MacPorts.
+        apple = ["-Xpreprocessor", "-fopenmp"]
+        candidates = [(apple, ["-lomp"]), (["-fopenmp"], ["-fopenmp"])]
+        places = [os.environ.get("CONDA_PREFIX", ""), "/opt/homebrew/opt/libomp", "/usr/local/opt/libomp"]
+        for prefix in [place for place in places if place and Path(place, "include", "omp.h").exists()]:
+            library = f"{prefix}/lib"
+            candidates.append(([*apple, f"-I{prefix}/include"], [f"-L{library}", f"-Wl,-rpath,{library}", "-lomp"]))
+        return candidates
+
+    def _run_probe(self, compile_args: list[str], link_args: list[str]) -> int:
+        """The OpenMP version that a small program prints when it is built with these arguments; 0 if it cannot be."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROBE, encoding="utf-8")
+            # Absolute sources would put the object beside themselves, out of output_dir.
+            before = Path.cwd()
+            os.chdir(folder)
+            try:
+                objects = self.compiler.compile(["probe.c"], extra_postargs=[*self._flags.link, *compile_args])
+                self.compiler.link_executable(objects, "probe", extra_postargs=[*self._flags.link, *link_args])
+                program = self.compiler.executable_filename("probe", output_dir=folder)
+                result = subprocess.run([program], capture_output=True, text=True, check=True, timeout=60)
+                return int(result.stdout)
+            except (*COMPILER_ERRORS, OSError, subprocess.SubprocessError, ValueError):
+                return 0
+            finally:
+                os.chdir(before)
+
+
+def extensions() -> list[Extension]:
+    # A pass sees the kernels' headers and the other passes' declarations: edit one and it is built again.
+    depends = files_under("csrc", ".c", ".h", ".inl", ".def") + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
+    return [
+        Extension(
+            ".".join(Path(source).relative_to("src").with_suffix("").parts),
+            [source],
+            include_dirs=["csrc", f"{PACKAGE}/passes"],
+            depends=depends,
+        )
+        for source in files_under(f"{PACKAGE}/passes", ".pyx")
+    ]
+
+
+if __name__ == "__main__":  # cythonize's workers may import this file
+    setup(license="BSD-3-Clause", ext_modules=extensions(), cmdclass={"build_ext": BuildKernelsAndPasses})
