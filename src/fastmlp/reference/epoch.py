@@ -1,0 +1,310 @@
+"""The engine: runs of training steps, prediction, evaluation, gradients, traces. Mirror of passes/epoch.pyx."""
+# ruff: noqa: ARG002 - the signatures are those of passes/epoch.pyx
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fastmlp import spec as specs  # the module, not its names: spec.py itself imports the registries of this package
+
+from .activation import Array
+from .backward import backward
+from .forward import activate, forward, gather, loss, target
+from .plan import Plan
+from .update import update
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Rows at a time where all rows of X are wanted.
+ROWS = 1024
+
+State = list[tuple[list[Array], list[Array]]]
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Engine:
+    """A network's parameters and optimizer state, and what can be done with them. Callers have checked all arguments.
+
+    `threads` is accepted everywhere and left to NumPy's BLAS. An engine serves one Python thread at a time; others
+    wait.
+    """
+
+    def __init__(self, spec: specs.NetworkSpec, isa: str | None = None) -> None:
+        self._spec = spec
+        self._plan = Plan(spec)
+        self._lock = threading.RLock()
+
+    @property
+    def isa(self) -> str:
+        """What does the arithmetic."""
+        return "numpy"
+
+    def get_parameters(self) -> tuple[list[Array], list[Array]]:
+        """Copies of the weights (n_in, n_out) and biases (n_out,) of all layers."""
+        with self._lock:
+            return self._plan.parameters.copies()
+
+    def set_parameters(self, weights: list[Array], biases: list[Array]) -> None:
+        """Replace all weights and biases."""
+        with self._lock:
+            self._plan.parameters.assign(weights, biases)
+
+    def use_optimizer(self, name: str | None) -> None:
+        """Start an optimizer with zeroed state; None frees it."""
+        with self._lock:
+            self._plan.use_optimizer(name)
+
+    def get_state(self) -> State:
+        """Copies of the optimizer's state, one (like weights, like biases) per slot."""
+        with self._lock:
+            return [slot.copies() for slot in self._plan.state]
+
+    def set_state(self, state: State) -> None:
+        """Replace the optimizer's state."""
+        with self._lock:
+            for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
+                slot.assign(weights, biases)
+
+    def train(
+        self,
+        X: Array,
+        y: Array,
+        order: NDArray[np.int64],
+        batch_size: int,
+        scalars: NDArray[np.float64],
+        sample_weight: NDArray[np.float64] | None,
+        losses: NDArray[np.float64],
+        threads: int = 0,
+    ) -> specs.Run:
+        """One step per row of `scalars`; step s takes the rows order[s * batch_size : (s + 1) * batch_size].
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, d0)
+            Any source dtype, any strides.
+        y : ndarray
+            int32 class labels (n,), or (n, O) of any source dtype.
+        order : ndarray of int64, shape (m,)
+            Row numbers.
+        batch_size : int
+            The last batch may be smaller.
+        scalars : ndarray of float64, shape (steps, S)
+            From the optimizer's `scalars`.
+        sample_weight : ndarray of float64, shape (n,), or None
+            Not negative.
+        losses : ndarray of float64, shape (steps,)
+            Filled with each batch's weighted mean loss before its update.
+        threads : int, default 0
+            Ignored.
+
+        Returns
+        -------
+        Run
+            A loss that is not finite stops before the update of its step; the exception of a signal handler stops
+            between two steps.
+        """
+        with self._lock, np.errstate(all="ignore"), _SignalGate() as gate:
+            plan = self._plan
+            if plan.optimizer is None:
+                raise RuntimeError("train needs use_optimizer first")
+            step = 0  # steps done
+            try:
+                for step, h in enumerate(scalars):
+                    gate.open()
+                    rows = order[step * batch_size : (step + 1) * batch_size]
+                    batch = plan.batch(len(rows))
+                    out = batch.outputs[-1]
+                    gather(X, rows, batch.x)
+                    wanted = target(batch, y, rows)
+                    scale: Any
+                    if sample_weight is None:
+                        total, scale = float(batch.rows), 1.0 / batch.rows
+                    else:
+                        np.take(sample_weight, rows, out=batch.weight, mode="clip")
+                        total, scale = _scale(batch.weight, batch.scale)
+                    forward(plan, batch, batch.x, out)
+                    loss(plan, batch, out, wanted, scale, batch.row_loss)
+                    losses[step] = value = _mean(batch.row_loss, None if sample_weight is None else batch.weight, total)
+                    if not math.isfinite(value):
+                        return specs.Run(step, "non_finite", None)
+                    backward(plan, batch)
+                    update(plan, h.tolist())
+                step = len(scalars)
+                gate.open()
+            except BaseException as exception:
+                if exception is not gate.raised:
+                    raise
+                return specs.Run(step, "interrupted", exception)
+            return specs.Run(step, "done", None)
+
+    def predict(self, X: Array, out: Array, threads: int = 0) -> None:
+        """Outputs of all rows of X into `out` (n, O), net dtype and C-contiguous."""
+        with self._lock, np.errstate(all="ignore"):
+            plan = self._plan
+            for start in range(0, len(X), ROWS):
+                rows = slice(start, min(start + ROWS, len(X)))
+                batch = plan.batch(rows.stop - start)
+                forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
+                activate(plan, batch, out[rows])
+
+    def evaluate(self, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], threads: int = 0) -> None:
+        """Outputs of all rows into `out` (n, O), and each row's loss into `row_loss` (n,)."""
+        with self._lock, np.errstate(all="ignore"):
+            plan = self._plan
+            for start in range(0, len(X), ROWS):
+                rows = slice(start, min(start + ROWS, len(X)))
+                batch = plan.batch(rows.stop - start)
+                forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
+                loss(plan, batch, out[rows], target(batch, y, rows), 1.0, row_loss[rows])
+
+    def loss_and_grad(
+        self, X: Array, y: Array, sample_weight: NDArray[np.float64] | None, threads: int = 0
+    ) -> tuple[float, list[Array], list[Array]]:
+        """The weighted mean loss of all rows of X, and its gradient by weights and by biases. No weight decay."""
+        with self._lock, np.errstate(all="ignore"):
+            plan, n = self._plan, len(X)
+            row_loss = np.empty(n)
+            scales = None if sample_weight is None else np.empty((n, 1), plan.dtype)
+            total, scale = (float(n), 1.0 / n) if scales is None else _scale(sample_weight, scales)
+            sum_of_parts: Array | None = None
+            for start in range(0, n, ROWS):
+                rows = slice(start, min(start + ROWS, n))
+                batch = plan.batch(rows.stop - start)
+                gather(X, rows, batch.x)
+                forward(plan, batch, batch.x, batch.outputs[-1])
+                wanted = target(batch, y, rows)
+                part = scale if isinstance(scale, float) else scale[rows]
+                loss(plan, batch, batch.outputs[-1], wanted, part, row_loss[rows])
+                backward(plan, batch)
+                if n > ROWS:
+                    if sum_of_parts is None:
+                        sum_of_parts = plan.gradient.vector.copy()
+                    else:
+                        np.add(sum_of_parts, plan.gradient.vector, out=sum_of_parts)
+            if sum_of_parts is not None:
+                np.copyto(plan.gradient.vector, sum_of_parts)
+            return _mean(row_loss, sample_weight, total), *plan.gradient.copies()
+
+    def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
+        """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""
+        with self._lock, np.errstate(all="ignore"):
+            plan, n = self._plan, len(X)
+            signals = [np.empty((n, width), plan.dtype) for width in plan.sizes[1:]]
+            outputs = [np.empty_like(z) for z in signals]
+            deltas = None if y is None else [np.empty_like(z) for z in signals]
+            for start in range(0, n, ROWS):
+                rows = slice(start, min(start + ROWS, n))
+                batch = plan.batch(rows.stop - start)
+                a = self._inputs(X, rows, batch.x)
+                for layer, z, out, scratch in zip(plan.layers, signals, outputs, batch.scratch, strict=True):
+                    np.matmul(a, layer.W, out=z[rows])
+                    np.add(z[rows], layer.b, out=z[rows])
+                    a = out[rows]
+                    np.copyto(a, z[rows])
+                    layer.activation.forward(a, layer.param, scratch)
+                if y is None or deltas is None:
+                    continue
+                np.copyto(batch.outputs[-1], signals[-1][rows])
+                loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
+                np.copyto(deltas[-1][rows], batch.deltas[-1])
+                for i in range(len(plan.layers) - 1, 0, -1):
+                    below, d = plan.layers[i - 1], deltas[i - 1][rows]
+                    np.matmul(deltas[i][rows], plan.layers[i].W_t, out=d)
+                    below.activation.backward(outputs[i - 1][rows], below.param, d, batch.scratch[i - 1])
+            return signals, outputs, deltas
+
+    def _inputs(self, X: Array, rows: slice, buffer: Array) -> Array:
+        """These rows of X in the net's dtype: X's own where they are that already."""
+        x = X[rows]
+        if x.dtype == buffer.dtype and x.flags.carray:
+            return x
+        gather(X, rows, buffer)
+        return buffer
+
+
+def _scale(weight: NDArray[np.float64] | None, scale: Array) -> tuple[float, Array]:
+    """The sum of the weights, and what each row's delta is multiplied by: its share of the sum, into `scale` (B, 1)."""
+    assert weight is not None
+    total = float(np.sum(weight))
+    if total > 0.0:
+        np.divide(weight, total, out=scale[:, 0], casting="same_kind")
+    else:
+        scale.fill(0.0)
+    return total, scale
+
+
+def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, total: float) -> float:
+    """The weighted mean of row losses; 0 where all weights are."""
+    if weight is None:
+        return float(np.sum(row_loss)) / total
+    return float(np.dot(row_loss, weight)) / total if total > 0.0 else 0.0
+
+
+class _SignalGate:
+    """Holds back Python signal handlers, so that what they raise comes between two steps and never inside one.
+
+    Python runs handlers in the main thread, between any two byte codes: half an update would remain. Elsewhere there is
+    nothing to hold back.
+    """
+
+    #: Signals that people handle. Asking about all of them would cost more than a small step.
+    SIGNALS = tuple(
+        getattr(signal, name)
+        for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+        if hasattr(signal, name)
+    )
+
+    def __init__(self) -> None:
+        self.raised: BaseException | None = None
+        self._held: list[tuple[int, FrameType | None]] = []
+        self._handlers: dict[int, Handler] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            try:
+                for number in self.SIGNALS:
+                    handler = signal.getsignal(number)
+                    if callable(handler):
+                        self._handlers[number] = handler
+                        signal.signal(number, self._hold)
+            except BaseException:  # of a handler that is not held back yet
+                self._release(list(self._handlers))
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._release(list(self._handlers))
+        self.open()
+
+    def open(self) -> None:
+        """Run the handlers of the signals that came; `raised` is what one of them raised."""
+        while self._held:
+            number, frame = self._held.pop(0)
+            try:
+                self._handlers[number](number, frame)
+            except BaseException as exception:
+                self.raised = exception
+                raise
+
+    def _release(self, numbers: list[int]) -> None:
+        """Give these signals their handlers back, even if one of those is called at once and raises."""
+        if numbers:
+            number = numbers.pop()
+            try:
+                if signal.getsignal(number) == self._hold:  # else a handler that ran has chosen another
+                    signal.signal(number, self._handlers[number])
+            finally:
+                self._release(numbers)
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:
+        self._held.append((number, frame))

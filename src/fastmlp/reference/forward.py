@@ -1,0 +1,64 @@
+"""The forward pass: gather of a batch, signals and outputs of all layers, loss. Mirror of passes/forward.pyx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .loss import Target
+
+if TYPE_CHECKING:
+    from .activation import Array
+    from .plan import Batch, Plan
+
+Rows = NDArray[np.int64] | slice
+
+
+def gather(source: Array, rows: Rows, out: Array) -> None:
+    """Rows of a matrix in their order, converted to the dtype of `out`; the source is never copied whole."""
+    if isinstance(rows, slice):
+        np.copyto(out, source[rows], casting="unsafe")
+    elif source.dtype == out.dtype and source.flags.carray:
+        np.take(source, rows, axis=0, out=out, mode="clip")  # mode="raise" would go through a copy of out
+    else:
+        np.copyto(out, source[rows], casting="unsafe")
+
+
+def target(batch: Batch, y: Array, rows: Rows) -> Target:
+    """What these rows should give: y as the loss wants it."""
+    if y.ndim == 1:
+        np.add(y[rows], batch.label_base, out=batch.labels)
+        return Target(None, batch.labels)
+    gather(y, rows, batch.target)
+    return Target(batch.target, None)
+
+
+def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:
+    """Outputs of the hidden layers of x into the batch, signals of the output layer into `out` (B, O)."""
+    last = len(plan.layers) - 1
+    for i, layer in enumerate(plan.layers):
+        z = out if i == last else batch.outputs[i]
+        np.matmul(x, layer.W, out=z)
+        np.add(z, layer.b, out=z)
+        if i < last:
+            layer.activation.forward(z, layer.param, batch.scratch[i])
+        x = z
+
+
+def activate(plan: Plan, batch: Batch, out: Array) -> None:
+    """Outputs of the output layer from its signals."""
+    layer = plan.layers[-1]
+    layer.activation.forward(out, layer.param, batch.scratch[-1])
+
+
+def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[np.float64]) -> None:
+    """Outputs from signals, row losses, and the output layer's delta dE/dz, each row's multiplied by its scale."""
+    layer, delta, scratch = plan.layers[-1], batch.deltas[-1], batch.scratch[-1]
+    if plan.loss.output:
+        plan.loss.rows(out, wanted, scale, delta, row_loss, scratch)
+    else:
+        activate(plan, batch, out)
+        plan.loss.rows(out, wanted, scale, delta, row_loss, scratch)
+        layer.activation.backward(out, layer.param, delta, scratch)

@@ -1,0 +1,738 @@
+"""What a network and its training are: frozen dataclasses that hold all validation and all defaults.
+
+Nothing here touches data or buffers. The names of activations and losses come from the registries of `reference/`,
+which mirror the lists of `csrc/ops`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+
+from .reference.activation import ACTIVATIONS, OUTPUTS
+from .reference.loss import LOSSES
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+__all__ = [
+    "ELU",
+    "SGD",
+    "Activation",
+    "Adam",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Layer",
+    "LeakyReLU",
+    "Loss",
+    "NetworkSpec",
+    "Optimizer",
+    "Run",
+    "SquaredError",
+    "as_activation",
+    "as_loss",
+    "as_optimizer",
+]
+
+#: Activations of hidden layers; an output layer may also be "softmax".
+ACTIVATION_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
+OUTPUT_NAMES: tuple[str, ...] = tuple(OUTPUTS)
+LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
+DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
+ACTIVATION_ALIASES: dict[str, str] = {"linear": "identity", "sigmoid": "logistic"}
+
+#: Widest layer: products of two widths stay far from the end of 64 bits.
+MAX_WIDTH = 2**31 - 1
+#: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
+MAX_PARAMETERS = 2**48
+
+
+class Run(NamedTuple):
+    """How a run of steps ended: what `Engine.train` returns.
+
+    Attributes
+    ----------
+    steps : int
+        Whole steps done; the parameters are those after that many updates.
+    status : str
+        "done", "interrupted" (a signal handler raised) or "non_finite" (the loss of step number `steps` was).
+    exception : BaseException or None
+        What the signal handler raised.
+    """
+
+    steps: int
+    status: str
+    exception: BaseException | None
+
+
+# --- arguments ------------------------------------------------------------------------------------------
+
+
+def _shown(value: object) -> str:
+    """A value for an error message: its repr, cut so that a hostile one cannot flood a log."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _integer(value: object, name: str, low: int, high: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {_shown(value)} of type {type(value).__name__}")
+    number = operator.index(cast("Any", value))
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, got {number}")
+    return number
+
+
+def _real(value: object, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {_shown(value)} of type {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {_shown(value)}")
+    return number
+
+
+def _positive(value: object, name: str) -> float:
+    number = _real(value, name)
+    if number <= 0.0:
+        raise ValueError(f"{name} must be > 0, got {number!r}")
+    return number
+
+
+def _not_negative(value: object, name: str) -> float:
+    number = _real(value, name)
+    if number < 0.0:
+        raise ValueError(f"{name} must be >= 0, got {number!r}")
+    return number
+
+
+def _fraction(value: object, name: str) -> float:
+    number = _real(value, name)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must be >= 0 and < 1, got {number!r}")
+    return number
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {_shown(value)} of type {type(value).__name__}")
+    return bool(value)
+
+
+def _choice(value: object, name: str, names: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {_shown(value)} of type {type(value).__name__}")
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {_shown(value)}")
+    return str(value)
+
+
+def _keys(data: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
+    """`data` as a mapping with exactly these keys."""
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{name} must be a mapping, got {_shown(data)} of type {type(data).__name__}")
+    if set(data) != set(keys):
+        raise ValueError(f"{name} must have the keys {', '.join(map(repr, keys))}, got {_shown(list(data))}")
+    return data
+
+
+# --- activations and losses -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function and its parameter.
+
+    Parameters
+    ----------
+    name : str
+        "identity" (or "linear"), "sign", "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu", "elu", "softplus",
+        and for the output layer "softmax".
+    param : float, optional
+        The slope of leaky_relu (default 0.01), the alpha of elu (default 1.0); no other has one. Not negative, because
+        derivatives are computed from the outputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is unknown or the parameter is not one that it can have.
+
+    Examples
+    --------
+    >>> Activation("sigmoid")
+    Activation(name='logistic', param=0.0)
+    >>> Activation("leaky_relu").param
+    0.01
+    """
+
+    name: str
+    param: float = cast("Any", None)  # None stands for the default of that name, and is never stored
+
+    def __post_init__(self) -> None:
+        known = (*OUTPUT_NAMES, *ACTIVATION_ALIASES)
+        name = _choice(self.name, "activation", known)
+        name = ACTIVATION_ALIASES.get(name, name)
+        entry = OUTPUTS[name]
+        given: object = self.param
+        param = entry.default if given is None else _real(given, entry.parameter or "param")
+        if entry.parameter:
+            param = _not_negative(param, entry.parameter)
+        elif param != 0.0:
+            raise ValueError(f"param must be 0.0 because {name} has no parameter, got {param!r}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "param", param + 0.0)  # -0.0 becomes 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and parameter, ready for JSON."""
+        return {"name": self.name, "param": self.param}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Activation:
+        """The activation that `to_dict` described; anything else is a TypeError or ValueError."""
+        fields = _keys(data, "activation", ("name", "param"))
+        return cls(_choice(fields["name"], "activation", OUTPUT_NAMES), _real(fields["param"], "param"))
+
+
+def LeakyReLU(slope: float = 0.01) -> Activation:
+    """Leaky rectifier: z where z > 0, else slope * z (Maas et al. 2013).
+
+    Parameters
+    ----------
+    slope : float, default 0.01
+        Not negative.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.1)
+    Activation(name='leaky_relu', param=0.1)
+    """
+    return Activation("leaky_relu", _not_negative(slope, "slope"))
+
+
+def ELU(alpha: float = 1.0) -> Activation:
+    """Exponential linear unit: z where z > 0, else alpha * (exp(z) - 1) (Clevert et al. 2016).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        Not negative.
+
+    Examples
+    --------
+    >>> ELU()
+    Activation(name='elu', param=1.0)
+    """
+    return Activation("elu", _not_negative(alpha, "alpha"))
+
+
+def as_activation(activation: str | Activation, name: str = "activation") -> Activation:
+    """The activation meant by a name or an object; `name` is the argument that an error speaks of.
+
+    Examples
+    --------
+    >>> as_activation("elu")
+    Activation(name='elu', param=1.0)
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if not isinstance(activation, str):
+        raise TypeError(
+            f"{name} must be a name or an Activation, got {_shown(activation)} of type {type(activation).__name__}"
+        )
+    return Activation(_choice(activation, name, (*OUTPUT_NAMES, *ACTIVATION_ALIASES)))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'."""
+
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """1/2 sum_k (a_k - y_k)^2 over the outputs a of a row; goes with any output activation.
+
+    Examples
+    --------
+    >>> SquaredError().name
+    'squared_error'
+    """
+
+    name: ClassVar[str] = "squared_error"
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """-sum_k y_k log a_k over the outputs a of a softmax, computed from its logits.
+
+    Examples
+    --------
+    >>> CrossEntropy().name
+    'cross_entropy'
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
+
+    Examples
+    --------
+    >>> BinaryCrossEntropy().name
+    'binary_cross_entropy'
+    """
+
+    name: ClassVar[str] = "binary_cross_entropy"
+
+
+def as_loss(loss: str | Loss, name: str = "loss") -> str:
+    """The name of the loss meant by a name or an object.
+
+    Examples
+    --------
+    >>> as_loss(CrossEntropy())
+    'cross_entropy'
+    """
+    if isinstance(loss, Loss):
+        return _choice(getattr(loss, "name", None), name, LOSS_NAMES)
+    if not isinstance(loss, str):
+        raise TypeError(f"{name} must be a name or a Loss, got {_shown(loss)} of type {type(loss).__name__}")
+    return _choice(loss, name, LOSS_NAMES)
+
+
+# --- optimizers -----------------------------------------------------------------------------------------
+
+_STRIDE = 1024
+_powers_lock = threading.Lock()
+
+
+@lru_cache(maxsize=128)
+def _marks(beta: float) -> list[float]:  # noqa: ARG001 - the key of the cache
+    """beta^0, beta^1024, beta^2048, ... as far as anybody asked; grown by `_powers` alone."""
+    return [1.0]
+
+
+def _chain(first: float, beta: float, n: int) -> NDArray[np.float64]:
+    """first, first * beta, ... (n + 1 numbers), each the rounded product of the one before and beta."""
+    chain = np.full(n + 1, beta)
+    chain[0] = first
+    with np.errstate(under="ignore"):
+        np.multiply.accumulate(chain, out=chain)
+    return chain
+
+
+def _powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
+    """beta^(start + 1) ... beta^(start + steps) by repeated multiplication from beta^0 = 1.
+
+    pow() differs between C libraries; a product does not, and where a run was cut in two does not show. Powers so small
+    that 1 - power is 1 may be given as zero.
+    """
+    mark = start // _STRIDE
+    with _powers_lock:
+        marks = _marks(beta)
+        while len(marks) <= mark and marks[-1] > 2.0**-60:
+            marks.append(float(_chain(marks[-1], beta, _STRIDE)[-1]))
+        first = marks[mark] if mark < len(marks) else 0.0
+    return _chain(first, beta, start - mark * _STRIDE + steps)[-steps:] if steps else np.empty(0)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Base of the optimizers: hyperparameters, and one row of scalars for each step of a run.
+
+    Attributes
+    ----------
+    name : str
+        What engines know it by.
+    columns : tuple of str
+        Names of the scalars of a step, in the order of `csrc/ops/optimizer.inl`.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+
+    def scalars(self, start: int, steps: int) -> NDArray[np.float64]:
+        """The scalars of `steps` steps after the first `start` ones, float64 (steps, len(columns)).
+
+        Row s belongs to step number t = start + s + 1 (t counts from 1) and is the same, bit for bit, however a run
+        is cut.
+        """
+        start = _integer(start, "start", 0, 2**62)
+        steps = _integer(steps, "steps", 0, 2**62)
+        return self._rows(start, steps)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and hyperparameters, ready for JSON."""
+        return {"name": self.name, **dataclasses.asdict(self)}
+
+    @staticmethod
+    def from_dict(data: object) -> Optimizer:
+        """The optimizer that `to_dict` described; anything else is a TypeError or ValueError."""
+        if not isinstance(data, Mapping):
+            raise TypeError(f"optimizer must be a mapping, got {_shown(data)} of type {type(data).__name__}")
+        kind = OPTIMIZERS[_choice(data.get("name"), "optimizer name", OPTIMIZER_NAMES)]
+        fields = dict(_keys(data, "optimizer", ("name", *(field.name for field in dataclasses.fields(kind)))))
+        del fields["name"]
+        return kind(**fields)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then buf = momentum * buf + g, and w -= learning_rate * d with
+    d = g + momentum * buf if nesterov, else buf.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        > 0.
+    momentum : float, default 0.0
+        >= 0 and < 1.
+    nesterov : bool, default False
+        Needs momentum > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9).scalars(start=0, steps=1)
+    array([[0.1, 0.9, 0. , 0. ]])
+    """
+
+    name: ClassVar[str] = "sgd"
+    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "weight_decay")
+
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", _positive(self.learning_rate, "learning_rate"))
+        object.__setattr__(self, "momentum", _fraction(self.momentum, "momentum"))
+        object.__setattr__(self, "nesterov", _flag(self.nesterov, "nesterov"))
+        object.__setattr__(self, "weight_decay", _not_negative(self.weight_decay, "weight_decay"))
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+        row = np.array([self.learning_rate, self.momentum, float(self.nesterov), self.weight_decay])
+        return np.tile(row, (steps, 1))
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
+    w -= learning_rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> rows = Adam(0.5, beta1=0.5).scalars(start=0, steps=2)
+    >>> rows[:, 0]  # learning_rate / (1 - beta1^t)
+    array([1.        , 0.66666667])
+    """
+
+    name: ClassVar[str] = "adam"
+    columns: ClassVar[tuple[str, ...]] = (
+        "step_size",
+        "beta1",
+        "beta2",
+        "one_minus_beta1",
+        "one_minus_beta2",
+        "inv_sqrt_correction2",
+        "epsilon",
+        "weight_decay",
+    )
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", _positive(self.learning_rate, "learning_rate"))
+        object.__setattr__(self, "beta1", _fraction(self.beta1, "beta1"))
+        object.__setattr__(self, "beta2", _fraction(self.beta2, "beta2"))
+        object.__setattr__(self, "epsilon", _positive(self.epsilon, "epsilon"))
+        object.__setattr__(self, "weight_decay", _not_negative(self.weight_decay, "weight_decay"))
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        rows = np.empty((steps, len(self.columns)))
+        rows[:, 0] = self.learning_rate / (1.0 - _powers(self.beta1, start, steps))
+        rows[:, 1] = self.beta1
+        rows[:, 2] = self.beta2
+        rows[:, 3] = 1.0 - self.beta1
+        rows[:, 4] = 1.0 - self.beta2
+        rows[:, 5] = 1.0 / np.sqrt(1.0 - _powers(self.beta2, start, steps))
+        rows[:, 6] = self.epsilon
+        rows[:, 7] = self.weight_decay
+        return rows
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam)}
+OPTIMIZER_NAMES: tuple[str, ...] = tuple(OPTIMIZERS)
+
+
+def as_optimizer(optimizer: str | Optimizer | None, name: str = "optimizer") -> Optimizer:
+    """The optimizer meant by a name or an object; None means `Adam()`.
+
+    Examples
+    --------
+    >>> as_optimizer("sgd")
+    SGD(learning_rate=0.01, momentum=0.0, nesterov=False, weight_decay=0.0)
+    """
+    if optimizer is None:
+        return Adam()
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(
+            f"{name} must be a name or an optimizer, got {_shown(optimizer)} of type {type(optimizer).__name__}"
+        )
+    return OPTIMIZERS[_choice(optimizer, name, OPTIMIZER_NAMES)]()
+
+
+# --- networks -------------------------------------------------------------------------------------------
+
+
+class Layer(NamedTuple):
+    """One layer: a = f(x W + b) with x of n_in and a of n_out numbers."""
+
+    n_in: int
+    n_out: int
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network: widths, activations, loss and number format. Every instance is valid; `make` also takes names.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        The architecture vector (d0, ..., dL): inputs, hidden widths, outputs; at least two, each >= 1.
+    activations : tuple of Activation
+        One per hidden layer; not softmax.
+    output : Activation
+        Softmax for cross_entropy, logistic for binary_cross_entropy, any for squared_error.
+    loss : str
+        "squared_error", "cross_entropy" or "binary_cross_entropy".
+    dtype : str
+        "float32" or "float64".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part is not as above.
+
+    Examples
+    --------
+    >>> spec = NetworkSpec.make([3, 4, 2], activation="tanh")
+    >>> spec.n_parameters
+    26
+    >>> NetworkSpec.from_dict(spec.to_dict()) == spec
+    True
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    output: Activation
+    loss: str
+    dtype: str
+
+    def __post_init__(self) -> None:
+        sizes = _sizes(self.sizes)
+        object.__setattr__(self, "sizes", sizes)
+        if not isinstance(self.activations, tuple):
+            raise TypeError(f"activations must be a tuple, got {_shown(self.activations)}")
+        if len(self.activations) != len(sizes) - 2:
+            raise ValueError(
+                f"activations must be one per hidden layer ({len(sizes) - 2}), got {len(self.activations)} of them"
+            )
+        for i, activation in enumerate(self.activations):
+            if not isinstance(activation, Activation):
+                raise TypeError(f"activations[{i}] must be an Activation, got {_shown(activation)}")
+            _choice(activation.name, f"activations[{i}]", ACTIVATION_NAMES)
+        if not isinstance(self.output, Activation):
+            raise TypeError(f"output must be an Activation, got {_shown(self.output)}")
+        fused = LOSSES[_choice(self.loss, "loss", LOSS_NAMES)].output
+        if fused and self.output.name != fused:
+            raise ValueError(f"output must be {fused!r} with the loss {self.loss!r}, got {self.output.name!r}")
+        _choice(self.dtype, "dtype", DTYPE_NAMES)
+        if self.n_parameters > MAX_PARAMETERS:
+            raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
+
+    @classmethod
+    def make(
+        cls,
+        sizes: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output: str | Activation | None = None,
+        loss: str | Loss | None = None,
+        dtype: DTypeLike = "float32",
+    ) -> NetworkSpec:
+        """A specification from names or objects.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            The architecture vector (d0, ..., dL).
+        activation : str, Activation or a sequence of them, default "relu"
+            Of all hidden layers, or one per hidden layer.
+        output : str, Activation or None
+            None: what the loss wants; identity for squared_error.
+        loss : str, Loss or None
+            None: what goes with the output: cross_entropy with softmax, binary_cross_entropy with logistic, else
+            squared_error.
+        dtype : str or dtype, default "float32"
+            Of parameters and arithmetic: float32 or float64.
+
+        Returns
+        -------
+        NetworkSpec
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above.
+
+        Examples
+        --------
+        >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
+        'logistic'
+        >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
+        'cross_entropy'
+        """
+        checked = _sizes(sizes)
+        hidden = len(checked) - 2
+        if isinstance(activation, (str, Activation)):
+            one = _hidden(activation, "activation")
+            activations = (one,) * hidden
+        elif isinstance(activation, Sequence):
+            if len(activation) != hidden:
+                raise ValueError(
+                    f"activation must be one for all or one per hidden layer ({hidden}), got {len(activation)} of them"
+                )
+            activations = tuple(_hidden(each, f"activation[{i}]") for i, each in enumerate(activation))
+        else:
+            raise TypeError(
+                "activation must be a name, an Activation or a sequence of them, "
+                f"got {_shown(activation)} of type {type(activation).__name__}"
+            )
+        out = None if output is None else as_activation(output, "output")
+        if loss is None:
+            fused = {entry.output: name for name, entry in LOSSES.items() if entry.output}
+            loss_name = "squared_error" if out is None else fused.get(out.name, "squared_error")
+        else:
+            loss_name = as_loss(loss)
+        if out is None:
+            out = Activation(LOSSES[loss_name].output or "identity")
+        return cls(checked, activations, out, loss_name, _dtype(dtype))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, the output one last."""
+        activations = (*self.activations, self.output)
+        return tuple(map(Layer, self.sizes[:-1], self.sizes[1:], activations))
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases together."""
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {
+            "sizes": list(self.sizes),
+            "activations": [activation.to_dict() for activation in self.activations],
+            "output": self.output.to_dict(),
+            "loss": self.loss,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> NetworkSpec:
+        """The network that `to_dict` described; anything else is a TypeError or ValueError."""
+        fields = _keys(data, "network", ("sizes", "activations", "output", "loss", "dtype"))
+        activations = fields["activations"]
+        if not isinstance(activations, (list, tuple)):
+            raise TypeError(f"activations must be a list, got {_shown(activations)}")
+        return cls(
+            _sizes(fields["sizes"]),
+            tuple(map(Activation.from_dict, activations)),
+            Activation.from_dict(fields["output"]),
+            fields["loss"],
+            fields["dtype"],
+        )
+
+
+def _sizes(sizes: object) -> tuple[int, ...]:
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
+        raise TypeError(f"sizes must be a sequence of integers, got {_shown(sizes)} of type {type(sizes).__name__}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must have at least 2 entries (inputs and outputs), got {_shown(sizes)}")
+    return tuple(_integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
+
+
+def _hidden(activation: str | Activation, name: str) -> Activation:
+    checked = as_activation(activation, name)
+    if checked.name not in ACTIVATION_NAMES:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, ACTIVATION_NAMES))}, got {checked.name!r}, "
+            "which is for the output layer only"
+        )
+    return checked
+
+
+def _dtype(dtype: DTypeLike) -> str:
+    if dtype is None:  # which NumPy takes for float64
+        raise TypeError("dtype must be float32 or float64, got None")
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = ""
+    if name not in DTYPE_NAMES:
+        raise ValueError(f"dtype must be float32 or float64, got {_shown(dtype)}")
+    return name

@@ -1,0 +1,601 @@
+"""The NumPy engine: gradients by central differences, the lectures' numbers, optimizers, runs."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastmlp.reference import Engine, epoch, permutation, plan
+from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
+from fastmlp.reference.loss import LOSSES
+from fastmlp.reference.optimizer import OPTIMIZERS
+from fastmlp.spec import ELU, SGD, Activation, Adam, LeakyReLU, NetworkSpec, Run
+
+SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
+HIDDEN = [*map(Activation, ACTIVATIONS), LeakyReLU(0.3), LeakyReLU(2.0), ELU(0.4), ELU(2.5)]
+HEADS = [("squared_error", output) for output in OUTPUTS] + [
+    (name, entry.output) for name, entry in LOSSES.items() if entry.output
+]
+
+
+def show(value):
+    return f"{value.name}-{value.param:g}" if isinstance(value, Activation) else None
+
+
+def engine(spec, seed=0, scale=1.0):
+    made, rng = Engine(spec), np.random.default_rng(seed)
+    made.set_parameters(
+        [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
+        [(0.5 * scale * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
+    )
+    return made
+
+
+def targets(rng, loss, n, n_outputs, labels=False):
+    if labels:
+        return rng.integers(0, n_outputs, n).astype(np.int32)
+    y = rng.random((n, n_outputs))
+    return y / y.sum(axis=1, keepdims=True) if loss == "cross_entropy" else y
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(a) for a in itertools.chain.from_iterable(arrays)])
+
+
+def central_differences(net, loss_of, step=1e-6):
+    """The gradient of loss_of() by all parameters of the engine, weights first."""
+    weights, biases = net.get_parameters()
+    slopes = []
+    for array in [*weights, *biases]:
+        slope = np.empty_like(array)
+        for at in np.ndindex(array.shape):
+            kept, values = array[at], []
+            for sign in (1, -1):
+                array[at] = kept + sign * step
+                net.set_parameters(weights, biases)
+                values.append(loss_of())
+            array[at] = kept
+            slope[at] = (values[0] - values[1]) / (2 * step)
+        slopes.append(slope)
+    net.set_parameters(weights, biases)
+    return np.concatenate([np.ravel(s) for s in slopes])
+
+
+def assert_gradient(net, X, y, weight):
+    loss, *gradient = net.loss_and_grad(X, y, weight, 0)
+    slopes = central_differences(net, lambda: net.loss_and_grad(X, y, weight, 0)[0])
+    assert np.linalg.norm(flat(gradient) - slopes) <= 1e-6 * max(np.linalg.norm(slopes), 1e-3)
+    return loss, gradient
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("loss", "output"), HEADS)
+@pytest.mark.parametrize("hidden", HIDDEN, ids=show)
+def test_gradient_by_central_differences(hidden, loss, output):
+    rng = np.random.default_rng(1)
+    net = engine(NetworkSpec.make([4, 5, 3, 3], [hidden, "tanh"], output, loss, "float64"), seed=2)
+    X = rng.normal(size=(7, 4))
+    weight = rng.random(7)
+    for y in [targets(rng, loss, 7, 3)] + [targets(rng, loss, 7, 3, True)] * (loss == "cross_entropy"):
+        value, (dW, _) = assert_gradient(net, X, y, None)
+        assert_gradient(net, X, y, weight)
+        assert value > 0.0
+        assert (dW[0] == 0.0).all() == (hidden.name == "sign" or output == "sign")
+
+
+@pytest.mark.parametrize("output", [ELU(0.3), LeakyReLU(3.0)], ids=show)
+def test_gradient_with_parameters_in_the_output(output):
+    rng = np.random.default_rng(1)
+    net = engine(NetworkSpec.make([3, 2], output=output, dtype="float64"))
+    assert_gradient(net, rng.normal(size=(9, 3)), rng.normal(size=(9, 2)), None)
+
+
+def test_targets_that_do_not_sum_to_one():
+    rng = np.random.default_rng(3)
+    net = engine(NetworkSpec.make([3, 4], loss="cross_entropy", dtype="float64"))
+    assert_gradient(net, rng.normal(size=(6, 3)), rng.random((6, 4)), None)
+
+
+def test_labels_are_one_hot_targets():
+    rng = np.random.default_rng(4)
+    net = engine(NetworkSpec.make([3, 4, 5], loss="cross_entropy", dtype="float64"))
+    X, y = rng.normal(size=(20, 3)), rng.integers(0, 5, 20).astype(np.int32)
+    for weight in (None, rng.random(20)):
+        by_label, by_row = (net.loss_and_grad(X, t, weight, 0) for t in (y, np.eye(5)[y]))
+        assert by_label[0] == pytest.approx(by_row[0], rel=1e-14)
+        np.testing.assert_allclose(flat(by_label[1:]), flat(by_row[1:]), rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_over_many_rows_is_the_mean_of_its_parts(weighted):
+    rng, n = np.random.default_rng(5), 2 * epoch.ROWS + 100
+    net = engine(NetworkSpec.make([3, 4, 2], dtype="float64"))
+    X, y, weight = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.random(n) if weighted else np.ones(n)
+    loss, *gradient = net.loss_and_grad(X, y, weight if weighted else None, 0)
+    parts = [slice(0, 500), slice(500, n)]
+    each = [net.loss_and_grad(X[part], y[part], weight[part], 0) for part in parts]
+    shares = [weight[part].sum() / weight.sum() for part in parts]
+    assert loss == pytest.approx(sum(s * e[0] for s, e in zip(shares, each, strict=True)), rel=1e-12)
+    mean = sum(s * flat(e[1:]) for s, e in zip(shares, each, strict=True))
+    np.testing.assert_allclose(flat(gradient), mean, rtol=1e-10)
+
+
+def test_gradient_against_torch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(6)
+    net = engine(NetworkSpec.make([4, 6, 3], "softplus", loss="cross_entropy", dtype="float64"))
+    X, y = rng.normal(size=(11, 4)), rng.integers(0, 3, 11).astype(np.int32)
+    loss, dW, db = net.loss_and_grad(X, y, None, 0)
+    weights, biases = ([torch.tensor(a, requires_grad=True) for a in part] for part in net.get_parameters())
+    z = torch.nn.functional.softplus(torch.tensor(X) @ weights[0] + biases[0]) @ weights[1] + biases[1]
+    theirs = torch.nn.functional.cross_entropy(z, torch.tensor(y, dtype=torch.int64))
+    theirs.backward()
+    assert loss == pytest.approx(theirs.item(), rel=1e-12)
+    for ours, tensor in zip([*dW, *db], [*weights, *biases], strict=True):
+        np.testing.assert_allclose(ours, tensor.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+FORMULAS = {
+    "identity": lambda z, _: z,
+    "sign": lambda z, _: np.sign(z),
+    "logistic": lambda z, _: 1 / (1 + np.exp(-z)),
+    "tanh": lambda z, _: np.tanh(z),
+    "relu": lambda z, _: np.where(z > 0, z, 0),
+    "leaky_relu": lambda z, p: np.where(z > 0, z, p * z),
+    "elu": lambda z, p: np.where(z > 0, z, p * np.expm1(z)),
+    "softplus": lambda z, _: np.log1p(np.exp(z)),
+    "softmax": lambda z, _: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", [*HIDDEN, Activation("softmax")], ids=show)
+def test_activations_by_their_formulas(activation, dtype):
+    net = engine(NetworkSpec.make([3, 3], output=activation, loss="squared_error", dtype=dtype))
+    net.set_parameters([np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
+    X = np.append(np.random.default_rng(0).normal(0, 5, (200, 3)), np.zeros((1, 3)), axis=0).astype(dtype)
+    out = np.empty_like(X)
+    net.predict(X, out, 0)
+    expected = FORMULAS[activation.name](X.astype(np.float64), activation.param)
+    np.testing.assert_allclose(out, expected, rtol=20 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_large_logits_do_no_harm(loss, dtype):
+    net = engine(NetworkSpec.make([2, 2], loss=loss, dtype=dtype))
+    net.set_parameters([np.eye(2, dtype=dtype)], [np.zeros(2, dtype)])
+    X = np.array([[1e4, -1e4], [-1e4, 1e4]], dtype)
+    out, row_loss = np.empty((2, 2), dtype), np.empty(2)
+    net.evaluate(X, np.array([[1.0, 0.0], [1.0, 0.0]]), out, row_loss, 0)
+    assert row_loss.tolist() == [0.0, 2e4]
+    assert out.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+# --- the lectures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sigmoid_network_2_2_2_2_of_the_lectures(dtype):
+    net = Engine(NetworkSpec.make([2, 2, 2, 2], "sigmoid", "sigmoid", "squared_error", dtype))
+    rows = [[[1, -2], [-1, 1]], [[2, -1], [-2, -1]], [[3, -1], [-1, 4]]]  # rows are units
+    net.set_parameters(
+        [np.ascontiguousarray(np.array(W, dtype).T) for W in rows],
+        [np.array(b, dtype) for b in ([1, 0], [0, 0], [-2, 2])],
+    )
+    out = np.empty((2, 2), dtype)
+    net.predict(np.array([[1, -1], [0, 0]], np.int64), out, 0)
+    np.testing.assert_array_equal(np.round(out, 2), np.array([[0.62, 0.83], [0.51, 0.85]], dtype))
+    signals, outputs, _ = net.trace(np.array([[1.0, -1.0]]), None, 0)
+    assert signals[0].tolist() == [[4.0, -2.0]]
+    np.testing.assert_allclose(outputs[0], [[0.98, 0.12]], atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "bias", "truth"),
+    [([1, 1], -1.5, [-1, -1, -1, 1]), ([1, 1], -0.5, [-1, 1, 1, 1]), ([-1, 0], 0.5, [1, 1, -1, -1])],
+    ids=["and", "or", "not"],
+)
+def test_gates_from_one_sign_unit(weights, bias, truth):
+    net = Engine(NetworkSpec.make([2, 1], output="sign"))
+    net.set_parameters([np.array(weights, "f4").reshape(2, 1)], [np.array([bias], "f4")])
+    out = np.empty((4, 1), "f4")
+    net.predict(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.uint8), out, 0)
+    assert out.ravel().tolist() == truth
+
+
+def test_xor_from_sign_units():
+    net = Engine(NetworkSpec.make([2, 2, 1], "sign", "sign"))
+    net.set_parameters(  # (x or y) and not (x and y), on -1 and 1
+        [np.array([[1, -1], [1, -1]], "f4"), np.array([[1], [1]], "f4")], [np.array([1, 1], "f4"), np.array([-1], "f4")]
+    )
+    out = np.empty((4, 1), "f4")
+    net.predict(np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.int16), out, 0)
+    assert out.ravel().tolist() == [-1.0, 1.0, 1.0, -1.0]
+
+
+def test_the_delta_rule_is_one_linear_unit():
+    """Widrow and Hoff: w += rate * (y - w x) x, row by row."""
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))
+    net, optimizer = Engine(NetworkSpec.make([3, 1], dtype="float64")), SGD(0.05)
+    net.use_optimizer("sgd")
+    net.train(X, y, np.arange(30), 1, optimizer.scalars(0, 30), None, np.empty(30), 0)
+    w, b = np.zeros(3), 0.0
+    for x, t in zip(X, y[:, 0], strict=True):
+        error = t - (w @ x + b)
+        w, b = w + 0.05 * error * x, b + 0.05 * error
+    np.testing.assert_allclose(net.get_parameters()[0][0][:, 0], w, rtol=1e-12)
+    np.testing.assert_allclose(net.get_parameters()[1][0], [b], rtol=1e-12)
+
+
+# --- optimizers ------------------------------------------------------------------------------------------------------
+
+
+def sgd_formula(w, g, state, t, o, decay):
+    g = g + o.weight_decay * w * decay
+    state[0] = o.momentum * state[0] + g
+    return w - o.learning_rate * (g + o.momentum * state[0] if o.nesterov else state[0])
+
+
+def adam_formula(w, g, state, t, o, decay):
+    g = g + o.weight_decay * w * decay
+    state[0] = o.beta1 * state[0] + (1 - o.beta1) * g
+    state[1] = o.beta2 * state[1] + (1 - o.beta2) * g**2
+    corrected = state[0] / (1 - o.beta1**t), state[1] / (1 - o.beta2**t)
+    return w - o.learning_rate * corrected[0] / (np.sqrt(corrected[1]) + o.epsilon)
+
+
+OPTIMIZER_CASES = [
+    SGD(0.1),
+    SGD(0.1, weight_decay=0.2),
+    SGD(0.1, momentum=0.9),
+    SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    Adam(0.05),
+    Adam(0.05, beta1=0.5, beta2=0.9, epsilon=1e-3, weight_decay=0.1),
+]
+
+
+@pytest.mark.parametrize("block", [5, 1 << 16])
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+def test_training_by_the_formulas(optimizer, block, monkeypatch):
+    monkeypatch.setattr(plan, "UPDATE_BLOCK", block)
+    rng = np.random.default_rng(9)
+    spec = NetworkSpec.make([3, 4, 2], "tanh", dtype="float64")
+    trained, oracle = engine(spec), engine(spec)
+    X, y, weight = rng.normal(size=(50, 3)), rng.normal(size=(50, 2)), rng.random(50)
+    order, steps = permutation(0, 0, 50), 8  # batches of 7, the last of 1
+    losses = np.full(steps, np.nan)
+    trained.use_optimizer(optimizer.name)
+    run = trained.train(X, y, order, 7, optimizer.scalars(0, steps), weight, losses, 0)
+    assert run == Run(steps, "done", None)
+
+    formula = {"sgd": sgd_formula, "adam": adam_formula}[optimizer.name]
+    parameters = [*itertools.chain.from_iterable(oracle.get_parameters())]
+    states = [[np.zeros_like(w) for _ in range(OPTIMIZERS[optimizer.name].states)] for w in parameters]
+    for step in range(steps):
+        rows = order[step * 7 : (step + 1) * 7]
+        loss, *gradient = oracle.loss_and_grad(X[rows], y[rows], weight[rows], 0)
+        assert losses[step] == pytest.approx(loss, rel=1e-12)
+        parameters = [
+            formula(w, g, state, step + 1, optimizer, decay=i < 2)
+            for i, (w, g, state) in enumerate(
+                zip(parameters, itertools.chain.from_iterable(gradient), states, strict=True)
+            )
+        ]
+        oracle.set_parameters(parameters[:2], parameters[2:])
+    np.testing.assert_allclose(flat(trained.get_parameters()), flat(oracle.get_parameters()), rtol=1e-9, atol=1e-12)
+    if optimizer != SGD(0.1) and optimizer != SGD(0.1, weight_decay=0.2):  # without momentum there is nothing to keep
+        for slot, (weights, biases) in enumerate(trained.get_state()):
+            np.testing.assert_allclose(
+                flat([weights, biases]), np.concatenate([np.ravel(s[slot]) for s in states]), rtol=1e-9, atol=1e-12
+            )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+def test_training_against_torch(optimizer):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(10)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    net = engine(NetworkSpec.make([3, 2], dtype="float64"))
+    W, b = (torch.tensor(part[0], requires_grad=True) for part in net.get_parameters())
+    groups = [{"params": [W], "weight_decay": optimizer.weight_decay}, {"params": [b], "weight_decay": 0.0}]
+    if isinstance(optimizer, SGD):
+        theirs = torch.optim.SGD(groups, optimizer.learning_rate, optimizer.momentum, nesterov=optimizer.nesterov)
+    else:
+        betas = (optimizer.beta1, optimizer.beta2)
+        theirs = torch.optim.Adam(groups, optimizer.learning_rate, betas, optimizer.epsilon)
+    for _ in range(10):
+        theirs.zero_grad()
+        (0.5 * ((torch.tensor(X) @ W + b - torch.tensor(y)) ** 2).sum(dim=1).mean()).backward()
+        theirs.step()
+    net.use_optimizer(optimizer.name)
+    net.train(X, y, np.tile(np.arange(40), 10), 40, optimizer.scalars(0, 10), None, np.empty(10), 0)
+    np.testing.assert_allclose(net.get_parameters()[0][0], W.detach().numpy(), rtol=1e-10)
+    np.testing.assert_allclose(net.get_parameters()[1][0], b.detach().numpy(), rtol=1e-10)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def problem(dtype="float32", seed=11, n=100):
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(n, 5)).astype(dtype), rng.integers(0, 3, n).astype(np.int32)
+    return engine(NetworkSpec.make([5, 8, 3], loss="cross_entropy", dtype=dtype)), X, y
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+def test_stopped_and_resumed_is_not_stopped(optimizer):
+    whole, X, y = problem()
+    order, losses = permutation(1, 0, 100), np.empty(15)
+    whole.use_optimizer(optimizer.name)
+    whole.train(X, y, order, 7, optimizer.scalars(0, 15), None, losses, 0)
+
+    first, _, _ = problem()
+    first.use_optimizer(optimizer.name)
+    first.train(X, y, order[:42], 7, optimizer.scalars(0, 6), None, np.empty(6), 0)
+    second, rest = Engine(NetworkSpec.make([5, 8, 3], loss="cross_entropy")), np.empty(9)
+    second.use_optimizer(optimizer.name)
+    second.set_parameters(*first.get_parameters())
+    second.set_state(first.get_state())
+    second.train(X, y, order[42:], 7, optimizer.scalars(6, 9), None, rest, 0)
+    assert flat(second.get_parameters()).tobytes() == flat(whole.get_parameters()).tobytes()
+    assert rest.tobytes() == losses[6:].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_training_learns_and_keeps_its_dtype(dtype):
+    net, X, _ = problem(dtype)
+    y = np.argmax(X[:, :3], axis=1).astype(np.int32)
+    net.use_optimizer("adam")
+    losses, n = np.empty(400), 100
+    order = np.concatenate([permutation(0, e, n) for e in range(50)])[: 400 * 12]
+    assert net.train(X, y, order, 12, Adam(0.02).scalars(0, 400), None, losses, 0).status == "done"
+    assert losses[-20:].mean() < 0.2 * losses[:20].mean()
+    out, row_loss = np.empty((n, 3), dtype), np.empty(n)
+    net.evaluate(X, y, out, row_loss, 0)
+    assert np.mean(out.argmax(axis=1) == y) > 0.95
+    for array in [*itertools.chain.from_iterable(net.get_parameters()), *net.get_state()[1][0]]:
+        assert array.dtype == dtype
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed", "read-only"])
+def test_sources_of_any_dtype_and_layout(source, layout):
+    rng = np.random.default_rng(12)
+    X, y = rng.integers(0, 9, (40, 4)).astype(source), rng.integers(0, 2, (40, 2)).astype(source)
+    spec = NetworkSpec.make([4, 3, 2])
+
+    def laid_out(a):
+        if layout == "F":
+            return np.asfortranarray(a)
+        if layout == "strided":
+            return np.repeat(np.repeat(a, 2, axis=0), 3, axis=1)[::2, ::3]
+        if layout == "reversed":
+            return np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1]
+        a.flags.writeable = layout != "read-only"
+        return a
+
+    answers = []
+    for data in ((X.astype("f4"), y.astype("f4")), (laid_out(X), laid_out(y))):
+        net = engine(spec)
+        net.use_optimizer("sgd")
+        losses, out = np.empty(5), np.empty((40, 2), "f4")
+        net.train(*data, permutation(0, 0, 40), 9, SGD(0.001).scalars(0, 5), None, losses, 0)
+        net.predict(data[0], out, 0)
+        answers.append((losses.tobytes(), out.tobytes(), flat(net.get_parameters()).tobytes()))
+    assert answers[0] == answers[1]
+
+
+def test_batches_of_growing_and_shrinking_size():
+    net, X, y = problem("float64")
+    alone = {}
+    for n in (1, 7, 100, 32, 7, 1):
+        loss, *gradient = net.loss_and_grad(X[:n], y[:n], None, 0)
+        fresh = problem("float64")[0].loss_and_grad(X[:n], y[:n], None, 0)
+        assert loss == fresh[0]
+        np.testing.assert_array_equal(flat(gradient), flat(fresh[1:]))
+        assert alone.setdefault(n, loss) == loss
+
+
+def test_a_step_allocates_nothing_that_grows_with_the_batch():
+    tracemalloc = pytest.importorskip("tracemalloc")
+    rng, rows, width = np.random.default_rng(13), 512, 128
+    net = engine(NetworkSpec.make([width, width, width]))
+    net.use_optimizer("adam")
+    X, y = (rng.normal(size=(4 * rows, width)).astype("f4") for _ in range(2))
+    order, h, losses = permutation(0, 0, 4 * rows), Adam().scalars(0, 4), np.empty(4)
+    net.train(X, y, order, rows, h, None, losses, 0)
+    tracemalloc.start()
+    try:
+        net.train(X, y, order, rows, h, None, losses, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < rows * width * 4 / 2  # half of the smallest matrix of a step
+
+
+def test_equal_weights_are_none():
+    net, X, y = problem("float64")
+    plain, weighted = (net.loss_and_grad(X, y, weight, 0) for weight in (None, np.full(100, 3.5)))
+    assert plain[0] == pytest.approx(weighted[0], rel=1e-14)
+    np.testing.assert_allclose(flat(plain[1:]), flat(weighted[1:]), rtol=1e-10, atol=1e-15)
+
+
+def test_a_weight_of_two_is_the_row_twice():
+    net, X, y = problem("float64")
+    twice = np.r_[0:100, 3]
+    weight = np.ones(100)
+    weight[3] = 2.0
+    one, two = net.loss_and_grad(X, y, weight, 0), net.loss_and_grad(X[twice], y[twice], None, 0)
+    assert one[0] == pytest.approx(two[0], rel=1e-13)
+    np.testing.assert_allclose(flat(one[1:]), flat(two[1:]), rtol=1e-10, atol=1e-15)
+
+
+def test_a_batch_without_weight_teaches_nothing():
+    net, X, y = problem()
+    before, losses = flat(net.get_parameters()), np.empty(2)
+    weight = np.r_[np.zeros(50), np.ones(50)]
+    net.use_optimizer("sgd")
+    assert net.train(X, y, np.arange(50), 25, SGD(0.1).scalars(0, 2), weight, losses, 0).status == "done"
+    assert losses.tolist() == [0.0, 0.0]
+    np.testing.assert_array_equal(flat(net.get_parameters()), before)
+    loss, *gradient = net.loss_and_grad(X[:50], y[:50], weight[:50], 0)
+    assert loss == 0.0
+    assert not flat(gradient).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_before_the_update(bad):
+    net, X, y = problem()
+    net.use_optimizer("adam")
+    X[70, 2] = bad
+    losses = np.full(10, -1.0)
+    run = net.train(X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
+    assert run == Run(7, "non_finite", None)
+    assert not np.isfinite(losses[7])
+    assert (losses[8:] == -1.0).all()
+    other, _, _ = problem()
+    other.use_optimizer("adam")
+    other.train(X, y, np.arange(70), 10, Adam().scalars(0, 7), None, np.empty(7), 0)
+    np.testing.assert_array_equal(flat(net.get_parameters()), flat(other.get_parameters()))
+
+
+def test_trace_agrees_with_prediction_and_gradient():
+    rng, n = np.random.default_rng(14), epoch.ROWS + 30
+    for loss, output in HEADS:
+        spec = NetworkSpec.make([4, 5, 3, 2], ["elu", "logistic"], output, loss, "float64")
+        net = engine(spec)
+        X, y = rng.normal(size=(n, 4)), targets(rng, loss, n, 2)
+        signals, outputs, deltas = net.trace(X, y, 0)
+        assert [z.shape for z in signals] == [a.shape for a in outputs] == [d.shape for d in deltas]
+        out, row_loss = np.empty((n, 2)), np.empty(n)
+        net.evaluate(X, y, out, row_loss, 0)
+        np.testing.assert_allclose(outputs[-1], out, rtol=1e-12)
+        predicted = np.empty((n, 2))
+        net.predict(X, predicted, 0)
+        np.testing.assert_allclose(predicted, out, rtol=1e-12, atol=1e-300)
+        mean, dW, db = net.loss_and_grad(X, y, None, 0)
+        assert mean == pytest.approx(row_loss.mean(), rel=1e-12)
+        for a, d, gW, gb in zip([X, *outputs[:-1]], deltas, dW, db, strict=True):
+            np.testing.assert_allclose(a.T @ d / n, gW, rtol=1e-9, atol=1e-13)
+            np.testing.assert_allclose(d.mean(axis=0), gb, rtol=1e-9, atol=1e-13)
+        assert net.trace(X, None, 0)[2] is None
+
+
+def test_no_rows():
+    net, X, _ = problem()
+    out = np.empty((0, 3), "f4")
+    net.predict(X[:0], out, 0)
+    net.use_optimizer("sgd")
+    run = net.train(X, X, np.empty(0, np.int64), 5, np.empty((0, 4)), None, np.empty(0), 0)
+    assert run == Run(0, "done", None)
+
+
+def test_parameters_and_state_are_copies():
+    net, _, _ = problem()
+    net.use_optimizer("adam")
+    for get in (net.get_parameters, lambda: net.get_state()[0]):
+        get()[0][0].fill(7.0)
+        assert not (get()[0][0] == 7.0).any()
+    net.use_optimizer(None)
+    assert net.get_state() == []
+    assert net.isa == "numpy"
+    assert not flat(Engine(NetworkSpec.make([3, 2]), isa="avx2").get_parameters()).any()
+
+
+def test_training_needs_an_optimizer():
+    net, X, y = problem()
+    with pytest.raises(RuntimeError, match="use_optimizer"):
+        net.train(X, y, np.arange(5), 5, np.empty((1, 4)), None, np.empty(1), 0)
+
+
+# --- interruption ----------------------------------------------------------------------------------------------------
+
+
+class AlarmError(Exception):
+    pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@pytest.mark.parametrize("number", [signal.SIGINT, getattr(signal, "SIGALRM", signal.SIGINT)])
+def test_what_a_signal_handler_raises_stops_after_a_whole_step(number):
+    rng, steps = np.random.default_rng(15), 200_000
+    net, X, y = problem()
+    net.use_optimizer("adam")
+    order, h, losses = rng.integers(0, 100, 10 * steps), Adam().scalars(0, steps), np.full(steps, np.nan)
+    error = AlarmError("now")
+
+    def handler(*_):
+        raise error
+
+    kept = signal.signal(number, handler)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+    timer.start()
+    try:
+        started = time.perf_counter()
+        run = net.train(X, y, order, 10, h, None, losses, 0)
+        assert signal.getsignal(number) is handler
+    finally:
+        timer.join()
+        signal.signal(number, kept)
+    assert time.perf_counter() - started < 5.0
+    assert run.status == "interrupted"
+    assert run.exception is error
+    assert 0 < run.steps < steps
+    assert np.isfinite(losses[: run.steps]).all()
+    again, _, _ = problem()
+    again.use_optimizer("adam")
+    again.train(X, y, order[: 10 * run.steps], 10, h[: run.steps], None, np.empty(run.steps), 0)
+    assert flat(again.get_parameters()).tobytes() == flat(net.get_parameters()).tobytes()
+
+
+def test_a_signal_handler_that_returns_does_not_stop():
+    net, X, y = problem()
+    net.use_optimizer("sgd")
+    calls = []
+    kept = signal.signal(signal.SIGINT, lambda *arguments: calls.append(arguments[0]))
+    try:
+        timer = threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,))
+        timer.start()
+        steps = 3000
+        order = np.random.default_rng(0).integers(0, 100, 10 * steps)
+        run = net.train(X, y, order, 10, SGD().scalars(0, steps), None, np.empty(steps), 0)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert run.status == "done"
+    assert calls == [signal.SIGINT]
+
+
+def test_engines_in_several_threads_and_one_engine_in_several():
+    def train(net, X, y):
+        losses = np.empty(10)
+        net.train(X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
+
+    def run(nets):
+        workers = [threading.Thread(target=train, args=each) for each in nets]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    problems, alone = [problem() for _ in range(4)], problem()
+    for net, _, _ in [*problems, alone]:
+        net.use_optimizer("adam")
+    run(problems)
+    train(*alone)
+    for net, _, _ in problems:
+        assert flat(net.get_parameters()).tobytes() == flat(alone[0].get_parameters()).tobytes()
+    run([problems[0]] * 2)
+    train(*alone)
+    train(*alone)
+    assert flat(problems[0][0].get_parameters()).tobytes() == flat(alone[0].get_parameters()).tobytes()
