@@ -24,17 +24,17 @@ class Engine:
         scalars: NDArray[np.float64],
         sample_weight: NDArray[np.float64] | None,
         losses: NDArray[np.float64],
-        threads: int,
+        threads: int = 0,
     ) -> Run: ...
-    def predict(self, X: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
+    def predict(self, X: NDArray[Any], out: NDArray[Any], threads: int = 0) -> None: ...
     def evaluate(
-        self, X: NDArray[Any], y: NDArray[Any], out: NDArray[Any], row_loss: NDArray[np.float64], threads: int
+        self, X: NDArray[Any], y: NDArray[Any], out: NDArray[Any], row_loss: NDArray[np.float64], threads: int = 0
     ) -> None: ...
     def loss_and_grad(
-        self, X: NDArray[Any], y: NDArray[Any], sample_weight: NDArray[np.float64] | None, threads: int
+        self, X: NDArray[Any], y: NDArray[Any], sample_weight: NDArray[np.float64] | None, threads: int = 0
     ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]: ...
     def trace(
-        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int
+        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int = 0
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
 
 class Inputs:

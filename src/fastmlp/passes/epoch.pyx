@@ -310,7 +310,7 @@ cdef class Engine:
             self.parameters.write(weights, biases, slot)
 
     def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
-              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads):
+              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0):
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, order)
         cdef Steps run
@@ -371,10 +371,10 @@ cdef class Engine:
             return min(threads, <int> MAX_THREADS)
         return choose_threads(&self.parameters.net, batch, train, -threads or max_threads())
 
-    def predict(self, X, out, int threads):
+    def predict(self, X, out, int threads=0):
         self.run_over(X, None, out, None, threads)
 
-    def evaluate(self, X, y, out, double[::1] row_loss not None, int threads):
+    def evaluate(self, X, y, out, double[::1] row_loss not None, int threads=0):
         if row_loss.shape[0] != X.shape[0]:
             raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {X.shape[0]}")
         self.run_over(X, y, out, row_loss, threads)
@@ -416,7 +416,7 @@ cdef class Engine:
             self.chunk_buffers.append(Buffers(self.parameters, chunk if first is None else max(chunk, first.ws.capacity),
                                               purpose if first is None else max(purpose, first.purpose)))
 
-    def loss_and_grad(self, X, y, sample_weight, int threads):
+    def loss_and_grad(self, X, y, sample_weight, int threads=0):
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, None)
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
@@ -445,7 +445,7 @@ cdef class Engine:
         widths = sum(layer.n_in + 2 * layer.n_out for layer in self.parameters.spec.layers)
         return max(<ptrdiff_t> 64, <ptrdiff_t> (CHUNK_BYTES // (widths * self.parameters.net.item)))
 
-    def trace(self, X, y, int threads):
+    def trace(self, X, y, int threads=0):
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, None, None)
         cdef ptrdiff_t total = inputs.examples.x.rows

@@ -1,0 +1,38 @@
+"""fastmlp: multi-layer perceptrons on CPUs, fast.
+
+>>> import fastmlp
+>>> images, digits = fastmlp.datasets.load_digits()
+>>> net = fastmlp.MLP([64, 32, 10], output="softmax", seed=0)
+>>> history = net.fit(images, digits, epochs=20)
+>>> net.evaluate(images, digits)["accuracy"] > 0.98
+True
+"""
+
+from fastmlp import datasets
+from fastmlp.network import MLP, Trace, load
+from fastmlp.runtime import VERSION as __version__  # noqa: N811
+from fastmlp.runtime import get_num_threads, set_num_threads, show_config
+from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, SquaredError
+from fastmlp.training import Callback, EarlyStopping, History, TrainingDiverged
+
+__all__ = [
+    "ELU",
+    "MLP",
+    "SGD",
+    "Adam",
+    "BinaryCrossEntropy",
+    "Callback",
+    "CrossEntropy",
+    "EarlyStopping",
+    "History",
+    "LeakyReLU",
+    "SquaredError",
+    "Trace",
+    "TrainingDiverged",
+    "__version__",
+    "datasets",
+    "get_num_threads",
+    "load",
+    "set_num_threads",
+    "show_config",
+]

@@ -1,0 +1,719 @@
+"""How a network learns: epochs over an engine, callbacks, early stopping, divergence, evaluation, history.
+
+Whoever shuffles, counts steps or stops does it here; the engine only ever sees an order of rows and one row of scalars
+per step (DESIGN 3, the epoch call). Arguments were validated in network.py.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.runtime import Backend, Engine
+from fastmlp.spec import NetworkSpec, Optimizer, Run
+
+if TYPE_CHECKING:
+    from fastmlp.network import MLP
+
+__all__ = ["Callback", "EarlyStopping", "History", "TrainingDiverged"]
+
+Parameters: TypeAlias = tuple[list[NDArray[Any]], list[NDArray[Any]]]  # weights, biases
+Logs: TypeAlias = dict[str, Any]
+
+
+# ---- history --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(repr=False)
+class History(Mapping[str, list[float]]):
+    """What was measured after every epoch: one list per quantity, all of the same length.
+
+    It is also a mapping from names to these lists, so ``history["val_loss"]`` and ``pandas.DataFrame(dict(history))``
+    work. Quantities that no epoch measured are missing from the mapping; where some epochs did, the others hold NaN.
+
+    Attributes
+    ----------
+    epoch : list of int
+        Number of the epoch, counted from 1 since the network was made.
+    loss : list of float
+        Mean training loss over the epoch's rows, each under the weights as they were before its batch's update.
+    val_loss : list of float
+        Loss on the validation data under the weights at the end of the epoch.
+    metrics : dict of str to list of float
+        The metric of the loss ("accuracy" or "r2"): prefixed with ``val_`` on validation data, plain on the training
+        data.
+    seconds : list of float
+        Duration of the epoch's training, without evaluation and callbacks.
+    samples_per_second : list of float
+        Rows per second of training.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 8, 1], seed=0)
+    >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=3)
+    >>> len(history["loss"]), list(history)
+    (3, ['epoch', 'loss', 'seconds', 'samples_per_second'])
+    """
+
+    epoch: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    samples_per_second: list[float] = field(default_factory=list)
+
+    def append(self, logs: Mapping[str, Any]) -> None:
+        """Add one epoch; what `logs` does not hold becomes NaN."""
+        done = len(self.epoch)
+        for name in logs:
+            if name == "val_loss" and not self.val_loss:
+                self.val_loss += [math.nan] * done
+            elif name not in self.__dataclass_fields__:
+                self.metrics.setdefault(name, [math.nan] * done)
+        self.epoch.append(int(logs["epoch"]))
+        for name, column in self._columns():
+            if name != "epoch" and (name != "val_loss" or column or "val_loss" in logs):
+                column.append(float(logs.get(name, math.nan)))
+
+    def since(self, start: int) -> "History":
+        """The epochs from place `start` on, as a History of its own."""
+        part = History()
+        rows = {name: column[start:] for name, column in self._columns() if column}
+        for place in range(len(self.epoch) - start):
+            logs = {name: column[place] for name, column in rows.items()}
+            part.append({k: v for k, v in logs.items() if not (isinstance(v, float) and math.isnan(v))})
+        return part
+
+    def _columns(self) -> Iterator[tuple[str, list[Any]]]:
+        yield from (("epoch", self.epoch), ("loss", self.loss), ("val_loss", self.val_loss))
+        yield from self.metrics.items()
+        yield from (("seconds", self.seconds), ("samples_per_second", self.samples_per_second))
+
+    def __getitem__(self, name: str) -> list[float]:
+        for known, column in self._columns():
+            if known == name and (column or name != "val_loss"):
+                return column
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, column in self._columns() if column or name != "val_loss")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        if not self.epoch:
+            return "<History: no epochs yet>"
+        count = len(self.epoch)
+        parts = [f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}" if count > 1 else f"loss {self.loss[0]:.4g}"]
+        if self.val_loss and not math.isnan(self.val_loss[-1]):
+            parts.append(f"val_loss {self.val_loss[-1]:.4g}")
+        parts += [f"{name} {column[-1]:.4g}" for name, column in self.metrics.items() if not math.isnan(column[-1])]
+        seconds = sum(self.seconds)
+        samples = sum(s * rate for s, rate in zip(self.seconds, self.samples_per_second, strict=True))
+        parts.append(f"{seconds:.3g} s")
+        if seconds > 0:
+            parts.append(f"{samples / seconds:.3g} samples/s")
+        return f"<History of {count} epoch{'s' if count > 1 else ''}: {', '.join(parts)}>"
+
+
+class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopIteration
+    """The loss turned into NaN or infinity; the network is back at its last good weights.
+
+    Good are weights under which the loss was finite: those of one of the two snapshots that training keeps, taken at
+    the ends of epochs (not after every one if epochs have few steps). Optimizer state and counters go back along with
+    them.
+
+    Attributes
+    ----------
+    history : History or None
+        The epochs that this call of ``fit`` finished.
+    epoch, step : int or None
+        Where it happened: number of the epoch and of the step in it, both counted from 1.
+    layer : int or None
+        First layer, counted from 1, with weights or signals that are not finite; None if only the loss overflowed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        history: History | None = None,
+        epoch: int | None = None,
+        step: int | None = None,
+        layer: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.history = history
+        self.epoch = epoch
+        self.step = step
+        self.layer = layer
+
+
+# ---- callbacks ------------------------------------------------------------------------------------------------------
+
+
+class Callback:
+    """Base of what ``fit(callbacks=...)`` calls; override what you need.
+
+    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained. An
+    exception ends the training and leaves the network as the epoch's end left it; `on_train_end` is then not called. A
+    plain function ``f(net, logs)`` may be given instead of a Callback; it takes the place of `on_epoch_end`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> class Target(fastmlp.Callback):
+    ...     def on_epoch_end(self, net, logs):
+    ...         return logs["loss"] < 0.1  # True stops
+    >>> net = fastmlp.MLP([2, 8, 1], seed=0)
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> history = net.fit(X, y, epochs=500, optimizer=fastmlp.Adam(0.01), callbacks=[Target()])
+    >>> history.loss[-1] < 0.1 and len(history.loss) < 500
+    True
+    """
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:
+        """Before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
+        """After every epoch, with its row of the `History` in `logs`; a true answer stops the training."""
+
+    def on_train_end(self, net: "MLP", logs: Logs) -> None:
+        """After the last epoch, with its row of the `History` in `logs`."""
+
+
+CallbackLike: TypeAlias = Callback | Callable[["MLP", Logs], bool | None]
+
+
+class _Function(Callback):
+    """A plain function in the place of `on_epoch_end`."""
+
+    def __init__(self, function: Callable[["MLP", Logs], bool | None]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
+        return self.function(net, logs)
+
+
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """The argument ``callbacks`` as a list of `Callback` objects."""
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise TypeError(f"callbacks must be a list of Callback objects or functions, got {callbacks!r}")
+    found: list[Callback] = []
+    for place, callback in enumerate(callbacks):
+        if isinstance(callback, Callback):
+            found.append(callback)
+        elif callable(callback) and not isinstance(callback, type):
+            found.append(_Function(callback))
+        else:
+            advice = f"; did you mean {callback.__name__}()?" if isinstance(callback, type) else ""
+            raise TypeError(
+                f"callbacks[{place}] must be a Callback or a function (net, logs), got {callback!r}{advice}"
+            )
+    return found
+
+
+class EarlyStopping(Callback):
+    """Stop when a quantity has not improved for some epochs (Prechelt, "Early stopping - but when?", 1998).
+
+    Parameters
+    ----------
+    monitor : str
+        What to watch: a name in the history. Names that end in "loss" are to fall, all others (accuracy, r2) to rise.
+    patience : int
+        Stop after this many epochs in a row without improvement.
+    min_delta : float
+        A change must be larger than this to be an improvement.
+    restore_best : bool
+        Whether weights and biases go back to those of the best epoch at the end of the training, however it ended.
+        Optimizer state and counters stay.
+
+    Attributes
+    ----------
+    best : float or None
+        Best value of the monitored quantity.
+    best_epoch, stopped_epoch : int or None
+        Numbers of the epochs where it was reached and where training was stopped (None: it ran to its end).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> stop = fastmlp.EarlyStopping("loss", patience=2, min_delta=10.0)
+    >>> net = fastmlp.MLP([2, 4, 1], seed=0)
+    >>> len(net.fit([[0, 1], [1, 0]], [0, 1], epochs=50, callbacks=[stop]).loss)
+    3
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
+        if isinstance(patience, bool) or not isinstance(patience, int | np.integer):
+            raise TypeError(f"patience must be an integer >= 1, got {patience!r}")
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float | np.integer | np.floating):
+            raise TypeError(f"min_delta must be a number >= 0, got {min_delta!r}")
+        if not (math.isfinite(min_delta) and min_delta >= 0):
+            raise ValueError(f"min_delta must be finite and at least 0, got {min_delta}")
+        if not isinstance(restore_best, bool | np.bool_):
+            raise TypeError(f"restore_best must be True or False, got {restore_best!r}")
+        self.monitor = monitor
+        self.patience = int(patience)
+        self.min_delta = float(min_delta)
+        self.restore_best = bool(restore_best)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._waited = 0
+        self._parameters: tuple[Any, Any] | None = None
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
+        if self.monitor not in logs["names"]:
+            advice = "; give fit(validation_data=...)" if self.monitor.startswith("val_") else ""
+            raise ValueError(
+                f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}{advice}"
+            )
+        self._forget()
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
+        value = logs[self.monitor]
+        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
+        if gain > self.min_delta and not math.isnan(value):
+            self.best, self.best_epoch, self._waited = value, logs["epoch"], 0
+            if self.restore_best:
+                self._parameters = (net.weights, net.biases)
+            return False
+        self._waited += 1
+        if self._waited < self.patience:
+            return False
+        self.stopped_epoch = logs["epoch"]
+        return True
+
+    def on_train_end(self, net: "MLP", logs: Logs) -> None:
+        if self._parameters is not None and self.best_epoch != logs["epoch"]:
+            net.weights, net.biases = self._parameters
+        self._parameters = None
+
+    @property
+    def _falls(self) -> bool:
+        return self.monitor.endswith("loss")
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
+            f"restore_best={self.restore_best})"
+        )
+
+
+# ---- evaluation -----------------------------------------------------------------------------------------------------
+
+# Outputs are computed in chunks of about this many elements where nobody keeps them.
+CHUNK = 1 << 20
+
+METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2"}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Validated rows to learn from or to evaluate on; `weight` is float64 (n,) or None."""
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows whose `n_columns` numbers each fit a bounded buffer."""
+    rows = max(1, CHUNK // n_columns)
+    return (slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows))
+
+
+def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
+    """Loss and metric of a network on data, both weighted by row, in memory bounded by a chunk."""
+    n_outputs = spec.sizes[-1]
+    longest = min(len(data), max(1, CHUNK // n_outputs))
+    out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
+    score = _R2(data) if spec.loss == "squared_error" else _Accuracy(spec.loss)
+    loss = total = 0.0
+    with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
+        for part in chunks(len(data), n_outputs):
+            X, y = data.X[part], data.y[part]
+            outputs, losses = out[: len(X)], row_loss[: len(X)]
+            engine.evaluate(X, y, outputs, losses, threads)
+            weight = np.ones(len(X)) if data.weight is None else data.weight[part]
+            loss += float((weight * losses).sum())
+            total += float(weight.sum())
+            score.add(outputs, y, weight)
+        return {"loss": loss / total, METRICS[spec.loss]: score.value()}
+
+
+class _Accuracy:
+    """Share of rows whose largest output is their class or, for binary_cross_entropy, of right yes-no answers."""
+
+    def __init__(self, loss: str) -> None:
+        self.binary = loss == "binary_cross_entropy"
+        self.right = self.total = 0.0
+
+    def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
+        if self.binary:
+            right = ((outputs >= 0.5) == (y >= 0.5)).mean(axis=1)
+        else:
+            right = outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))
+        self.right += float((weight * right).sum())
+        self.total += float(weight.sum())
+
+    def value(self) -> float:
+        return self.right / self.total
+
+
+class _R2:
+    """Coefficient of determination 1 - SS_residual / SS_total, averaged over outputs; see `MLP.evaluate`."""
+
+    def __init__(self, data: Data) -> None:
+        n_outputs = data.y.shape[1]
+        self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
+        total, mean = 0.0, np.zeros(n_outputs)
+        for part in chunks(len(data), n_outputs):  # the mean goes first: sums of squares around it do not cancel
+            weight = np.ones(part.stop - part.start) if data.weight is None else data.weight[part]
+            mean += (data.y[part].astype(np.float64) * weight[:, np.newaxis]).sum(axis=0)
+            total += float(weight.sum())
+        self.mean = mean / total
+
+    def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
+        target, column = y.astype(np.float64), weight[:, np.newaxis]
+        self.residual += (column * np.square(target - outputs)).sum(axis=0)
+        self.spread += (column * np.square(target - self.mean)).sum(axis=0)
+
+    def value(self) -> float:
+        constant = self.spread == 0
+        ratio = self.residual / np.where(constant, 1.0, self.spread)
+        return float(np.where(constant, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio).mean())
+
+
+# ---- the state of learning ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that training changes, as copies."""
+
+    parameters: Parameters
+    state: list[Parameters]
+    step: int
+    epoch: int
+
+    def is_finite(self) -> bool:
+        return all(np.isfinite(array).all() for arrays in self.parameters for array in arrays)
+
+
+@dataclass
+class Learner:
+    """An engine and how far its training has come.
+
+    `epoch` counts finished epochs and keys the shuffle; `step` counts updates of the optimizer's present state.
+    Together with the engine's parameters and optimizer state they are all that the next update depends on.
+    """
+
+    spec: NetworkSpec
+    backend: Backend
+    engine: Engine
+    seed: int
+    optimizer: Optimizer | None = None
+    step: int = 0
+    epoch: int = 0
+    history: History = field(default_factory=History)
+
+    def use(self, optimizer: Optimizer) -> None:
+        """Go on with this optimizer: with its state if it is (equal to) the one in use, else with a fresh one."""
+        if optimizer != self.optimizer:
+            self.engine.use_optimizer(optimizer.name)
+            self.optimizer, self.step = optimizer, 0
+
+    def train(
+        self,
+        data: Data,
+        order: NDArray[np.int64],
+        batch_size: int,
+        losses: NDArray[np.float64],
+        threads: int,
+    ) -> Run:
+        """One update for each batch of `order`; fills `losses`. What a signal's handler raises is in the answer."""
+        assert self.optimizer is not None
+        scalars = self.optimizer.scalars(self.step, len(losses))
+        losses.fill(np.nan)
+        try:
+            run = self.engine.train(data.X, data.y, order, batch_size, scalars, data.weight, losses, threads)
+        except BaseException as error:  # noqa: BLE001 - the caller raises it again
+            # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
+            run = Run(int(np.isfinite(losses).sum()), "interrupted", error)
+        self.step += run.steps
+        return run
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.engine.get_parameters(), self.engine.get_state(), self.step, self.epoch)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self.engine.set_parameters(*snapshot.parameters)
+        self.engine.set_state(snapshot.state)
+        self.step, self.epoch = snapshot.step, snapshot.epoch
+
+    def first_bad_layer(self, data: Data, rows: NDArray[np.int64]) -> int | None:
+        """Number (from 1) of the first layer whose parameters, or signals on these rows, are not finite."""
+        weights, biases = self.engine.get_parameters()
+        finite = [bool(np.isfinite(w).all() and np.isfinite(b).all()) for w, b in zip(weights, biases, strict=True)]
+        for part in chunks(len(rows), max(self.spec.sizes)):
+            signals, outputs, _ = self.engine.trace(data.X[rows[part]], None, 1)
+            for layer, arrays in enumerate(zip(signals, outputs, strict=True)):
+                finite[layer] &= all(bool(np.isfinite(array).all()) for array in arrays)
+        return None if all(finite) else finite.index(False) + 1
+
+    def describe_layer(self, number: int | None) -> str:
+        if number is None:
+            return "all layers' signals are finite, only the loss overflows"
+        layer = self.spec.layers[number - 1]
+        shape = f"{layer.n_in} -> {layer.n_out}, {layer.activation.name}"
+        return f"the first values that are not finite are in layer {number} of {len(self.spec.layers)} ({shape})"
+
+
+# ---- the epoch loop -------------------------------------------------------------------------------------------------
+
+# Copying parameters and optimizer state costs about as much as two updates of them, so they are copied at the end of an
+# epoch only if at least this many updates were made since.
+SNAPSHOT_STEPS = 64
+
+
+class _Safety:
+    """Two snapshots: training goes back to the latest one under which a loss was finite."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+        self.latest = self.previous = learner.snapshot()
+        self.since = 0  # updates since the latest, each of which began with a finite loss
+
+    def epoch_done(self) -> bool:
+        """Take a snapshot if it is due; False if the parameters are no longer finite."""
+        if self.since < SNAPSHOT_STEPS:
+            return True
+        snapshot = self.learner.snapshot()
+        if not snapshot.is_finite():
+            return False
+        self.previous, self.latest, self.since = self.latest, snapshot, 0
+        return True
+
+    def restore(self) -> Snapshot:
+        good = self.latest if self.since else self.previous
+        self.learner.restore(good)
+        return good
+
+
+def fit(
+    learner: Learner,
+    net: "MLP",
+    data: Data,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: Optimizer,
+    validation: Data | None,
+    shuffle: bool,
+    threads: int,
+    callbacks: Sequence[Callback],
+    bar: "Bar",
+    train_metrics: bool,
+) -> History:
+    """Train for some epochs; `MLP.fit` says what that means."""
+    n, batch_size = len(data), min(batch_size, len(data))
+    history, start = learner.history, len(learner.history.epoch)
+    names = ["epoch", "loss", "seconds", "samples_per_second"]
+    metric = METRICS[learner.spec.loss]
+    names += ["val_loss", f"val_{metric}"] if validation is not None else []
+    names += [metric] if train_metrics else []
+    for callback in callbacks:
+        callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
+
+    learner.use(optimizer)
+    safety = _Safety(learner)
+    order = np.arange(n, dtype=np.int64)
+    losses = np.empty(-(-n // batch_size))
+    logs: Logs = {}
+
+    def diverged(what: str, step: int | None, rows: NDArray[np.int64]) -> TrainingDiverged:
+        epoch, layer = learner.epoch + (step is not None), learner.first_bad_layer(data, rows)
+        good = safety.restore()
+        where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
+        message = (
+            f"{what}; {learner.describe_layer(layer)}. The network is back at {where}, update {good.step} of the "
+            f"optimizer. Try a smaller learning rate than that of {optimizer}, or data of a smaller scale."
+        )
+        return TrainingDiverged(message, history.since(start), epoch, step, layer)
+
+    with bar:
+        for _ in range(epochs):
+            if shuffle:
+                order = learner.backend.permutation(learner.seed, learner.epoch, n)
+            bar.begin(learner.epoch + 1)
+            seconds, done = 0.0, 0
+            while done < len(losses):
+                count = bar.steps(len(losses) - done)
+                rows = order[done * batch_size : (done + count) * batch_size]
+                started = time.perf_counter()
+                run = learner.train(data, rows, batch_size, losses[done : done + count], threads)
+                elapsed = time.perf_counter() - started
+                seconds, done, safety.since = seconds + elapsed, done + run.steps, safety.since + run.steps
+                if run.status != "done":
+                    break
+                bar.advance(run.steps, len(rows), elapsed)
+            if run.status == "non_finite":
+                what = f"the loss became {losses[done]} in epoch {learner.epoch + 1}, step {done + 1} of {len(losses)}"
+                raise diverged(what, done + 1, order[done * batch_size : (done + 1) * batch_size])
+            if run.exception is not None and done < len(losses):
+                raise run.exception
+            learner.epoch += 1
+
+            logs = {"epoch": learner.epoch, "loss": _mean_loss(losses, order, data.weight, batch_size)}
+            logs |= {"seconds": seconds, "samples_per_second": n / seconds if seconds > 0 else math.inf}
+            try:
+                if run.exception is not None:
+                    raise run.exception
+                if train_metrics:
+                    logs[metric] = evaluate(learner.engine, learner.spec, data, threads)[metric]
+                if validation is not None:
+                    measured = evaluate(learner.engine, learner.spec, validation, threads)
+                    logs |= {f"val_{name}": value for name, value in measured.items()}
+            finally:
+                history.append(logs)
+            bar.end(logs)
+            if not math.isfinite(logs.get("val_loss", 0.0)):
+                what = f"the validation loss became {logs['val_loss']} after epoch {learner.epoch}"
+                raise diverged(what, None, order[-32:])
+            if not safety.epoch_done():
+                raise diverged(f"the parameters are no longer finite after epoch {learner.epoch}", None, order[-32:])
+            stop = False
+            for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
+                stop |= bool(callback.on_epoch_end(net, dict(logs)))
+            if stop:
+                break
+
+    last = order[-32:]
+    if not _is_sound(learner, data, last, threads):
+        raise diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", None, last)
+    for callback in callbacks:
+        callback.on_train_end(net, dict(logs))
+    return history.since(start)
+
+
+def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
+    """One update on exactly these rows; returns their loss before it."""
+    learner.use(optimizer)
+    order, losses = np.arange(len(data), dtype=np.int64), np.empty(1)
+    run = learner.train(data, order, len(data), losses, threads)
+    if run.exception is not None:
+        raise run.exception
+    if run.status == "non_finite":
+        layer = learner.first_bad_layer(data, order)
+        message = (
+            f"the loss of this batch is {losses[0]}; {learner.describe_layer(layer)}. The network was left as it "
+            f"was before this step: set weights that are good, or use fit, which goes back to them by itself."
+        )
+        raise TrainingDiverged(message, step=learner.step + 1, layer=layer)
+    return float(losses[0])
+
+
+def _mean_loss(
+    losses: NDArray[np.float64], order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
+) -> float:
+    """Mean loss over the rows of an epoch; summed exactly, as early stopping may hang on its last bit."""
+    starts = np.arange(0, len(order), batch_size)
+    if weight is None:
+        sizes = np.minimum(batch_size, len(order) - starts).astype(np.float64)
+    else:
+        sizes = np.add.reduceat(weight[order], starts)
+    return math.fsum((losses * sizes).tolist()) / math.fsum(sizes.tolist())
+
+
+def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
+    """Whether parameters, and the loss of these rows under them, are finite."""
+    if not all(np.isfinite(array).all() for arrays in learner.engine.get_parameters() for array in arrays):
+        return False
+    out, row_loss = np.empty((len(rows), learner.spec.sizes[-1]), dtype=learner.spec.dtype), np.empty(len(rows))
+    learner.engine.evaluate(data.X[rows], data.y[rows], out, row_loss, threads)
+    return bool(np.isfinite(row_loss).all())
+
+
+# ---- progress -------------------------------------------------------------------------------------------------------
+
+
+class Bar:
+    """What shows the progress of a training: nothing, and so an epoch is one call of the engine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def steps(self, left: int) -> int:
+        """How many steps the engine shall do before the bar moves."""
+        return left
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins."""
+
+    def advance(self, steps: int, rows: int, seconds: float) -> None:
+        """Steps have been done."""
+
+    def end(self, logs: Logs) -> None:
+        """An epoch has ended."""
+
+
+class ProgressBar(Bar):
+    """A tqdm bar over the rows of all epochs, moved ten times a second."""
+
+    def __init__(self, n_rows: int, epochs: int) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError(
+                "progress=True draws its bar with tqdm, which is not installed: pip install 'fastmlp[progress]', "
+                "or leave progress=False"
+            ) from error
+        self._tqdm: Any = tqdm
+        self._total = n_rows * epochs
+        self._count = 8
+
+    def __enter__(self) -> Self:
+        self._bar = self._tqdm(total=self._total, unit=" rows", unit_scale=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def steps(self, left: int) -> int:
+        return min(self._count, left)
+
+    def begin(self, epoch: int) -> None:
+        self._bar.set_description(f"epoch {epoch}", refresh=False)
+
+    def advance(self, steps: int, rows: int, seconds: float) -> None:
+        self._count = max(1, min(8 * self._count, int(0.1 * steps / max(seconds, 1e-9))))
+        self._bar.update(rows)
+
+    def end(self, logs: Logs) -> None:
+        hidden = ("epoch", "seconds", "samples_per_second")
+        shown = {name: f"{value:.4g}" for name, value in logs.items() if name not in hidden}
+        self._bar.set_postfix(shown, refresh=False)

@@ -1,0 +1,519 @@
+"""Epochs, resuming, callbacks, early stopping, divergence, signals, history."""
+
+import math
+import os
+import pickle
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import parameters
+
+import fastmlp
+from fastmlp.training import SNAPSHOT_STEPS, History, Learner
+
+OPTIMIZERS = [
+    fastmlp.SGD(0.05),
+    fastmlp.SGD(0.05, momentum=0.9, weight_decay=1e-3),
+    fastmlp.SGD(0.05, momentum=0.9, nesterov=True),
+    fastmlp.Adam(0.01),
+    fastmlp.Adam(0.01, beta1=0.8, weight_decay=1e-3),
+]
+
+
+def classifier(backend, **arguments):
+    return fastmlp.MLP([2, 8, 3], output="softmax", **({"seed": 0, "backend": backend} | arguments))
+
+
+def regressor(backend, **arguments):
+    return fastmlp.MLP([2, 8, 2], **({"seed": 0, "backend": backend} | arguments))
+
+
+# ---- epochs ---------------------------------------------------------------------------------------------------------
+
+
+def test_learns(backend, toy):
+    net = classifier(backend)
+    history = net.fit(*toy, epochs=60, optimizer=fastmlp.Adam(0.02), validation_data=toy)
+    assert history.loss[-1] < 0.2 * history.loss[0]
+    assert history["val_accuracy"][-1] > 0.95
+    assert history == net.history
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 150, 1000])
+def test_fit_twice_is_fit_once(backend, toy, optimizer, batch_size):
+    once, twice = classifier(backend), classifier(backend)
+    whole = once.fit(*toy, epochs=5, batch_size=batch_size, optimizer=optimizer)
+    first = twice.fit(*toy, epochs=2, batch_size=batch_size, optimizer=optimizer)
+    second = twice.fit(*toy, epochs=3, batch_size=batch_size)
+    assert parameters(once) == parameters(twice)
+    assert whole.loss == first.loss + second.loss == twice.history.loss
+    assert second.epoch == [3, 4, 5]
+
+
+def test_an_equal_optimizer_goes_on_and_another_starts_afresh(backend, toy):
+    same, equal, fresh = (classifier(backend) for _ in range(3))
+    for net in (same, equal, fresh):
+        net.fit(*toy, epochs=2, optimizer=fastmlp.Adam(0.01))
+    same.fit(*toy, epochs=1)
+    equal.fit(*toy, epochs=1, optimizer=fastmlp.Adam(learning_rate=0.01))
+    fresh.fit(*toy, epochs=1, optimizer=fastmlp.Adam(0.02))
+    assert parameters(same) == parameters(equal) != parameters(fresh)
+    assert (same.n_steps, fresh.n_steps) == (15, 5)
+    fresh.fit(*toy, epochs=1, optimizer="sgd")
+    assert fresh.optimizer == fastmlp.SGD()
+
+
+def test_default_optimizer_is_adam(backend, toy):
+    net = classifier(backend)
+    net.fit(*toy, epochs=1)
+    assert net.optimizer == fastmlp.Adam()
+
+
+def test_the_last_smaller_batch_counts(backend):
+    """Three rows in batches of two, plain SGD: the second update is of row 2 alone, averaged over itself."""
+    X, y = np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 0.0, 2.0])
+    net = fastmlp.MLP([1, 1], init="zeros", dtype="float64", backend=backend)
+    history = net.fit(X, y, epochs=1, batch_size=2, shuffle=False, optimizer=fastmlp.SGD(0.1))
+    w = b = 0.0
+    losses = []
+    for rows in ([0, 1], [2]):
+        error = X[rows, 0] * w + b - y[rows]
+        losses.append(0.5 * (error**2).mean() * len(rows))
+        w, b = w - 0.1 * (error * X[rows, 0]).mean(), b - 0.1 * error.mean()
+    assert net.weights[0][0, 0] == pytest.approx(w, rel=1e-14)
+    assert net.biases[0][0] == pytest.approx(b, rel=1e-14)
+    assert history.loss[0] == pytest.approx(sum(losses) / 3, rel=1e-14)
+
+
+def test_shuffle(backend, toy):
+    plain, shuffled, manual = (classifier(backend) for _ in range(3))
+    plain.fit(*toy, epochs=1, shuffle=False)
+    for start in range(0, 150, 32):
+        manual.step(toy[0][start : start + 32], toy[1][start : start + 32])
+    assert parameters(plain) == parameters(manual)
+    shuffled.fit(*toy, epochs=1)
+    assert parameters(plain) != parameters(shuffled)
+
+
+def test_step(backend, toy):
+    net = classifier(backend)
+    before = net.evaluate(*toy)["loss"]
+    assert net.step(*toy) == pytest.approx(before, rel=1e-6)
+    assert (net.n_steps, net.n_epochs) == (1, 0)
+    batch = classifier(backend)
+    batch.fit(*toy, epochs=1, batch_size=150, shuffle=False)
+    assert parameters(batch) == parameters(net)
+
+
+def test_sample_weight(backend, toy):
+    """Whole numbers as weights are as good as repeated rows; weight 0 leaves a row out."""
+    X, y = toy
+    weight = (np.arange(150) % 3).astype(np.float32)
+    weighted, repeated = classifier(backend, dtype="float64"), classifier(backend, dtype="float64")
+    rows = np.repeat(np.arange(150), weight.astype(int))
+    loss = weighted.step(X, y, sample_weight=weight, optimizer="sgd")
+    assert repeated.step(X[rows], y[rows], optimizer="sgd") == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(weighted.weights[0], repeated.weights[0], rtol=1e-12)
+    history = weighted.fit(X, y, sample_weight=weight, epochs=2, batch_size=20, validation_data=(X, y, weight))
+    assert history.val_loss[-1] == weighted.evaluate(X, y, sample_weight=weight)["loss"]
+
+
+def test_epoch_loss_is_the_weighted_mean(backend, toy):
+    weight = np.linspace(0, 1, 150)
+    net = classifier(backend)
+    expected = net.evaluate(*toy, sample_weight=weight)["loss"]
+    frozen = fastmlp.SGD(1e-30)  # so small that weights stay
+    loss = net.fit(*toy, sample_weight=weight, epochs=1, batch_size=7, optimizer=frozen).loss[0]
+    assert loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_row(backend):
+    net = regressor(backend)
+    net.fit([[1.0, 2.0]], [[0.5, 1.0]], epochs=3, validation_data=([[1.0, 2.0]], [[0.5, 1.0]]))
+    assert net.n_steps == 3
+
+
+def test_read_only_memmap(backend, tmp_path, toy):
+    np.save(tmp_path / "X.npy", toy[0])
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    mapped, plain = classifier(backend), classifier(backend)
+    mapped.fit(X, toy[1], epochs=2)
+    plain.fit(*toy, epochs=2)
+    assert parameters(mapped) == parameters(plain)
+
+
+# ---- history --------------------------------------------------------------------------------------------------------
+
+
+def test_history(backend, toy):
+    net = classifier(backend)
+    net.fit(*toy, epochs=2)
+    history = net.fit(*toy, epochs=3, validation_data=toy, train_metrics=True)
+    names = ["epoch", "loss", "val_loss", "accuracy", "val_accuracy", "seconds", "samples_per_second"]
+    assert list(history) == sorted(history, key=list(history).index)
+    assert set(history) == set(names)
+    assert all(len(column) == 3 for column in history.values())
+    assert history.epoch == [3, 4, 5]
+    assert history["accuracy"] == history["val_accuracy"]
+    assert all(rate == 150 / s for rate, s in zip(history.samples_per_second, history.seconds, strict=True))
+
+    whole = net.history
+    assert all(len(column) == 5 for column in whole.values())
+    assert [math.isnan(value) for value in whole.val_loss] == [True, True, False, False, False]
+    assert [math.isnan(value) for value in whole["accuracy"]] == [True, True, False, False, False]
+    with pytest.raises(KeyError):
+        whole["nonsense"]
+    net.fit(*toy, epochs=1)
+    assert math.isnan(whole.val_loss[-1])
+    assert "val_loss" not in whole.since(5)
+    assert pickle.loads(pickle.dumps(history)) == history
+
+
+def test_history_repr(backend, toy):
+    assert repr(History()) == "<History: no epochs yet>"
+    net = regressor(backend)
+    text = repr(net.fit(toy[0], toy[0], epochs=2, validation_data=(toy[0], toy[0])))
+    assert text.startswith("<History of 2 epochs: loss ")
+    assert all(word in text for word in (" -> ", "val_loss", "val_r2", " s, ", "samples/s"))
+    assert "1 epoch:" in repr(net.fit(toy[0], toy[0], epochs=1))
+
+
+# ---- callbacks ------------------------------------------------------------------------------------------------------
+
+
+class Recorder(fastmlp.Callback):
+    def __init__(self, stop_at=None):
+        self.events, self.stop_at = [], stop_at
+
+    def on_train_begin(self, net, logs):
+        self.events.append(("begin", logs["epochs"], logs["names"]))
+
+    def on_epoch_end(self, net, logs):
+        self.events.append(("epoch", logs["epoch"], net.predict([[0, 0]]).shape))
+        return logs["epoch"] == self.stop_at
+
+    def on_train_end(self, net, logs):
+        self.events.append(("end", logs["epoch"]))
+
+
+def test_callbacks(backend, toy):
+    net, first, second, told = classifier(backend), Recorder(stop_at=2), Recorder(), []
+    net.fit(*toy, epochs=5, callbacks=[first, second, lambda net, logs: told.append(logs)])
+    assert first.events == second.events
+    assert [event[:2] for event in first.events] == [("begin", 5), ("epoch", 1), ("epoch", 2), ("end", 2)]
+    assert set(told[0]) == set(first.events[0][2]) == {"epoch", "loss", "seconds", "samples_per_second"}
+    assert net.n_epochs == 2
+
+
+def test_callback_errors_leave_the_network_at_the_end_of_the_epoch(backend, toy):
+    net, other = classifier(backend), classifier(backend)
+
+    def fail(net, logs):
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        net.fit(*toy, epochs=5, callbacks=[fail])
+    other.fit(*toy, epochs=1)
+    assert parameters(net) == parameters(other)
+    assert (net.n_epochs, net.n_steps, len(net.history.loss)) == (1, 5, 1)
+    net.fit(*toy, epochs=1)
+    other.fit(*toy, epochs=1)
+    assert parameters(net) == parameters(other)
+
+
+@pytest.mark.parametrize("action", ["fit", "step"])
+def test_callbacks_may_not_train(backend, toy, action):
+    net = classifier(backend)
+    with pytest.raises(RuntimeError, match="callback may use it, but not call fit or step"):
+        net.fit(*toy, callbacks=[lambda net, logs: getattr(net, action)(*toy)])
+    net.fit(*toy, epochs=1)
+
+
+def test_callbacks_may_save_and_set_weights(backend, toy, tmp_path):
+    def clip(net, logs):
+        net.weights = [np.clip(W, -0.1, 0.1) for W in net.weights]
+        net.save(tmp_path / "net")
+
+    net = classifier(backend)
+    net.fit(*toy, epochs=2, callbacks=[clip])
+    assert abs(net.weights[0]).max() <= np.float32(0.1)
+    assert parameters(fastmlp.load(tmp_path / "net", backend=backend)) == parameters(net)
+
+
+def test_early_stopping(backend, toy):
+    """Validation classes are wrong, so the first epoch is the best, and the weights go back to it."""
+    X, y = toy
+    net, one = classifier(backend), classifier(backend)
+    stop = fastmlp.EarlyStopping(patience=3)
+    optimizer = fastmlp.Adam(0.01)
+    history = net.fit(
+        X, y, epochs=50, optimizer=optimizer, validation_data=(X, (y + 1) % 3), callbacks=[stop], train_metrics=True
+    )
+    best = int(np.argmin(history.val_loss)) + 1
+    assert (stop.best, stop.best_epoch) == (min(history.val_loss), best)
+    assert len(history.loss) == stop.stopped_epoch == best + 3
+    one.fit(X, y, epochs=best, optimizer=optimizer)
+    assert parameters(net) == parameters(one)
+
+    kept = classifier(backend)
+    stop = fastmlp.EarlyStopping(patience=3, restore_best=False)
+    kept.fit(X, y, epochs=50, optimizer=optimizer, validation_data=(X, (y + 1) % 3), callbacks=[stop])
+    one.fit(X, y, epochs=3)
+    assert parameters(kept) == parameters(one)
+
+
+def test_early_stopping_of_what_rises(backend, toy):
+    net = classifier(backend)
+    stop = fastmlp.EarlyStopping("val_accuracy", patience=2)
+    history = net.fit(*toy, epochs=100, optimizer=fastmlp.Adam(0.05), validation_data=toy, callbacks=[stop])
+    assert stop.best == max(history["val_accuracy"]) > 0.9
+    assert net.evaluate(*toy)["accuracy"] == stop.best
+    assert stop.stopped_epoch == stop.best_epoch + 2
+    assert repr(stop) == "EarlyStopping('val_accuracy', patience=2, min_delta=0.0, restore_best=True)"
+
+
+def test_early_stopping_can_be_used_again(backend, toy):
+    stop = fastmlp.EarlyStopping("loss", patience=1, min_delta=100.0)
+    for _ in range(2):
+        assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[stop]).loss) == 2
+        assert stop.best_epoch == 1
+
+
+def test_early_stopping_wants_what_it_monitors_before_training_begins(backend, toy):
+    net = classifier(backend)
+    before = parameters(net)
+    with pytest.raises(ValueError, match=r"monitor must be one of epoch, loss.*got 'val_loss'; give fit\(validation_data"):
+        net.fit(*toy, callbacks=[fastmlp.EarlyStopping()])
+    assert (parameters(net), net.optimizer, net.n_epochs) == (before, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"monitor": 3}, TypeError),
+        ({"patience": 0}, ValueError),
+        ({"patience": 1.5}, TypeError),
+        ({"patience": True}, TypeError),
+        ({"min_delta": -1.0}, ValueError),
+        ({"min_delta": math.nan}, ValueError),
+        ({"min_delta": "0"}, TypeError),
+        ({"restore_best": 1}, TypeError),
+    ],
+)
+def test_early_stopping_arguments(arguments, error):
+    with pytest.raises(error, match=next(iter(arguments))):
+        fastmlp.EarlyStopping(**arguments)
+
+
+# ---- progress -------------------------------------------------------------------------------------------------------
+
+
+def test_progress_bar_does_not_change_the_result(backend, toy, capsys):
+    pytest.importorskip("tqdm")
+    silent, shown = classifier(backend), classifier(backend)
+    silent.fit(*toy, epochs=20, batch_size=4)
+    assert capsys.readouterr().err == ""
+    shown.fit(*toy, epochs=20, batch_size=4, progress=True, validation_data=toy)
+    error = capsys.readouterr().err
+    assert "epoch 20" in error
+    assert "val_accuracy" in error
+    assert "3.00k/3.00k" in error
+    assert parameters(silent) == parameters(shown)
+    assert silent.history.loss == shown.history.loss
+
+
+def test_progress_without_tqdm(backend, toy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    net = classifier(backend)
+    with pytest.raises(ImportError, match=r"pip install 'fastmlp\[progress\]'"):
+        net.fit(*toy, progress=True)
+    assert net.n_epochs == 0
+
+
+# ---- divergence -----------------------------------------------------------------------------------------------------
+
+
+def test_divergence_goes_back_to_good_weights(backend, toy):
+    X = toy[0]
+    net = regressor(backend)
+    net.fit(X, X, epochs=2, optimizer=fastmlp.SGD(0.01))
+    before = parameters(net)
+    with pytest.raises(fastmlp.TrainingDiverged, match=r"the loss became (nan|inf) in epoch 3, step \d+ of 38") as caught:
+        net.fit(X, X, epochs=5, batch_size=4, optimizer=fastmlp.SGD(1e6))
+    assert isinstance(caught.value, FloatingPointError)
+    assert "layer" in str(caught.value)
+    assert "SGD(learning_rate=1000000.0" in str(caught.value)
+    assert (caught.value.epoch, len(caught.value.history.loss)) == (3, 0)
+    assert caught.value.step > 1
+    assert parameters(net) == before
+    assert (net.n_epochs, net.n_steps, net.optimizer) == (2, 0, fastmlp.SGD(1e6))
+    net.fit(X, X, epochs=1, optimizer=fastmlp.SGD(0.01))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.step) == (str(caught.value), caught.value.step)
+
+
+class Explode(fastmlp.Callback):
+    """Makes the weights so large after an epoch that the next loss is not finite."""
+
+    def __init__(self, epoch, factor=1e30):
+        self.epoch, self.factor, self.seen = epoch, factor, []
+
+    def on_epoch_end(self, net, logs):
+        self.seen.append(parameters(net))
+        if logs["epoch"] == self.epoch:
+            net.weights = [W * np.float32(self.factor) for W in net.weights]
+
+
+def test_divergence_goes_back_to_the_latest_good_snapshot(backend):
+    """Epochs are long enough for a snapshot each. That of epoch 3 has not seen a finite loss yet, so it is epoch 2's."""
+    X = np.random.default_rng(0).normal(size=(SNAPSHOT_STEPS, 2))
+    net, explode = regressor(backend), Explode(3)
+    with pytest.raises(fastmlp.TrainingDiverged, match=r"epoch 4, step 1 of 64.*back at the end of epoch 2"):
+        net.fit(X, X, epochs=9, batch_size=1, callbacks=[explode], optimizer=fastmlp.Adam(0.001))
+    assert parameters(net) == explode.seen[1]
+    assert (net.n_epochs, net.n_steps) == (2, 128)
+
+
+def test_divergence_resumes_as_if_it_had_not_happened(backend):
+    X = np.random.default_rng(0).normal(size=(SNAPSHOT_STEPS, 2))
+    net, other = regressor(backend), regressor(backend)
+    other.fit(X, X, epochs=6, batch_size=1)
+    with pytest.raises(fastmlp.TrainingDiverged) as caught:
+        net.fit(X, X, epochs=9, batch_size=1, callbacks=[Explode(3)])
+    assert len(caught.value.history.loss) == 3
+    net.fit(X, X, epochs=6 - net.n_epochs, batch_size=1)
+    assert parameters(net) == parameters(other)
+
+
+def test_divergence_in_the_last_update(backend):
+    """One step whose loss is finite, and whose update makes weights under which no loss is."""
+    X = np.ones((4, 2))
+    net = regressor(backend)
+    before = parameters(net)
+    with pytest.raises(fastmlp.TrainingDiverged, match="the last update, of epoch 1, left a loss that is not finite"):
+        net.fit(X, X + 1, epochs=1, optimizer=fastmlp.SGD(1e30))
+    assert parameters(net) == before
+    assert net.n_epochs == 0
+
+
+def test_divergence_of_the_validation_loss(backend):
+    X = np.ones((4, 2))
+    net = regressor(backend, init=lambda n_in, n_out: np.full((n_in, n_out), 0.1))
+    with pytest.raises(fastmlp.TrainingDiverged, match="the validation loss became (inf|nan) after epoch 1") as caught:
+        net.fit(X, X, epochs=3, validation_data=(X * 1e30, X))
+    assert len(caught.value.history.val_loss) == 1
+    assert net.n_epochs == 0
+
+
+def test_divergence_names_the_layer(backend):
+    net = fastmlp.MLP([2, 3, 3, 1], activation="identity", init=lambda i, o: np.ones((i, o)), backend=backend)
+    weights = [W.copy() for W in net.weights]
+    weights[1] *= np.float32(3e38)
+    net.weights = weights
+    with pytest.raises(fastmlp.TrainingDiverged, match=r"layer 2 of 3 \(3 -> 3, identity\)") as caught:
+        net.fit(np.ones((5, 2)), np.ones(5))
+    assert caught.value.layer == 2
+    with pytest.raises(fastmlp.TrainingDiverged, match=r"layer 2 of 3.*left as it was before this step") as caught:
+        net.step(np.ones((5, 2)), np.ones(5))
+    assert (caught.value.layer, caught.value.step, net.n_steps) == (2, 1, 0)
+    net.weights = [np.ones_like(W) for W in weights]
+    with pytest.raises(fastmlp.TrainingDiverged, match="only the loss overflows"):
+        net.step(np.ones((5, 2)), np.full(5, 1e25))
+
+
+# ---- signals --------------------------------------------------------------------------------------------------------
+
+
+class Alarm(Exception):
+    pass
+
+
+@pytest.fixture
+def alarm():
+    """A function that makes the SIGALRM handler raise after so many seconds."""
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("no timers here")
+
+    def ring(number, frame):
+        raise Alarm
+
+    old = signal.signal(signal.SIGALRM, ring)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old)
+
+
+def test_a_signal_stops_after_a_whole_step(backend, alarm):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200_000, 20)).astype(np.float32), rng.integers(0, 3, 200_000)
+    net, replay = (fastmlp.MLP([20, 32, 3], output="softmax", seed=0, backend=backend) for _ in range(2))
+    alarm(0.3)
+    started = time.perf_counter()
+    with pytest.raises(Alarm):
+        net.fit(X, y, epochs=100_000, batch_size=1000, shuffle=False, optimizer=fastmlp.SGD(1e-4))
+    assert time.perf_counter() - started < 3
+    epochs, steps = divmod(net.n_steps, 200)
+    assert net.n_epochs == len(net.history.loss) == epochs
+    replay.fit(X, y, epochs=max(epochs, 1), batch_size=1000, shuffle=False, optimizer=fastmlp.SGD(1e-4))
+    if epochs:
+        for start in range(0, 1000 * steps, 1000):
+            replay.step(X[start : start + 1000], y[start : start + 1000])
+        assert parameters(net) == parameters(replay)
+    net.fit(X[:100], y[:100], epochs=1)
+
+
+def test_signals_at_any_moment_leave_counters_right(backend, alarm, toy):
+    """Epochs of microseconds: most signals come outside of the engine, or in the last moment inside."""
+    frozen = fastmlp.SGD(1e-3)
+    for attempt in range(20):
+        net, replay = classifier(backend), classifier(backend)
+        alarm(0.002 + 0.0003 * attempt)
+        with pytest.raises(Alarm):
+            net.fit(*toy, epochs=10**6, batch_size=150, shuffle=False, optimizer=frozen)
+        assert net.n_steps - net.n_epochs in (0, 1)
+        assert net.n_epochs - len(net.history.loss) in (0, 1)
+        for _ in range(net.n_steps):
+            replay.step(*toy, optimizer=frozen)
+        assert parameters(net) == parameters(replay)
+
+
+def test_keyboard_interrupt(backend, toy):
+    net = classifier(backend)
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+
+    def interrupt(net, logs):
+        if logs["epoch"] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(*toy, epochs=10**4, callbacks=[interrupt])
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert len(net.history.loss) >= 3
+    assert np.isfinite(net.predict(toy[0])).all()
+
+
+def test_an_answer_that_a_signal_swallowed_still_counts(backend, toy, monkeypatch):
+    """The handler may raise right after the engine has returned; the steps are then known by their losses."""
+    net = classifier(backend)
+    net.step(*toy)
+    engine = net._learner.engine
+
+    class Late:
+        def __getattr__(self, name):
+            return getattr(engine, name)
+
+        def train(self, *arguments):
+            engine.train(*arguments)
+            raise Alarm
+
+    monkeypatch.setattr(net._learner, "engine", Late())
+    with pytest.raises(Alarm):
+        net.fit(*toy, epochs=1)
+    assert isinstance(net._learner, Learner)
+    assert net.n_steps == 6
