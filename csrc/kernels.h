@@ -73,6 +73,9 @@ typedef struct fm_kernels {
   /* out (one row of a panel) = the sum of b's `rows` rows, += where accumulate; `panels` panels. */
   void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate, void *out);
 
+  /* The sum of the squares of a matrix in panels, padding not counted. */
+  double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
+
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   /* Softmax of the logits in a row block, in place; backward turns d = dE/da into dE/dz. */
   void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride);

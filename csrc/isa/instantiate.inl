@@ -31,6 +31,7 @@ static const fm_kernels table = {
     .gemm_few = gemm_few,
     .gemm_columns = gemm_columns,
     .sum_rows = sum_rows,
+    .sum_squares = sum_squares,
     .activation = {FM_ACTIVATIONS(FM_ROW_ACTIVATION)},
     .softmax_forward = softmax_forward,
     .softmax_backward = softmax_backward,

@@ -86,6 +86,21 @@ static void softmax_forward(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdif
   }
 }
 
+/* The sum of a matrix' squares: along each row by the fixed tree, then over the rows in order. */
+static double sum_squares(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride) {
+  double total = 0;
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    const real *row = (const real *)matrix + r * PANEL;
+    lane_sums sums = lane_sums_zero();
+    for (ptrdiff_t c = 0; c < columns; c += VL) {
+      const vreal x = vfirst(vload(row + at(c, stride)), columns - c);
+      lane_sums_add(&sums, c, vmul(x, x));
+    }
+    total += (double)lane_sums_total(&sums);
+  }
+  return total;
+}
+
 /* dE/dz_j = p_j (dE/dp_j - sum_k p_k dE/dp_k). */
 static void softmax_backward(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
                              ptrdiff_t d_stride) {

@@ -12,7 +12,8 @@
   X(relu, "")              \
   X(leaky_relu, "slope")   \
   X(elu, "alpha")          \
-  X(softplus, "")
+  X(softplus, "")          \
+  X(exp, "")
 
 #endif
 
@@ -81,6 +82,15 @@ FM_INLINE vreal softplus_value(vreal z, vreal param) {
 FM_INLINE vreal softplus_slope(vreal a, vreal param) {
   (void)param;
   return vsub(vzero(), vexpm1(vsub(vzero(), a)));
+}
+
+FM_INLINE vreal exp_value(vreal z, vreal param) {
+  (void)param;
+  return vexp(z);
+}
+FM_INLINE vreal exp_slope(vreal a, vreal param) {
+  (void)param;
+  return a;
 }
 
 #endif

@@ -5,10 +5,11 @@
 #define FASTMLP_LOSS_LIST
 
 /* X(name, output activation that it is fused with: it then starts from logits; "" for any output) */
-#define FM_LOSSES(X)           \
-  X(squared_error, "")         \
-  X(cross_entropy, "softmax")  \
-  X(binary_cross_entropy, "logistic")
+#define FM_LOSSES(X)                   \
+  X(squared_error, "")                 \
+  X(cross_entropy, "softmax")          \
+  X(binary_cross_entropy, "logistic")  \
+  X(poisson, "exp")
 
 #endif
 
@@ -78,6 +79,28 @@ static void binary_cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void 
       lane_sums_add(&sums, c, vfirst(vfnma(y, z, vsoftplus(z)), n_outputs - c));
       vstore(out + at(c, a_stride), p);
       vstore(delta + at(c, d_stride), vmul(vfirst(vsub(p, y), n_outputs - c), s));
+    }
+    row_loss[r] = (double)lane_sums_total(&sums);
+  }
+}
+
+/* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
+static void poisson_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
+                         ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
+                         ptrdiff_t d_stride, double *row_loss) {
+  (void)labels;
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    real *out = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
+    const real *want = (const real *)target + r * PANEL;
+    const vreal s = vset1(((const real *)scale)[r]);
+    lane_sums sums = lane_sums_zero();
+    for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
+      const vreal z = vload(out + at(c, a_stride)), y = vload(want + at(c, target_stride));
+      const vreal mean = vexp(z), error = vsub(mean, y);
+      const vreal logs = vsub(vselect(veq(y, vzero()), vzero(), vlog(y)), z);
+      lane_sums_add(&sums, c, vfirst(vfma(y, logs, error), n_outputs - c));
+      vstore(out + at(c, a_stride), mean);
+      vstore(delta + at(c, d_stride), vmul(vfirst(error, n_outputs - c), s));
     }
     row_loss[r] = (double)lane_sums_total(&sums);
   }

@@ -25,6 +25,7 @@ class Engine:
         sample_weight: NDArray[np.float64] | None,
         losses: NDArray[np.float64],
         threads: int = 0,
+        penalties: NDArray[np.float64] | None = None,
     ) -> Run: ...
     def predict(self, X: NDArray[Any], out: NDArray[Any], threads: int = 0) -> None: ...
     def evaluate(

@@ -24,6 +24,7 @@ from fastmlp.passes.plan cimport (
     TRAIN,
     Buffers,
     Examples,
+    Layer,
     Network,
     Parameters,
     Purpose,
@@ -84,6 +85,8 @@ cdef struct Steps:
     bint by_panels
     const double *weight_sums   # per step
     double *losses              # per step: weighted mean before the update
+    double *penalties           # per step: sum of the squared weights before the update; NULL when not wanted
+    double *layer_squares       # that sum's parts, per layer
     const double *scalars       # per step, n_scalars of them
     int n_scalars
     Network *gradients          # where gradients are summed instead of being applied, or NULL
@@ -120,11 +123,15 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
 cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
     """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
     cdef ptrdiff_t item, row, rows, start = step * run.batch_size
-    phase_begin(run.team, place, (batch + run.block - 1) // run.block)
+    cdef ptrdiff_t blocks = (batch + run.block - 1) // run.block
+    phase_begin(run.team, place, blocks + penalty_items(run))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
+        if item >= blocks:
+            square_layer(run, <int> (item - blocks))
+            continue
         row = item * run.block
         rows = min(run.block, batch - row)
         load_inputs(run.net, run.ws, run.examples, start, row, rows)
@@ -135,6 +142,16 @@ cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) 
         else:
             fm_counter_store(run.team.failed, 1)
     phase_end(run.team, place)
+
+
+cdef inline ptrdiff_t penalty_items(Steps *run) noexcept nogil:
+    return 0 if run.penalties == NULL else run.net.n_layers
+
+
+cdef void square_layer(Steps *run, int l) noexcept nogil:
+    cdef Layer *layer = &run.net.layers[l]
+    run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
+                                                       layer.n_in * run.net.panel)
 
 
 cdef inline ptrdiff_t panel_group(Steps *run, ptrdiff_t panels) noexcept nogil:
@@ -148,8 +165,14 @@ cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
     cdef Workspace *ws = run.ws
     cdef ptrdiff_t item, group, panels
     cdef int l
-    phase_begin(run.team, place, 1)
-    if phase_next(run.team, place) >= 0:
+    phase_begin(run.team, place, 1 + penalty_items(run))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        if item > 0:
+            square_layer(run, <int> (item - 1))
+            continue
         load_inputs(net, ws, run.examples, step * run.batch_size, 0, batch)
         load_targets(net, ws, run.examples, step * run.batch_size, 0, batch, run.weight_sums[step])
     phase_end(run.team, place)
@@ -193,7 +216,7 @@ cdef void squares_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
         if item < 0:
             break
         if item == 0:
-            run.losses[step] = batch_loss(run, step, batch)
+            report_step(run, step, batch)
         elif run.gradients != NULL:
             gradient_item(run.net, run.ws, batch, item - 1, step > 0, run.gradients)
         else:
@@ -202,11 +225,12 @@ cdef void squares_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
     phase_end(run.team, place)
 
 
-cdef double batch_loss(Steps *run, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
-    """sum w l / sum w, added up in row order."""
+cdef void report_step(Steps *run, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+    """The batch's loss sum w l / sum w, added up in row order, and the penalty in layer order."""
     cdef Examples *examples = run.examples
     cdef double total = 0
     cdef ptrdiff_t r, number
+    cdef int l
     for r in range(batch):
         if examples.weight == NULL:
             total += run.ws.row_loss[r]
@@ -215,7 +239,11 @@ cdef double batch_loss(Steps *run, ptrdiff_t step, ptrdiff_t batch) noexcept nog
             if examples.order != NULL:
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * run.ws.row_loss[r]
-    return total / run.weight_sums[step] if run.weight_sums[step] > 0 else 0.0
+    run.losses[step] = total / run.weight_sums[step] if run.weight_sums[step] > 0 else 0.0
+    if run.penalties != NULL:
+        run.penalties[step] = 0
+        for l in range(run.net.n_layers):
+            run.penalties[step] += run.layer_squares[l]
 
 
 cdef void look_for_signals(Steps *run) noexcept nogil:
@@ -310,11 +338,14 @@ cdef class Engine:
             self.parameters.write(weights, biases, slot)
 
     def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
-              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0):
+              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0,
+              double[::1] penalties=None):
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, order)
         cdef Steps run
         cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
+        if penalties is not None and penalties.shape[0] != steps:
+            raise ValueError(f"penalties has {penalties.shape[0]} places; there are {steps} steps")
         if not steps == scalars.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {scalars.shape[0]} steps, "
                              "or there is no optimizer")
@@ -330,6 +361,7 @@ cdef class Engine:
         run.rows, run.batch_size, run.steps = order.shape[0], batch_size, steps
         run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
         run.losses = &losses[0]
+        run.penalties = NULL if penalties is None else &penalties[0]
         return self.run(&run, inputs, inputs.weight_sums(batch_size), threads)
 
     cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, int threads):
@@ -338,12 +370,14 @@ cdef class Engine:
         cdef ptrdiff_t batch = min(run.batch_size, run.rows)
         cdef int team_size = self.team_size(batch, True, threads)
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
+        cdef double[::1] layer_squares = np.zeros(net.n_layers)
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
         run.block = row_block(net, batch, team_size)
         run.by_panels = share_by_panels(net, batch, team_size)
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
+        run.layer_squares = &layer_squares[0]
         run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / step_multiply_adds(net, batch, True))
         run.next_look = 0
         run.engine = <void *> self
@@ -428,7 +462,7 @@ cdef class Engine:
         cdef Steps run
         run.net, run.ws, run.gradients = net, &buffers.ws, &gradients.net
         run.rows, run.batch_size, run.steps = rows, chunk, steps
-        run.scalars, run.n_scalars, run.losses = NULL, 0, &losses[0]
+        run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
         # Every chunk is a part of one mean: all are divided by the weight of all rows.
         outcome = self.run(&run, inputs, np.full(steps, total[0]), threads)
         if outcome.exception is not None:

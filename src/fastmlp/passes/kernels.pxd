@@ -35,6 +35,7 @@ cdef extern from "kernels.h" nogil:
                              void *c) noexcept nogil
         void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
                          void *out) noexcept nogil
+        double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
         void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride) noexcept nogil
         void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
