@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +34,7 @@ __all__ = [
     "Loss",
     "NetworkSpec",
     "Optimizer",
+    "Poisson",
     "Run",
     "SquaredError",
     "as_activation",
@@ -158,7 +158,7 @@ class Activation:
     ----------
     name : str
         "identity" (or "linear"), "sign", "logistic" (or "sigmoid"), "tanh", "relu", "leaky_relu", "elu", "softplus",
-        and for the output layer "softmax".
+        "exp", and for the output layer "softmax".
     param : float, optional
         The slope of leaky_relu (default 0.01), the alpha of elu (default 1.0); no other has one. Not negative, because
         derivatives are computed from the outputs.
@@ -299,6 +299,22 @@ class BinaryCrossEntropy(Loss):
     name: ClassVar[str] = "binary_cross_entropy"
 
 
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """sum_k y_k log(y_k / a_k) - y_k + a_k, half the Poisson deviance, over outputs a = exp(z), computed from z.
+
+    Targets are counts or rates, >= 0; 0 log 0 = 0. The metric that goes with it is the share of the deviance that is
+    explained, "d2".
+
+    Examples
+    --------
+    >>> Poisson().name
+    'poisson'
+    """
+
+    name: ClassVar[str] = "poisson"
+
+
 def as_loss(loss: str | Loss, name: str = "loss") -> str:
     """The name of the loss meant by a name or an object.
 
@@ -317,37 +333,35 @@ def as_loss(loss: str | Loss, name: str = "loss") -> str:
 # --- optimizers -----------------------------------------------------------------------------------------
 
 _STRIDE = 1024
-_powers_lock = threading.Lock()
 
 
-@lru_cache(maxsize=128)
-def _marks(beta: float) -> list[float]:  # noqa: ARG001 - the key of the cache
-    """beta^0, beta^1024, beta^2048, ... as far as anybody asked; grown by `_powers` alone."""
-    return [1.0]
-
-
-def _chain(first: float, beta: float, n: int) -> NDArray[np.float64]:
-    """first, first * beta, ... (n + 1 numbers), each the rounded product of the one before and beta."""
-    chain = np.full(n + 1, beta)
-    chain[0] = first
+@lru_cache(maxsize=256)
+def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
+    """beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
+    chain = np.full(_STRIDE + 1, beta)
+    chain[0] = 1.0
     with np.errstate(under="ignore"):
         np.multiply.accumulate(chain, out=chain)
-    return chain
+        if block:
+            # By squaring, so that a step count of any size (a file may claim one) takes no time.
+            first, square = 1.0, float(chain[-1])
+            while block:
+                first, square, block = first * square if block & 1 else first, square * square, block >> 1
+            chain[0] = first
+            chain[1:] = beta
+            np.multiply.accumulate(chain, out=chain)
+    chain.flags.writeable = False
+    return chain[1:]
 
 
 def _powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
-    """beta^(start + 1) ... beta^(start + steps) by repeated multiplication from beta^0 = 1.
+    """beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
 
-    pow() differs between C libraries; a product does not, and where a run was cut in two does not show. Powers so small
-    that 1 - power is 1 may be given as zero.
+    pow() differs between C libraries; a product does not, and where a run was cut in two does not show.
     """
-    mark = start // _STRIDE
-    with _powers_lock:
-        marks = _marks(beta)
-        while len(marks) <= mark and marks[-1] > 2.0**-60:
-            marks.append(float(_chain(marks[-1], beta, _STRIDE)[-1]))
-        first = marks[mark] if mark < len(marks) else 0.0
-    return _chain(first, beta, start - mark * _STRIDE + steps)[-steps:] if steps else np.empty(0)
+    first = start // _STRIDE
+    blocks = [_block_of_powers(beta, block) for block in range(first, (start + max(steps, 1) - 1) // _STRIDE + 1)]
+    return np.concatenate(blocks)[start - first * _STRIDE :][:steps]
 
 
 @dataclass(frozen=True)
@@ -398,7 +412,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
 
     For weights (not biases) g += weight_decay * w; then buf = momentum * buf + g, and w -= learning_rate * d with
-    d = g + momentum * buf if nesterov, else buf.
+    d = g + momentum * buf if nesterov, else buf. (Engines multiply g by a scale before it enters buf; here that is 1.)
 
     Parameters
     ----------
@@ -419,11 +433,11 @@ class SGD(Optimizer):
     Examples
     --------
     >>> SGD(0.1, momentum=0.9).scalars(start=0, steps=1)
-    array([[0.1, 0.9, 0. , 0. ]])
+    array([[0.1, 0.9, 0. , 1. , 0. ]])
     """
 
     name: ClassVar[str] = "sgd"
-    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "weight_decay")
+    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "gradient_scale", "weight_decay")
 
     learning_rate: float = 0.01
     momentum: float = 0.0
@@ -439,7 +453,7 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
-        row = np.array([self.learning_rate, self.momentum, float(self.nesterov), self.weight_decay])
+        row = np.array([self.learning_rate, self.momentum, float(self.nesterov), 1.0, self.weight_decay])
         return np.tile(row, (steps, 1))
 
 
@@ -556,9 +570,9 @@ class NetworkSpec:
     activations : tuple of Activation
         One per hidden layer; not softmax.
     output : Activation
-        Softmax for cross_entropy, logistic for binary_cross_entropy, any for squared_error.
+        Softmax for cross_entropy, logistic for binary_cross_entropy, exp for poisson, any for squared_error.
     loss : str
-        "squared_error", "cross_entropy" or "binary_cross_entropy".
+        "squared_error", "cross_entropy", "binary_cross_entropy" or "poisson".
     dtype : str
         "float32" or "float64".
 
@@ -624,8 +638,8 @@ class NetworkSpec:
         output : str, Activation or None
             None: what the loss wants; identity for squared_error.
         loss : str, Loss or None
-            None: what goes with the output: cross_entropy with softmax, binary_cross_entropy with logistic, else
-            squared_error.
+            None: what goes with the output: cross_entropy with softmax, binary_cross_entropy with logistic, poisson
+            with exp, else squared_error.
         dtype : str or dtype, default "float32"
             Of parameters and arithmetic: float32 or float64.
 

@@ -2,7 +2,8 @@
 
 A training step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares (gradient and
 update, a square of weights at a time). When rows are too few to share, the first is split by column panels instead, a
-phase for each layer, with the same sums. Mirror: reference/epoch.py.
+phase for each layer; when they are too many for the caches, the batch goes through both phases in parts. The sums are the
+same. Mirror: reference/epoch.py.
 """
 import numpy as np
 
@@ -16,7 +17,7 @@ from fastmlp.passes.forward cimport (
     load_inputs,
     load_targets,
 )
-from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, FM_MAX_SCALARS, Rows
+from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, Rows, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
     EVALUATE,
     NO_OPTIMIZER,
@@ -30,6 +31,7 @@ from fastmlp.passes.plan cimport (
     Purpose,
     Workspace,
     choose_threads,
+    part_rows,
     row_block,
     share_by_panels,
     step_multiply_adds,
@@ -81,6 +83,7 @@ cdef struct Steps:
     ptrdiff_t rows              # in the order
     ptrdiff_t batch_size
     ptrdiff_t steps
+    ptrdiff_t part              # rows of a batch that go through both phases together
     ptrdiff_t block             # rows of an item of the rows phase
     bint by_panels
     const double *weight_sums   # per step
@@ -89,7 +92,8 @@ cdef struct Steps:
     double *layer_squares       # that sum's parts, per layer
     const double *scalars       # per step, n_scalars of them
     int n_scalars
-    Network *gradients          # where gradients are summed instead of being applied, or NULL
+    bint apply                  # the gradients, to the parameters
+    Network *gradients          # where they are summed over the parts of a batch; NULL for batches of one part
     char *scratch               # per thread
     ptrdiff_t scratch_stride
     ptrdiff_t *finished         # per thread: steps behind it
@@ -98,10 +102,20 @@ cdef struct Steps:
     void *engine                # borrowed reference, for signals
 
 
+# Rows of one step's batch.
+cdef struct Part:
+    ptrdiff_t step
+    ptrdiff_t start             # in the order
+    ptrdiff_t rows
+    bint first
+    bint last
+
+
 cdef void run_steps(void *context, int thread) noexcept nogil:
     cdef Steps *run = <Steps *> context
     cdef Place place
-    cdef ptrdiff_t step, batch
+    cdef Part part
+    cdef ptrdiff_t step, batch, done
     place.thread, place.phase, place.target = thread, 0, 0
     for step in range(run.steps):
         run.finished[thread] = step
@@ -110,21 +124,26 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
         if fm_counter_load(run.team.stop):
             return
         batch = min(run.batch_size, run.rows - step * run.batch_size)
-        if run.by_panels:
-            panels_phases(run, &place, step, batch)
-        else:
-            rows_phase(run, &place, step, batch)
-        if fm_counter_load(run.team.failed):
-            return
-        squares_phase(run, &place, step, batch)
+        done = 0
+        while done < batch:
+            part.step, part.start, part.rows = step, step * run.batch_size + done, min(run.part, batch - done)
+            part.first, part.last = done == 0, done + part.rows == batch
+            if run.by_panels:
+                panels_phases(run, &place, &part)
+            else:
+                rows_phase(run, &place, &part)
+            if fm_counter_load(run.team.failed):
+                return
+            squares_phase(run, &place, &part)
+            done += part.rows
     run.finished[thread] = run.steps
 
 
-cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
-    cdef ptrdiff_t item, row, rows, start = step * run.batch_size
-    cdef ptrdiff_t blocks = (batch + run.block - 1) // run.block
-    phase_begin(run.team, place, blocks + penalty_items(run))
+    cdef ptrdiff_t item, row, rows
+    cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
+    phase_begin(run.team, place, blocks + penalty_items(run, part))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
@@ -133,9 +152,9 @@ cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) 
             square_layer(run, <int> (item - blocks))
             continue
         row = item * run.block
-        rows = min(run.block, batch - row)
-        load_inputs(run.net, run.ws, run.examples, start, row, rows)
-        load_targets(run.net, run.ws, run.examples, start, row, rows, run.weight_sums[step])
+        rows = min(run.block, part.rows - row)
+        load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
+        load_targets(run.net, run.ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
         forward_rows(run.net, run.ws, run.net.fused, row, rows)
         if loss_rows(run.net, run.ws, row, rows):
             backward_rows(run.net, run.ws, row, rows)
@@ -144,8 +163,8 @@ cdef void rows_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) 
     phase_end(run.team, place)
 
 
-cdef inline ptrdiff_t penalty_items(Steps *run) noexcept nogil:
-    return 0 if run.penalties == NULL else run.net.n_layers
+cdef inline ptrdiff_t penalty_items(Steps *run, Part *part) noexcept nogil:
+    return run.net.n_layers if run.penalties != NULL and part.first else 0
 
 
 cdef void square_layer(Steps *run, int l) noexcept nogil:
@@ -159,13 +178,13 @@ cdef inline ptrdiff_t panel_group(Steps *run, ptrdiff_t panels) noexcept nogil:
     return max(<ptrdiff_t> 1, min(<ptrdiff_t> PANELS_AT_ONCE, panels // run.team.n))
 
 
-cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
+cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """The same for few rows: all rows at once, a phase for each layer, each item a few of its column panels."""
     cdef Network *net = run.net
     cdef Workspace *ws = run.ws
     cdef ptrdiff_t item, group, panels
     cdef int l
-    phase_begin(run.team, place, 1 + penalty_items(run))
+    phase_begin(run.team, place, 1 + penalty_items(run, part))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
@@ -173,8 +192,8 @@ cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
         if item > 0:
             square_layer(run, <int> (item - 1))
             continue
-        load_inputs(net, ws, run.examples, step * run.batch_size, 0, batch)
-        load_targets(net, ws, run.examples, step * run.batch_size, 0, batch, run.weight_sums[step])
+        load_inputs(net, ws, run.examples, part.start, 0, part.rows)
+        load_targets(net, ws, run.examples, part.start, 0, part.rows, run.weight_sums[part.step])
     phase_end(run.team, place)
     for l in range(net.n_layers):
         panels = net.layers[l].out_panels
@@ -184,13 +203,13 @@ cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
             item = phase_next(run.team, place)
             if item < 0:
                 break
-            forward_layer(net, ws, l, elementwise(net, l, net.fused), 0, batch, item * group,
+            forward_layer(net, ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
                           min(group, panels - item * group), ws.a[l + 1])
         phase_end(run.team, place)
     phase_begin(run.team, place, 1)
     if phase_next(run.team, place) >= 0:
-        finish_outputs(net, ws, net.fused, 0, batch)
-        if not loss_rows(net, ws, 0, batch):
+        finish_outputs(net, ws, net.fused, 0, part.rows)
+        if not loss_rows(net, ws, 0, part.rows):
             fm_counter_store(run.team.failed, 1)
     phase_end(run.team, place)
     if fm_counter_load(run.team.failed):
@@ -203,12 +222,13 @@ cdef void panels_phases(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
             item = phase_next(run.team, place)
             if item < 0:
                 break
-            backward_layer(net, ws, l, 0, batch, item * group, min(group, panels - item * group))
+            backward_layer(net, ws, l, 0, part.rows, item * group, min(group, panels - item * group))
         phase_end(run.team, place)
 
 
-cdef void squares_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
-    """Item 0 sums the batch's loss, while its rows' losses are still there; the others are squares of weights."""
+cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Item 0 sums the part's loss, while its rows' losses are still there; the others are squares of weights."""
+    cdef Network *before = NULL if part.first else run.gradients
     cdef ptrdiff_t item
     phase_begin(run.team, place, 1 + update_items(run.net))
     while True:
@@ -216,34 +236,37 @@ cdef void squares_phase(Steps *run, Place *place, ptrdiff_t step, ptrdiff_t batc
         if item < 0:
             break
         if item == 0:
-            report_step(run, step, batch)
-        elif run.gradients != NULL:
-            gradient_item(run.net, run.ws, batch, item - 1, step > 0, run.gradients)
+            add_loss(run, part)
+        elif part.last and run.apply:
+            update_item(run.net, run.ws, part.rows, item - 1, before, run.scalars + part.step * run.n_scalars,
+                        run.n_scalars, run.scratch + place.thread * run.scratch_stride)
         else:
-            update_item(run.net, run.ws, batch, item - 1, run.scalars + step * run.n_scalars, run.n_scalars,
-                        run.scratch + place.thread * run.scratch_stride)
+            gradient_item(run.net, run.ws, part.rows, item - 1, not part.first, run.gradients)
     phase_end(run.team, place)
 
 
-cdef void report_step(Steps *run, ptrdiff_t step, ptrdiff_t batch) noexcept nogil:
-    """The batch's loss sum w l / sum w, added up in row order, and the penalty in layer order."""
+cdef void add_loss(Steps *run, Part *part) noexcept nogil:
+    """sum w l / sum w of a step's batch, added up in row order; the penalty, in layer order."""
     cdef Examples *examples = run.examples
-    cdef double total = 0
+    cdef double total = 0 if part.first else run.losses[part.step]
+    cdef double penalty = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t r, number
     cdef int l
-    for r in range(batch):
+    for r in range(part.rows):
         if examples.weight == NULL:
             total += run.ws.row_loss[r]
         else:
-            number = step * run.batch_size + r
+            number = part.start + r
             if examples.order != NULL:
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * run.ws.row_loss[r]
-    run.losses[step] = total / run.weight_sums[step] if run.weight_sums[step] > 0 else 0.0
-    if run.penalties != NULL:
-        run.penalties[step] = 0
+    if part.last:
+        total = total / weights if weights > 0 else 0.0
+    run.losses[part.step] = total
+    if run.penalties != NULL and part.first:
         for l in range(run.net.n_layers):
-            run.penalties[step] += run.layer_squares[l]
+            penalty += run.layer_squares[l]
+        run.penalties[part.step] = penalty
 
 
 cdef void look_for_signals(Steps *run) noexcept nogil:
@@ -308,6 +331,7 @@ cdef class Engine:
 
     cdef Parameters parameters
     cdef Buffers training            # of the last batch size
+    cdef Parameters gradients        # laid out like the parameters, for batches in parts
     cdef list chunk_buffers          # one per thread, of the last chunk size and purpose
     cdef object exception            # what a signal handler raised
 
@@ -349,15 +373,20 @@ cdef class Engine:
         if not steps == scalars.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {scalars.shape[0]} steps, "
                              "or there is no optimizer")
-        if scalars.shape[1] > FM_MAX_SCALARS:
-            raise ValueError(f"scalars has {scalars.shape[1]} columns; there may be {FM_MAX_SCALARS}")
+        if scalars.shape[1] != optimizer_n_scalars(net.optimizer):
+            raise ValueError(f"scalars has {scalars.shape[1]} columns; this optimizer has "
+                             f"{optimizer_n_scalars(net.optimizer)}")
         if steps == 0:
             return Run(0, "done", None)
-        capacity = min(batch_size, order.shape[0])
-        if self.training is None or self.training.ws.capacity != capacity:
+        batch = min(batch_size, order.shape[0])
+        run.part = part_rows(net, batch)
+        if self.training is None or self.training.ws.capacity != run.part:
             self.training = None
-            self.training = Buffers(self.parameters, capacity, TRAIN)
-        run.net, run.ws, run.gradients = net, &self.training.ws, NULL
+            self.training = Buffers(self.parameters, run.part, TRAIN)
+        if run.part < batch and self.gradients is None:
+            self.gradients = Parameters(self.parameters.spec, self.isa)
+        run.net, run.ws, run.apply = net, &self.training.ws, True
+        run.gradients = &self.gradients.net if run.part < batch else NULL
         run.rows, run.batch_size, run.steps = order.shape[0], batch_size, steps
         run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
         run.losses = &losses[0]
@@ -367,18 +396,17 @@ cdef class Engine:
     cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, int threads):
         """Fill in the rest of a run, do it, and say how far it came."""
         cdef Network *net = &self.parameters.net
-        cdef ptrdiff_t batch = min(run.batch_size, run.rows)
-        cdef int team_size = self.team_size(batch, True, threads)
+        cdef int team_size = self.team_size(run.part, True, threads)
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
-        run.block = row_block(net, batch, team_size)
-        run.by_panels = share_by_panels(net, batch, team_size)
+        run.block = row_block(net, run.part, team_size)
+        run.by_panels = share_by_panels(net, run.part, team_size)
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
-        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / step_multiply_adds(net, batch, True))
+        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / step_multiply_adds(net, run.part, True))
         run.next_look = 0
         run.engine = <void *> self
         self.exception = None
@@ -455,25 +483,19 @@ cdef class Engine:
         cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, None)
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
         cdef ptrdiff_t rows = inputs.examples.x.rows
-        cdef ptrdiff_t chunk = min(rows, self.chunk_rows())
-        cdef ptrdiff_t steps = (rows + chunk - 1) // chunk
-        cdef Buffers buffers = Buffers(self.parameters, chunk, TRAIN)
-        cdef double[::1] losses = np.zeros(steps), total = inputs.weight_sums(rows)
+        cdef double[::1] losses = np.zeros(1)
+        cdef Buffers buffers
         cdef Steps run
-        run.net, run.ws, run.gradients = net, &buffers.ws, &gradients.net
-        run.rows, run.batch_size, run.steps = rows, chunk, steps
+        run.part = min(part_rows(net, rows), self.chunk_rows())
+        buffers = Buffers(self.parameters, run.part, TRAIN)
+        run.net, run.ws, run.gradients, run.apply = net, &buffers.ws, &gradients.net, False
+        run.rows, run.batch_size, run.steps = rows, rows, 1
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
-        # Every chunk is a part of one mean: all are divided by the weight of all rows.
-        outcome = self.run(&run, inputs, np.full(steps, total[0]), threads)
+        outcome = self.run(&run, inputs, inputs.weight_sums(rows), threads)
         if outcome.exception is not None:
             raise outcome.exception
         weights, biases = gradients.read()
-        if outcome.status == "non_finite":
-            return float("nan"), weights, biases
-        loss = 0.0
-        for part in losses:
-            loss += part
-        return loss, weights, biases
+        return losses[0] if outcome.status == "done" else float("nan"), weights, biases
 
     cdef ptrdiff_t chunk_rows(self):
         widths = sum(layer.n_in + 2 * layer.n_out for layer in self.parameters.spec.layers)

@@ -68,6 +68,7 @@ cdef struct Matrix:
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
 cdef int index_of(str kind, str name) except -2
 cdef int optimizer_states(int optimizer)
+cdef int optimizer_n_scalars(int optimizer)
 cdef str loss_output(int loss)
 
 cdef class Rows:

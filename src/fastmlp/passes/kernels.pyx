@@ -85,19 +85,31 @@ def math_ulp(str name, str dtype):
     return fm_math_ulp(index_of("math", name), index_of("dtype", dtype))
 
 
+# Asked once: CPUID traps into the hypervisor on a virtual machine and takes tens of microseconds there.
+cdef enum:
+    MAX_ISAS = 16
+cdef const fm_kernels *_TABLES[MAX_ISAS][2]
+cdef list _isa_rows():
+    cdef list rows = []
+    cdef int i, d
+    for i in range(fm_isa_count()):
+        for d in range(2):
+            _TABLES[i][d] = fm_kernel_table(i, d)
+        rows.append((fm_isa_name(i).decode(), fm_isa_needs(i).decode(), _TABLES[i][0] != NULL))
+    return rows
+
+
+_ISAS = _isa_rows()
+cdef int _BEST = next(i for i, row in enumerate(_ISAS) if row[2])
+_AVAILABLE = [name for name, _, available in _ISAS if available]
+
+
 def isas():
-    return [
-        {
-            "name": fm_isa_name(i).decode(),
-            "needs": fm_isa_needs(i).decode(),
-            "available": fm_kernel_table(i, 0) != NULL,
-        }
-        for i in range(fm_isa_count())
-    ]
+    return [{"name": name, "needs": needs, "available": available} for name, needs, available in _ISAS]
 
 
 def default_isa():
-    available = [isa["name"] for isa in isas() if isa["available"]]
+    available = _AVAILABLE
     forced = os.environ.get("FASTMLP_ISA", "")
     if not forced:
         return available[0]
@@ -120,16 +132,14 @@ def table_sizes(str isa, str dtype):
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL:
     cdef int i, d = index_of("dtype", dtype)
-    cdef const fm_kernels *table
     if isa is None:
         isa = default_isa()
-    for i in range(fm_isa_count()):
-        if fm_isa_name(i).decode() == isa:
-            table = fm_kernel_table(i, d)
-            if table != NULL:
-                return table
-    available = [row["name"] for row in isas() if row["available"]]
-    raise ValueError(f"isa is {isa!r}; this machine can run: {', '.join(available)}")
+    if isa not in _AVAILABLE:
+        raise ValueError(f"isa is {isa!r}; this machine can run: {', '.join(_AVAILABLE)}")
+    for i, row in enumerate(_ISAS):
+        if row[0] == isa:
+            break
+    return _TABLES[i][d]
 
 
 cdef int index_of(str kind, str name) except -2:
@@ -142,6 +152,10 @@ cdef int index_of(str kind, str name) except -2:
 
 cdef int optimizer_states(int optimizer):
     return fm_optimizer_states(optimizer)
+
+
+cdef int optimizer_n_scalars(int optimizer):
+    return len(fm_optimizer_scalars(optimizer).split())
 
 
 cdef str loss_output(int loss):
@@ -179,7 +193,7 @@ def finite(array):
     """Whether every element of an array of a source dtype, 1-D or 2-D, is finite. Reads it once, allocates nothing."""
     cdef Rows rows = Rows(array)
     cdef Matrix m = rows.matrix
-    cdef const fm_kernels *table = kernel_table(None, "float32")
+    cdef const fm_kernels *table = _TABLES[_BEST][0]
     cdef int answer
     with nogil:
         answer = table.finite[m.source](m.rows, m.columns, m.data, m.row_stride, m.column_stride)

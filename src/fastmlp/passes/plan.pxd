@@ -77,5 +77,6 @@ cdef class Buffers:
 
 cdef int choose_threads(Network *net, ptrdiff_t batch, bint train, int most) except -1
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
+cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef double step_multiply_adds(Network *net, ptrdiff_t batch, bint train) noexcept nogil

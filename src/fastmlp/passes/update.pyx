@@ -63,45 +63,54 @@ cdef inline ptrdiff_t offset_of(Network *net, Square *s) noexcept nogil:
     return (s.j * net.layers[s.l].n_in + s.i * net.panel) * net.panel * net.item
 
 
-cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t batch, Square *s, bint accumulate,
+cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
                       char *g) noexcept nogil:
     cdef ptrdiff_t panel_bytes = ws.stride * net.item
     if s.bias:
-        net.kernels.sum_rows(batch, net.layers[s.l].out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
+        net.kernels.sum_rows(rows, net.layers[s.l].out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
     else:
-        gradient_block(net, s.rows, batch, ws.a[s.l] + s.i * panel_bytes, ws.d[s.l + 1] + s.j * panel_bytes,
+        gradient_block(net, s.rows, rows, ws.a[s.l] + s.i * panel_bytes, ws.d[s.l + 1] + s.j * panel_bytes,
                        s.columns, accumulate, g)
 
 
-cdef void update_item(Network *net, Workspace *ws, ptrdiff_t batch, ptrdiff_t item, const double *scalars,
-                      int n_scalars, char *scratch) noexcept nogil:
+cdef inline char *place_in(Network *net, Square *s) noexcept nogil:
+    """Where the square, or the biases, stand among a network's parameters."""
+    return net.layers[s.l].bias if s.bias else net.layers[s.l].weight + offset_of(net, s)
+
+
+cdef inline ptrdiff_t elements_of(Network *net, Square *s) noexcept nogil:
+    return (net.layers[s.l].out_panels if s.bias else s.rows) * net.panel
+
+
+cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
+                      const double *scalars, int n_scalars, char *scratch) noexcept nogil:
+    """One square's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Square s = square_of(net, item)
     cdef Layer *layer = &net.layers[s.l]
     cdef double undecayed[FM_MAX_SCALARS]
     cdef char *state[MAX_STATES]
-    cdef ptrdiff_t offset
+    cdef char *first
+    cdef ptrdiff_t offset = 0 if s.bias else offset_of(net, &s), n = elements_of(net, &s)
     cdef int slot
-    gradient_of(net, ws, batch, &s, False, scratch)
+    if before != NULL:
+        memcpy(scratch, place_in(before, &s), n * net.item)
+    gradient_of(net, ws, rows, &s, before != NULL, scratch)
+    for slot in range(MAX_STATES):
+        first = layer.bias_state[slot] if s.bias else layer.weight_state[slot]
+        state[slot] = NULL if first == NULL else first + offset
     if s.bias:
         # Weight decay, the last scalar, is for weights.
         memcpy(undecayed, scalars, n_scalars * sizeof(double))
         undecayed[n_scalars - 1] = 0
-        net.kernels.optimizer[net.optimizer](layer.out_panels * net.panel, layer.bias, scratch, layer.bias_state[0],
-                                             layer.bias_state[1], undecayed)
-        return
-    offset = offset_of(net, &s)
-    for slot in range(MAX_STATES):
-        state[slot] = NULL if layer.weight_state[slot] == NULL else layer.weight_state[slot] + offset
-    net.kernels.optimizer[net.optimizer](s.rows * net.panel, layer.weight + offset, scratch, state[0], state[1],
-                                         scalars)
-    if layer.weight_t != NULL:
+        scalars = undecayed
+    net.kernels.optimizer[net.optimizer](n, place_in(net, &s), scratch, state[0], state[1], scalars)
+    if layer.weight_t != NULL and not s.bias:
         net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.weight + offset,
                               layer.weight_t + (s.i * layer.n_out + s.j * net.panel) * net.panel * net.item)
 
 
-cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t batch, ptrdiff_t item, bint accumulate,
+cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
                         Network *to) noexcept nogil:
     """The same sums, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
     cdef Square s = square_of(net, item)
-    gradient_of(net, ws, batch, &s, accumulate,
-                to.layers[s.l].bias if s.bias else to.layers[s.l].weight + offset_of(net, &s))
+    gradient_of(net, ws, rows, &s, accumulate, place_in(to, &s))
