@@ -306,7 +306,7 @@ def test_one_hot_and_probabilities(dtype):
     assert as_targets(soft, "cross_entropy", 3, 4).dtype == np.float16
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "poisson"])
 def test_one_output_takes_one_dimension(loss):
     y = np.array([0.0, 1.0, 0.5])
     result = as_targets(y, loss, 1, 3)
@@ -338,6 +338,8 @@ CE, BCE, SE = "cross_entropy", "binary_cross_entropy", "squared_error"
         ([0, 1, 2], BCE, 1, ValueError, r"y has 2 at row 2, column 0; targets of binary_cross_entropy must lie in \[0"),
         ([0, 1, -0.5], BCE, 1, ValueError, "y has -0.5 at row 2"),
         ([0, 1, 1], BCE, 2, ValueError, r"y has shape \(3,\); binary_cross_entropy takes shape \(3, 2\)"),
+        ([0, 7, -1], "poisson", 1, ValueError, "y has -1 at row 2, column 0; targets of poisson must be at least 0"),
+        ([0, 1, np.nan], "poisson", 1, ValueError, "y has nan at row 2"),
         ([0, 1, np.inf], SE, 1, ValueError, "y has inf at row 2"),
         (np.zeros((3, 2)), SE, 1, ValueError, r"takes shape \(3, 1\) or \(3,\)"),
         (np.zeros((2, 2)), SE, 2, ValueError, "y has 2 rows, the inputs have 3"),

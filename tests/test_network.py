@@ -12,11 +12,13 @@ from conftest import parameters
 
 import fastmlp
 from fastmlp import network, runtime, training
+from fastmlp.spec import LOSS_NAMES
 
 LOSSES = {
     "squared_error": np.array([[0.5, 1.0], [-1.0, 0.0], [2.0, 1.5]]),
     "cross_entropy": np.array([0, 1, 1]),
     "binary_cross_entropy": np.array([[1, 0], [0, 1], [1, 1]]),
+    "poisson": np.array([[0, 3], [1, 0.5], [2, 0]]),
 }
 X3 = np.array([[1.0, -1.0, 0.5], [0.0, 2.0, -1.0], [-1.5, 0.3, 0.1]])
 
@@ -171,6 +173,20 @@ def test_evaluate_r2_equals_sklearn(backend):
     assert net.evaluate(X, y)["r2"] == pytest.approx(expected)
 
 
+def test_evaluate_d2_equals_sklearn(backend):
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    X, y, w = rng.normal(size=(50, 3)), rng.poisson(1.5, size=50), rng.uniform(size=50)
+    net = fastmlp.MLP([3, 4, 1], loss="poisson", dtype="float64", seed=0, backend=backend)
+    for weight in (None, w):
+        expected = metrics.d2_tweedie_score(y, net.predict(X)[:, 0], sample_weight=weight, power=1)
+        assert net.evaluate(X, y, sample_weight=weight)["d2"] == pytest.approx(expected)
+
+
+def test_every_loss_has_its_targets_here_and_its_metric():
+    assert set(LOSSES) == set(LOSS_NAMES) == set(training.METRICS)
+
+
 def test_evaluate_in_chunks(backend, monkeypatch, toy):
     for loss, y in (("cross_entropy", toy[1]), ("squared_error", toy[0])):
         net = fastmlp.MLP([2, 4, 3 if y.ndim == 1 else 2], loss=loss, seed=0, backend=backend)
@@ -249,19 +265,33 @@ def test_load_refuses_state_that_does_not_fit_the_optimizer(backend, tmp_path):
     from fastmlp.serialization import ModelFile, save_model
 
     net = fastmlp.MLP([2, 3], seed=0, backend=backend)
-    model = ModelFile(net._learner.spec, list(net.weights), list(net.biases), optimizer=fastmlp.Adam().to_dict(), step=3)
+    model = ModelFile(
+        net._learner.spec, list(net.weights), list(net.biases), optimizer=fastmlp.Adam().to_dict(), step=3
+    )
     save_model(tmp_path / "bad", model)
     with pytest.raises(ValueError, match=r"bad: optimizer adam has 2 arrays of state per layer, not 0"):
         fastmlp.load(tmp_path / "bad", backend=backend)
 
 
-def test_backends_agree(toy):
-    if len(runtime.BACKENDS) == 1 or runtime.load_passes()[0] is None:
-        pytest.skip("one backend only")
+@pytest.mark.skipif(runtime.load_passes()[0] is None, reason="the extension is missing")
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        fastmlp.SGD(0.05, weight_decay=0.01),
+        fastmlp.SGD(0.05, momentum=0.9),
+        fastmlp.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        fastmlp.Adam(0.01),
+        fastmlp.Adam(0.01, beta1=0.8, weight_decay=0.01),
+    ],
+    ids=str,
+)
+def test_backends_agree(toy, optimizer):
+    """Python's rows of scalars, the reference and the kernels mean the same."""
     nets = [fastmlp.MLP([2, 8, 3], output="softmax", seed=1, dtype="float64", backend=b) for b in runtime.BACKENDS]
     for net in nets:
-        net.fit(*toy, epochs=3, optimizer=fastmlp.Adam(0.01))
+        net.fit(*toy, epochs=3, optimizer=optimizer, sample_weight=np.linspace(0, 1, 150))
     np.testing.assert_allclose(nets[0].predict(toy[0]), nets[1].predict(toy[0]), rtol=1e-9)
+    assert nets[0].history.loss == pytest.approx(nets[1].history.loss, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", runtime.BACKENDS)

@@ -152,6 +152,7 @@ FORMULAS = {
     "leaky_relu": lambda z, p: np.where(z > 0, z, p * z),
     "elu": lambda z, p: np.where(z > 0, z, p * np.expm1(z)),
     "softplus": lambda z, _: np.log1p(np.exp(z)),
+    "exp": lambda z, _: np.exp(z),
     "softmax": lambda z, _: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
 }
 
@@ -178,6 +179,16 @@ def test_large_logits_do_no_harm(loss, dtype):
     net.evaluate(X, np.array([[1.0, 0.0], [1.0, 0.0]]), out, row_loss, 0)
     assert row_loss.tolist() == [0.0, 2e4]
     assert out.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_poisson_is_half_the_deviance_and_zero_where_it_is_met():
+    net = engine(NetworkSpec.make([1, 2], loss="poisson", dtype="float64"))
+    net.set_parameters([np.array([[1.0, 1.0]])], [np.zeros(2)])
+    X, y = np.log([[3.0], [2.0], [1e-9]]), np.array([[3.0, 3.0], [2.0, 0.0], [0.0, 0.0]])
+    out, row_loss = np.empty((3, 2)), np.empty(3)
+    net.evaluate(X, y, out, row_loss, 0)
+    np.testing.assert_allclose(out[:, 0], [3.0, 2.0, 1e-9], rtol=1e-12)
+    np.testing.assert_allclose(row_loss, [0.0, 2.0, 2e-9], atol=1e-15)
 
 
 # --- the lectures ----------------------------------------------------------------------------------------------------
@@ -393,6 +404,39 @@ def test_sources_of_any_dtype_and_layout(source, layout):
         net.predict(data[0], out, 0)
         answers.append((losses.tobytes(), out.tobytes(), flat(net.get_parameters()).tobytes()))
     assert answers[0] == answers[1]
+
+
+def test_penalties_are_squared_weights_before_each_update():
+    net, X, y = problem("float64")
+    net.use_optimizer("sgd")
+    order, rows, penalties = np.arange(100), SGD(0.1).scalars(0, 10), np.empty(10)
+    before = sum(float((W**2).sum()) for W in net.get_parameters()[0])
+    net.train(X, y, order[:90], 10, rows[:9], None, np.empty(9), 0, penalties[:9])
+    between = sum(float((W**2).sum()) for W in net.get_parameters()[0])
+    net.train(X, y, order[90:], 10, rows[:1], None, np.empty(1), 0, penalties[9:])
+    assert penalties[0] == pytest.approx(before, rel=1e-12)
+    assert penalties[9] == pytest.approx(between, rel=1e-12)
+
+
+def test_a_velocity_remembers_past_rates():
+    """scikit-learn's rule: velocity = momentum velocity - rate gradient, with a rate that changes."""
+    rates, momentum = [0.3, 0.1, 0.2], 0.5
+    net, oracle = (engine(NetworkSpec.make([2, 1], dtype="float64")) for _ in range(2))
+    rng = np.random.default_rng(14)
+    X, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
+    net.use_optimizer("sgd")
+    scalars = np.array([[1.0, momentum, 1.0, rate, 0.0] for rate in rates])
+    net.train(X, y, np.arange(12), 4, scalars, None, np.empty(3), 0)
+    w = [*itertools.chain.from_iterable(oracle.get_parameters())]
+    velocity = [np.zeros_like(a) for a in w]
+    for step, rate in enumerate(rates):
+        rows = slice(4 * step, 4 * step + 4)
+        gradient = itertools.chain.from_iterable(oracle.loss_and_grad(X[rows], y[rows], None, 0)[1:])
+        for i, g in enumerate(gradient):
+            velocity[i] = momentum * velocity[i] - rate * g
+            w[i] = w[i] + momentum * velocity[i] - rate * g
+        oracle.set_parameters(w[:1], w[1:])
+    np.testing.assert_allclose(flat(net.get_parameters()), flat(oracle.get_parameters()), rtol=1e-12)
 
 
 def test_batches_of_growing_and_shrinking_size():

@@ -25,6 +25,7 @@ from fastmlp.spec import (
     LeakyReLU,
     NetworkSpec,
     Optimizer,
+    Poisson,
     SquaredError,
     as_activation,
     as_loss,
@@ -45,9 +46,9 @@ OPTIMIZER_OBJECTS = [
 def test_names_are_those_of_the_registries():
     assert tuple(ACTIVATIONS) == spec.ACTIVATION_NAMES
     assert (*ACTIVATIONS, "softmax") == tuple(OUTPUTS) == spec.OUTPUT_NAMES
-    assert spec.LOSS_NAMES == tuple(LOSSES) == ("squared_error", "cross_entropy", "binary_cross_entropy")
+    assert spec.LOSS_NAMES == tuple(LOSSES) == ("squared_error", "cross_entropy", "binary_cross_entropy", "poisson")
     assert tuple(OPTIMIZERS) == spec.OPTIMIZER_NAMES
-    assert {as_loss(kind()) for kind in (SquaredError, CrossEntropy, BinaryCrossEntropy)} == set(LOSSES)
+    assert {as_loss(kind()) for kind in (SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson)} == set(LOSSES)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -125,6 +126,9 @@ def test_26_parameters_of_3_4_2():
         (None, "binary_cross_entropy", ("logistic", "binary_cross_entropy")),
         ("softmax", None, ("softmax", "cross_entropy")),
         ("sigmoid", None, ("logistic", "binary_cross_entropy")),
+        (None, Poisson(), ("exp", "poisson")),
+        ("exp", None, ("exp", "poisson")),
+        ("exp", "squared_error", ("exp", "squared_error")),
         ("tanh", None, ("tanh", "squared_error")),
         ("softmax", SquaredError(), ("softmax", "squared_error")),
         (LeakyReLU(0.2), None, ("leaky_relu", "squared_error")),
@@ -345,8 +349,8 @@ def test_scalars_resumed_are_those_of_one_run(optimizer, start):
 
 def test_sgd_scalars():
     rows = SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.5).scalars(7, 2)
-    assert SGD.columns == ("learning_rate", "momentum", "nesterov", "weight_decay")
-    assert rows.tolist() == [[0.1, 0.9, 1.0, 0.5]] * 2
+    assert SGD.columns == ("learning_rate", "momentum", "nesterov", "gradient_scale", "weight_decay")
+    assert rows.tolist() == [[0.1, 0.9, 1.0, 1.0, 0.5]] * 2
 
 
 def test_adam_scalars():

@@ -286,7 +286,9 @@ def test_early_stopping_can_be_used_again(backend, toy):
 def test_early_stopping_wants_what_it_monitors_before_training_begins(backend, toy):
     net = classifier(backend)
     before = parameters(net)
-    with pytest.raises(ValueError, match=r"monitor must be one of epoch, loss.*got 'val_loss'; give fit\(validation_data"):
+    with pytest.raises(
+        ValueError, match=r"monitor must be one of epoch, loss.*got 'val_loss'; give fit\(validation_data"
+    ):
         net.fit(*toy, callbacks=[fastmlp.EarlyStopping()])
     assert (parameters(net), net.optimizer, net.n_epochs) == (before, None, 0)
 
@@ -342,7 +344,9 @@ def test_divergence_goes_back_to_good_weights(backend, toy):
     net = regressor(backend)
     net.fit(X, X, epochs=2, optimizer=fastmlp.SGD(0.01))
     before = parameters(net)
-    with pytest.raises(fastmlp.TrainingDiverged, match=r"the loss became (nan|inf) in epoch 3, step \d+ of 38") as caught:
+    with pytest.raises(
+        fastmlp.TrainingDiverged, match=r"the loss became (nan|inf) in epoch 3, step \d+ of 38"
+    ) as caught:
         net.fit(X, X, epochs=5, batch_size=4, optimizer=fastmlp.SGD(1e6))
     assert isinstance(caught.value, FloatingPointError)
     assert "layer" in str(caught.value)
@@ -369,7 +373,7 @@ class Explode(fastmlp.Callback):
 
 
 def test_divergence_goes_back_to_the_latest_good_snapshot(backend):
-    """Epochs are long enough for a snapshot each. That of epoch 3 has not seen a finite loss yet, so it is epoch 2's."""
+    """Every epoch makes a snapshot. That of epoch 3 has not seen a finite loss yet, so the network goes back to 2."""
     X = np.random.default_rng(0).normal(size=(SNAPSHOT_STEPS, 2))
     net, explode = regressor(backend), Explode(3)
     with pytest.raises(fastmlp.TrainingDiverged, match=r"epoch 4, step 1 of 64.*back at the end of epoch 2"):

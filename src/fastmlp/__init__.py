@@ -12,7 +12,7 @@ from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
-from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, SquaredError
+from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, SquaredError
 from fastmlp.training import Callback, EarlyStopping, History, TrainingDiverged
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "EarlyStopping",
     "History",
     "LeakyReLU",
+    "Poisson",
     "SquaredError",
     "Trace",
     "TrainingDiverged",

@@ -31,6 +31,7 @@ _SOURCE: Final = {
     np.dtype(np.uint64): np.dtype(np.float64),
     np.dtype(np.longdouble): np.dtype(np.float64),
 }
+_LOSSES: Final = ("cross_entropy", "binary_cross_entropy", "poisson", "squared_error")
 # A block is what a check holds at a time: small enough for a core's cache, large enough to hide NumPy's call overhead.
 _BLOCK_ELEMENTS: Final = 1 << 16
 _BLOCK_COLUMNS: Final = 1 << 12
@@ -96,9 +97,10 @@ def as_targets(
     y : array_like
         For ``"cross_entropy"``: integer classes in [0, n_outputs), shape (n_rows,), or probabilities that sum to one
         along each row, shape (n_rows, n_outputs). For ``"binary_cross_entropy"``: values in [0, 1], shape
-        (n_rows, n_outputs). For ``"squared_error"``: any finite numbers, shape (n_rows, n_outputs). The last two take
-        (n_rows,) as well if the network has one output. Dtypes as for `as_inputs`.
-    loss : {"cross_entropy", "binary_cross_entropy", "squared_error"}
+        (n_rows, n_outputs). For ``"poisson"``: values >= 0, for ``"squared_error"``: any finite numbers, shape
+        (n_rows, n_outputs). The last three take (n_rows,) as well if the network has one output. Dtypes as for
+        `as_inputs`.
+    loss : {"cross_entropy", "binary_cross_entropy", "poisson", "squared_error"}
     n_outputs, n_rows : int
         Outputs of the network and rows of X.
     name : str
@@ -119,8 +121,8 @@ def as_targets(
     ValueError
         y has the wrong shape, masked entries, NaN, infinity, or a value that the loss is not defined for.
     """
-    if loss not in ("cross_entropy", "binary_cross_entropy", "squared_error"):
-        raise ValueError(f"loss is {loss!r}; it must be 'cross_entropy', 'binary_cross_entropy' or 'squared_error'")
+    if loss not in _LOSSES:
+        raise ValueError(f"loss is {loss!r}; it must be one of {', '.join(map(repr, _LOSSES))}")
     array = as_real(y, name)
     if loss == "cross_entropy" and array.ndim == 1:
         return _as_classes(array, n_outputs, n_rows, name)
@@ -140,6 +142,8 @@ def as_targets(
         _check_row_sums(array, name)
     elif loss == "binary_cross_entropy":
         _check_range(array, 0, 1, name, "targets of binary_cross_entropy must lie in [0, 1]")
+    elif loss == "poisson":
+        _check_range(array, 0, None, name, "targets of poisson must be at least 0")
     return array
 
 

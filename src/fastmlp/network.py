@@ -55,12 +55,12 @@ class MLP:
         The architecture vector: number of inputs, widths of the hidden layers, number of outputs.
     activation : str, Activation or sequence of them
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
-        "elu", "softplus", or `LeakyReLU` and `ELU` with a parameter.
+        "elu", "softplus", "exp", or `LeakyReLU` and `ELU` with a parameter.
     output : str or Activation, optional
         Of the output layer: one of these or "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
-        "squared_error", "cross_entropy" (of a softmax) or "binary_cross_entropy" (of logistic outputs). Default: what
-        goes with the output, cross entropies for softmax and logistic, the squared error for all others.
+        "squared_error", "cross_entropy" (of a softmax), "binary_cross_entropy" (of logistic outputs) or "poisson" (of
+        exp outputs). Default: what goes with the output; the squared error for those that no other loss is named with.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
@@ -240,8 +240,8 @@ class MLP:
         self,
         X: ArrayLike,
         y: ArrayLike,
-        *,
         sample_weight: ArrayLike | None = None,
+        *,
         optimizer: str | Optimizer | None = None,
         threads: int | None = None,
     ) -> float:
@@ -280,7 +280,7 @@ class MLP:
             return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None, threads: int | None = None
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the loss of a batch and its gradient, for an optimizer of your own.
 
@@ -356,7 +356,7 @@ class MLP:
         return result
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None, threads: int | None = None
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> dict[str, float]:
         """Compute loss and metric on data.
 
@@ -373,8 +373,8 @@ class MLP:
             - cross_entropy: "accuracy", the share of rows whose largest output is their class (or largest probability);
             - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;
             - squared_error: "r2", the coefficient of determination 1 - SS_residual / SS_total, averaged over the
-            outputs; an
-              output with constant targets counts 1 if it is met exactly and 0 otherwise.
+              outputs; an output with constant targets counts 1 if it is met exactly and 0 otherwise;
+            - poisson: "d2", the same with the Poisson deviance in the place of the squares.
 
             All of them count rows by `sample_weight` if it is given.
 

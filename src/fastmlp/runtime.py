@@ -196,10 +196,9 @@ def get_num_threads() -> int:
         What `set_num_threads` was given, else the least of: OpenMP's maximum (``OMP_NUM_THREADS``, threadpoolctl), the
         processors in the affinity mask, and the CPU quota of the control group (rounded up).
     """
-    limits = thread_limits()
-    if limits["set_num_threads"] is not None:
-        return limits["set_num_threads"]
-    return max(1, min(n for n in limits.values() if n is not None))
+    if _process.threads is not None:
+        return _process.threads
+    return max(1, min(n for n in (_openmp_threads(), *_processors(os.getpid())) if n is not None))
 
 
 def thread_limits() -> dict[str, int | None]:

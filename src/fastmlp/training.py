@@ -44,8 +44,8 @@ class History(Mapping[str, list[float]]):
     val_loss : list of float
         Loss on the validation data under the weights at the end of the epoch.
     metrics : dict of str to list of float
-        The metric of the loss ("accuracy" or "r2"): prefixed with ``val_`` on validation data, plain on the training
-        data.
+        The metric of the loss ("accuracy", "r2" or "d2"): prefixed with ``val_`` on validation data, plain on the
+        training data.
     seconds : list of float
         Duration of the epoch's training, without evaluation and callbacks.
     samples_per_second : list of float
@@ -226,14 +226,15 @@ class EarlyStopping(Callback):
     Parameters
     ----------
     monitor : str
-        What to watch: a name in the history. Names that end in "loss" are to fall, all others (accuracy, r2) to rise.
+        What to watch: a name in the history. Names that end in "loss" are to fall, all others (accuracy, r2, d2) to
+        rise.
     patience : int
         Stop after this many epochs in a row without improvement.
     min_delta : float
         A change must be larger than this to be an improvement.
     restore_best : bool
-        Whether weights and biases go back to those of the best epoch at the end of the training, however it ended.
-        Optimizer state and counters stay.
+        Whether weights and biases go back to those of the best epoch when training ends, stopped early or not.
+        Optimizer state and counters stay; an exception that ends the training leaves the weights, too.
 
     Attributes
     ----------
@@ -322,7 +323,7 @@ class EarlyStopping(Callback):
 # Outputs are computed in chunks of about this many elements where nobody keeps them.
 CHUNK = 1 << 20
 
-METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2"}
+METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2", "poisson": "d2"}
 
 
 @dataclass(frozen=True)
@@ -348,7 +349,7 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
     n_outputs = spec.sizes[-1]
     longest = min(len(data), max(1, CHUNK // n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
-    score = _R2(data) if spec.loss == "squared_error" else _Accuracy(spec.loss)
+    score = _Accuracy(spec.loss) if METRICS[spec.loss] == "accuracy" else _Explained(data, DEVIANCES[spec.loss])
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         for part in chunks(len(data), n_outputs):
@@ -381,10 +382,30 @@ class _Accuracy:
         return self.right / self.total
 
 
-class _R2:
-    """Coefficient of determination 1 - SS_residual / SS_total, averaged over outputs; see `MLP.evaluate`."""
+def _squared_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
+    error: NDArray[Any] = np.square(y - mean)
+    return error
 
-    def __init__(self, data: Data) -> None:
+
+def _poisson_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
+    """Half of it; 0 log 0 = 0."""
+    ratio = np.where(y > 0, y / mean, 1.0)
+    half: NDArray[Any] = y * np.log(ratio) - y + mean
+    return half
+
+
+#: What of each target a mean leaves unexplained, by the losses whose metric is a share of that.
+DEVIANCES = {"squared_error": _squared_deviance, "poisson": _poisson_deviance}
+
+
+class _Explained:
+    """Share of the deviance that the outputs explain and the targets' mean does not: 1 - D(y, outputs) / D(y, mean).
+
+    Averaged over outputs; r2 is that of the squared error, d2 that of the Poisson deviance. See `MLP.evaluate`.
+    """
+
+    def __init__(self, data: Data, deviance: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> None:
+        self.deviance = deviance
         n_outputs = data.y.shape[1]
         self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
         total, mean = 0.0, np.zeros(n_outputs)
@@ -396,8 +417,8 @@ class _R2:
 
     def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
         target, column = y.astype(np.float64), weight[:, np.newaxis]
-        self.residual += (column * np.square(target - outputs)).sum(axis=0)
-        self.spread += (column * np.square(target - self.mean)).sum(axis=0)
+        self.residual += (column * self.deviance(target, outputs)).sum(axis=0)
+        self.spread += (column * self.deviance(target, self.mean)).sum(axis=0)
 
     def value(self) -> float:
         constant = self.spread == 0
@@ -565,7 +586,7 @@ def fit(
     with bar:
         for _ in range(epochs):
             if shuffle:
-                order = learner.backend.permutation(learner.seed, learner.epoch, n)
+                order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n)
             bar.begin(learner.epoch + 1)
             seconds, done = 0.0, 0
             while done < len(losses):

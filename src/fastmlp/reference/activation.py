@@ -133,6 +133,14 @@ def _softplus_backward(a: Array, param: float, d: Array, scratch: Scratch) -> No
     np.multiply(d, scratch.matrix, out=d)
 
 
+def _exp_forward(z: Array, param: float, scratch: Scratch) -> None:
+    np.exp(z, out=z)
+
+
+def _exp_backward(a: Array, param: float, d: Array, scratch: Scratch) -> None:
+    np.multiply(d, a, out=d)
+
+
 def _softmax_forward(z: Array, param: float, scratch: Scratch) -> None:
     np.amax(z, axis=1, keepdims=True, out=scratch.column)
     np.subtract(z, scratch.column, out=z)
@@ -157,6 +165,7 @@ ACTIVATIONS: dict[str, ActivationFunctions] = {
     "leaky_relu": ActivationFunctions(_leaky_relu_forward, _leaky_relu_backward, "slope", 0.01),
     "elu": ActivationFunctions(_elu_forward, _elu_backward, "alpha", 1.0),
     "softplus": ActivationFunctions(_softplus_forward, _softplus_backward),
+    "exp": ActivationFunctions(_exp_forward, _exp_backward),
 }
 
 #: What an output layer may have: softmax is a function of a whole row, not of one signal.

@@ -83,6 +83,7 @@ class Engine:
         sample_weight: NDArray[np.float64] | None,
         losses: NDArray[np.float64],
         threads: int = 0,
+        penalties: NDArray[np.float64] | None = None,
     ) -> specs.Run:
         """One step per row of `scalars`; step s takes the rows order[s * batch_size : (s + 1) * batch_size].
 
@@ -104,6 +105,8 @@ class Engine:
             Filled with each batch's weighted mean loss before its update.
         threads : int, default 0
             Ignored.
+        penalties : ndarray of float64, shape (steps,), optional
+            Filled with the sum of all squared weights (not biases) before each update.
 
         Returns
         -------
@@ -135,6 +138,8 @@ class Engine:
                     losses[step] = value = _mean(batch.row_loss, None if sample_weight is None else batch.weight, total)
                     if not math.isfinite(value):
                         return specs.Run(step, "non_finite", None)
+                    if penalties is not None:
+                        penalties[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
                     backward(plan, batch)
                     update(plan, h.tolist())
                 step = len(scalars)
@@ -246,6 +251,11 @@ def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, tot
     if weight is None:
         return float(np.sum(row_loss)) / total
     return float(np.dot(row_loss, weight)) / total if total > 0.0 else 0.0
+
+
+def _sum_of_squares(vector: Array) -> float:
+    """Summed in float64, without a copy."""
+    return float(np.einsum("i,i->", vector, vector, dtype=np.float64))
 
 
 class _SignalGate:

@@ -106,8 +106,25 @@ def _binary_cross_entropy(
     np.multiply(d, scale, out=d)
 
 
+def _poisson(a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch) -> None:
+    """Half the Poisson deviance, sum_k y_k (log y_k - z_k) - y_k + exp(z_k) with 0 log 0 = 0; delta exp(z) - y."""
+    assert target.values is not None
+    deviance = scratch.matrix
+    np.greater(target.values, 0.0, out=scratch.mask)
+    deviance.fill(0.0)
+    np.log(target.values, out=deviance, where=scratch.mask)
+    np.subtract(deviance, a, out=deviance)
+    np.multiply(deviance, target.values, out=deviance)
+    np.exp(a, out=a)
+    np.subtract(a, target.values, out=d)
+    np.add(deviance, d, out=deviance)
+    np.sum(deviance, axis=1, dtype=np.float64, out=row_loss)
+    np.multiply(d, scale, out=d)
+
+
 LOSSES: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(_squared_error),
     "cross_entropy": LossFunctions(_cross_entropy, "softmax"),
     "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic"),
+    "poisson": LossFunctions(_poisson, "exp"),
 }

@@ -35,13 +35,16 @@ def _decay(w: Array, g: Array, weight_decay: float, scratch: Array, decayed: int
 
 
 def _sgd(w: Array, g: Array, state: Sequence[Array], h: Sequence[float], scratch: Array, decayed: int) -> None:
-    """SGD: buf = momentum buf + g; w -= learning_rate * (g + momentum buf if nesterov, else buf).
+    """SGD: g *= scale; buf = momentum buf + g; w -= learning_rate * (g + momentum buf if nesterov, else buf).
 
-    Without momentum the buffer is g itself and is left alone, as in PyTorch.
+    Without momentum the buffer is g itself and is left alone, as in PyTorch. With the learning rate as the scale, and 1
+    for it, the buffer is a velocity that remembers the rates of the past.
     """
-    learning_rate, momentum, nesterov, weight_decay = h
+    learning_rate, momentum, nesterov, gradient_scale, weight_decay = h
     (buf,) = state
     _decay(w, g, weight_decay, scratch, decayed)
+    if gradient_scale != 1.0:
+        np.multiply(g, gradient_scale, out=g)
     direction = g
     if momentum != 0.0:
         np.multiply(buf, momentum, out=buf)

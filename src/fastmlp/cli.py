@@ -1,0 +1,317 @@
+"""The command line: `fastmlp demo` trains on the shipped digits, `fastmlp info` says what this machine can do.
+
+Every command first gathers a report, a dict; `--json` prints that, and otherwise it is laid out as text.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastmlp.datasets import load_digits
+from fastmlp.measure import BusyThreads, fma_peak, phase_seconds, training_flops
+from fastmlp.network import MLP
+from fastmlp.runtime import (
+    VERSION,
+    config,
+    load_passes,
+    show_config,
+)
+from fastmlp.spec import Adam
+from fastmlp.training import Callback, Logs, TrainingDiverged
+
+__all__ = ["main", "table"]
+
+Report: TypeAlias = dict[str, Any]
+
+FAILED, INTERRUPTED = 2, 130  # 130 = 128 + SIGINT, as shells have it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 after an error (told in one line on stderr), 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        From argparse: with 0 after ``--help`` and ``--version``, with 2 after arguments that are wrong.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        return FAILED
+    try:
+        report: Report = given.gather(given)
+        if given.json:
+            print(json.dumps(report, indent=2, allow_nan=False))
+        else:
+            given.show(report)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # as in `fastmlp info | head -1`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ImportError, MemoryError, OSError, TrainingDiverged, TypeError, ValueError) as error:
+        print(f"{parser.prog}: error: {str(error) or type(error).__name__}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastmlp", description="Multi-layer perceptrons on CPUs, trained as fast as the machine allows."
+    )
+    parser.add_argument("--version", action="version", version=f"fastmlp {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+
+    what = "train on the handwritten digits that ship with fastmlp, and measure it against NumPy"
+    demo = commands.add_parser("demo", help=what, description=what[0].upper() + what[1:] + ".")
+    demo.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="of all random numbers (default: 0)")
+    demo.add_argument("--epochs", type=_whole(1), default=100, help="times to go over the rows (default: 100)")
+    demo.add_argument("--threads", type=_whole(1, 1024), help="default: chosen by the size of the work")
+    demo.add_argument("--no-numpy", action="store_true", help="leave out the same run on the NumPy backend")
+    demo.set_defaults(gather=_demo, show=_show_demo)
+
+    what = "show the configuration, and measure FMA peak and the cost of threads' waiting for each other"
+    info = commands.add_parser("info", help=what, description=what[0].upper() + what[1:] + ".")
+    info.set_defaults(gather=_info, show=_show_info)
+
+    for command in (demo, info):
+        command.add_argument("--json", action="store_true", help="print a JSON object, and nothing else, on stdout")
+    return parser
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """What argparse shall make of a number's text."""
+    wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}")
+        return value
+
+    return parse
+
+
+# ---- fastmlp demo ---------------------------------------------------------------------------------------------------
+
+SIZES = (64, 256, 128, 10)
+BATCH_SIZE = 64
+NUMPY_SECONDS = 6.0  # the comparison stops after the epoch that reaches it: a crowded BLAS can be very slow
+
+
+class _TimeLimit(Callback):
+    """Stop after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_begin(self, net: MLP, logs: Logs) -> None:  # noqa: ARG002
+        self.end = time.monotonic() + self.seconds
+
+    def on_epoch_end(self, net: MLP, logs: Logs) -> bool:  # noqa: ARG002
+        return time.monotonic() >= self.end
+
+
+def _demo(given: argparse.Namespace) -> Report:
+    """Train, evaluate and measure on every backend that there is."""
+    module, reason = load_passes()
+    load = _load_average()
+    runs = {} if module is None else {"cython": _demo_run("cython", given)}
+    if module is None or not given.no_numpy:
+        runs["numpy"] = _demo_run("numpy", given)
+    report: Report = {
+        "version": VERSION,
+        "data": "UCI optical digits",
+        "sizes": list(SIZES),
+        "optimizer": repr(Adam()),
+        "batch_size": BATCH_SIZE,
+        "seed": given.seed,
+        "extension_missing": reason,
+        "load_average": load,
+        "runs": runs,
+    }
+    if module is not None:
+        run = runs["cython"]
+        peak = fma_peak(run["threads"], run["isa"], seconds=0.2) / 1e9
+        report["fma_peak_gflops"], report["percent_of_peak"] = peak, 100 * run["gflops"] / peak
+        if "numpy" in runs:
+            report["times_numpy"] = run["samples_per_second"] / runs["numpy"]["samples_per_second"]
+    report["test_accuracy"] = next(iter(runs.values()))["test_accuracy"]
+    return report
+
+
+def _load_average() -> float | None:
+    """How many programs wanted to run in the last minute; None where the system does not tell."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
+def _demo_run(backend: str, given: argparse.Namespace) -> Report:
+    data = load_digits(split=True)
+    X_train, X_test = (X.astype(np.float32) / 16 for X in (data.X_train, data.X_test))
+    net = MLP(SIZES, output="softmax", seed=given.seed, backend=backend)
+    progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+    if progress:
+        print("compiled engine" if backend == "cython" else "the same on the NumPy backend", file=sys.stderr)
+    with BusyThreads() as busy:
+        history = net.fit(
+            X_train,
+            data.y_train,
+            epochs=given.epochs,
+            batch_size=BATCH_SIZE,
+            optimizer=Adam(),
+            validation_data=(X_test, data.y_test),
+            threads=given.threads,
+            callbacks=[_TimeLimit(NUMPY_SECONDS)] if backend == "numpy" and load_passes()[0] is not None else [],
+            progress=progress,
+        )
+    seconds, rows = sum(history.seconds), len(history.epoch) * len(X_train)
+    return {
+        "backend": backend,
+        "isa": net.isa,
+        "threads": given.threads if given.threads and backend == "cython" else busy.count,
+        "n_parameters": net.n_parameters,
+        "layers": [[layer.n_in, layer.n_out, layer.activation.name] for layer in net.layers],
+        "n_train": len(X_train),
+        "n_test": len(X_test),
+        "epochs": len(history.epoch),
+        "seconds": seconds,
+        "samples_per_second": rows / seconds,
+        "gflops": training_flops(SIZES, rows) / seconds / 1e9,
+        "test_accuracy": history["val_accuracy"][-1],
+        "history": {name: list(column) for name, column in history.items()},
+    }
+
+
+def _show_demo(report: Report) -> None:
+    runs: list[Report] = list(report["runs"].values())
+    first = runs[0]
+    print(f"fastmlp {VERSION}: {first['n_train']} handwritten digits of 8 x 8 pixels to learn from,")
+    print(f"{first['n_test']} others to test with; {report['optimizer'].split('(')[0]}, ", end="")
+    print(f"batches of {report['batch_size']}, float32, seed {report['seed']}\n")
+    if report["extension_missing"]:
+        print(f"The compiled extension cannot be used ({report['extension_missing']}):")
+        print("this is the NumPy reference alone.\n")
+
+    rows = [
+        [str(number), f"{n_in} -> {n_out}", activation, f"{(n_in + 1) * n_out:,}"]
+        for number, (n_in, n_out, activation) in enumerate(first["layers"], 1)
+    ]
+    print(table(["layer", "shape", "activation", "parameters"], [*rows, ["", "", "", f"{first['n_parameters']:,}"]], 3))
+
+    history = first["history"]
+    last = len(history["epoch"])
+    shown = [n for n in range(1, last + 1) if n == last or n in {d * 10**k for d in (1, 2, 5) for k in range(9)}]
+    columns = ("loss", "val_loss", "val_accuracy", "seconds")
+    rows = [[str(n), *(f"{history[name][n - 1]:.4f}" for name in columns)] for n in shown]
+    print("\n" + table(["epoch", "loss", "test loss", "test accuracy", "seconds"], rows))
+
+    rows = [
+        [
+            "NumPy" if run["backend"] == "numpy" else f"fastmlp ({run['isa']})",
+            str(run["threads"]),
+            str(run["epochs"]),
+            f"{run['seconds']:.3f}",
+            f"{run['samples_per_second']:,.0f}",
+            f"{run['gflops']:.1f}",
+            f"{run['test_accuracy']:.4f}",
+        ]
+        for run in runs
+    ]
+    names = ["backend", "threads", "epochs", "seconds", "samples/s", "GFLOP/s", "test accuracy"]
+    print("\n" + table(names, rows, 1) + "\n")
+    if "fma_peak_gflops" in report:
+        print(f"{report['percent_of_peak']:.0f} % of the FMA peak, just measured:", end=" ")
+        print(f"{report['fma_peak_gflops']:.0f} GFLOP/s on {_threads(first['threads'])} ({first['isa']})")
+    if "times_numpy" in report:
+        print(f"{report['times_numpy']:.1f} times as many samples per second as the NumPy backend", end="")
+        stopped = runs[1]["epochs"] < first["epochs"]
+        print(f", which was stopped after {runs[1]['seconds']:.0f} seconds" if stopped else "")
+    if (report["load_average"] or 0) > 0.5 * (os.cpu_count() or 1):
+        print(f"other programs are at work here (load {report['load_average']:.1f}): figures may be far off")
+    print(f"test accuracy {report['test_accuracy']:.4f}")
+
+
+# ---- fastmlp info ---------------------------------------------------------------------------------------------------
+
+
+def _info(given: argparse.Namespace) -> Report:  # noqa: ARG001
+    """The configuration, and what can be measured in a second or so."""
+    report = config()
+    if load_passes()[0] is None:
+        return report
+    most = report["threads"]
+    counts = sorted({1, most})
+    report["fma_peak_gflops"] = {
+        isa["name"]: {
+            dtype: {n: fma_peak(n, isa["name"], dtype, seconds=0.05) / 1e9 for n in counts}
+            for dtype in ("float32", "float64")
+        }
+        for isa in report["isas"]
+        if isa["available"]
+    }
+    teams = range(2, most + 1) if most <= 8 else sorted({*(2**k for k in range(1, most.bit_length())), most})
+    report["phase_seconds"] = {n: phase_seconds(n, 0.4 / len(teams)) for n in teams}
+    return report
+
+
+def _show_info(report: Report) -> None:
+    show_config()
+    if "fma_peak_gflops" not in report:
+        return
+    rows = [
+        [isa, dtype, "in use" if isa == report["isa"] else "", *(f"{gflops:.1f}" for gflops in of.values())]
+        for isa, dtypes in report["fma_peak_gflops"].items()
+        for dtype, of in dtypes.items()
+    ]
+    threads = [_threads(n) for n in sorted({1, report["threads"]})]
+    print("\nFMA peak in GFLOP/s, just measured")
+    print(table(["ISA", "dtype", "", *threads], rows, 3))
+    if report["phase_seconds"]:
+        costs = [f"{seconds * 1e6:.2f} us for {n}" for n, seconds in report["phase_seconds"].items()]
+        print("\nWaiting for each other at the end of a phase costs threads " + ", ".join(costs))
+
+
+# ---- text -----------------------------------------------------------------------------------------------------------
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
+    """Lay out rows under a line of names, the first `left` columns flush left and all others flush right."""
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(map(line, [names, *rows]))
+
+
+def _threads(n: int) -> str:
+    return "1 thread" if n == 1 else f"{n} threads"

@@ -1,0 +1,77 @@
+"""Writes trajectory.npz: what a few short trainings give, to the last bit, on every processor and in every version.
+
+Run it (python tests/data/make_trajectory.py) only after a change of the arithmetic that is meant, and say so in
+CHANGELOG: models trained before and after are no longer the same.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import fastmlp
+from fastmlp.reference import random
+
+PATH = Path(__file__).with_name("trajectory.npz")
+ROWS = 61
+SUBSTREAM = 77
+
+#: Together: every activation, loss, optimizer and dtype, labels and probabilities, weights, a last smaller batch.
+TRAININGS = {
+    "labels": {
+        "net": {"sizes": [19, 35, 18, 4], "activation": "relu", "output": "softmax", "dtype": "float32", "seed": 1},
+        "fit": {"optimizer": fastmlp.Adam(0.01), "batch_size": 8},
+    },
+    "probabilities": {
+        "net": {
+            "sizes": [19, 33, 17, 9, 4], "activation": ["tanh", "logistic", "softplus"], "output": "softmax",
+            "dtype": "float64", "seed": 2,
+        },
+        "fit": {"optimizer": fastmlp.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=1e-3), "batch_size": 7},
+    },
+    "multilabel": {
+        "net": {
+            "sizes": [19, 20, 20, 4], "activation": ["elu", fastmlp.LeakyReLU(0.1)], "output": "logistic",
+            "dtype": "float32", "seed": 3,
+        },
+        "fit": {"optimizer": fastmlp.SGD(0.05), "batch_size": 1},
+    },
+    "regression": {
+        "net": {"sizes": [19, 40, 4], "activation": "tanh", "output": "identity", "dtype": "float64", "seed": 4},
+        "fit": {"optimizer": fastmlp.Adam(0.003, weight_decay=0.01), "batch_size": 500},
+    },
+    "sign": {
+        "net": {"sizes": [19, 24, 4], "activation": "sign", "output": "exp", "loss": "poisson", "dtype": "float32",
+                "seed": 5},
+        "fit": {"optimizer": fastmlp.SGD(0.01, momentum=0.5), "batch_size": 30},
+    },
+}  # fmt: skip
+
+
+def data(name):
+    """X, y and sample weights from our own generator: NumPy's streams may change between its versions."""
+    X = random.normal(9, random.SPLIT, SUBSTREAM, ROWS * 19).reshape(ROWS, 19)
+    y = random.uniform(9, random.SPLIT, SUBSTREAM + 1, ROWS * 4).reshape(ROWS, 4)
+    if name == "labels":
+        return X, y.argmax(axis=1), None
+    if name == "probabilities":
+        return X, y / y.sum(axis=1, keepdims=True), None
+    weights = np.floor(random.uniform(9, random.SPLIT, SUBSTREAM + 2, ROWS) * 3)
+    return X, y, weights if name == "regression" else None
+
+
+def trajectory(name, **options):
+    """Losses of the epochs, all parameters and the predictions after three epochs."""
+    net = fastmlp.MLP(**TRAININGS[name]["net"])
+    X, y, weights = data(name)
+    history = net.fit(X, y, sample_weight=weights, epochs=3, **TRAININGS[name]["fit"], **options)
+    return {
+        "loss": np.array(history.loss),
+        "parameters": np.concatenate([np.ravel(a) for a in (*net.weights, *net.biases)]),
+        "predictions": net.predict(X[:9]),
+    }
+
+
+if __name__ == "__main__":
+    results = {f"{name}/{key}": value for name in TRAININGS for key, value in trajectory(name).items()}
+    np.savez_compressed(PATH, **results)
+    print(f"{PATH}: {PATH.stat().st_size} bytes")
