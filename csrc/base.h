@@ -33,7 +33,8 @@
   X(float32, float)  \
   X(float64, double)
 
-/* Element types that rows of X and y may have: they are converted while they are gathered. float16 arrives as its bits. */
+/* Element types that rows of X and y may have: they are converted while they are gathered. float16 arrives as its bits.
+ */
 #define FM_SOURCES(X)  \
   X(float64, double)   \
   X(float32, float)    \

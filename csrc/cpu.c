@@ -1,4 +1,5 @@
-/* Which tables this processor and its operating system can run, and the names in the lists. Compiled with no ISA flag. */
+/* Which tables this processor and its operating system can run, and the names in the lists. Compiled with no ISA flag.
+ */
 #include "kernels.h"
 
 #if FM_X86_64
@@ -9,8 +10,8 @@
 #endif
 #endif
 
-#define ISA(name, needs)                        \
-  const fm_kernels *fm_##name##_float32(void);  \
+#define ISA(name, needs)                       \
+  const fm_kernels *fm_##name##_float32(void); \
   const fm_kernels *fm_##name##_float64(void);
 #include "isa/isa.def"
 #undef ISA

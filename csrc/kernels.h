@@ -35,8 +35,8 @@ typedef struct {
 } fm_activation_kernels;
 
 /* One row block of the output layer. `a` holds logits for a loss that is fused with its output activation (they are
- * replaced by the outputs) and outputs for any other. The target is `labels` (class indices, one per row) or, where that
- * is NULL, `target` (panels like a). scale[r] multiplies row r's delta. */
+ * replaced by the outputs) and outputs for any other. The target is `labels` (class indices, one per row) or, where
+ * that is NULL, `target` (panels like a). scale[r] multiplies row r's delta. */
 typedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
                                ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
                                ptrdiff_t d_stride, double *row_loss);
@@ -116,9 +116,9 @@ const char *fm_source_name(int i);
 const char *fm_activation_name(int i);
 const char *fm_activation_param(int i); /* what its parameter is called, "" for none */
 const char *fm_loss_name(int i);
-const char *fm_loss_output(int i);    /* output activation that the loss is fused with, "" for any */
+const char *fm_loss_output(int i); /* output activation that the loss is fused with, "" for any */
 const char *fm_optimizer_name(int i);
-int fm_optimizer_states(int i);       /* arrays of state per parameter */
+int fm_optimizer_states(int i);          /* arrays of state per parameter */
 const char *fm_optimizer_scalars(int i); /* names of a step's scalars, separated by spaces */
 const char *fm_math_name(int i);
 double fm_math_ulp(int i, int dtype); /* stated error bound in units in the last place */

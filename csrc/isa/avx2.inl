@@ -1,4 +1,5 @@
-/* The avx2 region: system headers above it, everything that runs below it. One of <isa>_f32.c, <isa>_f64.c includes it. */
+/* The avx2 region: system headers above it, everything that runs below it. One of <isa>_f32.c, <isa>_f64.c includes it.
+ */
 #include <string.h>
 
 #include "../kernels.h"

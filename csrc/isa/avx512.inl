@@ -1,4 +1,5 @@
-/* The avx512 region: system headers above it, everything that runs below it. One of <isa>_f32.c, <isa>_f64.c includes it. */
+/* The avx512 region: system headers above it, everything that runs below it. One of <isa>_f32.c, <isa>_f64.c includes
+ * it. */
 #include <string.h>
 
 #include "../kernels.h"
@@ -11,7 +12,8 @@ const fm_kernels *FM_TABLE(void);
 
 /* GCC and Clang take the instruction set from the region; MSVC needs /arch on the file, which setup.py gives. */
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+                             apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")

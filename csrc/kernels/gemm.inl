@@ -2,11 +2,12 @@
  * against one row of a right-hand panel per step of k. Sums run k = 0, 1, 2, ... in one fused multiply-add each, so the
  * bits do not depend on how rows are cut into tiles. Included by isa/instantiate.inl. */
 
-/* How the left operand lies. BY_ROW: row r, step k at a[(k / PANEL) a_stride + r PANEL + k % PANEL] (a matrix in panels).
- * DOWN: at a[k PANEL + r] (the transpose of a block). */
+/* How the left operand lies. BY_ROW: row r, step k at a[(k / PANEL) a_stride + r PANEL + k % PANEL] (a matrix in
+ * panels). DOWN: at a[k PANEL + r] (the transpose of a block). */
 enum { BY_ROW, DOWN };
 
-/* One tile. rows, vectors and orientation are constants wherever this is inlined: the accumulators live in registers. */
+/* One tile. rows, vectors and orientation are constants wherever this is inlined: the accumulators live in registers.
+ */
 FM_INLINE void tile(const int rows, const int vectors, const int orientation, ptrdiff_t k, const real *FM_RESTRICT a,
                     ptrdiff_t a_stride, const real *FM_RESTRICT b, int accumulate, real *FM_RESTRICT c) {
   vreal sum[FM_TILE_ROWS][2];
@@ -35,10 +36,18 @@ FM_INLINE void tile_of(int rows, const int vectors, const int orientation, ptrdi
     case 2: tile(2, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
     case 3: tile(3, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
     case 4: tile(4, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 5: if (FM_TILE_ROWS >= 5) tile(5, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 6: if (FM_TILE_ROWS >= 6) tile(6, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 7: if (FM_TILE_ROWS >= 7) tile(7, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 8: if (FM_TILE_ROWS >= 8) tile(8, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
+    case 5:
+      if (FM_TILE_ROWS >= 5) tile(5, vectors, orientation, k, a, a_stride, b, accumulate, c);
+      break;
+    case 6:
+      if (FM_TILE_ROWS >= 6) tile(6, vectors, orientation, k, a, a_stride, b, accumulate, c);
+      break;
+    case 7:
+      if (FM_TILE_ROWS >= 7) tile(7, vectors, orientation, k, a, a_stride, b, accumulate, c);
+      break;
+    case 8:
+      if (FM_TILE_ROWS >= 8) tile(8, vectors, orientation, k, a, a_stride, b, accumulate, c);
+      break;
     default: break;
   }
 }
@@ -130,8 +139,7 @@ static void sum_rows(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t 
   real *sums = (real *)out;
   for (; panels >= 4; panels -= 4, block += 4 * b_stride, sums += 4 * PANEL)
     sum_panels(4, rows, block, b_stride, accumulate, sums);
-  for (; panels > 0; panels--, block += b_stride, sums += PANEL)
-    sum_panels(1, rows, block, b_stride, accumulate, sums);
+  for (; panels > 0; panels--, block += b_stride, sums += PANEL) sum_panels(1, rows, block, b_stride, accumulate, sums);
 }
 
 /* Multiply-adds of a full register tile with both operands in registers: what the processor can do at best. */

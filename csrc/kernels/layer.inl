@@ -59,8 +59,7 @@ FM_INLINE real row_softmax(ptrdiff_t n, real *row, ptrdiff_t stride, real larges
     vstore(row + at(c, stride), e);
   }
   const real sum = lane_sums_total(&sums);
-  for (ptrdiff_t c = 0; c < n; c += VL)
-    vstore(row + at(c, stride), vdiv(vload(row + at(c, stride)), vset1(sum)));
+  for (ptrdiff_t c = 0; c < n; c += VL) vstore(row + at(c, stride), vdiv(vload(row + at(c, stride)), vset1(sum)));
   return sum;
 }
 
@@ -140,12 +139,12 @@ FM_INLINE void backward_block(value_function slope, ptrdiff_t rows, int vectors,
   }
 }
 
-#define FM_DEFINE_ACTIVATION(name, param_name)                                                                                    \
-  static void name##_forward(ptrdiff_t rows, int vectors, const void *bias, double param, void *c) {                  \
-    forward_block(name##_value, rows, vectors, bias, param, c);                                                       \
-  }                                                                                                                   \
-  static void name##_backward(ptrdiff_t rows, int vectors, const void *a, double param, void *d) {                    \
-    backward_block(name##_slope, rows, vectors, a, param, d);                                                         \
+#define FM_DEFINE_ACTIVATION(name, param_name)                                                       \
+  static void name##_forward(ptrdiff_t rows, int vectors, const void *bias, double param, void *c) { \
+    forward_block(name##_value, rows, vectors, bias, param, c);                                      \
+  }                                                                                                  \
+  static void name##_backward(ptrdiff_t rows, int vectors, const void *a, double param, void *d) {   \
+    backward_block(name##_slope, rows, vectors, a, param, d);                                        \
   }
 FM_ACTIVATIONS(FM_DEFINE_ACTIVATION)
 #undef FM_DEFINE_ACTIVATION

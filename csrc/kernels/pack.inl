@@ -17,11 +17,11 @@ FM_INLINE float float_of_half(uint16_t half) {
 }
 
 /* memcpy: rows of a strided array need not be aligned. `source` is a constant wherever this is inlined. */
-#define FM_LOAD_CASE(name, type)          \
-  case FM_SOURCE_##name: {                \
-    type value;                           \
-    memcpy(&value, p, sizeof value);      \
-    return FM_REAL_OF_##name(value);      \
+#define FM_LOAD_CASE(name, type)     \
+  case FM_SOURCE_##name: {           \
+    type value;                      \
+    memcpy(&value, p, sizeof value); \
+    return FM_REAL_OF_##name(value); \
   }
 #define FM_REAL_OF_float64(x) (real)(x)
 #define FM_REAL_OF_float32(x) (real)(x)
@@ -31,7 +31,7 @@ FM_INLINE float float_of_half(uint16_t half) {
 #define FM_REAL_OF_int32(x) (real)(x)
 #define FM_REAL_OF_int64(x) (real)(x)
 FM_INLINE real real_from(const int source, const char *p) {
-  switch (source) { FM_SOURCES(FM_LOAD_CASE) default: return 0; }
+  switch (source) { FM_SOURCES(FM_LOAD_CASE) default : return 0; }
 }
 #undef FM_LOAD_CASE
 
@@ -97,15 +97,15 @@ FM_INLINE int finite_rows(const ptrdiff_t item, const uint64_t exponent, ptrdiff
   return 1;
 }
 
-#define FM_DEFINE_SOURCE(name, type)                                                                                  \
-  static void gather_##name(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,                   \
-                            ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride) {          \
-    gather_rows(FM_SOURCE_##name, (ptrdiff_t)sizeof(type), rows, columns, order, x, row_stride, column_stride,        \
-                panels, stride);                                                                                      \
-  }                                                                                                                   \
-  static int finite_##name(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,                    \
-                           ptrdiff_t column_stride) {                                                                 \
-    return finite_rows((ptrdiff_t)sizeof(type), FM_EXPONENT_##name, rows, columns, x, row_stride, column_stride);     \
+#define FM_DEFINE_SOURCE(name, type)                                                                                   \
+  static void gather_##name(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,                    \
+                            ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride) {           \
+    gather_rows(FM_SOURCE_##name, (ptrdiff_t)sizeof(type), rows, columns, order, x, row_stride, column_stride, panels, \
+                stride);                                                                                               \
+  }                                                                                                                    \
+  static int finite_##name(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,                     \
+                           ptrdiff_t column_stride) {                                                                  \
+    return finite_rows((ptrdiff_t)sizeof(type), FM_EXPONENT_##name, rows, columns, x, row_stride, column_stride);      \
   }
 FM_SOURCES(FM_DEFINE_SOURCE)
 #undef FM_DEFINE_SOURCE

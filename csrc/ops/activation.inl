@@ -4,15 +4,15 @@
 #define FASTMLP_ACTIVATION_LIST
 
 /* X(name, what its one parameter is called, "" for none) */
-#define FM_ACTIVATIONS(X)  \
-  X(identity, "")          \
-  X(sign, "")              \
-  X(logistic, "")          \
-  X(tanh, "")              \
-  X(relu, "")              \
-  X(leaky_relu, "slope")   \
-  X(elu, "alpha")          \
-  X(softplus, "")          \
+#define FM_ACTIVATIONS(X) \
+  X(identity, "")         \
+  X(sign, "")             \
+  X(logistic, "")         \
+  X(tanh, "")             \
+  X(relu, "")             \
+  X(leaky_relu, "slope")  \
+  X(elu, "alpha")         \
+  X(softplus, "")         \
   X(exp, "")
 
 #endif

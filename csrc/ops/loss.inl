@@ -5,10 +5,10 @@
 #define FASTMLP_LOSS_LIST
 
 /* X(name, output activation that it is fused with: it then starts from logits; "" for any output) */
-#define FM_LOSSES(X)                   \
-  X(squared_error, "")                 \
-  X(cross_entropy, "softmax")          \
-  X(binary_cross_entropy, "logistic")  \
+#define FM_LOSSES(X)                  \
+  X(squared_error, "")                \
+  X(cross_entropy, "softmax")         \
+  X(binary_cross_entropy, "logistic") \
   X(poisson, "exp")
 
 #endif
@@ -86,8 +86,8 @@ static void binary_cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void 
 
 /* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
 static void poisson_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
-                         ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
-                         ptrdiff_t d_stride, double *row_loss) {
+                         ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d, ptrdiff_t d_stride,
+                         double *row_loss) {
   (void)labels;
   for (ptrdiff_t r = 0; r < rows; r++) {
     real *out = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;

@@ -5,8 +5,8 @@
 
 /* X(name, arrays of state per parameter, a step's scalars in order). The last scalar is the weight decay: passes/update
  * sets it to 0 for biases. */
-#define FM_OPTIMIZERS(X)                                                                                          \
-  X(sgd, 1, "learning_rate momentum nesterov gradient_scale weight_decay")                                        \
+#define FM_OPTIMIZERS(X)                                                   \
+  X(sgd, 1, "learning_rate momentum nesterov gradient_scale weight_decay") \
   X(adam, 2, "step_size beta1 beta2 one_minus_beta1 one_minus_beta2 inv_sqrt_correction2 epsilon weight_decay")
 
 /* The longest row of scalars. */

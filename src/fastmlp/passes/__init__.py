@@ -5,7 +5,9 @@ from fastmlp.passes.kernels import default_isa, finite, isas
 from fastmlp.passes.threads import max_threads, openmp
 
 try:
-    from fastmlp._build_config import COMPILER as compiler
+    from fastmlp import _build_config
+
+    compiler = _build_config.COMPILER
 except ImportError:  # built by hand, without setup.py
     compiler = "unknown"
 

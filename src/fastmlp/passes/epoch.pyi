@@ -1,8 +1,9 @@
 from typing import Any
 
 import numpy as np
-from fastmlp.spec import NetworkSpec, Run
 from numpy.typing import NDArray
+
+from fastmlp.spec import NetworkSpec, Run
 
 def permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]: ...
 

@@ -1,10 +1,11 @@
 """The engine: runs of training steps, prediction, evaluation, gradients and traces, each in one parallel region.
 
-A training step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares (gradient and
-update, a square of weights at a time). When rows are too few to share, the first is split by column panels instead, a
-phase for each layer; when they are too many for the caches, the batch goes through both phases in parts. The sums are the
-same. Mirror: reference/epoch.py.
+Mirror: reference/epoch.py.
 """
+# A training step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares
+# (gradient and update, a square of weights at a time). When rows are too few to share, the first is split by column
+# panels instead, a phase for each layer; when they are too many for the caches, the batch goes through both phases in
+# parts. The sums are the same in all three.
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -470,13 +471,14 @@ cdef class Engine:
             team_free(run.team)
 
     cdef prepare_chunks(self, ptrdiff_t chunk, Purpose purpose, int team_size):
-        """Buffers of at least `chunk` rows for every thread; those of the call before serve if they are large enough."""
+        """Buffers of at least `chunk` rows for every thread; those of an earlier call serve if they are large."""
         cdef Buffers first = self.chunk_buffers[0] if self.chunk_buffers else None
         if first is None or first.ws.capacity < chunk or first.purpose < purpose:
             self.chunk_buffers = []
+        if first is not None:
+            chunk, purpose = max(chunk, first.ws.capacity), max(purpose, first.purpose)
         while len(self.chunk_buffers) < team_size:
-            self.chunk_buffers.append(Buffers(self.parameters, chunk if first is None else max(chunk, first.ws.capacity),
-                                              purpose if first is None else max(purpose, first.purpose)))
+            self.chunk_buffers.append(Buffers(self.parameters, chunk, purpose))
 
     def loss_and_grad(self, X, y, sample_weight, int threads=0):
         cdef Network *net = &self.parameters.net

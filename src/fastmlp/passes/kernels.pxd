@@ -30,12 +30,14 @@ cdef extern from "kernels.h" nogil:
         void (*gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
                           int accumulate, void *c) noexcept nogil
         void (*gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
-                         ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride) noexcept nogil
+                         ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c,
+                         ptrdiff_t c_stride) noexcept nogil
         void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate,
                              void *c) noexcept nogil
         void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
                          void *out) noexcept nogil
-        double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride) noexcept nogil
+        double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
+                              ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
         void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride) noexcept nogil
         void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,

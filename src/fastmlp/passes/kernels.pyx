@@ -12,7 +12,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -78,7 +78,8 @@ def loss_outputs():
 
 
 def optimizer_scalars():
-    return {name: tuple(text.split()) for name, text in zip(_NAMES["optimizer"], _column(fm_optimizer_scalars), strict=True)}
+    texts = _column(fm_optimizer_scalars)
+    return {name: tuple(text.split()) for name, text in zip(_NAMES["optimizer"], texts, strict=True)}
 
 
 def math_ulp(str name, str dtype):
@@ -131,14 +132,13 @@ def table_sizes(str isa, str dtype):
 
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL:
-    cdef int i, d = index_of("dtype", dtype)
+    cdef int i = 0, d = index_of("dtype", dtype)
     if isa is None:
         isa = default_isa()
     if isa not in _AVAILABLE:
         raise ValueError(f"isa is {isa!r}; this machine can run: {', '.join(_AVAILABLE)}")
-    for i, row in enumerate(_ISAS):
-        if row[0] == isa:
-            break
+    while _ISAS[i][0] != isa:
+        i += 1
     return _TABLES[i][d]
 
 
@@ -258,7 +258,7 @@ def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdi
     (forward and backward), "columns" (gradient; rows up to a panel's width) or "few" (row kernel; up to 3 rows)."""
     cdef const fm_kernels *table = kernel_table(isa, dtype)
     cdef int kind = ("rows", "columns", "few").index(kernel)
-    cdef ptrdiff_t i, width = table.panel, most = (table.panel if kind == 1 else table.few_rows if kind == 2 else rows)
+    cdef ptrdiff_t _i, width = table.panel, most = (table.panel if kind == 1 else table.few_rows if kind == 2 else rows)
     if not 1 <= rows <= most or k < 1 or repeats < 1 or rows * k > 1 << 28:
         raise ValueError(f"rows, k and repeats are {rows}, {k}, {repeats}; rows may be 1 to {most}")
     cdef ptrdiff_t left = (rows + width) * (k + width), right = k * width, result = (rows + 1) * width
@@ -270,7 +270,7 @@ def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdi
     cdef char *c = b + right * table.itemsize
     with nogil:
         start = fm_nanoseconds()
-        for i in range(repeats):
+        for _i in range(repeats):
             if kind == 0:
                 table.gemm_rows(rows, k, memory, rows * width, b, 2, 0, c)
             elif kind == 1:

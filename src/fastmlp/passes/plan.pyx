@@ -308,7 +308,7 @@ cdef double seconds_per_fma(const fm_kernels *table) except -1:
     key = (table.isa, table.dtype)
     if key not in _SECONDS_PER_FMA:
         memset(sink, 0, sizeof(sink))
-        for run in range(5):
+        for _run in range(5):
             start = fm_nanoseconds()
             flops = table.fma_loop(200, sink)
             nanoseconds = fm_nanoseconds() - start

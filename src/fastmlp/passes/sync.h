@@ -1,5 +1,5 @@
-/* What threads.pyx and plan.pyx need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a clock,
- * aligned memory, and the note that this process is a forked child. Included by generated C only. */
+/* What threads.pyx and plan.pyx need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a
+ * clock, aligned memory, and the note that this process is a forked child. Included by generated C only. */
 #ifndef FASTMLP_SYNC_H
 #define FASTMLP_SYNC_H
 
@@ -45,9 +45,7 @@ FM_SYNC_INLINE uint64_t fm_ticket_load(fm_ticket *t) { return atomic_load_explic
 FM_SYNC_INLINE int fm_ticket_replace(fm_ticket *t, uint64_t from, uint64_t to) {
   return atomic_compare_exchange_strong_explicit(&t->value, &from, to, memory_order_acq_rel, memory_order_relaxed);
 }
-FM_SYNC_INLINE uint32_t fm_counter_load(fm_counter *c) {
-  return atomic_load_explicit(&c->value, memory_order_acquire);
-}
+FM_SYNC_INLINE uint32_t fm_counter_load(fm_counter *c) { return atomic_load_explicit(&c->value, memory_order_acquire); }
 FM_SYNC_INLINE void fm_counter_store(fm_counter *c, uint32_t value) {
   atomic_store_explicit(&c->value, value, memory_order_release);
 }
@@ -95,7 +93,8 @@ FM_SYNC_INLINE int64_t fm_nanoseconds(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Zeroed memory, aligned to a vector; large blocks to a huge page, which the system is asked for. NULL when there is none. */
+/* Zeroed memory, aligned to a vector; large blocks to a huge page, which the system is asked for. NULL when there is
+ * none. */
 enum { FM_HUGE_PAGE = 2 << 20 };
 FM_SYNC_INLINE void *fm_allocate(size_t bytes) {
   void *p = NULL;

@@ -42,3 +42,4 @@ cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil
 cdef void phase_end(Team *team, Place *place) noexcept nogil
 cdef bint forked_child() noexcept nogil
 cdef double phase_seconds(int threads) except -1
+cdef double region_seconds(int threads) except -1

@@ -1,7 +1,7 @@
 """The only place with OpenMP: one parallel region, and inside it phases whose items are claimed, helped with, awaited.
 
-A phase ends when its items are done. Each thread takes its own contiguous share first and then helps the others; one that
-the system put to sleep with nothing claimed delays nobody. No mirror in reference/: NumPy has no threads of ours.
+A phase ends when its items are done. Each thread takes its own contiguous share first and then helps the others; one
+that the system put to sleep with nothing claimed delays nobody. No mirror in reference/: NumPy has no threads of ours.
 """
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport uint32_t, uint64_t
@@ -104,14 +104,14 @@ cdef inline ptrdiff_t claim(Team *team, Place *place, int owner) noexcept nogil:
 cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil:
     """An item to work on, or -1 when every item of the phase has been claimed."""
     cdef ptrdiff_t item
-    cdef int helped
+    cdef int _tried
     if team.n == 1:
         item = place.finished
         if item == place.items:
             return -1
         place.finished += 1
         return item
-    for helped in range(team.n):
+    for _tried in range(team.n):
         item = claim(team, place, place.victim)
         if item >= 0:
             place.finished += 1
@@ -125,7 +125,7 @@ cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil:
 cdef void phase_end(Team *team, Place *place) noexcept nogil:
     """Return when all items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
     cdef uint32_t done
-    cdef int spin
+    cdef int _spin
     if team.n == 1:
         return
     if place.finished:
@@ -135,7 +135,7 @@ cdef void phase_end(Team *team, Place *place) noexcept nogil:
             if fm_counter_load(team.sleepers) != 0:
                 fm_wake_all(team.done)
             return
-    for spin in range(SPINS):
+    for _spin in range(SPINS):
         # `done` may be beyond the target by now: others are free to go on without this thread.
         if <int> (fm_counter_load(team.done) - place.target) >= 0:
             return
@@ -152,39 +152,63 @@ cdef void phase_end(Team *team, Place *place) noexcept nogil:
 
 # -- what a phase costs ------------------------------------------------------------------------------------------------
 
-cdef struct Empty:
+cdef enum:
+    # Dependent multiply-adds of an item, some microseconds: an empty one would be done by the thread that comes first,
+    # and no phase would have to wait for another thread.
+    ITEM_OPERATIONS = 2000
+
+cdef struct Probe:
     Team *team
     int phases
+    double sink[MAX_THREADS]
 
 
-cdef void empty_phases(void *context, int thread) noexcept nogil:
-    cdef Empty *work = <Empty *> context
+cdef void probe_phases(void *context, int thread) noexcept nogil:
+    cdef Probe *probe = <Probe *> context
     cdef Place place
-    cdef int i
+    cdef int _phase, _i
+    cdef double x = 1
     place.thread, place.phase, place.target = thread, 0, 0
-    for i in range(work.phases):
-        phase_begin(work.team, &place, work.team.n)
-        while phase_next(work.team, &place) >= 0:
-            pass
-        phase_end(work.team, &place)
+    for _phase in range(probe.phases):
+        phase_begin(probe.team, &place, probe.team.n)
+        while phase_next(probe.team, &place) >= 0:
+            for _i in range(ITEM_OPERATIONS):
+                x = x * 0.999999 + 1e-5
+        phase_end(probe.team, &place)
+    probe.sink[thread] = x
+
+
+cdef double probe_seconds(int threads, int phases, int runs) except -1:
+    """The fastest of a few regions of so many phases."""
+    cdef Probe probe
+    cdef int _run
+    cdef int64_t start, best = 1 << 62
+    probe.phases = phases
+    for _run in range(runs):
+        probe.team = team_new(threads)
+        with nogil:
+            start = fm_nanoseconds()
+            team_run(probe.team, probe_phases, &probe)
+            best = min(best, fm_nanoseconds() - start)
+            team_free(probe.team)
+    return best * 1e-9
 
 
 cdef double phase_seconds(int threads) except -1:
-    """Seconds that one phase with an item for each of `threads` threads costs: the best of a few short runs, each long
-    enough that the time until the last thread has woken does not count."""
-    cdef Empty work
-    cdef int run
-    cdef int64_t start, nanoseconds, best = 1 << 62
-    work.phases = 4000
-    for run in range(3):
-        work.team = team_new(threads)
-        with nogil:
-            start = fm_nanoseconds()
-            team_run(work.team, empty_phases, &work)
-            nanoseconds = fm_nanoseconds() - start
-            team_free(work.team)
-        best = min(best, nanoseconds)
-    return best * 1e-9 / work.phases
+    """Seconds that a phase costs beyond its work: phases with an item for each thread, less the same items alone."""
+    cdef int phases = 500
+    return max(probe_seconds(threads, phases, 4) - probe_seconds(1, phases, 2), 0.0) / phases
+
+
+cdef double region_seconds(int threads) except -1:
+    """Seconds that the calling thread spends on a region with nothing to do."""
+    return probe_seconds(threads, 0, 9)
+
+
+def start_seconds(int threads):
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads is {threads}; it may be 1 to {MAX_THREADS}")
+    return region_seconds(threads)
 
 
 def barrier_seconds(int threads):
