@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-
 from conftest import EXTENSION, REASON
+
 from fastmlp import spec as specs
 from fastmlp.reference.loss import LOSSES
 

@@ -1,4 +1,4 @@
-"""The promise of DESIGN 5: the same bits on any number of threads and on every instruction set, stored ones included."""
+"""The promise of DESIGN 5: the same bits on any number of threads and on every instruction set, and the stored ones."""
 
 import importlib.util
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import fastmlp
 import random_networks as nets
-from fastmlp.passes import Engine
-from fastmlp.spec import SGD, Adam, NetworkSpec
 from random_networks import fill, flat, targets, train
 
+import fastmlp
+from fastmlp.passes import Engine
+from fastmlp.spec import SGD, Adam, NetworkSpec
+
 THREADS = (1, 2, 3, 5)
-BATCH_SIZES = {1: 7, 7: 38, 32: 101, 500: 523}  # and rows: whole batches and a smaller one
+BATCH_SIZES = {1: 7, 7: 38, 32: 101, 500: 523, 5000: 5100}  # and rows: whole batches and a smaller one
 OPTIMIZERS = {"sgd": SGD(0.05, momentum=0.9), "adam": Adam(0.01)}
 #: More than a panel in every dimension for the widest ISA and dtype (32 columns), and a net of less than one vector.
 WIDTHS = {"wide": (37, 45, 33), "narrow": (5, 3, 1)}
@@ -52,23 +52,36 @@ def outcome(spec, isa, threads, batch_size, optimizer):
         "gradient": flat(gradient),
     }
     assert all(np.isfinite(part).all() for part in parts.values())
-    assert parts["parameters"].tobytes() != flat(fill(Engine(spec), spec, seed=batch_size).get_parameters()).tobytes()
+    if spec.sizes[-1] > 1 or spec.loss != "cross_entropy":  # the softmax of one output is 1 and learns nothing
+        assert parts["gradient"].any()
+        before = fill(Engine(spec), spec, seed=batch_size).get_parameters()
+        assert parts["parameters"].tobytes() != flat(before).tobytes()
     return {name: part.tobytes() for name, part in parts.items()}
 
 
 @pytest.mark.parametrize("widths", WIDTHS.values(), ids=WIDTHS)
-@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 500])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_same_bits_on_every_isa_and_number_of_threads(dtype, activation, optimizer, batch_size, widths):
-    output = {"relu": "softmax", "tanh": "identity", "logistic": "logistic"}[activation]
-    spec = NetworkSpec.make(widths, activation, output, None, dtype)
+    outputs = {"relu": "softmax" if widths[-1] > 1 else "softplus", "tanh": "identity", "logistic": "logistic"}
+    spec = NetworkSpec.make(widths, activation, outputs[activation], None, dtype)
     wanted = outcome(spec, "scalar", 1, batch_size, optimizer)
     for isa in nets.ISAS:
         for threads in THREADS:
             got = outcome(spec, isa, threads, batch_size, optimizer)
             assert [name for name in wanted if got[name] != wanted[name]] == [], (isa, threads)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits_where_a_batch_is_too_large_for_the_caches(dtype):
+    """Such a batch goes through the network in parts, whose gradients are summed as if it had not been cut."""
+    spec = NetworkSpec.make(WIDTHS["wide"], "tanh", dtype=dtype)
+    wanted = outcome(spec, "scalar", 1, 5000, OPTIMIZERS["sgd"])
+    for isa in nets.ISAS:
+        for threads in (1, 2) if isa != "scalar" else (3,):
+            assert outcome(spec, isa, threads, 5000, OPTIMIZERS["sgd"]) == wanted, (isa, threads)
 
 
 @pytest.mark.parametrize("activation", fastmlp.spec.ACTIVATION_NAMES)
@@ -192,7 +205,7 @@ def test_stored_trajectory(name, threads):
     for key, array in wanted.items():
         assert found[key].dtype == array.dtype
         difference = np.abs(found[key] - array).max()
-        assert found[key].tobytes() == array.tobytes(), f"{key} differs by up to {difference:.2g}: see make_trajectory.py"
+        assert found[key].tobytes() == array.tobytes(), f"{key} is off by {difference:.2g}: see make_trajectory.py"
 
 
 def test_stored_trajectories_use_every_activation_loss_and_optimizer():

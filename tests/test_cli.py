@@ -19,13 +19,17 @@ from fastmlp import cli, runtime
 COMPILED = runtime.load_passes()[0] is not None
 
 
+# A BLAS with several threads crawls on a machine that is busy, and tests make machines busy.
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+
+
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fastmlp", *arguments],
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | environment,
+        env=os.environ | ONE_BLAS_THREAD | environment,
         check=False,
     )
 
@@ -49,7 +53,7 @@ def no_extension(tmp_path):
 @pytest.mark.slow
 def test_demo_reaches_its_accuracy_in_time():
     start = time.monotonic()
-    result = run("demo")
+    result = run("demo", OPENBLAS_NUM_THREADS="")  # with everything as a user has it
     assert time.monotonic() - start < 15 * (1 if os.cpu_count() > 1 else 2)
     assert (result.returncode, result.stderr) == (0, "")
     *_, last = result.stdout.splitlines()
@@ -64,9 +68,9 @@ def test_demo_reaches_its_accuracy_in_time():
 @pytest.mark.skipif(not COMPILED, reason="needs the compiled extension")
 def test_demo_without_numpy_reaches_its_accuracy():
     found = report("demo", "--no-numpy", "--threads", "1")
-    assert list(found["runs"]) == ["cython"]
+    (only,) = found["runs"]
+    assert (only["backend"], only["threads"]) == ("cython", 1)
     assert found["test_accuracy"] >= 0.97
-    assert found["runs"]["cython"]["threads"] == 1
     assert 0 < found["percent_of_peak"] < 110
     assert "times_numpy" not in found
 
@@ -76,8 +80,11 @@ def test_demo_report():
     found = report("demo", "--epochs", "2", "--seed", "5")
     assert found["seed"] == 5
     assert found["times_numpy"] > 0
-    ours, theirs = found["runs"]["cython"], found["runs"]["numpy"]
-    for run_ in (ours, theirs):
+    ours, *others = found["runs"]
+    theirs = others[0]
+    assert [theirs["backend"] for theirs in others] == ["numpy"] * len(others)
+    assert found["times_numpy"] <= min(ours["samples_per_second"] / theirs["samples_per_second"] for theirs in others)
+    for run_ in found["runs"]:
         assert run_["history"]["epoch"][0] == 1
         assert run_["samples_per_second"] > 0
         assert run_["gflops"] > 0
@@ -90,7 +97,7 @@ def test_demo_report():
 @pytest.mark.skipif(not COMPILED, reason="needs the compiled extension")
 def test_demo_is_repeatable():
     first, second = (report("demo", "--epochs", "2", "--no-numpy", "--threads", n) for n in "12")
-    assert first["runs"]["cython"]["history"]["loss"] == second["runs"]["cython"]["history"]["loss"]
+    assert first["runs"][0]["history"]["loss"] == second["runs"][0]["history"]["loss"]
 
 
 def test_demo_without_the_extension(no_extension):
@@ -99,13 +106,16 @@ def test_demo_without_the_extension(no_extension):
     assert "cannot be used" in result.stdout
     assert "FMA peak" not in result.stdout
     assert result.stdout.splitlines()[-1].startswith("test accuracy ")
-    assert list(report("demo", "--epochs", "1", "--no-numpy", **no_extension)["runs"]) == ["numpy"]
+    (only,) = report("demo", "--epochs", "1", "--no-numpy", **no_extension)["runs"]
+    assert only["backend"] == "numpy"
 
 
 def test_demo_in_a_terminal_draws_a_bar():
     pty = pytest.importorskip("pty", reason="Windows has no such terminals", exc_type=ImportError)
+    termios = pytest.importorskip("termios")
     pytest.importorskip("tqdm")
     controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
     arguments = [sys.executable, "-m", "fastmlp", "demo", "--epochs", "3", "--no-numpy"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=terminal) as process:
         os.close(terminal)
@@ -207,7 +217,8 @@ def test_ctrl_c_is_quiet():
         time.sleep(3)  # long after the imports, which Ctrl-C would interrupt with a traceback
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, err) == (130, "")
+    assert "test accuracy 0" not in out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-
 import random_networks as nets
+from random_networks import fill, flat, targets, train
+
 from fastmlp import reference
 from fastmlp import spec as specs
 from fastmlp.passes import Engine, kernels, permutation
@@ -11,7 +12,6 @@ from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.spec import NetworkSpec
-from random_networks import fill, flat, targets, train
 
 HEADS = [("squared_error", output) for output in OUTPUTS] + [
     (name, entry.output) for name, entry in LOSSES.items() if entry.output
@@ -34,7 +34,7 @@ def assert_lists_close(got, wanted, **tolerance):
         np.testing.assert_allclose(ours, theirs, **tolerance)
 
 
-# --- the lists of csrc/ops and the registries of reference/ ------------------------------------------------------------
+# --- the lists of csrc/ops and the registries of reference/ -----------------------------------------------------------
 
 
 def test_names_are_the_references():
@@ -107,7 +107,9 @@ def test_train(loss, optimizer, batch_size, threads):
         results = []
         for engine in pair(spec):
             penalties = np.full(-(-len(order) // batch_size), np.nan)
-            run, losses = train(engine, X, y, order, batch_size, optimizer, weight=w, threads=threads, penalties=penalties)
+            run, losses = train(
+                engine, X, y, order, batch_size, optimizer, weight=w, threads=threads, penalties=penalties
+            )
             assert run == specs.Run(len(losses), "done", None)
             state = [flat(slot) for slot in engine.get_state()]
             results.append([losses, penalties, flat(engine.get_parameters()), *state])
@@ -143,6 +145,23 @@ def test_runs_of_other_batch_sizes_follow_each_other():
             train(engine, X, y, order, batch_size, nets.OPTIMIZERS["adam"], threads=1 + number % 3, start=step)
         step += -(-64 // batch_size)
     np.testing.assert_allclose(*(flat(e.get_parameters()) for e in engines), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_train_with_batches_too_large_for_the_caches(optimizer):
+    """They go through the network in parts; the smaller batch after them goes in one."""
+    spec = NetworkSpec.make([37, 45, 3], "tanh", loss="cross_entropy", dtype="float64")
+    rng, n = np.random.default_rng(13), 5500
+    X, y, weight = rng.normal(size=(n, 37)), targets(spec, n, labels=True), rng.integers(0, 3, n) / 2
+    order, results = rng.permutation(n), []
+    for engine in pair(spec):
+        penalties = np.empty(2)
+        _, losses = train(
+            engine, X, y, order, 5000, nets.OPTIMIZERS[optimizer], weight=weight,
+            threads=2, penalties=penalties,
+        )  # fmt: skip
+        results.append([losses, penalties, flat(engine.get_parameters())])
+    assert_lists_close(*results, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from random_networks import fill, flat, targets
 
 from fastmlp import reference
 from fastmlp.passes import Engine
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.spec import ELU, Activation, LeakyReLU, NetworkSpec
-from random_networks import fill, flat, targets
 
 NETWORKS = 200
 #: Central differences have an error of STEP^2 and of rounding / STEP; 2e-6 makes both about 1e-11.
@@ -39,17 +39,15 @@ class Problem:
         names = list(ACTIVATIONS)
         first = names[number % len(names)]
         loss, output = HEADS[number // len(names) % len(HEADS)]
-        # One sign unit's layer hides all layers below it from the gradient: only where it is this network's subject.
-        others = [name for name in names if name != "sign"]
+        # Sign units hide all layers below them from the gradient, and exp of exp overflows: one of them at most.
+        others = [name for name in names if name not in {"sign", "exp"}]
         depth = rng.integers(1, 6)
         hidden = [first, *rng.choice(others, depth - 1)]
         widths = [int(np.exp(rng.uniform(0, np.log(130.99)))) for _ in range(depth + 2)]
         widths[number % (depth + 2)] = rng.integers(100, 131)
-        activations = [with_parameter(name, rng) for name in hidden]
-        self.specs = {
-            dtype: NetworkSpec.make(widths, activations, with_parameter(output, rng), loss, dtype)
-            for dtype in ("float64", "float32")
-        }
+        *activations, last = [with_parameter(name, rng) for name in (*hidden, output)]
+        dtypes = ("float64", "float32")
+        self.specs = {dtype: NetworkSpec.make(widths, activations, last, loss, dtype) for dtype in dtypes}
         spec = self.specs["float64"]
         self.kinks = [has_kink(layer.activation) for layer in spec.layers]
         self.batch = int(rng.integers(1, 71))
@@ -59,14 +57,14 @@ class Problem:
             self.weight[0] = 1.0
         if self.y.ndim == 2:
             self.y = self.y.astype("float32").astype("float64")
-        self.parameters = fill(Engine(self.specs["float32"]), self.specs["float32"], number).get_parameters()
-        engine = self.engine(Engine, "float64")
-        for _ in range(1000):
+        single = Engine(self.specs["float32"])
+        for attempt in range(1000):
+            self.parameters = fill(single, self.specs["float32"], number + NETWORKS * attempt).get_parameters()
             self.X = rng.normal(size=(self.batch, widths[0])).astype("float32").astype("float64")
-            if all(np.abs(z).min() > CLEARANCE for z in self.kinked_signals(engine)):
+            if all(np.abs(z).min() > CLEARANCE for z in self.kinked_signals(self.engine(Engine, "float64"))):
                 break
         else:
-            pytest.fail("every draw of X came near a kink")
+            pytest.fail("every draw came near a kink")
 
     def engine(self, kind, dtype):
         made = kind(self.specs[dtype])

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 import random_networks as nets
+
 from fastmlp import passes
 from fastmlp.passes import kernels
 

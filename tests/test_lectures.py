@@ -14,7 +14,9 @@ CORNERS = np.array(list(itertools.product([-1.0, 1.0], repeat=2)))
 
 
 def lecture_network(backend, dtype="float64"):
-    net = fastmlp.MLP([2, 2, 2, 2], activation="sigmoid", output="sigmoid", dtype=dtype, backend=backend)
+    net = fastmlp.MLP(
+        [2, 2, 2, 2], activation="sigmoid", output="sigmoid", loss="squared_error", dtype=dtype, backend=backend
+    )
     net.weights = [np.array(W, dtype).T for W in SLIDE_W]
     net.biases = [np.array(b, dtype) for b in SLIDE_B]
     return net

@@ -9,8 +9,8 @@ import os
 import mpmath
 import numpy as np
 import pytest
-
 import random_networks as nets
+
 from fastmlp.passes import kernels
 
 FUNCTIONS = kernels.names("math")
@@ -78,7 +78,8 @@ def points(dtype):
     # Where results become 1, -1, x or subnormal; where a reduction changes its integer; where branches meet.
     halves = np.arange(-60, 61) * (np.log(2) / 2)
     digits = np.arange(0.5, 4) * info.nmant * np.log(2)
-    thresholds = np.array([*limits, *halves, *digits, 1, np.sqrt(0.5), np.sqrt(2), 18, 40, 89, 104.5, 710, 746, 2.0**-30])
+    branches = [1, np.sqrt(0.5), np.sqrt(2), 18, 40, 89, 104.5, 710, 746, 2.0**-30]
+    thresholds = np.array([*limits, *halves, *digits, *branches])
     thresholds = np.concatenate([thresholds, 1 - thresholds[np.abs(thresholds) < 4]])
     integers = {"float32": np.uint32, "float64": np.uint64}[dtype]
     bits = rng.integers(0, np.iinfo(integers).max, RANDOM_POINTS, dtype=integers).view(dtype)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SOURCE_DTYPES", "as_inputs", "as_real", "as_targets", "as_weights", "check_finite"]
+__all__ = ["SOURCE_DTYPES", "as_inputs", "as_real", "as_source", "as_targets", "as_weights", "check_finite"]
 
 Array: TypeAlias = NDArray[Any]
 Finite: TypeAlias = Callable[[Array], bool]
@@ -82,7 +82,7 @@ def as_inputs(
         )
     if array.shape[0] == 0 and not allow_empty:
         raise ValueError(f"{name} has shape {array.shape}; it must have at least one row")
-    array = _as_source(array)
+    array = as_source(array)
     check_finite(array, name, finite)
     return array
 
@@ -135,7 +135,7 @@ def as_targets(
         raise ValueError(f"{name} has shape {array.shape}; {_targets_wanted(loss, n_outputs, n_rows)}{advice}")
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
-    array = _as_source(array)
+    array = as_source(array)
     check_finite(array, name, finite)
     if loss == "cross_entropy":
         _check_range(array, 0, None, name, "probabilities must be at least 0")
@@ -240,7 +240,7 @@ def as_real(value: Any, name: str) -> Array:
     return array
 
 
-def _as_source(array: Array) -> Array:
+def as_source(array: Array) -> Array:
     """Return an array of real numbers in one of `SOURCE_DTYPES`: native, aligned, the canonical type of its size."""
     if array.dtype == np.bool_:
         return array.view(np.uint8)

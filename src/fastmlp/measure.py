@@ -15,7 +15,7 @@ from typing import Self
 
 from fastmlp.runtime import load_passes
 
-__all__ = ["BusyThreads", "fma_peak", "phase_seconds", "training_flops"]
+__all__ = ["BusyThreads", "fma_peak", "limit_threads", "phase_seconds", "training_flops"]
 
 # One call of the multiply-add loop: long against the call, short against the scheduler's time slices.
 SLICE_SECONDS = 5e-4
@@ -136,6 +136,17 @@ def phase_seconds(threads: int, seconds: float = 0.05) -> float:
     while time.perf_counter() < deadline and len(runs) < 25:
         runs.append(measure(threads))
     return statistics.quantiles(runs, n=4)[2] if len(runs) > 1 else runs[0]
+
+
+def limit_threads(n: int | None) -> dict[str, str]:
+    """Environment for a process whose OpenMP and BLAS, whichever it is, use at most n threads; None changes nothing.
+
+    NumPy offers no way to set it later. A BLAS with several threads is the better rival for large products, one with a
+    single thread for small ones and wherever other programs are at work, so comparisons try both.
+    """
+    names = ("OMP", "OPENBLAS", "MKL", "BLIS", "GOTO")
+    limits = {} if n is None else {f"{name}_NUM_THREADS": str(n) for name in names} | {"VECLIB_MAXIMUM_THREADS": str(n)}
+    return dict(os.environ) | limits
 
 
 class BusyThreads:

@@ -354,7 +354,7 @@ def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
     return chain[1:]
 
 
-def _powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
+def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
     """beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
 
     pow() differs between C libraries; a product does not, and where a run was cut in two does not show.
@@ -514,12 +514,12 @@ class Adam(Optimizer):
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         rows = np.empty((steps, len(self.columns)))
-        rows[:, 0] = self.learning_rate / (1.0 - _powers(self.beta1, start, steps))
+        rows[:, 0] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
         rows[:, 1] = self.beta1
         rows[:, 2] = self.beta2
         rows[:, 3] = 1.0 - self.beta1
         rows[:, 4] = 1.0 - self.beta2
-        rows[:, 5] = 1.0 / np.sqrt(1.0 - _powers(self.beta2, start, steps))
+        rows[:, 5] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
         rows[:, 6] = self.epsilon
         rows[:, 7] = self.weight_decay
         return rows

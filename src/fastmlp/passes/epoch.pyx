@@ -30,12 +30,13 @@ from fastmlp.passes.plan cimport (
     Network,
     Parameters,
     Purpose,
+    Tuner,
     Workspace,
-    choose_threads,
+    multiply_adds,
     part_rows,
     row_block,
     share_by_panels,
-    step_multiply_adds,
+    threads_for,
 )
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
@@ -83,7 +84,8 @@ cdef struct Steps:
     Examples *examples
     ptrdiff_t rows              # in the order
     ptrdiff_t batch_size
-    ptrdiff_t steps
+    ptrdiff_t first             # steps [first, last) are to be done
+    ptrdiff_t last
     ptrdiff_t part              # rows of a batch that go through both phases together
     ptrdiff_t block             # rows of an item of the rows phase
     bint by_panels
@@ -118,7 +120,7 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     cdef Part part
     cdef ptrdiff_t step, batch, done
     place.thread, place.phase, place.target = thread, 0, 0
-    for step in range(run.steps):
+    for step in range(run.first, run.last):
         run.finished[thread] = step
         if thread == 0 and step % run.clock_steps == 0:
             look_for_signals(run)
@@ -137,7 +139,7 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
                 return
             squares_phase(run, &place, &part)
             done += part.rows
-    run.finished[thread] = run.steps
+    run.finished[thread] = run.last
 
 
 cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -334,11 +336,13 @@ cdef class Engine:
     cdef Buffers training            # of the last batch size
     cdef Parameters gradients        # laid out like the parameters, for batches in parts
     cdef list chunk_buffers          # one per thread, of the last chunk size and purpose
+    cdef dict tuners                 # by batch size and largest number of threads
     cdef object exception            # what a signal handler raised
 
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)
         self.chunk_buffers = []
+        self.tuners = {}
 
     @property
     def isa(self):
@@ -388,18 +392,41 @@ cdef class Engine:
             self.gradients = Parameters(self.parameters.spec, self.isa)
         run.net, run.ws, run.apply = net, &self.training.ws, True
         run.gradients = &self.gradients.net if run.part < batch else NULL
-        run.rows, run.batch_size, run.steps = order.shape[0], batch_size, steps
+        run.rows, run.batch_size = order.shape[0], batch_size
         run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
         run.losses = &losses[0]
         run.penalties = NULL if penalties is None else &penalties[0]
-        return self.run(&run, inputs, inputs.weight_sums(batch_size), threads)
+        weight_sums = inputs.weight_sums(batch_size)
+        most = -threads or max_threads()
+        if threads > 0 or most == 1 or steps == 1:
+            return self.run(&run, inputs, weight_sums, 0, steps, self.team_size(run.part, True, threads))
+        return self.run_tuned(&run, inputs, weight_sums, steps, most)
 
-    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, int threads):
-        """Fill in the rest of a run, do it, and say how far it came."""
+    cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
+        """A run in pieces, so that the number of threads is found, and found again, by trying."""
+        cdef ptrdiff_t done = 0, count
+        tuner = self.tuners.setdefault((run.batch_size, most), Tuner(most))
+        while True:
+            threads, seconds = tuner.next()
+            per_step = tuner.step_seconds(threads) or 2e-9 + multiply_adds(run.net, run.batch_size, True) * 2e-11
+            count = <ptrdiff_t> min(1 + seconds / per_step, <double> (steps - done))
+            start = fm_nanoseconds()
+            outcome = self.run(run, inputs, weight_sums, done, done + count, threads)
+            tuner.report(threads, count, (fm_nanoseconds() - start) * 1e-9)
+            done += count
+            if outcome.status != "done" or done == steps:
+                return outcome
+
+    def explain_threads(self):
+        """What was found out about the number of threads, a line for each batch size."""
+        return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
+
+    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size):
+        """Fill in the rest of a run, do steps [first, last), and say how many of all have been done."""
         cdef Network *net = &self.parameters.net
-        cdef int team_size = self.team_size(run.part, True, threads)
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
+        run.first, run.last = first, last
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
         run.block = row_block(net, run.part, team_size)
@@ -407,7 +434,7 @@ cdef class Engine:
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
-        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / step_multiply_adds(net, run.part, True))
+        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / multiply_adds(net, run.part, True))
         run.next_look = 0
         run.engine = <void *> self
         self.exception = None
@@ -432,7 +459,7 @@ cdef class Engine:
         """n for n > 0, chosen for 0, chosen from 1 to n for -n."""
         if threads > 0:
             return min(threads, <int> MAX_THREADS)
-        return choose_threads(&self.parameters.net, batch, train, -threads or max_threads())
+        return threads_for(&self.parameters.net, batch, train, -threads or max_threads())
 
     def predict(self, X, out, int threads=0):
         self.run_over(X, None, out, None, threads)
@@ -491,9 +518,9 @@ cdef class Engine:
         run.part = min(part_rows(net, rows), self.chunk_rows())
         buffers = Buffers(self.parameters, run.part, TRAIN)
         run.net, run.ws, run.gradients, run.apply = net, &buffers.ws, &gradients.net, False
-        run.rows, run.batch_size, run.steps = rows, rows, 1
+        run.rows, run.batch_size = rows, rows
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
-        outcome = self.run(&run, inputs, inputs.weight_sums(rows), threads)
+        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, self.team_size(rows, True, threads))
         if outcome.exception is not None:
             raise outcome.exception
         weights, biases = gradients.read()

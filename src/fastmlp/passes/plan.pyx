@@ -5,7 +5,7 @@ Everything that can be wrong is checked here, before a pass runs. Mirror: refere
 import numpy as np
 
 from fastmlp.passes.kernels cimport fm_kernels, index_of, kernel_table, loss_output, optimizer_states
-from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds, forked_child, phase_seconds
+from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds, forked_child
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -21,6 +21,11 @@ cdef enum:
     PART_BYTES = 1536 * 1024
 
 _MOST_BYTES = 1 << 46
+
+cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
+cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
+cdef double CHOICE_SECONDS = 0.5      # until they are tried again
+cdef double PREFERENCE = 0.95         # more threads have to be faster by that
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -286,18 +291,17 @@ cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:
     return threads > 1 and 2 * batch < threads * net.kernels.tile_rows
 
 
-cdef double step_multiply_adds(Network *net, ptrdiff_t batch, bint train) noexcept nogil:
-    """Multiply-adds of one pass over a batch: forward, and with `train` the input deltas and the gradient."""
+cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil:
+    """Of one pass over so many rows: forward, and with `train` the input deltas and the gradient."""
     cdef double total = 0
     cdef int l
     for l in range(net.n_layers):
         total += <double> net.layers[l].n_in * net.layers[l].n_out * (1 if not train else 2 if l == 0 else 3)
-    return total * batch
+    return total * rows
 
 
-# Measured once per process and kept: seconds per multiply-add by table, seconds per phase by number of threads.
+# Measured once per process and kept: seconds per multiply-add by table.
 _SECONDS_PER_FMA = {}
-_SECONDS_PER_PHASE = {}
 
 
 cdef double seconds_per_fma(const fm_kernels *table) except -1:
@@ -317,29 +321,68 @@ cdef double seconds_per_fma(const fm_kernels *table) except -1:
     return _SECONDS_PER_FMA[key]
 
 
-cdef double seconds_per_phase(int threads) except -1:
-    if threads not in _SECONDS_PER_PHASE:
-        _SECONDS_PER_PHASE[threads] = phase_seconds(threads)
-    return _SECONDS_PER_PHASE[threads]
-
-
-cdef int choose_threads(Network *net, ptrdiff_t batch, bint train, int most) except -1:
-    """The number of threads with the least expected time: work / threads + phases x their cost. An extra thread must
-    promise a tenth, for what the estimate leaves out."""
-    cdef double one, t, best
-    cdef int threads, phases, choice = 1
+cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1:
+    """For a single pass, which is over before anything can be tried: a share of the work for each thread that is worth
+    waking it for."""
+    cdef double seconds
     most = min(most, <int> MAX_THREADS)
     if most == 1 or forked_child():
         return 1
-    one = step_multiply_adds(net, batch, train) * seconds_per_fma(net.kernels)
-    if one < 2e-6:  # no team is faster than that
-        return 1
-    best = one
-    threads = 2
-    while threads <= most:
-        phases = 1 if not train else 2 + 2 * net.n_layers if share_by_panels(net, batch, threads) else 2
-        t = one / threads + phases * seconds_per_phase(threads)
-        if t < 0.9 * best:
-            best, choice = t, threads
-        threads = threads + 1 if threads < 4 else min(2 * threads, most) if threads < most else most + 1
-    return choice
+    seconds = multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+    return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))
+
+
+cdef class Tuner:
+    """The number of threads for runs of equal steps, found by trying: the bits do not depend on it, so the steps that
+    are timed train as well.
+
+    A model of work and barriers alone is not enough. 50-64-32-5 with batch 8 takes 2.1 us on one thread, a phase costs
+    0.1 us, and yet two threads are slower: what one wrote has to travel to the other's cache. Trying again now and then
+    also answers to what else the machine is doing.
+    """
+
+    def __init__(self, most):
+        self.candidates = sorted({min(1 << power, most) for power in range(9)})
+        self.seconds = {}
+        self.choice = 1
+        self.begin_trials(2)
+
+    cdef begin_trials(self, int rounds):
+        self.trials = self.candidates * rounds
+        self.tried = {}
+
+    def next(self):
+        """(threads, seconds): what to use next, and for how long."""
+        if self.trials:
+            return self.trials[0], TRIAL_SECONDS
+        left = self.expires - fm_nanoseconds() * 1e-9
+        if left <= 0:
+            self.begin_trials(1)
+            return self.next()
+        return self.choice, max(left, TRIAL_SECONDS)
+
+    def report(self, threads, steps, seconds):
+        """How long so many steps took. Of the trials of one number, the fastest counts."""
+        if not self.trials or threads != self.trials[0]:
+            return
+        self.trials.pop(0)
+        self.tried[threads] = min(seconds / steps, self.tried.get(threads, seconds / steps))
+        if self.trials:
+            return
+        self.seconds = self.tried
+        self.choice = 1
+        for threads in self.candidates:
+            if self.seconds[threads] < PREFERENCE * self.seconds[self.choice]:
+                self.choice = threads
+        self.expires = fm_nanoseconds() * 1e-9 + CHOICE_SECONDS
+
+    def step_seconds(self, threads):
+        """The latest figure for so many threads, or None."""
+        return self.tried.get(threads, self.seconds.get(threads))
+
+    def explain(self):
+        """One line for people."""
+        if not self.seconds:
+            return "not yet tried"
+        figures = [f"{n} thread{'s' if n > 1 else ''}: {t * 1e6:.3g} us per step" for n, t in self.seconds.items()]
+        return f"{', '.join(figures)}; chosen: {self.choice}"

@@ -1,0 +1,65 @@
+"""What differs between the scikit-learn versions that are supported (1.5 and later), found out by looking, not by number.
+
+Private names are used where scikit-learn has no public one: parameter constraints and `_fit_context`, without which its
+error messages cannot be had, `_check_sample_weight`, and the warning of its L-BFGS.
+"""
+
+from typing import Any
+
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "SHUFFLED_BATCHES",
+    "CallbackSupport",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "TagSupport",
+    "check_optimize_result",
+    "check_sample_weight",
+    "fit_context",
+    "validate_data",
+]
+
+fit_context = _fit_context(prefer_skip_nested_validation=True)
+
+#: Why a weight is not a repetition: the only check that scikit-learn's own estimators fail, too.
+SHUFFLED_BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "mini-batches are drawn from rows, not from their weights",
+    "check_sample_weight_equivalence_on_sparse_data": "mini-batches are drawn from rows, not from their weights",
+    "check_sample_weights_invariance": "mini-batches are drawn from rows, not from their weights",
+}
+
+try:
+    from sklearn.utils.validation import validate_data
+except ImportError:  # before 1.6 it was a method
+
+    def validate_data(estimator: Any, *arguments: Any, **options: Any) -> Any:
+        """Check data and remember, or compare with, what is known of the features."""
+        return estimator._validate_data(*arguments, **options)
+
+
+try:
+    from sklearn.callback import CallbackSupportMixin as CallbackSupport
+except ImportError:  # before 1.9 there were none
+
+    class CallbackSupport:  # type: ignore[no-redef]
+        """Nothing: this scikit-learn has no callbacks."""
+
+
+if hasattr(BaseEstimator, "__sklearn_tags__"):
+
+    class TagSupport:
+        """Nothing: tags come from `__sklearn_tags__`."""
+
+else:  # before 1.6
+
+    class TagSupport:  # type: ignore[no-redef]
+        """Tags as a dict."""
+
+        def _more_tags(self) -> dict[str, Any]:
+            weights = {"check_sample_weights_invariance": SHUFFLED_BATCHES["check_sample_weights_invariance"]}
+            return {"multilabel": getattr(self, "_multilabel", False), "_xfail_checks": weights}

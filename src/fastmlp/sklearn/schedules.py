@@ -1,0 +1,140 @@
+"""The optimizers as scikit-learn runs them, written as rows of scalars for the engine: `_optimizer` of an estimator.
+
+An object of this file is the learning rate and the step count; moments and velocities live in the engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.spec import SGD, powers
+from fastmlp.spec import Adam as AdamSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Optimizer
+
+__all__ = ["Adam", "Momentum", "Schedule", "UserOptimizer"]
+
+
+class Schedule:
+    """Base: a learning rate, how many steps were made, and when training is told to stop.
+
+    Attributes
+    ----------
+    name : str
+        What engines know the update by.
+    learning_rate_init, learning_rate : float
+        The rate at the beginning, and that of the last step (of the next one where it changes by the epoch).
+    t : int
+        Steps made.
+    """
+
+    name: str
+
+    def __init__(self, learning_rate_init: float) -> None:
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = float(learning_rate_init)
+        self.t = 0
+
+    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One row of scalars per step that follows, (len(weight_decay), S); `weight_decay` is that of each step."""
+        raise NotImplementedError
+
+    def advance(self, steps: int) -> None:
+        """So many steps have been made."""
+        self.t += steps
+
+    def end_epoch(self, rows_seen: int) -> None:
+        """An epoch is over; training has gone over so many rows by now, all epochs together."""
+
+    def stops(self, message: str, verbose: Any) -> bool:
+        """Whether training ends where it no longer improves; says so if `verbose`."""
+        if verbose:
+            print(message + " Stopping.")
+        return True
+
+
+class Momentum(Schedule):
+    """Solver "sgd": velocity = momentum velocity - rate gradient, with (Nesterov's) momentum.
+
+    The velocity remembers the rates of its past steps, so a rate scales the gradient and not the step.
+    """
+
+    name = SGD.name
+
+    def __init__(
+        self, learning_rate_init: float, lr_schedule: str, momentum: float, nesterov: bool, power_t: float
+    ) -> None:
+        super().__init__(learning_rate_init)
+        self.lr_schedule = lr_schedule
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.power_t = power_t
+
+    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.empty((len(weight_decay), 5))
+        rows[:, :4] = (1.0, self.momentum, float(self.nesterov), self.learning_rate)
+        rows[:, 4] = weight_decay
+        return rows
+
+    def end_epoch(self, rows_seen: int) -> None:
+        if self.lr_schedule == "invscaling":
+            self.learning_rate = float(self.learning_rate_init) / (rows_seen + 1) ** self.power_t
+
+    def stops(self, message: str, verbose: Any) -> bool:
+        if self.lr_schedule != "adaptive":
+            return super().stops(message, verbose)
+        if self.learning_rate <= 1e-6:
+            return super().stops(message + " Learning rate too small.", verbose)
+        self.learning_rate /= 5.0
+        if verbose:
+            print(f"{message} Setting learning rate to {self.learning_rate:f}")
+        return False
+
+
+class Adam(Schedule):
+    """Solver "adam": both bias corrections in the rate, epsilon outside of them (Kingma & Ba 2015, end of section 2)."""
+
+    name = AdamSpec.name
+
+    def __init__(self, learning_rate_init: float, beta_1: float, beta_2: float, epsilon: float) -> None:
+        super().__init__(learning_rate_init)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def _rates(self, start: int, steps: int) -> NDArray[np.float64]:
+        correction1 = 1.0 - powers(float(self.beta_1), start, steps)
+        correction2 = 1.0 - powers(float(self.beta_2), start, steps)
+        rates: NDArray[np.float64] = self.learning_rate_init * np.sqrt(correction2) / correction1
+        return rates
+
+    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.empty((len(weight_decay), 8))
+        rows[:, 0] = self._rates(self.t, len(rows))
+        rows[:, 1:7] = (self.beta_1, self.beta_2, 1.0 - self.beta_1, 1.0 - self.beta_2, 1.0, self.epsilon)
+        rows[:, 7] = weight_decay
+        return rows
+
+    def advance(self, steps: int) -> None:
+        if steps:
+            self.learning_rate = float(self._rates(self.t + steps - 1, 1)[0])
+        super().advance(steps)
+
+
+class UserOptimizer(Schedule):
+    """An optimizer of `fastmlp` by its own rules; its weight decay comes on top of alpha's."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(getattr(optimizer, "learning_rate", 0.0))
+        self.optimizer = optimizer
+        self.name = optimizer.name  # type: ignore[misc]
+
+    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = self.optimizer.scalars(self.t, len(weight_decay))
+        rows[:, self.optimizer.columns.index("weight_decay")] += weight_decay
+        return rows
