@@ -36,7 +36,7 @@ def test_isas(monkeypatch):
     assert kernels.default_isa() == "scalar"
     assert kernels.table_sizes(None, "float32")["isa"] == "scalar"
     monkeypatch.setenv("FASTMLP_ISA", "vax")
-    for call in (kernels.default_isa, lambda: kernels.table_sizes(None, "float32"), lambda: kernels.finite(np.ones(2))):
+    for call in (kernels.default_isa, lambda: kernels.table_sizes(None, "float32")):
         with pytest.raises(ValueError, match="FASTMLP_ISA is 'vax'"):
             call()
 

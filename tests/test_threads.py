@@ -116,7 +116,7 @@ def test_the_engine_may_choose():
 
 
 def test_what_a_phase_costs():
-    assert 0 < threads.barrier_seconds(1) < 1
+    assert 0 <= threads.barrier_seconds(1) < 1
     assert 0 < threads.barrier_seconds(2) < 1
     for n in (0, -1, 257):
         with pytest.raises(ValueError, match="threads"):

@@ -15,7 +15,7 @@ from typing import Any
 
 from _peers.job import Job
 
-__all__ = ["Crew", "RivalError", "Worker", "assemble"]
+__all__ = ["Crew", "RivalError", "Worker", "assemble", "same_job"]
 
 BENCH = Path(__file__).resolve().parent.parent
 SETUP_SECONDS = 600.0
@@ -41,7 +41,6 @@ class Worker:
         )
         if threads and rival != "fastmlp":  # fastmlp is told at every call
             environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-        self._threads = threads
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             [sys.executable, "-m", "_peers.worker", purpose, rival],
@@ -51,12 +50,10 @@ class Worker:
             env=environment,
             text=True,
             bufsize=1,
-            # XLA sizes its pool by the affinity mask and by nothing else.
-            preexec_fn=self._keep_to_processors if threads and rival == "jax" else None,
         )
-
-    def _keep_to_processors(self) -> None:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: self._threads])
+        # XLA sizes its pool by the affinity mask and by nothing else; it has not been imported yet.
+        if threads and rival == "jax":
+            os.sched_setaffinity(self._process.pid, sorted(os.sched_getaffinity(0))[:threads])
 
     @property
     def pid(self) -> int:
@@ -117,14 +114,16 @@ class Crew:
     """Workers that have the same job; `left_out` holds the reasons of those that could not join."""
 
     def __init__(self, workers: dict[str, Worker], left_out: dict[str, str]) -> None:
-        self.workers, self.left_out = workers, left_out
+        self.workers, self.left_out, self._done = workers, left_out, 0
 
     def rounds(self, n: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
         """Answers of every worker, one per round; each round begins with another worker."""
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in self.workers}
-        for number in range(n):
+        for _ in range(n):
             names = list(self.workers)
-            for name in names[number % len(names) :] + names[: number % len(names)]:
+            first = self._done % len(names)
+            self._done += 1
+            for name in names[first:] + names[:first]:
                 try:
                     answers[name].append(self.workers[name].round(seconds))
                 except RivalError as error:
@@ -136,14 +135,14 @@ class Crew:
 
 @contextmanager
 def assemble(purpose: str, jobs: dict[str, tuple[str, Job]]) -> Iterator[Crew]:
-    """A crew for {label: (rival, job)}: processes import at the same time, and are then set up one after the other."""
+    """Yield a crew for {label: (rival, job)}: processes import together, and are set up one by one."""
     workers: dict[str, Worker] = {}
     left_out: dict[str, str] = {}
     try:
         for label, (rival, job) in jobs.items():
             workers[label] = Worker(purpose, rival, threads=job.threads, label=label)
             workers[label].send({"do": "import"})
-        for label, (_, job) in jobs.items():
+        for label in jobs:
             worker = workers[label]
             try:
                 answer = worker.receive()
@@ -166,4 +165,5 @@ def assemble(purpose: str, jobs: dict[str, tuple[str, Job]]) -> Iterator[Crew]:
 
 
 def same_job(job: Job, rivals: Sequence[str]) -> dict[str, tuple[str, Job]]:
+    """What `assemble` takes, where all rivals do one job."""
     return {rival: (rival, job) for rival in rivals}

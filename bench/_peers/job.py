@@ -1,15 +1,16 @@
-"""What every rival is given: a network, its weights, its data. All of it follows from a seed, so that processes agree."""
+"""What every rival is given: a network, its weights, its data. All of it follows from a seed, so that processes agree.
+
+Imported by every rival's process: it must not import fastmlp, whose OpenMP settings would then be the rival's as well.
+"""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ACTIVATIONS", "DTYPES", "Job", "read_workloads"]
+__all__ = ["ACTIVATIONS", "DTYPES", "Job"]
 
 ACTIVATIONS = ("relu", "tanh", "logistic")
 DTYPES = ("float32", "float64")
@@ -78,12 +79,3 @@ class Job:
             )
             for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)
         ]
-
-
-def read_workloads(path: Path, names: list[str] | None = None) -> dict[str, dict[str, Any]]:
-    """The tables of workloads.toml, or those of them that are named."""
-    workloads = tomllib.loads(path.read_text(encoding="utf-8"))
-    unknown = [name for name in names or () if name not in workloads]
-    if unknown:
-        raise SystemExit(f"unknown workload {', '.join(unknown)}; there are {', '.join(workloads)}")
-    return {name: workloads[name] for name in names or workloads}

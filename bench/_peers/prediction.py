@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _peers.job import Job
-from _peers.tuning import fastest
 from numpy.typing import NDArray
+
+from _peers.job import Job
+from _peers.tuning import blas_threads, fastest, set_blas_threads
 
 __all__ = ["PREDICTORS", "Predictor"]
 
@@ -31,6 +32,24 @@ def _choose(ways: dict[str, Call], X: Array, seconds: float) -> tuple[Call, str]
 
     way = fastest({name: trial(call) for name, call in ways.items()}, seconds)
     return ways[way], way
+
+
+def _with_blas_threads(call: Call, job: Job, X: Array, name: str = "") -> tuple[Call, str]:
+    named, limit = blas_threads(job.threads), 0
+
+    def limited(n: int) -> Call:
+        def run(X: Array) -> Array:
+            nonlocal limit
+            if limit != n:
+                set_blas_threads(n)
+                limit = n
+            return call(X)
+
+        return run
+
+    _, way = _choose({name: limited(n) for name, n in named.items()}, X, job.tune_seconds)
+    set_blas_threads(named[way])
+    return call, ", ".join(filter(None, [name, way]))
 
 
 def by_fastmlp(job: Job, _: Array) -> tuple[Call, str]:
@@ -72,7 +91,7 @@ def by_numpy(job: Job, X: Array) -> tuple[Call, str]:
             Z /= Z.sum(axis=1, keepdims=True)
         return Z
 
-    return call, ""
+    return _with_blas_threads(call, job, X)
 
 
 def by_sklearn(job: Job, X: Array) -> tuple[Call, str]:
@@ -86,13 +105,17 @@ def by_sklearn(job: Job, X: Array) -> tuple[Call, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if job.classifies:
-            model = MLPClassifier(job.sizes[1:-1], **kwargs).fit(small, np.arange(rows) % job.sizes[-1])
+            model = MLPClassifier(hidden_layer_sizes=job.sizes[1:-1], **kwargs).fit(
+                small, np.arange(rows) % job.sizes[-1]
+            )
         else:
             targets = np.zeros((rows, job.sizes[-1]), job.dtype)
-            model = MLPRegressor(job.sizes[1:-1], **kwargs).fit(small, targets if job.sizes[-1] > 1 else targets[:, 0])
+            model = MLPRegressor(hidden_layer_sizes=job.sizes[1:-1], **kwargs)
+            model.fit(small, targets if job.sizes[-1] > 1 else targets[:, 0])
     for number, (weight, bias) in enumerate(job.parameters()):
         model.coefs_[number], model.intercepts_[number] = weight, bias
-    return (model.predict_proba, "predict_proba") if job.classifies else (model.predict, "predict")
+    name = "predict_proba" if job.classifies else "predict"
+    return _with_blas_threads(getattr(model, name), job, X, name)
 
 
 def by_torch(job: Job, X: Array) -> tuple[Call, str]:
@@ -114,29 +137,32 @@ def by_torch(job: Job, X: Array) -> tuple[Call, str]:
     layers[-1] = nn.Softmax(dim=1)
     net = nn.Sequential(*layers if job.classifies else layers[:-1]).eval()
     sample = torch.from_numpy(X)
-    ways: dict[str, Call] = {}
-    default = torch.get_num_threads()
-    grad_mode = torch.inference_mode()
-    grad_mode.__enter__()  # for good: entering it at every call costs a microsecond
-    modules = {"eager": net, "frozen": torch.jit.freeze(torch.jit.trace(net, sample))}
-    modules["optimized"] = torch.jit.optimize_for_inference(torch.jit.trace(net, sample))
-    for threads in {default, 1} if not job.threads else {default}:
-        for name, module in modules.items():
+    default, limit = torch.get_num_threads(), 0
+    torch.inference_mode().__enter__()  # for good: entering it at every call costs a microsecond
+    traced = torch.jit.trace(net, sample)
+    modules = {"frozen": torch.jit.freeze(traced), "optimized": torch.jit.optimize_for_inference(traced), "eager": net}
 
-            def call(X: Array, module: Any = module) -> Array:
-                return module(torch.from_numpy(X)).numpy()  # type: ignore[no-any-return]
+    def plain(module: Any) -> Call:
+        return lambda X: module(torch.from_numpy(X)).numpy()
 
-            def call_with_threads(X: Array, call: Call = call, threads: int = threads) -> Array:
-                if torch.get_num_threads() != threads:
-                    torch.set_num_threads(threads)
-                return call(X)
+    def limited(module: Any, n: int) -> Call:
+        call = plain(module)
 
-            ways[f"{name}, {threads} threads"] = call_with_threads
-            ways[f"{name}, {threads} threads"].__dict__["plain"] = (call, threads)
-    chosen, way = _choose(ways, X, job.tune_seconds)
-    plain, threads = chosen.__dict__["plain"]
+        def run(X: Array) -> Array:
+            nonlocal limit
+            if limit != n:
+                torch.set_num_threads(n)
+                limit = n
+            return call(X)
+
+        return run
+
+    counts = dict.fromkeys([default] if job.threads else [default, 1])
+    named = {f"{name}, {n} threads": (module, n) for n in counts for name, module in modules.items()}
+    _, way = _choose({name: limited(*how) for name, how in named.items()}, X, job.tune_seconds)
+    module, threads = named[way]
     torch.set_num_threads(threads)
-    return plain, way
+    return plain(module), way
 
 
 def by_jax(job: Job, _: Array) -> tuple[Call, str]:
@@ -147,14 +173,14 @@ def by_jax(job: Job, _: Array) -> tuple[Call, str]:
     activation = {"relu": jax.nn.relu, "tanh": jnp.tanh, "logistic": jax.nn.sigmoid}[job.activation]
     parameters = jax.tree.map(jnp.asarray, job.parameters())
 
-    @jax.jit
-    def forward(X: Any) -> Any:  # the weights are constants of the program, as in a frozen graph
+    def forward(X: Any) -> Any:  # jitted: the weights are constants of the program, as in a frozen graph
         for weight, bias in parameters[:-1]:
             X = activation(X @ weight + bias)
         Z = X @ parameters[-1][0] + parameters[-1][1]
         return jax.nn.softmax(Z) if job.classifies else Z
 
-    return (lambda X: np.asarray(forward(X))), "weights as constants"
+    jitted = jax.jit(forward)
+    return (lambda X: np.asarray(jitted(X))), "weights as constants"
 
 
 def by_onnxruntime(job: Job, X: Array) -> tuple[Call, str]:
@@ -171,15 +197,13 @@ def by_onnxruntime(job: Job, X: Array) -> tuple[Call, str]:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
         run = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run
-        return lambda X: run(["y"], {"x": X})[0]  # type: ignore[no-any-return]
+        return lambda X: run(["y"], {"x": X})[0]
 
     if job.threads:
         return session(job.threads), f"{job.threads} threads"
-    best, way = None, ""
-    ways = {"1 thread": session(1), "all threads": session(0)}
-    best, way = _choose(ways, X, job.tune_seconds)
-    ways.clear()  # the loser's threads end
-    return best, way
+    # The loser's threads end with it.
+    ways = {"1 thread": session(1), "all threads": session(0), "all, no spinning": session(0, spin=False)}
+    return _choose(ways, X, job.tune_seconds)
 
 
 def _onnx_model(job: Job) -> bytes:

@@ -7,11 +7,13 @@ within the measured time), batches of equal size, Adam with the same constants, 
 import math
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+
 from _peers.job import LEARNING_RATE, Job
-from _peers.tuning import fastest
+from _peers.tuning import blas_threads, fastest, set_blas_threads
 
 __all__ = ["TRAINERS", "Trainer"]
 
@@ -37,6 +39,20 @@ class Trainer(Protocol):
 
 def step_multiply_adds(job: Job) -> float:
     return job.batch * 3.0 * sum(i * o for i, o in zip(job.sizes, job.sizes[1:], strict=False))
+
+
+def tune_blas(trainer: "NumPyBackend | ScikitLearn") -> str:
+    """Find the number of BLAS threads, and keep it: on small networks one is often faster than all."""
+    named = blas_threads(trainer.job.threads)
+
+    def run(n: int) -> None:
+        set_blas_threads(n)
+        trainer.epochs(1)
+
+    runs: dict[str, Callable[[], None]] = {name: partial(run, n) for name, n in named.items()}
+    way = fastest(runs, trainer.job.tune_seconds)
+    set_blas_threads(named[way])
+    return way
 
 
 class FastMLP:
@@ -79,6 +95,9 @@ class NumPyBackend(FastMLP):
     def __init__(self, job: Job) -> None:
         super().__init__(job, backend="numpy")
 
+    def tune(self) -> None:
+        self.way = tune_blas(self)
+
 
 class ScikitLearn:
     """`fit` with warm_start: the checks of X and y that partial_fit repeats in every epoch are made once a call."""
@@ -94,7 +113,7 @@ class ScikitLearn:
         self.X, y = job.data()
         self.y = y if job.classifies or y.shape[1] > 1 else y[:, 0]
         self.model = (MLPClassifier if job.classifies else MLPRegressor)(
-            job.sizes[1:-1],
+            hidden_layer_sizes=job.sizes[1:-1],
             activation=job.activation,
             alpha=0.0,
             batch_size=job.batch,
@@ -119,10 +138,11 @@ class ScikitLearn:
     def first_epoch(self) -> float:
         self.model.set_params(max_iter=1, shuffle=False).fit(self.X, self.y)
         # Its squared error is a mean over the outputs, not a sum. Its gradient is that of the sum.
-        return self.model.loss_curve_[-1] * (1 if self.job.classifies else self.job.sizes[-1])
+        return float(self.model.loss_curve_[-1]) * (1 if self.job.classifies else self.job.sizes[-1])
 
     def tune(self) -> None:
         self.model.set_params(shuffle=True)
+        self.way = f"{type(self).way}, {tune_blas(self)}"
 
     def epochs(self, n: int) -> None:
         self.model.set_params(max_iter=n).fit(self.X, self.y)
@@ -179,22 +199,24 @@ class TorchEager:
 
     def first_epoch(self) -> float:
         losses: list[float] = []
+        threads = self.torch.get_num_threads()
+        if step_multiply_adds(self.job) < SMALL_STEP:
+            self.torch.set_num_threads(1)
         self._epoch(self.torch.arange(self.job.rows), True, losses)
+        self.torch.set_num_threads(threads)
         return math.fsum(losses) / len(losses)
 
     def tune(self) -> None:
         torch, default = self.torch, self.torch.get_num_threads()
         small = step_multiply_adds(self.job) < SMALL_STEP and not self.job.threads
-        ways = [(whole, n) for n in ([default, 1] if small and default > 1 else [default]) for whole in (True, False)]
+        ways = [(whole, n) for n in ([1, default] if small and default > 1 else [default]) for whole in (True, False)]
 
         def run(whole: bool, threads: int) -> None:
             torch.set_num_threads(threads)
             self._epoch(torch.randperm(self.job.rows), whole)
 
         named = {f"gather per {'epoch' if w else 'batch'}, {n} threads": (w, n) for w, n in ways}
-        runs: dict[str, Callable[[], None]] = {
-            name: (lambda w=whole, n=threads: run(w, n)) for name, (whole, threads) in named.items()
-        }
+        runs: dict[str, Callable[[], None]] = {name: partial(run, *way) for name, way in named.items()}
         self.way = fastest(runs, self.job.tune_seconds)
         self.whole, threads = named[self.way]
         torch.set_num_threads(threads)
@@ -234,16 +256,22 @@ class TorchCompile(TorchEager):
                 p.sub_(scalars[0] * m / (v.sqrt() * scalars[1] + EPSILON))
             return value
 
-        self.steps = {
-            "whole step": torch.compile(step, fullgraph=True, dynamic=False),
-            "whole step, C++ wrapper": torch.compile(
-                step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}
-            ),
+        # Inductor writes the number of threads into its code; Dynamo compiles anew when it has changed.
+        self.step = torch.compile(step, fullgraph=True, dynamic=False)
+        self.step_cpp = torch.compile(step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+        all_threads = torch.get_num_threads()
+        small = step_multiply_adds(self.job) < SMALL_STEP and not self.job.threads and all_threads > 1
+        self.ways = {
+            f"C++ wrapper, {n} threads": (self.step_cpp, n) for n in ((1, all_threads) if small else (all_threads,))
         }
-        self.way = next(iter(self.steps))
+        first = 1 if small else all_threads
+        self.ways[f"Python wrapper, {first} threads"] = self.step, first
+        self.way = next(iter(self.ways))
 
     def _compiled_epoch(self, way: str, order: Any, losses: list[float] | None = None) -> None:
-        torch, state, step = self.torch, self.state, self.steps[way]
+        torch, state, (step, threads) = self.torch, self.state, self.ways[way]
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         t = torch.arange(self.done + 1, self.done + self.job.steps + 1, dtype=torch.float64)
         scalars = torch.stack([LEARNING_RATE / (1 - BETA1**t), (1 - BETA2**t).rsqrt()], 1).to(self.X.dtype)
         self.done += self.job.steps
@@ -259,9 +287,10 @@ class TorchCompile(TorchEager):
         return math.fsum(losses) / len(losses)
 
     def tune(self) -> None:
-        runs: dict[str, Callable[[], None]] = {
-            way: (lambda way=way: self._compiled_epoch(way, self.torch.randperm(self.job.rows))) for way in self.steps
-        }
+        def run(way: str) -> None:
+            self._compiled_epoch(way, self.torch.randperm(self.job.rows))
+
+        runs: dict[str, Callable[[], None]] = {way: partial(run, way) for way in self.ways}
         self.way = fastest(runs, self.job.tune_seconds)
 
     def epochs(self, n: int) -> None:
@@ -273,8 +302,8 @@ class JAX:
     """A whole epoch in one jitted `lax.scan`, buffers donated, Adam from optax.
 
     Rows are gathered within the scan, or for the whole epoch in front of it (up to twice as fast on small networks: a
-    gather is a kernel of its own in every step); small steps may be unrolled. The order of rows is drawn by NumPy, which
-    is faster than jax.random.permutation's sort.
+    gather is a kernel of its own in every step); small steps may be unrolled. The order of rows is drawn by NumPy: faster
+    than jax.random.permutation's sort.
     """
 
     def __init__(self, job: Job) -> None:
@@ -344,7 +373,7 @@ class JAX:
         def run(way: str) -> None:
             self.jax.block_until_ready((self._epoch(way, self._order()), self.parameters))
 
-        runs: dict[str, Callable[[], None]] = {way: (lambda way=way: run(way)) for way in self.ways}
+        runs: dict[str, Callable[[], None]] = {way: partial(run, way) for way in self.ways}
         self.way = fastest(runs, self.job.tune_seconds)
 
     def epochs(self, n: int) -> None:

@@ -1,7 +1,7 @@
 """A rival's process: `python -m _peers.worker train|predict <rival>`; one JSON object per line in, one per line out.
 
-{"do": "import"}, then {"do": "setup", "job": {...}}, then {"do": "round", "seconds": s} as often as one likes. The end of
-the input ends the process. What frameworks print goes to standard error.
+{"do": "import"}, then {"do": "setup", "job": {...}}, then {"do": "round", "seconds": s} as often as one likes. The end
+of the input ends the process. What frameworks print goes to standard error.
 """
 
 import gc
@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+
 from _peers.job import Job
 from _peers.prediction import PREDICTORS
 from _peers.training import TRAINERS
@@ -47,8 +48,7 @@ def load(rival: str) -> dict[str, Any]:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
-            module = sys.modules.get(package)
-            versions[package] = getattr(module, "__version__", "unknown")
+            versions[package] = getattr(sys.modules.get(package), "__version__", "unknown")
     return {"versions": versions}
 
 
@@ -77,7 +77,7 @@ def training(rival: str, job: Job) -> tuple[dict[str, Any], Round]:
 
 
 def prediction(rival: str, job: Job) -> tuple[dict[str, Any], Round]:
-    X = np.random.default_rng([job.seed, 3]).standard_normal((job.batch, job.sizes[0]), job.dtype)
+    X = np.random.default_rng([job.seed, 3]).standard_normal((job.batch, job.sizes[0])).astype(job.dtype)
     call, way = PREDICTORS[rival](job, X)
     error = float(np.abs(call(X).reshape(job.batch, -1) - oracle(job, X)).max())
 
@@ -89,7 +89,8 @@ def prediction(rival: str, job: Job) -> tuple[dict[str, Any], Round]:
         start = time.perf_counter()
         call(X)
         calls = max(1, round(CHUNK_SECONDS / (time.perf_counter() - start)))
-        times, deadline = [], start + seconds
+        times: list[tuple[float, float]] = []
+        deadline = start + seconds
         while len(times) < 3 or times[-1][1] < deadline:
             start = time.perf_counter()
             for _ in range(calls):
@@ -104,10 +105,14 @@ def prediction(rival: str, job: Job) -> tuple[dict[str, Any], Round]:
 
 def oracle(job: Job, X: Any) -> Any:
     """Outputs in float64, as the lectures have them."""
-    activation = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "logistic": lambda z: 1 / (1 + np.exp(-z))}
+    activations: dict[str, Callable[[Any], Any]] = {
+        "relu": lambda z: np.maximum(z, 0),
+        "tanh": np.tanh,
+        "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    }
     a, parameters = X.astype(np.float64), job.parameters()
     for weight, bias in parameters[:-1]:
-        a = activation[job.activation](a @ weight + bias)
+        a = activations[job.activation](a @ weight + bias)
     z = a @ parameters[-1][0] + parameters[-1][1]
     if not job.classifies:
         return z

@@ -340,6 +340,10 @@ class MLP:
         >>> fastmlp.MLP([3, 2], init="zeros", output="softmax").predict([[1, 2, 3]])
         array([[0.5, 0.5]], dtype=float32)
         """
+        if out is None and threads is None:
+            small = self._learner.engine.predict_small(X)
+            if small is not None:
+                return small
         n_threads = engine_threads(threads)
         rows = self._inputs(X, allow_empty=True)
         shape = (len(rows), self.sizes[-1])
@@ -348,9 +352,11 @@ class MLP:
         else:
             result = self._checked_out(out, shape)
             target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
-        if len(rows):
+        if len(rows) and not self._learner.engine.predict(rows, target, n_threads):
+            # The parameters are just changing: wait for whoever changes them.
             with self._lock:
-                self._learner.engine.predict(rows, target, n_threads)
+                if not self._learner.engine.predict(rows, target, n_threads):
+                    raise RuntimeError("predict was called in the middle of a training step of the same network")
         if target is not result:
             result[...] = target
         return result

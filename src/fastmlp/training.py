@@ -69,7 +69,7 @@ class History(Mapping[str, list[float]]):
 
     def append(self, logs: Mapping[str, Any]) -> None:
         """Add one epoch; what `logs` does not hold becomes NaN."""
-        done = len(self.epoch)
+        done = self._even()
         for name in logs:
             if name == "val_loss" and not self.val_loss:
                 self.val_loss += [math.nan] * done
@@ -82,12 +82,21 @@ class History(Mapping[str, list[float]]):
 
     def since(self, start: int) -> "History":
         """The epochs from place `start` on, as a History of its own."""
+        self._even()
         part = History()
         rows = {name: column[start:] for name, column in self._columns() if column}
         for place in range(len(self.epoch) - start):
             logs = {name: column[place] for name, column in rows.items()}
             part.append({k: v for k, v in logs.items() if not (isinstance(v, float) and math.isnan(v))})
         return part
+
+    def _even(self) -> int:
+        """Drop an epoch of which only a part was noted, as a Ctrl-C at the wrong moment leaves; the number that stay."""
+        columns = [column for name, column in self._columns() if column or name != "val_loss"]
+        done = min(map(len, columns))
+        for column in columns:
+            del column[done:]
+        return done
 
     def _columns(self) -> Iterator[tuple[str, list[Any]]]:
         yield from (("epoch", self.epoch), ("loss", self.loss), ("val_loss", self.val_loss))

@@ -1,4 +1,4 @@
-"""The engine: runs of training steps, prediction, evaluation, gradients and traces, each in one parallel region.
+"""The engine: runs of training steps, gradients and traces, each in one parallel region; see predict.pyx for the rest.
 
 Mirror: reference/epoch.py.
 """
@@ -8,7 +8,6 @@ Mirror: reference/epoch.py.
 # parts. The sums are the same in all three.
 import numpy as np
 
-from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport backward_layer, backward_rows, loss_rows
 from fastmlp.passes.forward cimport (
     elementwise,
@@ -18,18 +17,16 @@ from fastmlp.passes.forward cimport (
     load_inputs,
     load_targets,
 )
-from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, Rows, optimizer_n_scalars
+from fastmlp.passes.inputs cimport Inputs
+from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
-    EVALUATE,
     NO_OPTIMIZER,
-    PREDICT,
     TRAIN,
     Buffers,
     Examples,
     Layer,
     Network,
     Parameters,
-    Purpose,
     Tuner,
     Workspace,
     multiply_adds,
@@ -38,6 +35,7 @@ from fastmlp.passes.plan cimport (
     share_by_panels,
     threads_for,
 )
+from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
@@ -46,28 +44,30 @@ from fastmlp.passes.threads cimport (
     fm_counter_load,
     fm_counter_store,
     fm_free,
+    Watch,
     fm_nanoseconds,
+    look_for_signals,
     phase_begin,
     phase_end,
     phase_next,
     team_free,
     team_new,
     team_run,
+    watch_for_signals,
 )
 from fastmlp.passes.update cimport gradient_item, scratch_bytes, update_item, update_items
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
 from fastmlp.spec import Run
 
 cdef enum:
-    SIGNAL_NANOSECONDS = 50_000_000   # how often pending signals are looked for
     PANELS_AT_ONCE = 4                # output panels that the row kernel takes together
     CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
 
-# Multiply-adds between two looks at the clock: well under a millisecond.
-cdef double CLOCK_MULTIPLY_ADDS = 5e6
+# Multiply-adds between two looks for signals: well under a millisecond.
+cdef double WATCH_MULTIPLY_ADDS = 5e6
 
 
 def permutation(seed, epoch, n):
@@ -100,9 +100,9 @@ cdef struct Steps:
     char *scratch               # per thread
     ptrdiff_t scratch_stride
     ptrdiff_t *finished         # per thread: steps behind it
-    ptrdiff_t clock_steps       # steps between two looks at the clock
-    int64_t next_look
-    void *engine                # borrowed reference, for signals
+    Watch watch
+    ptrdiff_t watch_steps       # steps between two looks for signals
+    bint watch_blocks           # a block of rows takes long enough for a look after each
 
 
 # Rows of one step's batch.
@@ -122,8 +122,8 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     place.thread, place.phase, place.target = thread, 0, 0
     for step in range(run.first, run.last):
         run.finished[thread] = step
-        if thread == 0 and step % run.clock_steps == 0:
-            look_for_signals(run)
+        if thread == 0 and step % run.watch_steps == 0:
+            look_for_signals(run.team, &run.watch)
         if fm_counter_load(run.team.stop):
             return
         batch = min(run.batch_size, run.rows - step * run.batch_size)
@@ -135,7 +135,8 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
                 panels_phases(run, &place, &part)
             else:
                 rows_phase(run, &place, &part)
-            if fm_counter_load(run.team.failed):
+            # Nothing of this batch has been applied yet. If another thread goes on, it finishes the step alone.
+            if fm_counter_load(run.team.failed) or (run.watch_blocks and fm_counter_load(run.team.stop)):
                 return
             squares_phase(run, &place, &part)
             done += part.rows
@@ -154,6 +155,8 @@ cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         if item >= blocks:
             square_layer(run, <int> (item - blocks))
             continue
+        if run.watch_blocks and place.thread == 0:
+            look_for_signals(run.team, &run.watch)
         row = item * run.block
         rows = min(run.block, part.rows - row)
         load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
@@ -272,76 +275,20 @@ cdef void add_loss(Steps *run, Part *part) noexcept nogil:
         run.penalties[part.step] = penalty
 
 
-cdef void look_for_signals(Steps *run) noexcept nogil:
-    """On the calling thread, now and then between steps: a handler that raises stops the run after a whole step."""
-    cdef int64_t now = fm_nanoseconds()
-    if now < run.next_look:
-        return
-    run.next_look = now + SIGNAL_NANOSECONDS
-    with gil:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as exception:
-            (<Engine> run.engine).exception = exception
-            fm_counter_store(run.team.stop, 1)
-
-
-# -- passes over any number of rows, in chunks -------------------------------------------------------------------------
-
-# What the threads of a prediction or evaluation share: an item is a chunk of rows, a thread has its own buffers.
-cdef struct Chunks:
-    Team *team
-    Network *net
-    Workspace **ws              # per thread
-    Examples *examples
-    bint targets
-    ptrdiff_t chunk
-    char *out                   # rows x n_outputs, row-major
-    double *row_loss
-
-
-cdef void run_chunks(void *context, int thread) noexcept nogil:
-    cdef Chunks *run = <Chunks *> context
-    cdef Network *net = run.net
-    cdef Workspace *ws = run.ws[thread]
-    cdef ptrdiff_t item, start, rows, r, total = run.examples.x.rows
-    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
-    cdef bint logits = run.targets and net.fused
-    cdef Place place
-    place.thread, place.phase, place.target = thread, 0, 0
-    phase_begin(run.team, &place, (total + run.chunk - 1) // run.chunk)
-    while True:
-        item = phase_next(run.team, &place)
-        if item < 0:
-            break
-        start = item * run.chunk
-        rows = min(run.chunk, total - start)
-        load_inputs(net, ws, run.examples, start, 0, rows)
-        forward_rows(net, ws, logits, 0, rows)
-        if run.targets:
-            load_targets(net, ws, run.examples, start, 0, rows, 1.0)
-            loss_rows(net, ws, 0, rows)
-            for r in range(rows):
-                run.row_loss[start + r] = ws.row_loss[r]
-        net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
-                           n_outputs)
-    phase_end(run.team, &place)
-
-
 cdef class Engine:
     """One network's parameters and the passes over them. Arrays are validated by the caller (see spec.py, data.py);
-    what could read out of bounds is checked here once more. Not safe for two threads at once: the caller locks."""
+    what could read out of bounds is checked here once more. Predictions may run side by side; of all else one call at a
+    time, for which the caller locks."""
 
     cdef Parameters parameters
     cdef Buffers training            # of the last batch size
     cdef Parameters gradients        # laid out like the parameters, for batches in parts
-    cdef list chunk_buffers          # one per thread, of the last chunk size and purpose
+    cdef Predictor predictor
     cdef dict tuners                 # by batch size and largest number of threads
-    cdef object exception            # what a signal handler raised
 
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)
-        self.chunk_buffers = []
+        self.predictor = Predictor(self.parameters)
         self.tuners = {}
 
     @property
@@ -352,7 +299,11 @@ cdef class Engine:
         return self.parameters.read()
 
     def set_parameters(self, weights, biases):
-        self.parameters.write(weights, biases)
+        self.predictor.close()
+        try:
+            self.parameters.write(weights, biases)
+        finally:
+            self.predictor.open()
 
     def use_optimizer(self, name):
         self.parameters.use_optimizer(name)
@@ -426,6 +377,7 @@ cdef class Engine:
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
+        cdef list caught = []
         run.first, run.last = first, last
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
@@ -434,13 +386,13 @@ cdef class Engine:
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
-        run.clock_steps = 1 + <ptrdiff_t> (CLOCK_MULTIPLY_ADDS / multiply_adds(net, run.part, True))
-        run.next_look = 0
-        run.engine = <void *> self
-        self.exception = None
+        run.watch = watch_for_signals(caught)
+        run.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(net, run.part, True))
+        run.watch_blocks = multiply_adds(net, run.block, True) > WATCH_MULTIPLY_ADDS
         run.scratch = <char *> fm_allocate(team_size * run.scratch_stride)
         if run.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch squares")
+        self.predictor.close()
         try:
             run.team = team_new(team_size)
             with nogil:
@@ -448,9 +400,10 @@ cdef class Engine:
             failed = fm_counter_load(run.team.failed)
             team_free(run.team)
         finally:
+            self.predictor.open()
             fm_free(run.scratch)
         steps = max(finished)
-        exception, self.exception = self.exception, None
+        exception = caught[0] if caught else None
         if failed:
             return Run(steps, "non_finite", exception)
         return Run(steps, "done" if exception is None else "interrupted", exception)
@@ -462,50 +415,14 @@ cdef class Engine:
         return threads_for(&self.parameters.net, batch, train, -threads or max_threads())
 
     def predict(self, X, out, int threads=0):
-        self.run_over(X, None, out, None, threads)
+        return self.predictor.over(Inputs(self.parameters, X, None, None, None), out, None, threads)
+
+    def predict_small(self, X):
+        return self.predictor.small(X)
 
     def evaluate(self, X, y, out, double[::1] row_loss not None, int threads=0):
-        if row_loss.shape[0] != X.shape[0]:
-            raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {X.shape[0]}")
-        self.run_over(X, y, out, row_loss, threads)
-
-    cdef run_over(self, X, y, out, double[::1] row_loss, int threads):
-        cdef Network *net = &self.parameters.net
-        cdef Inputs inputs = Inputs(self.parameters, X, y, None, None)
-        cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
-        cdef char[:, ::1] bytes_out
-        cdef Workspace *spaces[MAX_THREADS]
-        cdef Chunks run
-        cdef int thread, team_size
-        if out.shape != (inputs.examples.x.rows, n_outputs) or out.dtype != np.dtype(self.parameters.spec.dtype):
-            raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.parameters.spec.dtype} "
-                             f"({inputs.examples.x.rows}, {n_outputs})")
-        if inputs.examples.x.rows == 0:
-            return
-        bytes_out = out.view(np.int8)
-        team_size = self.team_size(inputs.examples.x.rows, False, threads)
-        run.chunk = row_block(net, inputs.examples.x.rows, team_size)
-        self.prepare_chunks(run.chunk, EVALUATE if inputs.has_targets else PREDICT, team_size)
-        for thread in range(team_size):
-            spaces[thread] = &(<Buffers> self.chunk_buffers[thread]).ws
-            spaces[thread].has_labels = inputs.examples.labels
-        run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
-        run.out = &bytes_out[0, 0]
-        run.row_loss = &row_loss[0] if inputs.has_targets else NULL
-        run.team = team_new(team_size)
-        with nogil:
-            team_run(run.team, run_chunks, &run)
-            team_free(run.team)
-
-    cdef prepare_chunks(self, ptrdiff_t chunk, Purpose purpose, int team_size):
-        """Buffers of at least `chunk` rows for every thread; those of an earlier call serve if they are large."""
-        cdef Buffers first = self.chunk_buffers[0] if self.chunk_buffers else None
-        if first is None or first.ws.capacity < chunk or first.purpose < purpose:
-            self.chunk_buffers = []
-        if first is not None:
-            chunk, purpose = max(chunk, first.ws.capacity), max(purpose, first.purpose)
-        while len(self.chunk_buffers) < team_size:
-            self.chunk_buffers.append(Buffers(self.parameters, chunk, purpose))
+        if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads):
+            raise RuntimeError("the network is being trained")
 
     def loss_and_grad(self, X, y, sample_weight, int threads=0):
         cdef Network *net = &self.parameters.net
@@ -515,6 +432,8 @@ cdef class Engine:
         cdef double[::1] losses = np.zeros(1)
         cdef Buffers buffers
         cdef Steps run
+        if rows == 0:
+            raise ValueError("X has no rows; a mean loss needs at least one")
         run.part = min(part_rows(net, rows), self.chunk_rows())
         buffers = Buffers(self.parameters, run.part, TRAIN)
         run.net, run.ws, run.gradients, run.apply = net, &buffers.ws, &gradients.net, False
@@ -568,70 +487,3 @@ cdef class Engine:
         cdef char[:, ::1] to = arrays[l][start:start + rows].view(np.int8)
         cdef ptrdiff_t columns = self.parameters.net.layers[l].n_out
         self.parameters.net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
-
-
-cdef class Inputs:
-    """X, y, weights and order of one run, held for as long as it takes, and checked against the network."""
-
-    cdef Examples examples
-    cdef Rows x
-    cdef Rows y
-    cdef const double[::1] weight
-    cdef const int64_t[::1] order
-    cdef bint has_targets
-    cdef ptrdiff_t rows              # in the order, or in X when there is none
-
-    def __init__(self, Parameters parameters, X, y, sample_weight, order):
-        cdef Network *net = &parameters.net
-        cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
-        self.x = Rows(X)
-        self.examples.x = self.x.matrix
-        self.has_targets = y is not None
-        if X.ndim != 2 or self.examples.x.columns != net.layers[0].n_in:
-            raise ValueError(f"X has shape {X.shape}; it must be (rows, {net.layers[0].n_in})")
-        if self.has_targets:
-            self.y = Rows(y)
-            self.examples.y = self.y.matrix
-            self.examples.labels = y.ndim == 1
-            if self.examples.y.rows != self.examples.x.rows:
-                raise ValueError(f"y has {self.examples.y.rows} rows; X has {self.examples.x.rows}")
-            if self.examples.labels:
-                self.check_labels(y, n_outputs)
-            elif self.examples.y.columns != n_outputs:
-                raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs})")
-        if sample_weight is not None:
-            self.weight = sample_weight
-            if self.weight.shape[0] != self.examples.x.rows:
-                raise ValueError(f"sample_weight has {self.weight.shape[0]} rows; X has {self.examples.x.rows}")
-            self.examples.weight = &self.weight[0]
-        self.rows = self.examples.x.rows
-        if order is not None:
-            self.order = order
-            self.rows = self.order.shape[0]
-            self.check_order()
-            self.examples.order = &self.order[0] if self.order.shape[0] else NULL
-
-    cdef check_labels(self, y, ptrdiff_t n_outputs):
-        cdef ptrdiff_t r
-        cdef int32_t label
-        if y.dtype != np.int32:
-            raise TypeError(f"labels are {y.dtype}; they must be int32")
-        for r in range(self.examples.y.rows):
-            label = (<const int32_t *> (self.examples.y.data + r * self.examples.y.row_stride))[0]
-            if not 0 <= label < n_outputs:
-                raise ValueError(f"y[{r}] is {label}; labels are 0 to {n_outputs - 1}")
-
-    cdef check_order(self):
-        cdef ptrdiff_t i
-        for i in range(self.order.shape[0]):
-            if not 0 <= self.order[i] < self.examples.x.rows:
-                raise ValueError(f"order[{i}] is {self.order[i]}; X has {self.examples.x.rows} rows")
-
-    cdef double[::1] weight_sums(self, ptrdiff_t batch_size):
-        """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
-        cdef ptrdiff_t i, number
-        cdef double[::1] sums = np.zeros(max(1, (self.rows + batch_size - 1) // batch_size))
-        for i in range(self.rows):
-            number = i if self.examples.order == NULL else self.order[i]
-            sums[i // batch_size] += 1.0 if self.examples.weight == NULL else self.weight[number]
-        return sums

@@ -34,13 +34,16 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
                        ptrdiff_t rows, double weight_sum) noexcept nogil:
     """The same rows' targets, and each row's scale: its weight's part of the batch's."""
     cdef ptrdiff_t r, number
+    cdef int32_t label
     cdef double scale
     if not examples.labels:
         gather(net, ws, &examples.y, examples.order, start, ws.target, row, rows)
     for r in range(row, row + rows):
         number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
         if examples.labels:
-            ws.labels[r] = (<const int32_t *> (examples.y.data + number * examples.y.row_stride))[0]
+            label = (<const int32_t *> (examples.y.data + number * examples.y.row_stride))[0]
+            # Checked before the run; but another Python thread may have changed y since.
+            ws.labels[r] = label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
         scale = 1.0 if examples.weight == NULL else examples.weight[number]
         scale = scale / weight_sum if weight_sum > 0 else 0.0
         if net.item == 4:

@@ -57,6 +57,13 @@ cdef extern from "kernels.h" nogil:
     enum:
         FM_ACTIVATION_identity
         FM_MAX_SCALARS
+        FM_SOURCE_float64
+        FM_SOURCE_float32
+        FM_SOURCE_float16
+        FM_SOURCE_uint8
+        FM_SOURCE_int16
+        FM_SOURCE_int32
+        FM_SOURCE_int64
 
 # A row-by-row source of X or y, strides in bytes, rows of one of the source dtypes.
 cdef struct Matrix:
@@ -72,6 +79,8 @@ cdef int index_of(str kind, str name) except -2
 cdef int optimizer_states(int optimizer)
 cdef int optimizer_n_scalars(int optimizer)
 cdef str loss_output(int loss)
+
+cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept
 
 cdef class Rows:
     cdef Py_buffer view

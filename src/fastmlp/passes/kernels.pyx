@@ -162,7 +162,40 @@ cdef str loss_output(int loss):
     return fm_loss_output(loss).decode()
 
 
-_FORMATS = {"d": "float64", "f": "float32", "e": "float16", "B": "uint8", "h": "int16", "i": "int32"}
+cdef int source_of(const char *format, Py_ssize_t itemsize) noexcept:
+    """The source dtype that a buffer's format stands for, or -1."""
+    cdef char code
+    if format[0] in (b"=", b"@"):  # NumPy says "=" of what is not aligned
+        format += 1
+    code = format[0]
+    if code == 0 or format[1] != 0:
+        return -1
+    if code in (b"l", b"q"):  # C's long is 4 bytes on Windows and 8 elsewhere: the size decides
+        return FM_SOURCE_int32 if itemsize == 4 else FM_SOURCE_int64
+    if code == b"f":
+        return FM_SOURCE_float32
+    if code == b"d":
+        return FM_SOURCE_float64
+    if code == b"e":
+        return FM_SOURCE_float16
+    if code == b"B":
+        return FM_SOURCE_uint8
+    if code == b"h":
+        return FM_SOURCE_int16
+    return FM_SOURCE_int32 if code == b"i" else -1
+
+
+cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept:
+    """Describe a buffer of rows (1-D: rows of one element); 0 if it is none that can be gathered."""
+    cdef int source = source_of(view.format, view.itemsize)
+    if source < 0 or view.ndim not in (1, 2):
+        return 0
+    matrix.source = source
+    matrix.data = <const char *> view.buf
+    matrix.rows, matrix.row_stride = view.shape[0], view.strides[0]
+    matrix.columns = view.shape[1] if view.ndim == 2 else 1
+    matrix.column_stride = view.strides[1] if view.ndim == 2 else view.itemsize
+    return 1
 
 
 cdef class Rows:
@@ -171,18 +204,9 @@ cdef class Rows:
     def __cinit__(self, array):
         PyObject_GetBuffer(array, &self.view, PyBUF_STRIDES | PyBUF_FORMAT)
         self.held = True
-        cdef Py_ssize_t itemsize = self.view.itemsize
-        text = self.view.format.decode()
-        # C's long is 4 bytes on Windows and 8 elsewhere: the size decides.
-        name = {4: "int32", 8: "int64"}.get(itemsize) if text in ("l", "q") else _FORMATS.get(text)
-        if name is None or self.view.ndim not in (1, 2):
-            raise TypeError(f"rows of format {text!r} with {self.view.ndim} dimensions cannot be gathered")
-        self.matrix.source = index_of("source", name)
-        self.matrix.data = <const char *> self.view.buf
-        self.matrix.rows = self.view.shape[0]
-        self.matrix.row_stride = self.view.strides[0]
-        self.matrix.columns = self.view.shape[1] if self.view.ndim == 2 else 1
-        self.matrix.column_stride = self.view.strides[1] if self.view.ndim == 2 else itemsize
+        if not matrix_of(&self.view, &self.matrix):
+            raise TypeError(f"rows of format {self.view.format.decode()!r} with {self.view.ndim} dimensions cannot be "
+                            "gathered")
 
     def __dealloc__(self):
         if self.held:
@@ -227,7 +251,7 @@ def math(str name, x, out, str isa=None):
     try:
         PyObject_GetBuffer(out, &target, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
         try:
-            if source.len != target.len or source.format != target.format:
+            if source.len != target.len or <bytes> source.format != <bytes> target.format:
                 raise ValueError("out must have the size and dtype of x")
             table = kernel_table(isa, {b"f": "float32", b"d": "float64"}[source.format])
             table.math[function](source.len // source.itemsize, source.buf, target.buf)
@@ -259,7 +283,7 @@ def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdi
     cdef const fm_kernels *table = kernel_table(isa, dtype)
     cdef int kind = ("rows", "columns", "few").index(kernel)
     cdef ptrdiff_t _i, width = table.panel, most = (table.panel if kind == 1 else table.few_rows if kind == 2 else rows)
-    if not 1 <= rows <= most or k < 1 or repeats < 1 or rows * k > 1 << 28:
+    if not 1 <= rows <= most or k < 1 or repeats < 1 or rows > (1 << 28) // k:
         raise ValueError(f"rows, k and repeats are {rows}, {k}, {repeats}; rows may be 1 to {most}")
     cdef ptrdiff_t left = (rows + width) * (k + width), right = k * width, result = (rows + 1) * width
     cdef char *memory = <char *> fm_allocate((left + right + result) * table.itemsize)

@@ -163,13 +163,19 @@ cdef class Parameters:
         cdef char *to_bias
         cdef const char[:, ::1] weight_bytes
         cdef const char[::1] bias_bytes
+        if not len(weights) == len(biases) == self.net.n_layers:
+            raise ValueError(f"{len(weights)} weights and {len(biases)} biases; there are {self.net.n_layers} layers")
+        weights, biases = list(map(np.ascontiguousarray, weights)), list(map(np.ascontiguousarray, biases))
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            weight, bias = np.ascontiguousarray(weights[l]), np.ascontiguousarray(biases[l])
+            weight, bias = weights[l], biases[l]
             if (weight.shape, bias.shape) != ((layer.n_in, layer.n_out), (layer.n_out,)) or not (
                     weight.dtype == bias.dtype == np.dtype(self.spec.dtype)):
                 raise ValueError(f"layer {l} takes {self.spec.dtype} arrays ({layer.n_in}, {layer.n_out}) and "
                                  f"({layer.n_out},), not {weight.dtype} {weight.shape} and {bias.dtype} {bias.shape}")
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            weight, bias = weights[l], biases[l]
             weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
             to_weight = layer.weight if state < 0 else layer.weight_state[state]
             to_bias = layer.bias if state < 0 else layer.bias_state[state]

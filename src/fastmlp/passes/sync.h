@@ -52,6 +52,23 @@ FM_SYNC_INLINE void fm_counter_store(fm_counter *c, uint32_t value) {
 FM_SYNC_INLINE uint32_t fm_counter_add(fm_counter *c, uint32_t n) {
   return atomic_fetch_add_explicit(&c->value, n, memory_order_seq_cst) + n;
 }
+/* A gate that any number of readers pass together, and a writer alone: the number of readers inside, and a flag. A
+ * reader that finds it closed is turned away; a writer closes it and waits until the readers have left. */
+typedef struct {
+  _Atomic uint32_t value;
+} fm_gate;
+enum { FM_GATE_CLOSED = 1u << 30 };
+
+FM_SYNC_INLINE void fm_gate_leave(fm_gate *gate) { atomic_fetch_sub(&gate->value, 1); }
+FM_SYNC_INLINE int fm_gate_enter(fm_gate *gate) {
+  if (!(atomic_fetch_add(&gate->value, 1) & FM_GATE_CLOSED)) return 1;
+  fm_gate_leave(gate);
+  return 0;
+}
+FM_SYNC_INLINE void fm_gate_close(fm_gate *gate) { atomic_fetch_or(&gate->value, FM_GATE_CLOSED); }
+FM_SYNC_INLINE int fm_gate_empty(fm_gate *gate) { return !(atomic_load(&gate->value) & ~(uint32_t)FM_GATE_CLOSED); }
+FM_SYNC_INLINE void fm_gate_open(fm_gate *gate) { atomic_fetch_and(&gate->value, ~(uint32_t)FM_GATE_CLOSED); }
+
 FM_SYNC_INLINE void fm_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
 
 FM_SYNC_INLINE void fm_pause(void) {
@@ -62,16 +79,23 @@ FM_SYNC_INLINE void fm_pause(void) {
 #endif
 }
 
+/* Some tens of microseconds. */
+FM_SYNC_INLINE void fm_nap(void) {
+#if defined(_WIN32)
+  Sleep(0);
+#else
+  const struct timespec nap = {0, 20000};
+  nanosleep(&nap, NULL);
+#endif
+}
+
 /* Sleeps while *c == seen, at most about a millisecond: a wake-up that is missed costs that and no more. */
 FM_SYNC_INLINE void fm_sleep_while(fm_counter *c, uint32_t seen) {
 #if defined(__linux__)
   const struct timespec limit = {0, 1000000};
   syscall(SYS_futex, &c->value, FUTEX_WAIT_PRIVATE, seen, &limit, NULL, 0);
-#elif defined(_WIN32)
-  if (fm_counter_load(c) == seen) Sleep(0);
 #else
-  const struct timespec nap = {0, 20000};
-  if (fm_counter_load(c) == seen) nanosleep(&nap, NULL);
+  if (fm_counter_load(c) == seen) fm_nap();
 #endif
 }
 

@@ -32,6 +32,11 @@ cdef struct Place:
     ptrdiff_t items
     int victim            # whose share is being worked on
 
+# What the calling thread needs to look for signals now and then.
+cdef struct Watch:
+    int64_t next_look     # nanoseconds
+    void *caught          # a borrowed list: the exception of a signal's handler goes there
+
 ctypedef void (*team_body)(void *context, int thread) noexcept nogil
 
 cdef Team *team_new(int threads) except NULL
@@ -40,6 +45,8 @@ cdef void team_run(Team *team, team_body body, void *context) noexcept nogil
 cdef void phase_begin(Team *team, Place *place, ptrdiff_t items) noexcept nogil
 cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil
 cdef void phase_end(Team *team, Place *place) noexcept nogil
+cdef Watch watch_for_signals(list caught) noexcept
+cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil
 cdef bint forked_child() noexcept nogil
 cdef double phase_seconds(int threads) except -1
 cdef double region_seconds(int threads) except -1

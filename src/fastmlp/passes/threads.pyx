@@ -3,6 +3,7 @@
 A phase ends when its items are done. Each thread takes its own contiguous share first and then helps the others; one
 that the system put to sleep with nothing claimed delays nobody. No mirror in reference/: NumPy has no threads of ours.
 """
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -26,6 +27,7 @@ openmp = bool(fm_openmp())
 cdef enum:
     # Looks at the counter before a waiting thread goes to sleep: some tens of microseconds.
     SPINS = 2000
+    SIGNAL_NANOSECONDS = 50_000_000   # how often pending signals are looked for
 
 
 def max_threads():
@@ -148,6 +150,28 @@ cdef void phase_end(Team *team, Place *place) noexcept nogil:
             break
         fm_sleep_while(team.done, done)
     fm_counter_add(team.sleepers, <uint32_t> -1)
+
+
+# -- signals -----------------------------------------------------------------------------------------------------------
+
+cdef Watch watch_for_signals(list caught) noexcept:
+    cdef Watch watch
+    watch.next_look, watch.caught = 0, <void *> caught
+    return watch
+
+
+cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil:
+    """To be called often, by the calling thread: if a handler raises, nothing further shall be begun."""
+    cdef int64_t now = fm_nanoseconds()
+    if now < watch.next_look:
+        return
+    watch.next_look = now + SIGNAL_NANOSECONDS
+    with gil:
+        try:
+            PyErr_CheckSignals()
+        except BaseException as exception:
+            (<list> watch.caught).append(exception)
+            fm_counter_store(team.stop, 1)
 
 
 # -- what a phase costs ------------------------------------------------------------------------------------------------

@@ -150,8 +150,16 @@ class Engine:
                 return specs.Run(step, "interrupted", exception)
             return specs.Run(step, "done", None)
 
-    def predict(self, X: Array, out: Array, threads: int = 0) -> None:
-        """Outputs of all rows of X into `out` (n, O), net dtype and C-contiguous."""
+    def explain_threads(self) -> list[str]:
+        """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
+        return []
+
+    def predict_small(self, X: object) -> Array | None:
+        """None: there is no short way."""
+        return None
+
+    def predict(self, X: Array, out: Array, threads: int = 0) -> bool:
+        """Outputs of all rows of X into `out` (n, O), net dtype and C-contiguous. True: it waits for its turn."""
         with self._lock, np.errstate(all="ignore"):
             plan = self._plan
             for start in range(0, len(X), ROWS):
@@ -159,6 +167,7 @@ class Engine:
                 batch = plan.batch(rows.stop - start)
                 forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
                 activate(plan, batch, out[rows])
+        return True
 
     def evaluate(self, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], threads: int = 0) -> None:
         """Outputs of all rows into `out` (n, O), and each row's loss into `row_loss` (n,)."""

@@ -1,4 +1,4 @@
-"""What differs between the scikit-learn versions that are supported (1.5 and later), found out by looking, not by number.
+"""What differs between supported versions of scikit-learn (1.5 and later), found by looking, not by number.
 
 Private names are used where scikit-learn has no public one: parameter constraints and `_fit_context`, without which its
 error messages cannot be had, `_check_sample_weight`, and the warning of its L-BFGS.

@@ -46,7 +46,8 @@ class Problem:
 
     @property
     def n(self) -> int:
-        return int(self.X.shape[0])
+        rows: int = self.X.shape[0]
+        return rows
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -118,22 +119,24 @@ class Epochs:
         sums = self.sizes if weight is None else np.add.reduceat(weight[order], self.starts)
         inverse = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
         scalars = self.schedule.scalars(self.alpha * inverse)
-        done, status, exception = self._steps(order, scalars)
+        self.losses.fill(np.nan)
+        try:
+            done, status, exception = self._steps(order, scalars)
+        except BaseException:
+            # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
+            self.schedule.advance(int(np.isfinite(self.losses).sum()))
+            raise
         self.schedule.advance(done)
-        if exception is not None and done < len(self.losses):
+        if exception is not None:
             raise exception
         if status == "non_finite":
             return float("nan")
         batch_losses = self.losses * self.loss_scale
         if self.penalties is not None:
             batch_losses += 0.5 * self.alpha * self.penalties * inverse
-        if exception is not None:
-            raise exception
         return float(np.dot(batch_losses, self.sizes)) / len(order)
 
-    def _steps(
-        self, order: NDArray[np.int64], scalars: NDArray[np.float64]
-    ) -> tuple[int, str, BaseException | None]:
+    def _steps(self, order: NDArray[np.int64], scalars: NDArray[np.float64]) -> tuple[int, str, BaseException | None]:
         X, y, weight = self.problem.X, self.problem.y, self.problem.weight
         if not is_sparse(X):
             return self.engine.train(
@@ -238,7 +241,9 @@ def _count_improvement(est: Any, early_stopping: bool, score: Callable[[], float
 class Watch:
     """What looks on from outside after every epoch: the clock, a validation set, scikit-learn's callbacks."""
 
-    def __init__(self, est: Any, record: Callable[[], None] | None = None, context: Any = None, data: Any = None) -> None:
+    def __init__(
+        self, est: Any, record: Callable[[], None] | None = None, context: Any = None, data: Any = None
+    ) -> None:
         self.est, self.record, self.context, self.data = est, record, context, data or {}
         self.until = float("inf") if est.max_seconds is None else time.perf_counter() + est.max_seconds
 
@@ -314,7 +319,12 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
     options = {"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol}
     observed = est.verbose or watch.context is not None or watch.record is not None or est.max_seconds is not None
     result = scipy.optimize.minimize(
-        loss_and_gradient, x, method="L-BFGS-B", jac=True, options=options, callback=after_iteration if observed else None
+        loss_and_gradient,
+        x,
+        method="L-BFGS-B",
+        jac=True,
+        options=options,
+        callback=after_iteration if observed else None,
     )
     engine.set_parameters(*unpack(result.x))
     if result.status == 99:  # StopIteration: whoever asked for it knows

@@ -30,10 +30,13 @@ class Network:
         self.lock = threading.RLock()
         self.backend: Backend = choose_backend(None, stacklevel=6)
         self.spec: NetworkSpec | None = None
+        self.n_parameters = 0
+        self.key: Any = None  # what of the estimator's parameters `spec` was made of
+        self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
         self._lists: dict[str, list[Array]] = {}
         self._seen: list[Array] = []  # copies of the arrays in the lists, as the engine has them
-        self._optimizer: tuple[str, list[Parameters]] | None = None  # of a network that came without an engine
+        self._state: tuple[str, list[Parameters]] | None = None  # of the optimizer, until there is an engine
 
     # ---- for the estimator's attributes -----------------------------------------------------------------------------
 
@@ -62,9 +65,19 @@ class Network:
     def start(self, spec: NetworkSpec, weights: list[Array], biases: list[Array]) -> None:
         """Be a new network with these parameters. Lists that were handed out belong to the old one."""
         with self.lock:
-            self.spec, self._engine = spec, self.backend.engine(spec)
-            self._engine.set_parameters(weights, biases)
-            self._lists, self._seen, self._optimizer = {}, [], None
+            self._lists, self._seen, self._state, self.optimizer = {}, [], None, None
+            self._make_engine(spec).set_parameters(weights, biases)
+
+    def _make_engine(self, spec: NetworkSpec) -> Engine:
+        self._engine = self.backend.engine(spec)
+        self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
+        return self._engine
+
+    def use_optimizer(self, name: str) -> None:
+        """Begin with an optimizer's zeroed state."""
+        assert self._engine is not None
+        self._engine.use_optimizer(name)
+        self.optimizer = name
 
     def engine(self, spec_of: SpecOf) -> Engine:
         """The engine, as the lists want it; `spec_of(sizes, dtype)` says what network their arrays make."""
@@ -79,12 +92,16 @@ class Network:
             return
         n_layers = len(self._lists["coefs_"])
         if n_layers == 0 or len(arrays) != 2 * n_layers:
-            raise ValueError(f"coefs_ has {n_layers} arrays and intercepts_ {len(arrays) - n_layers}, one per layer each")
+            raise ValueError(
+                f"coefs_ has {n_layers} arrays and intercepts_ {len(arrays) - n_layers}, one per layer each"
+            )
         arrays = [np.asarray(array) for array in arrays]
         weights, biases = arrays[:n_layers], arrays[n_layers:]
         for place, (W, b) in enumerate(zip(weights, biases, strict=True)):
             if W.ndim != 2 or b.shape != W.shape[1:] or (place and W.shape[0] != weights[place - 1].shape[1]):
-                raise ValueError(f"coefs_[{place}] has shape {W.shape} and intercepts_[{place}] {b.shape}: they do not fit")
+                raise ValueError(
+                    f"coefs_[{place}] has shape {W.shape} and intercepts_[{place}] {b.shape}: they do not fit"
+                )
         sizes = [weights[0].shape[0], *(W.shape[1] for W in weights)]
         dtype = "float32" if all(array.dtype == np.float32 for array in arrays) else "float64"
         self._become(spec_of(sizes, dtype))
@@ -94,28 +111,32 @@ class Network:
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
-        """Have an engine for `spec`, with the optimizer's state if the parameters are of the same shapes."""
+        """Have an engine for `spec`, with the optimizer's state if its shapes fit; it has no parameters yet."""
         if self._engine is not None and spec == self.spec:
             return
-        old, old_spec, kept = self._engine, self.spec, self._optimizer
-        self.spec, self._engine, self._optimizer = spec, self.backend.engine(spec), None
-        if old is not None and old_spec is not None:
-            kept = None
-            state = old.get_state()
-            if state and (old_spec.sizes, old_spec.dtype) == (spec.sizes, spec.dtype):
-                kept = ("adam" if len(state) == 2 else "sgd", state)
-        if kept is not None and _shapes(kept[1]) == [tuple(pair) for pair in pairwise(spec.sizes)] * len(kept[1]):
-            self._engine.use_optimizer(kept[0])
-            self._engine.set_state([_as_dtype(slot, spec.dtype) for slot in kept[1]])
+        state, self._state = self._optimizer_state(), None
+        engine = self._make_engine(spec)
+        if state is None:
+            return
+        name, slots = state
+        shapes = [tuple(pair) for pair in pairwise(spec.sizes)]
+        if all([W.shape for W in weights] == shapes for weights, _ in slots):
+            self.use_optimizer(name)
+            engine.set_state([_as_dtype(slot, spec.dtype) for slot in slots])
+
+    def _optimizer_state(self) -> tuple[str, list[Parameters]] | None:
+        if self._engine is None:
+            return self._state
+        return None if self.optimizer is None else (self.optimizer, self._engine.get_state())
 
     def reshape(self, spec: NetworkSpec) -> None:
-        """Keep the parameters, which are of the same shapes, in a network that is otherwise as `spec` says."""
+        """Keep the parameters in a network of the same sizes that is otherwise as `spec` says."""
         with self.lock:
             if spec != self.spec:
                 assert self._engine is not None
-                weights, biases = self._engine.get_parameters()
+                parameters = self._engine.get_parameters()
                 self._become(spec)
-                self._engine.set_parameters(*_as_dtype((weights, biases), spec.dtype))
+                self._engine.set_parameters(*_as_dtype(parameters, spec.dtype))
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
@@ -131,6 +152,15 @@ class Network:
                     else:
                         self._lists[name][place] = array.copy()
 
+    def is_finite(self) -> bool:
+        """Whether all parameters are."""
+        assert self._engine is not None
+        return all(np.isfinite(array).all() for part in self._engine.get_parameters() for array in part)
+
+    def is_finite_array(self, X: Array) -> bool:
+        """Whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
+        return bool(self.backend.finite(X) if self.backend.finite is not None else np.isfinite(X).all())
+
     # ---- for pickles ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
@@ -141,20 +171,25 @@ class Network:
                 state.update(self._lists)
             elif self._engine is not None:
                 state["coefs_"], state["intercepts_"] = self._engine.get_parameters()
-            slots = self._engine.get_state() if self._engine is not None else []
-            if slots:
-                state["_optimizer_state"] = ("adam" if len(slots) == 2 else "sgd", slots)
-            elif self._optimizer is not None:
-                state["_optimizer_state"] = self._optimizer
+            optimizer = self._optimizer_state()
+            if optimizer is not None:
+                state["_optimizer_state"] = optimizer
             return state
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Network":
         """The network of a pickle; takes its part out of `state`."""
         network = cls()
-        network._lists = {name: state.pop(name) for name in ("coefs_", "intercepts_") if name in state}
-        network._optimizer = state.pop("_optimizer_state", None)
+        network.adopt(state.pop("coefs_", None), state.pop("intercepts_", None), state.pop("_optimizer_state", None))
         return network
+
+    def adopt(
+        self, weights: list[Array] | None, biases: list[Array] | None, state: tuple[str, list[Parameters]] | None
+    ) -> None:
+        """Take parameters, and an optimizer's state by its name, from elsewhere; the engine is made when needed."""
+        lists = {"coefs_": weights, "intercepts_": biases}
+        self._lists = {name: arrays for name, arrays in lists.items() if arrays is not None}
+        self._engine, self._seen, self._state = None, [], state
 
 
 def _same(array: Any, seen: Array) -> bool:
@@ -165,10 +200,6 @@ def _same(array: Any, seen: Array) -> bool:
         and array.shape == seen.shape
         and bool((array == seen).all())
     )
-
-
-def _shapes(slots: list[Parameters]) -> list[tuple[int, ...]]:
-    return [W.shape for weights, _ in slots for W in weights]
 
 
 def _as_dtype(parameters: Parameters, dtype: str) -> Parameters:

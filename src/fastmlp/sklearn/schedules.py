@@ -97,7 +97,7 @@ class Momentum(Schedule):
 
 
 class Adam(Schedule):
-    """Solver "adam": both bias corrections in the rate, epsilon outside of them (Kingma & Ba 2015, end of section 2)."""
+    """Solver "adam": both bias corrections in the rate, epsilon outside (Kingma & Ba 2015, end of section 2)."""
 
     name = AdamSpec.name
 
@@ -132,7 +132,7 @@ class UserOptimizer(Schedule):
     def __init__(self, optimizer: Optimizer) -> None:
         super().__init__(getattr(optimizer, "learning_rate", 0.0))
         self.optimizer = optimizer
-        self.name = optimizer.name  # type: ignore[misc]
+        self.name = optimizer.name
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = self.optimizer.scalars(self.t, len(weight_decay))

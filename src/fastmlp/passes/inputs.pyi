@@ -1,0 +1,10 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastmlp.passes.plan import Parameters
+
+class Inputs:
+    def __init__(
+        self, parameters: Parameters, X: NDArray[Any], y: NDArray[Any] | None, sample_weight: NDArray[Any] | None, order: Any
+    ) -> None: ...

@@ -1,0 +1,238 @@
+"""Prediction and evaluation: forward passes over any number of rows, a chunk at a time, buffers for each thread.
+
+Any number of calls may run at once; while the parameters change, the gate is closed. Mirror: reference/epoch.py.
+"""
+import numpy as np
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_STRIDES,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from fastmlp.passes.backward cimport loss_rows
+from fastmlp.passes.forward cimport forward_rows, load_inputs, load_targets
+from fastmlp.passes.kernels cimport Matrix, matrix_of
+from fastmlp.passes.plan cimport (
+    EVALUATE,
+    PREDICT,
+    Buffers,
+    Examples,
+    Network,
+    Workspace,
+    multiply_adds,
+    row_block,
+    threads_for,
+)
+from fastmlp.passes.threads cimport (
+    MAX_THREADS,
+    Place,
+    Team,
+    Watch,
+    fm_counter_load,
+    look_for_signals,
+    phase_begin,
+    phase_end,
+    phase_next,
+    team_free,
+    team_new,
+    team_run,
+    watch_for_signals,
+)
+from libc.string cimport memset
+
+from fastmlp.passes.threads import max_threads
+
+cdef extern from "sync.h" nogil:
+    int fm_gate_enter(fm_gate *gate) noexcept
+    void fm_gate_leave(fm_gate *gate) noexcept
+    void fm_gate_close(fm_gate *gate) noexcept
+    int fm_gate_empty(fm_gate *gate) noexcept
+    void fm_gate_open(fm_gate *gate) noexcept
+    void fm_nap() noexcept
+
+cdef object ndarray = np.ndarray
+cdef object empty = np.empty
+
+# Multiply-adds of a call that is over before releasing the GIL would pay: some ten microseconds.
+cdef double SMALL_MULTIPLY_ADDS = 1e6
+
+
+# What the threads of a call share: an item is a chunk of rows.
+cdef struct Chunks:
+    Team *team
+    Network *net
+    Workspace **ws              # per thread
+    Examples *examples
+    bint targets
+    ptrdiff_t chunk
+    char *out                   # rows x n_outputs, row-major
+    double *row_loss
+    Watch watch
+
+
+cdef void run_chunks(void *context, int thread) noexcept nogil:
+    cdef Chunks *run = <Chunks *> context
+    cdef ptrdiff_t item, start, total = run.examples.x.rows
+    cdef Place place
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, (total + run.chunk - 1) // run.chunk)
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        if thread == 0:
+            look_for_signals(run.team, &run.watch)
+        if fm_counter_load(run.team.stop):
+            continue  # an item that has been claimed counts as done, or other threads would wait for it
+        start = item * run.chunk
+        forward_chunk(run, run.ws[thread], start, min(run.chunk, total - start))
+    phase_end(run.team, &place)
+
+
+cdef void forward_chunk(Chunks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+    """Outputs of rows [start, start + rows), and their losses where there are targets."""
+    cdef Network *net = run.net
+    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out, r
+    load_inputs(net, ws, run.examples, start, 0, rows)
+    forward_rows(net, ws, run.targets and net.fused, 0, rows)
+    if run.targets:
+        load_targets(net, ws, run.examples, start, 0, rows, 1.0)
+        loss_rows(net, ws, 0, rows)
+        for r in range(rows):
+            run.row_loss[start + r] = ws.row_loss[r]
+    net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
+                       n_outputs)
+
+
+cdef class Predictor:
+
+    def __init__(self, Parameters parameters):
+        self.parameters = parameters
+        self.dtype = np.dtype(parameters.spec.dtype)
+        self.pool = []
+
+    cdef bint enter(self) noexcept:
+        return fm_gate_enter(&self.gate)
+
+    cdef void leave(self) noexcept:
+        fm_gate_leave(&self.gate)
+
+    cdef close(self):
+        """Turn away whoever wants to read the parameters, and wait for those who do."""
+        fm_gate_close(&self.gate)
+        while not fm_gate_empty(&self.gate):
+            with nogil:
+                fm_nap()
+
+    cdef void open(self) noexcept:
+        fm_gate_open(&self.gate)
+
+    cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size):
+        """A set of buffers of at least `chunk` rows, out of the pool if one there is large enough."""
+        cdef list buffers = []
+        cdef Buffers first
+        try:
+            buffers = self.pool.pop()
+        except IndexError:
+            pass
+        if buffers:
+            first = buffers[0]
+            if first.ws.capacity < chunk or first.purpose < purpose:
+                buffers = []
+            else:
+                chunk, purpose = first.ws.capacity, first.purpose
+        while len(buffers) < team_size:
+            buffers.append(Buffers(self.parameters, chunk, purpose))
+        return buffers
+
+    cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads) except -1:
+        """Fill `out` and, where there are targets, `row_loss`; False if the gate is closed and nothing was done."""
+        cdef int team_size = min(threads, <int> MAX_THREADS)
+        if row_loss is not None and row_loss.shape[0] != inputs.examples.x.rows:
+            raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {inputs.examples.x.rows}")
+        if threads <= 0:
+            team_size = threads_for(&self.parameters.net, inputs.examples.x.rows, False, -threads or max_threads())
+        if not self.enter():
+            return False
+        try:
+            self.run_over(inputs, out, row_loss, team_size)
+        finally:
+            self.leave()
+        return True
+
+    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size):
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t rows = inputs.examples.x.rows
+        cdef Workspace *spaces[MAX_THREADS]
+        cdef Py_buffer view
+        cdef Chunks run
+        cdef int thread
+        cdef list caught = []
+        if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
+            raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
+                             f"({rows}, {net.layers[net.n_layers - 1].n_out})")
+        if rows == 0:
+            return
+        run.chunk = row_block(net, rows, team_size)
+        buffers = self.take_buffers(run.chunk, EVALUATE if inputs.has_targets else PREDICT, team_size)
+        for thread in range(team_size):
+            spaces[thread] = &(<Buffers> buffers[thread]).ws
+            spaces[thread].has_labels = inputs.examples.labels
+        run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
+        run.row_loss = &row_loss[0] if inputs.has_targets else NULL
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        try:
+            run.out, run.watch = <char *> view.buf, watch_for_signals(caught)
+            run.team = team_new(team_size)
+            with nogil:
+                team_run(run.team, run_chunks, &run)
+                team_free(run.team)
+        finally:
+            PyBuffer_Release(&view)
+        self.pool.append(buffers)
+        if caught:
+            raise caught[0]
+
+    cdef small(self, X):
+        """Outputs of a few rows, with as little around the arithmetic as there can be; None where X is not plainly good
+        and small, or the gate is closed: the long way tells why."""
+        cdef Network *net = &self.parameters.net
+        cdef Examples examples
+        cdef Matrix *x = &examples.x
+        cdef Py_buffer view
+        if type(X) is not ndarray:
+            return None
+        try:
+            PyObject_GetBuffer(X, &view, PyBUF_STRIDES | PyBUF_FORMAT)
+        except (BufferError, ValueError):
+            return None
+        try:
+            memset(&examples, 0, sizeof(examples))
+            if (not matrix_of(&view, x) or view.ndim != 2 or x.columns != net.layers[0].n_in
+                    or multiply_adds(net, x.rows, False) > SMALL_MULTIPLY_ADDS or x.rows == 0
+                    or not net.kernels.finite[x.source](x.rows, x.columns, x.data, x.row_stride, x.column_stride)
+                    or not self.enter()):
+                return None
+            try:
+                return self.run_small(&examples)
+            finally:
+                self.leave()
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef run_small(self, Examples *examples):
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t rows = examples.x.rows
+        cdef list buffers = self.take_buffers(rows, PREDICT, 1)
+        cdef Chunks run
+        cdef Py_buffer view
+        out = empty((rows, net.layers[net.n_layers - 1].n_out), self.dtype)
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
+        forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, rows)
+        PyBuffer_Release(&view)
+        self.pool.append(buffers)
+        return out

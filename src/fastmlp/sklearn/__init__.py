@@ -1,0 +1,27 @@
+"""fastmlp's networks as scikit-learn's estimators: change the import, keep the program.
+
+>>> from sklearn.datasets import load_digits
+>>> from fastmlp.sklearn import MLPClassifier
+>>> X, y = load_digits(return_X_y=True)
+>>> MLPClassifier(random_state=0).fit(X, y).score(X, y) > 0.99
+True
+"""
+
+try:
+    import sklearn as _sklearn  # noqa: F401
+except ImportError as _error:
+    raise ImportError("fastmlp.sklearn needs scikit-learn: pip install 'fastmlp[sklearn]'") from _error
+
+from fastmlp.sklearn.convert import from_sklearn, to_sklearn
+from fastmlp.sklearn.mlp import MLPClassifier, MLPRegressor
+from fastmlp.sklearn.neurons import AdalineClassifier, AdalineRegressor, PerceptronClassifier
+
+__all__ = [
+    "AdalineClassifier",
+    "AdalineRegressor",
+    "MLPClassifier",
+    "MLPRegressor",
+    "PerceptronClassifier",
+    "from_sklearn",
+    "to_sklearn",
+]
