@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,6 +61,17 @@ SERIAL_WARNING = """
   fastmlp.show_config() tells what an installed copy was built with.
 ********************************************************************************
 """
+
+
+def require_python_headers() -> None:
+    """Stop with a way out rather than with the compiler's "Python.h: No such file or directory"."""
+    folders = {sysconfig.get_path(name) for name in ("include", "platinclude")}
+    if any(Path(folder, "Python.h").exists() for folder in folders):
+        return
+    raise SystemExit(
+        f"fastmlp is compiled, and Python's C headers are missing (no Python.h in {', '.join(sorted(folders))}).\n"
+        "Debian, Ubuntu: apt-get install python3-dev.   Fedora: dnf install python3-devel."
+    )
 
 
 def enabled(variable: str) -> bool:
@@ -134,6 +146,7 @@ class BuildKernelsAndPasses(build_ext):
                 Path(path).write_text(self._config_text(), encoding="utf-8")
 
     def build_extensions(self) -> None:
+        require_python_headers()
         self._msvc = self.compiler.compiler_type == "msvc"
         self._flags = Flags(self._msvc)
         self._probe_openmp()

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from _common import WorkerFailed
+
 from _peers.job import Job
 
 __all__ = ["Crew", "RivalError", "Worker", "assemble", "same_job"]
@@ -24,7 +26,7 @@ PAUSE_SECONDS = 0.03
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class RivalError(RuntimeError):
+class RivalError(WorkerFailed):
     """A rival could not do its job; the message says why."""
 
 
@@ -119,9 +121,9 @@ class Crew:
     def rounds(self, n: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
         """Answers of every worker, one per round; each round begins with another worker."""
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in self.workers}
-        for _ in range(n):
+        for _ in range(n if self.workers else 0):
             names = list(self.workers)
-            first = self._done % len(names)
+            first = self._done % max(1, len(names))
             self._done += 1
             for name in names[first:] + names[:first]:
                 try:

@@ -63,10 +63,10 @@ class Job:
     def data(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """X (rows, I); y int64 (rows,) in which every class occurs, or (rows, O)."""
         rng = np.random.default_rng([self.seed, 1])
-        X = rng.standard_normal((self.rows, self.sizes[0]), self.dtype)
+        X = rng.standard_normal((self.rows, self.sizes[0])).astype(self.dtype)
         if self.classifies:
             return X, rng.permutation(np.arange(self.rows) % self.sizes[-1])
-        return X, rng.standard_normal((self.rows, self.sizes[-1]), self.dtype)
+        return X, rng.standard_normal((self.rows, self.sizes[-1])).astype(self.dtype)
 
     def parameters(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """W (I, O) and b (O,) of every layer, scaled so that signals keep their size."""

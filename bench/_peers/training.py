@@ -302,7 +302,7 @@ class JAX:
     """A whole epoch in one jitted `lax.scan`, buffers donated, Adam from optax.
 
     Rows are gathered within the scan, or for the whole epoch in front of it (up to twice as fast on small networks: a
-    gather is a kernel of its own in every step); small steps may be unrolled. The order of rows is drawn by NumPy: faster
+    gather is a kernel of its own in every step); small steps may be unrolled. NumPy draws the order of rows, faster
     than jax.random.permutation's sort.
     """
 

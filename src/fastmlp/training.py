@@ -91,7 +91,7 @@ class History(Mapping[str, list[float]]):
         return part
 
     def _even(self) -> int:
-        """Drop an epoch of which only a part was noted, as a Ctrl-C at the wrong moment leaves; the number that stay."""
+        """Drop an epoch of which only a part was noted (a Ctrl-C at the wrong moment); return the number that stay."""
         columns = [column for name, column in self._columns() if column or name != "val_loss"]
         done = min(map(len, columns))
         for column in columns:

@@ -6,5 +6,10 @@ from fastmlp.passes.plan import Parameters
 
 class Inputs:
     def __init__(
-        self, parameters: Parameters, X: NDArray[Any], y: NDArray[Any] | None, sample_weight: NDArray[Any] | None, order: Any
+        self,
+        parameters: Parameters,
+        X: NDArray[Any],
+        y: NDArray[Any] | None,
+        sample_weight: NDArray[Any] | None,
+        order: NDArray[Any] | None,
     ) -> None: ...

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPClassifier as SklearnClassifier
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
 
 from fastmlp.sklearn import schedules
 from fastmlp.sklearn.mlp import MLPClassifier, MLPRegressor
-from fastmlp.sklearn.network import Parameters
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from fastmlp.sklearn.network import Parameters
 
 __all__ = ["adopt", "from_sklearn", "to_sklearn"]
 
 #: scikit-learn's own classes (patched.py imports this file before it puts ours in their place) and ours.
-PAIRS: tuple[tuple[type, type[MLPClassifier | MLPRegressor]], ...] = (
+PAIRS: tuple[tuple[Any, type[MLPClassifier | MLPRegressor]], ...] = (
     (SklearnClassifier, MLPClassifier),
     (SklearnRegressor, MLPRegressor),
 )
@@ -61,7 +64,7 @@ def from_sklearn(estimator: BaseEstimator) -> MLPClassifier | MLPRegressor:
     raise TypeError(f"from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, got {type(estimator).__name__}")
 
 
-def adopt(ours: MLPClassifier | MLPRegressor, theirs: BaseEstimator) -> None:
+def adopt(ours: Any, theirs: Any) -> None:
     """Give our estimator what a fit has left in scikit-learn's."""
     parameters = theirs.get_params(deep=False)
     state = {key: value for key, value in vars(theirs).items() if key not in parameters and key not in SKIPPED}

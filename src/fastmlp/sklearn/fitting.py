@@ -46,8 +46,7 @@ class Problem:
 
     @property
     def n(self) -> int:
-        rows: int = self.X.shape[0]
-        return rows
+        return len(self.y)
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ class Network:
             raise ValueError(
                 f"coefs_ has {n_layers} arrays and intercepts_ {len(arrays) - n_layers}, one per layer each"
             )
-        arrays = [np.asarray(array) for array in arrays]
+        for name in ("coefs_", "intercepts_"):  # a user may have put lists of numbers there
+            self._lists[name][:] = [np.asarray(array) for array in self._lists[name]]
+        arrays = [*self._lists["coefs_"], *self._lists["intercepts_"]]
         weights, biases = arrays[:n_layers], arrays[n_layers:]
         for place, (W, b) in enumerate(zip(weights, biases, strict=True)):
             if W.ndim != 2 or b.shape != W.shape[1:] or (place and W.shape[0] != weights[place - 1].shape[1]):
@@ -147,7 +149,7 @@ class Network:
             for name, learnt in (("coefs_", weights), ("intercepts_", biases)):
                 for place, array in enumerate(learnt):
                     held = self._lists[name][place]
-                    if isinstance(held, np.ndarray) and held.dtype == array.dtype and held.flags.writeable:
+                    if held.dtype == array.dtype and held.flags.writeable:
                         np.copyto(held, array)
                     else:
                         self._lists[name][place] = array.copy()

@@ -40,7 +40,7 @@ class _Neurons(BaseEstimator):  # type: ignore[misc]
     n_iter_: int
 
     def _signals(self, X: Any) -> Array:
-        """z (n, n_neurons) of every row."""
+        """The z of every row, (n, n_neurons)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
         signals: Array = X @ self.coef_.T + self.intercept_
@@ -197,13 +197,13 @@ class PerceptronClassifier(_NeuronClassifier):
         W, b = np.zeros((X.shape[1], T.shape[1]), X.dtype), np.zeros(T.shape[1], X.dtype)
         self.errors_: list[int] = []
         self.converged_ = False
-        for self.n_iter_ in range(1, self.max_iter + 1):
+        self.n_iter_ = 0
+        while self.n_iter_ < self.max_iter and not self.converged_:
+            self.n_iter_ += 1
             self.errors_.append(_perceptron_epoch(W, b, X, T, self._epoch_order(rng, len(X)), self.learning_rate))
             if self.verbose:
                 print(f"Epoch {self.n_iter_}, errors = {self.errors_[-1]}")
-            if self.errors_[-1] == 0:
-                self.converged_ = True
-                break
+            self.converged_ = self.errors_[-1] == 0
         self.coef_, self.intercept_ = np.ascontiguousarray(W.T), b
         if not self.converged_:
             self._warn_not_converged("The perceptron rule did not separate the classes (perhaps no plane can)")
@@ -282,7 +282,12 @@ class _Adaline(_Neurons):
         threads = engine_threads(self.n_threads)
         self.loss_curve_: list[float] = []
         best, waited = np.inf, 0
-        for self.n_iter_ in range(1, self.max_iter + 1):
+        self.n_iter_ = 0
+        while waited < self.n_iter_no_change:
+            if self.n_iter_ == self.max_iter:
+                self._warn_not_converged("The delta rule's loss has not settled")
+                break
+            self.n_iter_ += 1
             run = engine.train(X, T, self._epoch_order(rng, n), batch_size, scalars, None, losses, threads)
             if run.exception is not None:
                 raise run.exception
@@ -297,10 +302,6 @@ class _Adaline(_Neurons):
                 print(f"Epoch {self.n_iter_}, loss = {loss:.8f}")
             waited = waited + 1 if loss > best - self.tol else 0
             best = min(best, loss)
-            if waited >= self.n_iter_no_change:
-                break
-        else:
-            self._warn_not_converged("The delta rule's loss has not settled")
         weights, biases = engine.get_parameters()
         self.coef_, self.intercept_ = np.ascontiguousarray(weights[0].T), biases[0]
 

@@ -1,4 +1,4 @@
-"""The classes that `fastmlp.patch_sklearn` puts in scikit-learn's place: ours, or scikit-learn's for what ours cannot do.
+"""What `fastmlp.patch_sklearn` puts in scikit-learn's place: our classes, or scikit-learn's for what ours cannot do.
 
 What ours cannot do: parameters of a scikit-learn that came after this file, subclasses that reach into scikit-learn's
 private methods, and being fast without the compiled engine.
@@ -6,20 +6,21 @@ private methods, and being fast without the compiled engine.
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from typing import Any, ClassVar, Self
+from abc import ABCMeta
+from inspect import isfunction, signature
+from typing import Any
 
 import sklearn.neural_network
+from sklearn.neural_network import MLPClassifier as SklearnClassifier
+from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from sklearn.neural_network import _multilayer_perceptron
 
 from fastmlp.runtime import load_passes
 from fastmlp.sklearn import mlp
-from fastmlp.sklearn.convert import SklearnClassifier, SklearnRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "install", "uninstall"]
 
-_MODULES = (sklearn.neural_network, _multilayer_perceptron)
 _warned: set[str] = set()
 
 
@@ -36,64 +37,65 @@ def _private_methods(kind: type) -> set[str]:
         for base in kind.__mro__
         if base.__module__ == _multilayer_perceptron.__name__
         for name, value in vars(base).items()
-        if name.startswith("_") and not name.startswith("__") and inspect.isfunction(value)
+        if name.startswith("_") and not name.startswith("__") and isfunction(value)
     }
 
 
-class _Patched:
-    """Decides, when an estimator or a subclass is made, whose it is going to be."""
+class _Decision(ABCMeta):
+    """Decides, when a subclass or an estimator is made, whose it is going to be. (scikit-learn's are ABCs, too.)"""
 
-    _original: ClassVar[type]
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        for base in bases:
+            original = ORIGINALS.get(base)
+            overridden = [] if original is None else sorted(_private_methods(original) & namespace.keys())
+            if overridden:
+                _warn_once(f"{name} overrides {', '.join(overridden)}, which fastmlp.sklearn does not call")
+                theirs = tuple(ORIGINALS.get(each, each) for each in bases)
+                return type(theirs[0])(name, theirs, namespace, **options)
+        return super().__new__(mcs, name, bases, namespace, **options)
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        known = inspect.signature(cls.__init__).parameters
-        unknown = [name for name in kwargs if name not in known]
-        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-        if unknown and not takes_any and all(name in inspect.signature(cls._original).parameters for name in unknown):
-            _warn_once(f"fastmlp.sklearn does not know its parameter {unknown[0]!r}")
-            return cls._original(*args, **kwargs)
-        return super().__new__(cls)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        patched = next(
-            (base for base in cls.__bases__ if base in (MLP_CLASSES if "MLP_CLASSES" in globals() else ())), None
-        )
-        if patched is None:
-            return
-        overridden = _private_methods(patched._original) & vars(cls).keys()
-        if overridden:
-            _warn_once(f"{cls.__name__} overrides {', '.join(sorted(overridden))}, which fastmlp.sklearn does not call")
-            cls.__bases__ = tuple(patched._original if base is patched else base for base in cls.__bases__)
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        original = ORIGINALS.get(cls)
+        if original is not None:
+            known = signature(cls.__init__).parameters  # type: ignore[misc]
+            theirs = signature(original).parameters
+            unknown = [name for name in options if name not in known and name in theirs]
+            if unknown:
+                _warn_once(f"fastmlp.sklearn does not know its parameter {unknown[0]!r}")
+                return original(*arguments, **options)
+        return super().__call__(*arguments, **options)
 
 
-class MLPClassifier(_Patched, mlp.MLPClassifier):
+#: scikit-learn's class for each of ours.
+ORIGINALS: dict[type, type] = {}
+
+
+class MLPClassifier(mlp.MLPClassifier, metaclass=_Decision):
     __doc__ = mlp.MLPClassifier.__doc__
-    _original = SklearnClassifier
 
 
-class MLPRegressor(_Patched, mlp.MLPRegressor):
+class MLPRegressor(mlp.MLPRegressor, metaclass=_Decision):
     __doc__ = mlp.MLPRegressor.__doc__
-    _original = SklearnRegressor
 
 
-MLP_CLASSES = (MLPClassifier, MLPRegressor)
+ORIGINALS.update({MLPClassifier: SklearnClassifier, MLPRegressor: SklearnRegressor})
 
 
 def install() -> bool:
-    """Put our classes in scikit-learn's place; False if they would be slower."""
+    """Put our classes in scikit-learn's place; False if they would be slower.
+
+    The private module keeps scikit-learn's classes: their pickles are found there.
+    """
     module, reason = load_passes()
     if module is None:
         _warn_once(f"the compiled extension cannot be used ({reason})")
         return False
-    for place in _MODULES:
-        for kind in MLP_CLASSES:
-            setattr(place, kind.__name__, kind)
+    for ours in ORIGINALS:
+        setattr(sklearn.neural_network, ours.__name__, ours)
     return True
 
 
 def uninstall() -> None:
     """Put scikit-learn's classes back."""
-    for place in _MODULES:
-        for kind in MLP_CLASSES:
-            setattr(place, kind.__name__, kind._original)
+    for ours, theirs in ORIGINALS.items():
+        setattr(sklearn.neural_network, ours.__name__, theirs)
