@@ -21,6 +21,8 @@
 enum fm_activation { FM_ACTIVATIONS(FM_ENUM_ACTIVATION) FM_ACTIVATION_COUNT };
 enum fm_loss { FM_LOSSES(FM_ENUM_LOSS) FM_LOSS_COUNT };
 enum fm_optimizer { FM_OPTIMIZERS(FM_ENUM_OPTIMIZER) FM_OPTIMIZER_COUNT };
+/* Layers with at most so many outputs are products by gemm_dots on every ISA, whose sums have another order. */
+enum { FM_DOT_COLUMNS = 4 };
 enum fm_math { FM_MATHS(FM_ENUM_MATH) FM_MATH_COUNT };
 #undef FM_ENUM_ACTIVATION
 #undef FM_ENUM_LOSS
@@ -70,6 +72,10 @@ typedef struct fm_kernels {
                    ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride);
   /* c (rows x panel block) = a^T (rows x k) b (k x panel block), a a block of k rows whose columns are read down. */
   void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate, void *c);
+  /* c (rows x panel block) = a (rows x k, panels a_stride apart) times the transpose of b (columns x k, panels b_stride
+   * apart), for a handful of columns; the rest of c is zeroed. */
+  void (*gemm_dots)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
+                    ptrdiff_t columns, void *c);
   /* out (one row of a panel) = the sum of b's `rows` rows, += where accumulate; `panels` panels. */
   void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate, void *out);
 

@@ -30,6 +30,7 @@ static const fm_kernels table = {
     .gemm_rows = gemm_rows,
     .gemm_few = gemm_few,
     .gemm_columns = gemm_columns,
+    .gemm_dots = gemm_dots,
     .sum_rows = sum_rows,
     .sum_squares = sum_squares,
     .activation = {FM_ACTIVATIONS(FM_ROW_ACTIVATION)},

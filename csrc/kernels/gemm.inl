@@ -124,6 +124,34 @@ static void gemm_few(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_str
   }
 }
 
+/* Products with so few columns that vectors along them would be mostly padding: each element a sum along k, in
+ * interleaved partial sums and one fixed tree, as other sums along a row are. */
+enum { DOT_ROWS = 4 };
+
+FM_INLINE void dots(const int rows, ptrdiff_t k, const real *FM_RESTRICT a, ptrdiff_t a_stride,
+                    const real *FM_RESTRICT b, ptrdiff_t b_stride, real *FM_RESTRICT c) {
+  lane_sums sums[DOT_ROWS];
+  for (int r = 0; r < rows; r++) sums[r] = lane_sums_zero();
+  for (ptrdiff_t i = 0; i < k; i += VL) {
+    const vreal right = vfirst(vload(b + at(i, b_stride)), k - i);
+    for (int r = 0; r < rows; r++) lane_sums_fma(&sums[r], i, vload(a + r * PANEL + at(i, a_stride)), right);
+  }
+  for (int r = 0; r < rows; r++) c[r * PANEL] = lane_sums_total(&sums[r]);
+}
+
+static void gemm_dots(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
+                      ptrdiff_t columns, void *c) {
+  const real *left = (const real *)a, *right = (const real *)b;
+  real *out = (real *)c;
+  memset(out, 0, sizeof(real) * (size_t)(rows * PANEL));
+  for (ptrdiff_t o = 0; o < columns; o++, right += PANEL, out++) {
+    ptrdiff_t r = 0;
+    for (; r + DOT_ROWS <= rows; r += DOT_ROWS)
+      dots(DOT_ROWS, k, left + r * PANEL, a_stride, right, b_stride, out + r * PANEL);
+    for (; r < rows; r++) dots(1, k, left + r * PANEL, a_stride, right, b_stride, out + r * PANEL);
+  }
+}
+
 FM_INLINE void sum_panels(const int panels, ptrdiff_t rows, const real *b, ptrdiff_t b_stride, int accumulate,
                           real *out) {
   vreal sum[2 * MAX_FEW_PANELS];

@@ -22,6 +22,11 @@ FM_INLINE void lane_sums_add(lane_sums *sums, ptrdiff_t column, vreal terms) {
   *part = vadd(*part, terms);
 }
 
+FM_INLINE void lane_sums_fma(lane_sums *sums, ptrdiff_t column, vreal a, vreal b) {
+  vreal *part = &sums->part[column / VL % LANE_VECTORS];
+  *part = vfma(a, b, *part);
+}
+
 FM_INLINE real lane_sums_total(const lane_sums *sums) {
   real lane[FM_REDUCE_LANES];
   for (int i = 0; i < LANE_VECTORS; i++) vstore(lane + i * VL, sums->part[i]);

@@ -326,6 +326,58 @@ static void check_gemm_columns(shape s, result *out) {
   append_matrix(out, c);
 }
 
+/* The fixed tree of sums along a row: FM_REDUCE_LANES interleaved partial sums, then halves added to halves. */
+static double rounded(double x) { return T->itemsize == 4 ? (double)(float)x : x; }
+
+static double tree(double *lane) {
+  for (int half = FM_REDUCE_LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) lane[i] = rounded(lane[i] + lane[i + half]);
+  return lane[0];
+}
+
+/* c (rows x columns) = a (rows x k) times the transpose of b (columns x k). */
+static void check_gemm_dots(shape s, result *out) {
+  if (s.columns > FM_DOT_COLUMNS) return;
+  const matrix a = new_matrix(s.rows, s.k), b = new_matrix(s.columns, s.k), c = new_matrix(s.rows, s.columns);
+  fill(a, ordinary);
+  fill(b, ordinary);
+  dirty_padding(a);
+  dirty_padding(b);
+  allow_matrix(c, c.panels * T->panel);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++)
+    T->gemm_dots(s.rows, s.k, panel_of(a, 0), a.stride, block_of(b, 0, p * T->panel), b.stride, width_of(c, p),
+                 panel_of(c, p));
+  check_all();
+  check_padding(c, c.panels * T->panel);
+  for (ptrdiff_t i = 0; i < s.rows; i++)
+    for (ptrdiff_t j = 0; j < s.columns; j++) {
+      double lane[FM_REDUCE_LANES] = {0};
+      for (ptrdiff_t k = 0; k < s.k; k++)
+        lane[k % FM_REDUCE_LANES] = fused(at(a, i, k), at(b, j, k), lane[k % FM_REDUCE_LANES]);
+      expect(at(c, i, j), tree(lane));
+    }
+  append_matrix(out, c);
+}
+
+static void check_sum_squares(shape s, result *out) {
+  const matrix a = new_matrix(s.rows, s.columns);
+  fill(a, ordinary);
+  dirty_padding(a);
+  seal_all();
+  const double got = T->sum_squares(s.rows, s.columns, panel_of(a, 0), a.stride);
+  check_all();
+  double total = 0;
+  for (ptrdiff_t r = 0; r < s.rows; r++) {
+    double lane[FM_REDUCE_LANES] = {0};
+    for (ptrdiff_t c = 0; c < s.columns; c++)
+      lane[c % FM_REDUCE_LANES] = rounded(lane[c % FM_REDUCE_LANES] + rounded(at(a, r, c) * at(a, r, c)));
+    total += tree(lane);
+  }
+  expect(got, total);
+  append(out, got);
+}
+
 static void check_sum_rows(shape s, result *out) {
   const int accumulate = s.variant;
   const matrix b = new_matrix(s.rows, s.columns);
@@ -643,7 +695,9 @@ static const check CHECKS[] = {
     {"gemm_rows", check_gemm_rows, 2, NULL, 1, 3},
     {"gemm_few", check_gemm_few, 2, NULL, 1, 3},
     {"gemm_columns", check_gemm_columns, 2, NULL, 1, 3},
+    {"gemm_dots", check_gemm_dots, 1, NULL, 1, 3},
     {"sum_rows", check_sum_rows, 2, NULL, 1, 2},
+    {"sum_squares", check_sum_squares, 1, NULL, 1, 2},
     {"activation.forward", check_activation_forward, FM_ACTIVATION_COUNT, fm_activation_name, 1, 2},
     {"activation.backward", check_activation_backward, FM_ACTIVATION_COUNT, fm_activation_name, 1, 2},
     {"softmax_forward", check_softmax_forward, 2, NULL, 1, 2},

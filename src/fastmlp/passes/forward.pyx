@@ -60,7 +60,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
     cdef ptrdiff_t width = net.panel * net.item
     cdef const char *a = block_of(net, ws, ws.a[l], row, 0)
     cdef char *c
-    cdef bint few = rows <= net.kernels.few_rows
+    cdef bint few = rows <= net.kernels.few_rows and not layer.dots
     if few:
         multiply_few(net, rows, layer.n_in, a, ws.stride, layer.weight + panel * layer.n_in * width,
                      min(layer.n_out - panel * net.panel, panels * net.panel), panels,
@@ -68,7 +68,10 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
     for j in range(panel, panel + panels):
         columns = layer.n_out - j * net.panel
         c = block_of(net, ws, out, row, j)
-        if not few:
+        if layer.dots:
+            net.kernels.gemm_dots(rows, layer.n_in, a, ws.stride, layer.weight_t + j * net.panel * width,
+                                  layer.n_out * net.panel, min(columns, net.panel), c)
+        elif not few:
             multiply_panel(net, rows, layer.n_in, a, ws.stride, layer.weight + j * layer.n_in * width, columns, c)
         net.kernels.activation[activation].forward(rows, 1 if columns <= net.lanes else 2, layer.bias + j * width,
                                                    layer.param, c)

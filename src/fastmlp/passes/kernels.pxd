@@ -34,6 +34,8 @@ cdef extern from "kernels.h" nogil:
                          ptrdiff_t c_stride) noexcept nogil
         void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate,
                              void *c) noexcept nogil
+        void (*gemm_dots)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
+                          ptrdiff_t b_stride, ptrdiff_t columns, void *c) noexcept nogil
         void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
                          void *out) noexcept nogil
         double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
@@ -57,6 +59,7 @@ cdef extern from "kernels.h" nogil:
     enum:
         FM_ACTIVATION_identity
         FM_MAX_SCALARS
+        FM_DOT_COLUMNS
         FM_SOURCE_float64
         FM_SOURCE_float32
         FM_SOURCE_float16

@@ -15,10 +15,20 @@ cdef struct Layer:
     ptrdiff_t out_panels
     int activation
     double param
-    char *weight                     # I x O
-    char *weight_t                   # O x I; NULL in the first layer, which needs no input delta
+    char *weight                     # I x O, for the forward pass
+    char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
-    char *weight_state[MAX_STATES]   # like weight
+    # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
+    # W's panels would be mostly padding.
+    bint narrow
+    bint dots                        # so narrow that its product is made of dot products with W^T
+    ptrdiff_t rows                   # of the matrix that is updated
+    ptrdiff_t columns
+    ptrdiff_t row_blocks
+    ptrdiff_t column_panels
+    char *updated
+    char *transposed                 # the other; may be NULL
+    char *weight_state[MAX_STATES]   # like updated
     char *bias_state[MAX_STATES]     # like bias
 
 cdef struct Network:

@@ -4,7 +4,7 @@ Everything that can be wrong is checked here, before a pass runs. Mirror: refere
 """
 import numpy as np
 
-from fastmlp.passes.kernels cimport fm_kernels, index_of, kernel_table, loss_output, optimizer_states
+from fastmlp.passes.kernels cimport FM_DOT_COLUMNS, fm_kernels, index_of, kernel_table, loss_output, optimizer_states
 from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds, forked_child
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -73,6 +73,11 @@ cdef class Parameters:
         to.n_in, to.n_out = layer.n_in, layer.n_out
         to.in_panels = (to.n_in + self.net.panel - 1) // self.net.panel
         to.out_panels = (to.n_out + self.net.panel - 1) // self.net.panel
+        to.dots = to.n_out <= FM_DOT_COLUMNS and to.n_out < to.n_in
+        to.narrow = to.dots or (to.n_out <= self.net.lanes and to.n_out < to.n_in)
+        to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
+        to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
+                                           else (to.in_panels, to.out_panels))
         to.param = layer.activation.param
         if layer.activation.name == "softmax":
             to.activation = SOFTMAX
@@ -86,8 +91,10 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             layer.weight = take(base, &used, layer.out_panels * layer.n_in * width)
-            if l > 0:
+            if l > 0 or layer.narrow:
                 layer.weight_t = take(base, &used, layer.in_panels * layer.n_out * width)
+            layer.updated = layer.weight_t if layer.narrow else layer.weight
+            layer.transposed = layer.weight if layer.narrow else layer.weight_t
             layer.bias = take(base, &used, layer.out_panels * width)
         return used
 
@@ -100,7 +107,7 @@ cdef class Parameters:
             for s in range(MAX_STATES):
                 layer.weight_state[s] = layer.bias_state[s] = NULL
             for s in range(self.net.n_states):
-                layer.weight_state[s] = take(base, &used, layer.out_panels * layer.n_in * width)
+                layer.weight_state[s] = take(base, &used, layer.column_panels * layer.rows * width)
                 layer.bias_state[s] = take(base, &used, layer.out_panels * width)
         return used
 
@@ -122,17 +129,19 @@ cdef class Parameters:
         self.lay_out_state(arena)
 
     cdef void refresh_transposes(self) noexcept:
-        """weight_t from weight, block by block."""
+        """The other copy of every matrix from the one that is updated, block by block."""
         cdef Layer *layer
         cdef ptrdiff_t i, j, panel = self.net.panel, item = self.net.item
-        for l in range(1, self.net.n_layers):
+        for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            for i in range(layer.in_panels):
-                for j in range(layer.out_panels):
+            if layer.transposed == NULL:
+                continue
+            for i in range(layer.row_blocks):
+                for j in range(layer.column_panels):
                     self.net.kernels.transpose(
-                        min(panel, layer.n_in - i * panel), min(panel, layer.n_out - j * panel),
-                        layer.weight + (j * layer.n_in + i * panel) * panel * item,
-                        layer.weight_t + (i * layer.n_out + j * panel) * panel * item)
+                        min(panel, layer.rows - i * panel), min(panel, layer.columns - j * panel),
+                        layer.updated + (j * layer.rows + i * panel) * panel * item,
+                        layer.transposed + (i * layer.columns + j * panel) * panel * item)
 
     def read(self, int state=-1):
         """Copies of (weights, biases), or of one slot of the optimizer's state."""
@@ -144,15 +153,15 @@ cdef class Parameters:
         cdef char[::1] bias_bytes
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            from_weight = layer.weight if state < 0 else layer.weight_state[state]
+            from_weight = layer.updated if state < 0 else layer.weight_state[state]
             from_bias = layer.bias if state < 0 else layer.bias_state[state]
-            weight = np.empty((layer.n_in, layer.n_out), self.spec.dtype)
+            weight = np.empty((layer.rows, layer.columns), self.spec.dtype)
             bias = np.empty(layer.n_out, self.spec.dtype)
             weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
-            self.net.kernels.unpack(layer.n_in, layer.n_out, from_weight, layer.n_in * self.net.panel,
-                                    &weight_bytes[0, 0], layer.n_out)
+            self.net.kernels.unpack(layer.rows, layer.columns, from_weight, layer.rows * self.net.panel,
+                                    &weight_bytes[0, 0], layer.columns)
             self.net.kernels.unpack(1, layer.n_out, from_bias, self.net.panel, &bias_bytes[0], layer.n_out)
-            weights.append(weight)
+            weights.append(np.ascontiguousarray(weight.T) if layer.narrow else weight)
             biases.append(bias)
         return weights, biases
 
@@ -176,11 +185,13 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             weight, bias = weights[l], biases[l]
+            if layer.narrow:
+                weight = np.ascontiguousarray(weight.T)
             weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
-            to_weight = layer.weight if state < 0 else layer.weight_state[state]
+            to_weight = layer.updated if state < 0 else layer.weight_state[state]
             to_bias = layer.bias if state < 0 else layer.bias_state[state]
-            self.net.kernels.pack(layer.n_in, layer.n_out, &weight_bytes[0, 0], layer.n_out, to_weight,
-                                  layer.n_in * self.net.panel)
+            self.net.kernels.pack(layer.rows, layer.columns, &weight_bytes[0, 0], layer.columns, to_weight,
+                                  layer.rows * self.net.panel)
             self.net.kernels.pack(1, layer.n_out, &bias_bytes[0], layer.n_out, to_bias, self.net.panel)
         if state < 0:
             self.refresh_transposes()

@@ -1,4 +1,4 @@
-"""The gradient G = A^T D, one square of weights at a time, updated while it is in the cache: G is never stored whole.
+"""The gradient G = A^T D (or G^T = D^T A), one square at a time, updated in the cache: G is never stored whole.
 
 An item is a square of panel x panel weights of one layer, or a layer's biases; it is summed over the whole batch and
 updated by one thread, so the sums do not depend on the number of threads. Mirror: reference/update.py.
@@ -10,21 +10,21 @@ from fastmlp.passes.kernels cimport FM_MAX_SCALARS
 from fastmlp.passes.plan cimport MAX_STATES, Layer
 
 
-# Which weights an item stands for.
+# Which weights an item stands for, in the matrix that is updated (W, or W^T of a narrow layer).
 cdef struct Square:
     int l
     bint bias
-    ptrdiff_t i          # panel of inputs: rows i panel .. of the weights
-    ptrdiff_t j          # panel of outputs
-    ptrdiff_t rows       # weight rows in the square
-    ptrdiff_t columns    # weight columns from the square's left edge on
+    ptrdiff_t i          # block of rows: from row i panel on
+    ptrdiff_t j          # panel
+    ptrdiff_t rows       # in the square
+    ptrdiff_t columns    # from the square's left edge on
 
 
 cdef ptrdiff_t update_items(Network *net) noexcept nogil:
     cdef ptrdiff_t items = 0
     cdef int l
     for l in range(net.n_layers):
-        items += net.layers[l].in_panels * net.layers[l].out_panels + 1
+        items += net.layers[l].row_blocks * net.layers[l].column_panels + 1
     return items
 
 
@@ -38,44 +38,46 @@ cdef size_t scratch_bytes(Network *net) noexcept nogil:
 
 
 cdef Square square_of(Network *net, ptrdiff_t item) noexcept nogil:
-    """Items of a layer stand together, those of one output panel in a run: its deltas stay in the cache."""
+    """Items of a layer stand together, those of one panel in a run: the right operand stays in the cache."""
     cdef Square s
     cdef Layer *layer
     cdef ptrdiff_t squares
     s.l = 0
     while True:
         layer = &net.layers[s.l]
-        squares = layer.in_panels * layer.out_panels
+        squares = layer.row_blocks * layer.column_panels
         if item <= squares:
             break
         item -= squares + 1
         s.l += 1
     s.bias = item == squares
-    s.j = 0 if s.bias else item // layer.in_panels
-    s.i = 0 if s.bias else item - s.j * layer.in_panels
-    s.rows = min(net.panel, layer.n_in - s.i * net.panel)
-    s.columns = layer.n_out - s.j * net.panel
+    s.j = 0 if s.bias else item // layer.row_blocks
+    s.i = 0 if s.bias else item - s.j * layer.row_blocks
+    s.rows = min(net.panel, layer.rows - s.i * net.panel)
+    s.columns = layer.columns - s.j * net.panel
     return s
 
 
 cdef inline ptrdiff_t offset_of(Network *net, Square *s) noexcept nogil:
-    """Bytes from the beginning of a layer's weights to the square."""
-    return (s.j * net.layers[s.l].n_in + s.i * net.panel) * net.panel * net.item
+    """Bytes from the beginning of a layer's matrix to the square."""
+    return (s.j * net.layers[s.l].rows + s.i * net.panel) * net.panel * net.item
 
 
 cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
                       char *g) noexcept nogil:
+    cdef Layer *layer = &net.layers[s.l]
     cdef ptrdiff_t panel_bytes = ws.stride * net.item
+    cdef char *left = ws.d[s.l + 1] if layer.narrow else ws.a[s.l]
+    cdef char *right = ws.a[s.l] if layer.narrow else ws.d[s.l + 1]
     if s.bias:
-        net.kernels.sum_rows(rows, net.layers[s.l].out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
+        net.kernels.sum_rows(rows, layer.out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
     else:
-        gradient_block(net, s.rows, rows, ws.a[s.l] + s.i * panel_bytes, ws.d[s.l + 1] + s.j * panel_bytes,
-                       s.columns, accumulate, g)
+        gradient_block(net, s.rows, rows, left + s.i * panel_bytes, right + s.j * panel_bytes, s.columns, accumulate, g)
 
 
 cdef inline char *place_in(Network *net, Square *s) noexcept nogil:
     """Where the square, or the biases, stand among a network's parameters."""
-    return net.layers[s.l].bias if s.bias else net.layers[s.l].weight + offset_of(net, s)
+    return net.layers[s.l].bias if s.bias else net.layers[s.l].updated + offset_of(net, s)
 
 
 cdef inline ptrdiff_t elements_of(Network *net, Square *s) noexcept nogil:
@@ -104,9 +106,9 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
         undecayed[n_scalars - 1] = 0
         scalars = undecayed
     net.kernels.optimizer[net.optimizer](n, place_in(net, &s), scratch, state[0], state[1], scalars)
-    if layer.weight_t != NULL and not s.bias:
-        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.weight + offset,
-                              layer.weight_t + (s.i * layer.n_out + s.j * net.panel) * net.panel * net.item)
+    if layer.transposed != NULL and not s.bias:
+        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset,
+                              layer.transposed + (s.i * layer.columns + s.j * net.panel) * net.panel * net.item)
 
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
