@@ -47,7 +47,8 @@ typedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptr
  * optimizer's own state, NULL where it has none; `h` is the step's row of scalars, in the order of the list. */
 typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h);
 
-/* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels. Strides in bytes. */
+/* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels, whose padding is left
+ * alone. Strides in bytes. */
 typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,
                                  ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride);
 

@@ -43,7 +43,6 @@ FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t colu
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * item);
     else
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * column_stride);
-    for (ptrdiff_t j = n; j < PANEL; j++) out[j] = 0;
   }
 }
 
@@ -114,6 +113,10 @@ static void pack(ptrdiff_t rows, ptrdiff_t columns, const void *in, ptrdiff_t ro
                  ptrdiff_t stride) {
   const int source = FM_REAL_IS_FLOAT ? FM_SOURCE_float32 : FM_SOURCE_float64;
   const ptrdiff_t item = (ptrdiff_t)sizeof(real);
+  const ptrdiff_t last = columns / PANEL, used = columns % PANEL;
+  if (used)
+    for (ptrdiff_t r = 0; r < rows; r++)
+      for (ptrdiff_t c = used; c < PANEL; c++) ((real *)panels)[last * stride + r * PANEL + c] = 0;
   gather_rows(source, item, rows, columns, NULL, in, row_stride * item, item, panels, stride);
 }
 

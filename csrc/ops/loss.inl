@@ -1,6 +1,7 @@
-/* The losses: the list from which enum, names, kernels and tests derive, then each over one row block.
- * A row's loss is summed over its outputs; its delta dE/dz (dE/da for a loss that is not fused with its output
- * activation) is multiplied by the row's scale. Mirror: reference/loss.py. */
+/* The losses: the list from which enum, names, kernels and tests derive, then each over one row block: an elementwise
+ * loss is a function of one output and its target, any other does its rows itself. A row's loss is summed over its
+ * outputs; its delta dE/dz (dE/da for a loss that is not fused with its output activation) is multiplied by the row's
+ * scale. Mirror: reference/loss.py. */
 #ifndef FASTMLP_LOSS_LIST
 #define FASTMLP_LOSS_LIST
 
@@ -15,25 +16,87 @@
 
 #ifdef FM_INSTANTIATE
 
-/* 1/2 sum_k (a_k - y_k)^2; delta a - y. */
-static void squared_error_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
-                               ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
-                               ptrdiff_t d_stride, double *row_loss) {
-  (void)labels;
+/* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */
+typedef struct {
+  vreal output, delta, term;
+} loss_terms;
+typedef loss_terms (*loss_function)(vreal a, vreal y);
+
+/* One output: rows take the place of columns, so that vectors are full. A row's loss is its only term. */
+FM_INLINE void elementwise_column(loss_function f, ptrdiff_t rows, real *a, const real *target, const real *scale,
+                                  real *d, double *row_loss) {
+  for (ptrdiff_t r = 0; r < rows; r += VL) {
+    const ptrdiff_t n = rows - r < VL ? rows - r : VL;
+    real output[VL] = {0}, wanted[VL] = {0}, scales[VL] = {0}, delta[VL], term[VL];
+    for (ptrdiff_t i = 0; i < n; i++) {
+      output[i] = a[(r + i) * PANEL];
+      wanted[i] = target[(r + i) * PANEL];
+      scales[i] = scale[r + i];
+    }
+    const loss_terms t = f(vload(output), vload(wanted));
+    vstore(output, t.output);
+    vstore(delta, vmul(t.delta, vload(scales)));
+    vstore(term, t.term);
+    for (ptrdiff_t i = 0; i < n; i++) {
+      a[(r + i) * PANEL] = output[i];
+      vstore(d + (r + i) * PANEL, vfirst(vset1(delta[i]), 1));
+      row_loss[r + i] = (double)term[i];
+    }
+  }
+}
+
+FM_INLINE void elementwise_rows(loss_function f, ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
+                                const void *target, ptrdiff_t target_stride, const void *scale, void *d,
+                                ptrdiff_t d_stride, double *row_loss) {
+  if (n_outputs == 1) {
+    elementwise_column(f, rows, (real *)a, (const real *)target, (const real *)scale, (real *)d, row_loss);
+    return;
+  }
   for (ptrdiff_t r = 0; r < rows; r++) {
-    const real *out = (const real *)a + r * PANEL, *want = (const real *)target + r * PANEL;
-    real *delta = (real *)d + r * PANEL;
+    real *out = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
+    const real *want = (const real *)target + r * PANEL;
     const vreal s = vset1(((const real *)scale)[r]);
     lane_sums sums = lane_sums_zero();
     for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
-      const vreal e = vsub(vload(out + at(c, a_stride)), vload(want + at(c, target_stride)));
-      const vreal error = vfirst(e, n_outputs - c);
-      lane_sums_add(&sums, c, vmul(error, error));
-      vstore(delta + at(c, d_stride), vmul(error, s));
+      const loss_terms t = f(vload(out + at(c, a_stride)), vload(want + at(c, target_stride)));
+      lane_sums_add(&sums, c, vfirst(t.term, n_outputs - c));
+      vstore(out + at(c, a_stride), t.output);
+      vstore(delta + at(c, d_stride), vmul(vfirst(t.delta, n_outputs - c), s));
     }
-    row_loss[r] = 0.5 * (double)lane_sums_total(&sums);
+    row_loss[r] = (double)lane_sums_total(&sums);
   }
 }
+
+/* 1/2 sum_k (a_k - y_k)^2; delta a - y. */
+FM_INLINE loss_terms squared_error_terms(vreal a, vreal y) {
+  const vreal error = vsub(a, y);
+  return (loss_terms){a, error, vmul(vmul(vset1((real)0.5), error), error)};
+}
+
+/* sum_k softplus(z_k) - y_k z_k; delta logistic(z) - y. */
+FM_INLINE loss_terms binary_cross_entropy_terms(vreal z, vreal y) {
+  const vreal p = vlogistic(z);
+  return (loss_terms){p, vsub(p, y), vfnma(y, z, vsoftplus(z))};
+}
+
+/* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
+FM_INLINE loss_terms poisson_terms(vreal z, vreal y) {
+  const vreal mean = vexp(z), error = vsub(mean, y);
+  const vreal logs = vsub(vselect(veq(y, vzero()), vzero(), vlog(y)), z);
+  return (loss_terms){mean, error, vfma(y, logs, error)};
+}
+
+#define FM_DEFINE_ELEMENTWISE_LOSS(name)                                                                               \
+  static void name##_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,        \
+                          ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,                  \
+                          ptrdiff_t d_stride, double *row_loss) {                                                      \
+    (void)labels;                                                                                                      \
+    elementwise_rows(name##_terms, rows, n_outputs, a, a_stride, target, target_stride, scale, d, d_stride, row_loss); \
+  }
+FM_DEFINE_ELEMENTWISE_LOSS(squared_error)
+FM_DEFINE_ELEMENTWISE_LOSS(binary_cross_entropy)
+FM_DEFINE_ELEMENTWISE_LOSS(poisson)
+#undef FM_DEFINE_ELEMENTWISE_LOSS
 
 /* -sum_k y_k log softmax(z)_k = log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m) with m the largest logit;
  * delta p sum_k y_k - y. Labels are y with a single one. */
@@ -60,49 +123,6 @@ static void cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptr
     }
     if (labels) delta[at(labels[r], d_stride)] = (p[at(labels[r], a_stride)] - 1) * s;
     row_loss[r] = (double)log_of(sum) * (double)mass - (double)picked;
-  }
-}
-
-/* sum_k softplus(z_k) - y_k z_k; delta logistic(z) - y. */
-static void binary_cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
-                                      const void *target, ptrdiff_t target_stride, const int32_t *labels,
-                                      const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) {
-  (void)labels;
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    real *out = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
-    const real *want = (const real *)target + r * PANEL;
-    const vreal s = vset1(((const real *)scale)[r]);
-    lane_sums sums = lane_sums_zero();
-    for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
-      const vreal z = vload(out + at(c, a_stride)), y = vload(want + at(c, target_stride));
-      const vreal p = vlogistic(z);
-      lane_sums_add(&sums, c, vfirst(vfnma(y, z, vsoftplus(z)), n_outputs - c));
-      vstore(out + at(c, a_stride), p);
-      vstore(delta + at(c, d_stride), vmul(vfirst(vsub(p, y), n_outputs - c), s));
-    }
-    row_loss[r] = (double)lane_sums_total(&sums);
-  }
-}
-
-/* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
-static void poisson_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
-                         ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d, ptrdiff_t d_stride,
-                         double *row_loss) {
-  (void)labels;
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    real *out = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
-    const real *want = (const real *)target + r * PANEL;
-    const vreal s = vset1(((const real *)scale)[r]);
-    lane_sums sums = lane_sums_zero();
-    for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
-      const vreal z = vload(out + at(c, a_stride)), y = vload(want + at(c, target_stride));
-      const vreal mean = vexp(z), error = vsub(mean, y);
-      const vreal logs = vsub(vselect(veq(y, vzero()), vzero(), vlog(y)), z);
-      lane_sums_add(&sums, c, vfirst(vfma(y, logs, error), n_outputs - c));
-      vstore(out + at(c, a_stride), mean);
-      vstore(delta + at(c, d_stride), vmul(vfirst(error, n_outputs - c), s));
-    }
-    row_loss[r] = (double)lane_sums_total(&sums);
   }
 }
 
