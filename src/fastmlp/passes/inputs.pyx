@@ -61,9 +61,13 @@ cdef class Inputs:
 
     cdef double[::1] weight_sums(self, ptrdiff_t batch_size):
         """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
-        cdef ptrdiff_t i, number
-        cdef double[::1] sums = np.zeros(max(1, (self.rows + batch_size - 1) // batch_size))
-        for i in range(self.rows):
-            number = i if self.examples.order == NULL else self.order[i]
-            sums[i // batch_size] += 1.0 if self.examples.weight == NULL else self.weight[number]
+        cdef ptrdiff_t i, number, start, steps = max(1, (self.rows + batch_size - 1) // batch_size)
+        cdef double[::1] sums = np.zeros(steps)
+        for i in range(steps):
+            start = i * batch_size
+            if self.examples.weight == NULL:
+                sums[i] = min(batch_size, self.rows - start)
+                continue
+            for number in range(start, min(start + batch_size, self.rows)):
+                sums[i] += self.weight[number if self.examples.order == NULL else self.order[number]]
         return sums
