@@ -10,6 +10,7 @@ True
 
 from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
+from fastmlp.profile import Profile
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
 from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, SquaredError
@@ -27,6 +28,7 @@ __all__ = [
     "History",
     "LeakyReLU",
     "Poisson",
+    "Profile",
     "SquaredError",
     "Trace",
     "TrainingDiverged",

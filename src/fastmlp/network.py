@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastmlp import training
 from fastmlp.data import as_inputs, as_real, as_targets, as_weights, check_finite
 from fastmlp.initializers import Function, Initializer, draw, resolve
+from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
@@ -131,6 +132,7 @@ class MLP:
         self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
         self._lock = threading.RLock()
         self._is_training = False
+        self.profile_: Profile | None = None
 
     # ---- learning -------------------------------------------------------------------------------------------------
 
@@ -149,6 +151,7 @@ class MLP:
         callbacks: Sequence[CallbackLike] = (),
         progress: bool = False,
         train_metrics: bool = False,
+        profile: bool = False,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -184,6 +187,9 @@ class MLP:
             Called after every epoch; see `Callback` and `EarlyStopping`.
         progress : bool
             Whether to draw a progress bar (needs tqdm).
+        profile : bool
+            Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
+            which prints as a table with advice.
         train_metrics : bool
             Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
 
@@ -213,14 +219,14 @@ class MLP:
         """
         epochs, batch_size = _count(epochs, "epochs", 1), _count(batch_size, "batch_size", 1)
         shuffle, progress = _flag(shuffle, "shuffle"), _flag(progress, "progress")
-        train_metrics = _flag(train_metrics, "train_metrics")
+        train_metrics, profile = _flag(train_metrics, "train_metrics"), _flag(profile, "profile")
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
         data = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
-        with self._training() as learner:
+        with self._training() as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
             return training.fit(
                 learner,
                 self,
@@ -235,6 +241,9 @@ class MLP:
                 bar=bar,
                 train_metrics=train_metrics,
             )
+
+    def _keep_profile(self, profile: Profile) -> None:
+        self.profile_ = profile
 
     def step(
         self,

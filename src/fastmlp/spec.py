@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ELU",
     "SGD",
+    "STAGES",
     "Activation",
     "Adam",
     "BinaryCrossEntropy",
@@ -71,6 +72,10 @@ class Run(NamedTuple):
     steps: int
     status: str
     exception: BaseException | None
+
+
+#: Stages of a training step, in its order: what a profile tells apart.
+STAGES = ("gather", "forward", "loss", "backward", "update", "wait")
 
 
 # --- arguments ------------------------------------------------------------------------------------------

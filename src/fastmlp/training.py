@@ -7,12 +7,15 @@ per step (DESIGN 3, the epoch call). Arguments were validated in network.py.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.measure import fma_peak
+from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Run
 
@@ -467,6 +470,8 @@ class Learner:
     step: int = 0
     epoch: int = 0
     history: History = field(default_factory=History)
+    steps_trained: int = 0  # in all, whatever the optimizer
+    rows_trained: int = 0
 
     def use(self, optimizer: Optimizer) -> None:
         """Go on with this optimizer: with its state if it is (equal to) the one in use, else with a fresh one."""
@@ -492,7 +497,22 @@ class Learner:
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
             run = Run(int(np.isfinite(losses).sum()), "interrupted", error)
         self.step += run.steps
+        self.steps_trained += run.steps
+        self.rows_trained += min(run.steps * batch_size, len(order))
         return run
+
+    @contextmanager
+    def profiled(self, found: Callable[[Profile], None]) -> Iterator[None]:
+        """Hand on a profile of what is trained meanwhile, also when that ends with an exception."""
+        steps, rows = self.steps_trained, self.rows_trained
+        self.engine.start_profile()
+        try:
+            yield
+        finally:
+            seconds, wall, all_threads = self.engine.stop_profile()
+            steps, rows = self.steps_trained - steps, self.rows_trained - rows
+            peak = fma_peak(isa=self.engine.isa, dtype=self.spec.dtype) if self.backend.name == "cython" else 0.0
+            found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, self.spec.sizes, peak))
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.engine.get_parameters(), self.engine.get_state(), self.step, self.epoch)

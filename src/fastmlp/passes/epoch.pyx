@@ -60,7 +60,17 @@ from libc.stdint cimport int64_t
 
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
-from fastmlp.spec import Run
+from fastmlp.spec import STAGES, Run
+
+# Stages of a step, for a profile; STAGES in fastmlp/spec.py has their names.
+cdef enum:
+    GATHER
+    FORWARD
+    LOSS
+    BACKWARD
+    UPDATE
+    WAIT
+    N_STAGES
 
 cdef enum:
     PANELS_AT_ONCE = 4                # output panels that the row kernel takes together
@@ -100,6 +110,7 @@ cdef struct Steps:
     char *scratch               # per thread
     ptrdiff_t scratch_stride
     ptrdiff_t *finished         # per thread: steps behind it
+    int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
     Watch watch
     ptrdiff_t watch_steps       # steps between two looks for signals
     bint watch_blocks           # a block of rows takes long enough for a look after each
@@ -143,9 +154,21 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     run.finished[thread] = run.last
 
 
+cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexcept nogil:
+    """Book the time since then under a stage, where a profile is wanted."""
+    cdef int64_t now
+    if run.times == NULL:
+        return 0
+    now = fm_nanoseconds()
+    run.times[thread * N_STAGES + stage] += now - since
+    return now
+
+
 cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
     cdef ptrdiff_t item, row, rows
+    cdef bint finite
+    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
     phase_begin(run.team, place, blocks + penalty_items(run, part))
     while True:
@@ -161,12 +184,18 @@ cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         rows = min(run.block, part.rows - row)
         load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
         load_targets(run.net, run.ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+        since = lap(run, place.thread, GATHER, since)
         forward_rows(run.net, run.ws, run.net.fused, row, rows)
-        if loss_rows(run.net, run.ws, row, rows):
+        since = lap(run, place.thread, FORWARD, since)
+        finite = loss_rows(run.net, run.ws, row, rows)
+        since = lap(run, place.thread, LOSS, since)
+        if finite:
             backward_rows(run.net, run.ws, row, rows)
         else:
             fm_counter_store(run.team.failed, 1)
+        since = lap(run, place.thread, BACKWARD, since)
     phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
 
 
 cdef inline ptrdiff_t penalty_items(Steps *run, Part *part) noexcept nogil:
@@ -189,6 +218,7 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     cdef Network *net = run.net
     cdef Workspace *ws = run.ws
     cdef ptrdiff_t item, group, panels
+    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     cdef int l
     phase_begin(run.team, place, 1 + penalty_items(run, part))
     while True:
@@ -200,7 +230,9 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
             continue
         load_inputs(net, ws, run.examples, part.start, 0, part.rows)
         load_targets(net, ws, run.examples, part.start, 0, part.rows, run.weight_sums[part.step])
+    since = lap(run, place.thread, GATHER, since)
     phase_end(run.team, place)
+    since = lap(run, place.thread, WAIT, since)
     for l in range(net.n_layers):
         panels = net.layers[l].out_panels
         group = panel_group(run, panels)
@@ -211,13 +243,17 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
                 break
             forward_layer(net, ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
                           min(group, panels - item * group), ws.a[l + 1])
+        since = lap(run, place.thread, FORWARD, since)
         phase_end(run.team, place)
+        since = lap(run, place.thread, WAIT, since)
     phase_begin(run.team, place, 1)
     if phase_next(run.team, place) >= 0:
         finish_outputs(net, ws, net.fused, 0, part.rows)
         if not loss_rows(net, ws, 0, part.rows):
             fm_counter_store(run.team.failed, 1)
+    since = lap(run, place.thread, LOSS, since)
     phase_end(run.team, place)
+    since = lap(run, place.thread, WAIT, since)
     if fm_counter_load(run.team.failed):
         return
     for l in range(net.n_layers - 1, 0, -1):
@@ -229,13 +265,16 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
             if item < 0:
                 break
             backward_layer(net, ws, l, 0, part.rows, item * group, min(group, panels - item * group))
+        since = lap(run, place.thread, BACKWARD, since)
         phase_end(run.team, place)
+        since = lap(run, place.thread, WAIT, since)
 
 
 cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Item 0 sums the part's loss, while its rows' losses are still there; the others are squares of weights."""
     cdef Network *before = NULL if part.first else run.gradients
     cdef ptrdiff_t item
+    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     phase_begin(run.team, place, 1 + update_items(run.net))
     while True:
         item = phase_next(run.team, place)
@@ -248,7 +287,9 @@ cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
                         run.n_scalars, run.scratch + place.thread * run.scratch_stride)
         else:
             gradient_item(run.net, run.ws, part.rows, item - 1, not part.first, run.gradients)
+    since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
 
 
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
@@ -285,6 +326,7 @@ cdef class Engine:
     cdef Parameters gradients        # laid out like the parameters, for batches in parts
     cdef Predictor predictor
     cdef dict tuners                 # by batch size and largest number of threads
+    cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)
@@ -316,6 +358,14 @@ cdef class Engine:
             raise ValueError(f"state has {len(state)} slots; this optimizer has {self.parameters.n_states}")
         for slot, (weights, biases) in enumerate(state):
             self.parameters.write(weights, biases, slot)
+
+    def start_profile(self):
+        self.profile = np.zeros(N_STAGES + 2, np.int64)
+
+    def stop_profile(self):
+        profile, self.profile = self.profile, None
+        seconds = (profile * 1e-9).tolist()
+        return dict(zip(STAGES, seconds[:N_STAGES], strict=True)), seconds[N_STAGES], seconds[N_STAGES + 1]
 
     def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
               const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0,
@@ -377,7 +427,13 @@ cdef class Engine:
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
+        cdef int64_t[:, ::1] times
+        cdef int64_t began
         cdef list caught = []
+        run.times = NULL
+        if self.profile is not None and run.apply:
+            times = np.zeros((team_size, N_STAGES), np.int64)
+            run.times = &times[0, 0]
         run.first, run.last = first, last
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
@@ -395,8 +451,13 @@ cdef class Engine:
         self.predictor.close()
         try:
             run.team = team_new(team_size)
+            began = fm_nanoseconds()
             with nogil:
                 team_run(run.team, run_steps, run)
+            if run.times != NULL:
+                began = fm_nanoseconds() - began
+                self.profile[:N_STAGES] += np.asarray(times).sum(axis=0)
+                self.profile[N_STAGES:] += began, team_size * began
             failed = fm_counter_load(run.team.failed)
             team_free(run.team)
         finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +42,7 @@ class Engine:
         self._spec = spec
         self._plan = Plan(spec)
         self._lock = threading.RLock()
+        self._profile: dict[str, float] | None = None
 
     @property
     def isa(self) -> str:
@@ -72,6 +74,23 @@ class Engine:
         with self._lock:
             for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
                 slot.assign(weights, biases)
+
+    def start_profile(self) -> None:
+        """Begin to note where the time of training goes."""
+        self._profile = dict.fromkeys(specs.STAGES, 0.0)
+
+    def stop_profile(self) -> tuple[dict[str, float], float, float]:
+        """Seconds since `start_profile`: by stage, by the clock, and of all threads (one)."""
+        seconds, self._profile = self._profile or dict.fromkeys(specs.STAGES, 0.0), None
+        return seconds, sum(seconds.values()), sum(seconds.values())
+
+    def _lap(self, stage: str, since: float) -> float:
+        """Book the time since then under a stage, where a profile is wanted."""
+        if self._profile is None:
+            return since
+        now = time.perf_counter()
+        self._profile[stage] += now - since
+        return now
 
     def train(
         self,
@@ -122,6 +141,7 @@ class Engine:
             try:
                 for step, h in enumerate(scalars):
                     gate.open()
+                    since = 0.0 if self._profile is None else time.perf_counter()
                     rows = order[step * batch_size : (step + 1) * batch_size]
                     batch = plan.batch(len(rows))
                     out = batch.outputs[-1]
@@ -133,15 +153,20 @@ class Engine:
                     else:
                         np.take(sample_weight, rows, out=batch.weight, mode="clip")
                         total, scale = _scale(batch.weight, batch.scale)
+                    since = self._lap("gather", since)
                     forward(plan, batch, batch.x, out)
+                    since = self._lap("forward", since)
                     loss(plan, batch, out, wanted, scale, batch.row_loss)
                     losses[step] = value = _mean(batch.row_loss, None if sample_weight is None else batch.weight, total)
                     if not math.isfinite(value):
                         return specs.Run(step, "non_finite", None)
                     if penalties is not None:
                         penalties[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
+                    since = self._lap("loss", since)
                     backward(plan, batch)
+                    since = self._lap("backward", since)
                     update(plan, h.tolist())
+                    self._lap("update", since)
                 step = len(scalars)
                 gate.open()
             except BaseException as exception:

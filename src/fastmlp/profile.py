@@ -1,0 +1,102 @@
+"""Where the time of a training went: seconds and share of the multiply-add peak by stage, and what could be done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fastmlp.spec import STAGES
+
+__all__ = ["Profile"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `MLP.fit` with ``profile=True`` leaves in ``net.profile_``.
+
+    Attributes
+    ----------
+    seconds : mapping of str to float
+        Of all threads together, by stage: "gather" (rows of X and y, converted), "forward", "loss", "backward",
+        "update" (gradient and optimizer), "wait" (for other threads).
+    wall : float
+        Seconds that the engine took, by the clock.
+    steps : int
+    rows : int
+        Trained on in these steps.
+    threads : float
+        In use, on average over the time.
+    sizes : tuple of int
+        The network's.
+    peak : float
+        Operations per second that multiply-adds without memory reach on one thread, measured after the training; 0
+        where it cannot be measured.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmlp
+    >>> net = fastmlp.MLP([20, 64, 1], seed=0)
+    >>> history = net.fit(np.zeros((256, 20)), np.zeros(256), epochs=2, profile=True)
+    >>> net.profile_.steps, sorted(net.profile_.seconds)
+    (16, ['backward', 'forward', 'gather', 'loss', 'update', 'wait'])
+    """
+
+    seconds: Mapping[str, float]
+    wall: float
+    steps: int
+    rows: int
+    threads: float
+    sizes: tuple[int, ...]
+    peak: float = 0.0
+
+    def flops(self, stage: str) -> float:
+        """Floating-point operations of a stage's matrix products, two for each multiply-add."""
+        products = [2.0 * n_in * n_out for n_in, n_out in pairwise(self.sizes)]
+        by_stage = {"forward": sum(products), "backward": sum(products[1:]), "update": sum(products)}
+        return self.rows * by_stage.get(stage, 0.0)
+
+    def peak_share(self, stage: str) -> float | None:
+        """What part of the peak a stage's products reach while it runs; None where it has none, or no peak is known."""
+        seconds, flops = self.seconds[stage], self.flops(stage)
+        return flops / seconds / self.peak if flops and seconds and self.peak else None
+
+    @property
+    def advice(self) -> Sequence[str]:
+        """What would clearly help, in words; nothing where nothing clearly would."""
+        busy = sum(self.seconds.values())
+        if not busy or not self.steps:
+            return ()
+        found = []
+        batch, step = self.rows / self.steps, busy / self.steps
+        # What an update costs beyond its products does not depend on the batch: a row of four times as large a batch
+        # pays a quarter of it.
+        if self.peak:
+            fixed = max(0.0, (self.seconds["update"] - self.flops("update") / (0.85 * self.peak)) / self.steps)
+            faster = step / (step - 0.75 * fixed)
+            if faster >= 1.2:
+                found.append(
+                    f"batch {batch:.0f} -> {4 * batch:.0f} would be about {faster:.1f}x faster per row: the part of an "
+                    f"update that is no product ({fixed / step:.0%} of the time) costs the same for any batch"
+                )
+        waiting = self.seconds["wait"] / busy
+        if self.threads > 1.5 and waiting > 0.25:
+            found.append(f"the threads wait for each other {waiting:.0%} of the time: fewer may do as well")
+        gathering = self.seconds["gather"] / busy
+        if gathering > 0.25:
+            found.append(
+                f"gathering rows takes {gathering:.0%} of the time: C-contiguous rows of the network's dtype are the "
+                "fastest, and rows that fit into memory"
+            )
+        return tuple(found)
+
+    def __str__(self) -> str:
+        busy = sum(self.seconds.values()) or 1.0
+        steps = max(self.steps, 1)
+        what = f"{self.steps} steps of {self.rows / steps:.0f} rows, {1e6 * self.wall / steps:.2f} us each"
+        lines = [f"{what}, on {self.threads:.1f} threads", "stage      seconds  share  of FMA peak"]
+        for stage in STAGES:
+            part = self.peak_share(stage)
+            lines.append(
+                f"{stage:8s} {self.seconds[stage]:9.4f}  {self.seconds[stage] / busy:5.1%}"
+                + ("" if part is None else f"  {part:10.0%}")
+            )
+        return "\n".join([*lines, *self.advice])
