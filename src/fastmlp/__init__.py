@@ -8,6 +8,8 @@
 True
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
 from fastmlp.profile import Profile
@@ -15,6 +17,9 @@ from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
 from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, SquaredError
 from fastmlp.training import Callback, EarlyStopping, History, TrainingDiverged
+
+if TYPE_CHECKING:
+    from fastmlp.patch import patch_sklearn, unpatch_sklearn
 
 __all__ = [
     "ELU",
@@ -36,6 +41,17 @@ __all__ = [
     "datasets",
     "get_num_threads",
     "load",
+    "patch_sklearn",
     "set_num_threads",
     "show_config",
+    "unpatch_sklearn",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`patch_sklearn` and `unpatch_sklearn`, imported when they are asked for: they need scikit-learn."""
+    if name in ("patch_sklearn", "unpatch_sklearn"):
+        from fastmlp import patch
+
+        return getattr(patch, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,6 @@ from sklearn.utils.optimize import _check_optimize_result as check_optimize_resu
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
-    "SHUFFLED_BATCHES",
     "CallbackSupport",
     "Interval",
     "Options",
@@ -25,13 +24,6 @@ __all__ = [
 ]
 
 fit_context = _fit_context(prefer_skip_nested_validation=True)
-
-#: Why a weight is not a repetition: the only check that scikit-learn's own estimators fail, too.
-SHUFFLED_BATCHES = {
-    "check_sample_weight_equivalence_on_dense_data": "mini-batches are drawn from rows, not from their weights",
-    "check_sample_weight_equivalence_on_sparse_data": "mini-batches are drawn from rows, not from their weights",
-    "check_sample_weights_invariance": "mini-batches are drawn from rows, not from their weights",
-}
 
 try:
     from sklearn.utils.validation import validate_data
@@ -61,5 +53,4 @@ else:  # before 1.6
         """Tags as a dict."""
 
         def _more_tags(self) -> dict[str, Any]:
-            weights = {"check_sample_weights_invariance": SHUFFLED_BATCHES["check_sample_weights_invariance"]}
-            return {"multilabel": getattr(self, "_multilabel", False), "_xfail_checks": weights}
+            return {"multilabel": getattr(self, "_multilabel", False)}

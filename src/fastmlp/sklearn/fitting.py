@@ -28,16 +28,12 @@ __all__ = ["Problem", "dense_blocks", "fit_lbfgs", "fit_stochastic", "predict_ro
 Array = NDArray[Any]
 
 # Sparse rows are made dense in buffers of about this many numbers.
-DENSE_NUMBERS = 1 << 20
+DENSE_NUMBERS = 1 << 18
 
 
 @dataclass
 class Problem:
-    """Rows to learn from, as the engine reads them.
-
-    `rows` are the numbers of those to train on (all: None), `validation` of those held out; or `validation_set` is
-    (X, y, weight) of others.
-    """
+    """Rows to learn from as the engine reads them, and others (X, y, weight) to look at after every epoch."""
 
     X: Any  # ndarray or CSR
     y: Array
@@ -46,7 +42,9 @@ class Problem:
 
     @property
     def n(self) -> int:
-        return len(self.y)
+        """Number of rows."""
+        rows: int = self.y.shape[0]
+        return rows
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -59,7 +57,8 @@ def is_sparse(X: Any) -> bool:
 
 def rows_at_once(X: Any, multiple: int = 1) -> int:
     """How many sparse rows are made dense together: whole batches of `multiple` rows."""
-    return max(1, DENSE_NUMBERS // (max(1, X.shape[1]) * multiple)) * multiple
+    batches: int = DENSE_NUMBERS // (max(1, X.shape[1]) * multiple)
+    return max(1, batches) * multiple
 
 
 def dense_blocks(X: Any, order: NDArray[np.int64] | None = None, multiple: int = 1) -> Iterator[tuple[slice, Array]]:
@@ -73,13 +72,11 @@ def dense_blocks(X: Any, order: NDArray[np.int64] | None = None, multiple: int =
         yield part, chosen.toarray(out=buffer[: part.stop - start])
 
 
-def predict_rows(engine: Engine, X: Any, out: Array, threads: int) -> None:
-    """Outputs of all rows, dense or sparse, into `out`."""
+def predict_rows(engine: Engine, X: Any, out: Array, threads: int) -> bool:
+    """Outputs of all rows, dense or sparse, into `out`; False if parameters are just being changed."""
     if not is_sparse(X):
-        engine.predict(X, out, threads)
-        return
-    for part, block in dense_blocks(X):
-        engine.predict(block, out[part], threads)
+        return engine.predict(X, out, threads)
+    return all(engine.predict(block, out[part], threads) for part, block in dense_blocks(X))
 
 
 # ---- stochastic solvers ---------------------------------------------------------------------------------------------
@@ -105,6 +102,7 @@ class Epochs:
         n = len(self.rows)
         self.starts = np.arange(0, n, batch_size)
         self.sizes = np.minimum(batch_size, n - self.starts).astype(np.float64)
+        self.inverse_sizes = 1.0 / self.sizes
         self.losses = np.empty(len(self.starts))
         self.penalties = np.empty(len(self.starts)) if alpha else None
 
@@ -115,8 +113,10 @@ class Epochs:
         raised between two steps.
         """
         order, weight = self.rows[place], self.problem.weight
-        sums = self.sizes if weight is None else np.add.reduceat(weight[order], self.starts)
-        inverse = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
+        inverse = self.inverse_sizes
+        if weight is not None:
+            sums = np.add.reduceat(weight[order], self.starts)
+            inverse = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
         scalars = self.schedule.scalars(self.alpha * inverse)
         self.losses.fill(np.nan)
         try:
@@ -257,6 +257,7 @@ class Watch:
             self.record()
         stop = False
         if self.context is not None:
+            self.est._network.trained()  # whoever holds coefs_ sees this epoch's
             stop = self.task.call_on_fit_task_end(
                 estimator=self.est, reconstruction_attributes=self._as_it_is, **self.data
             )
@@ -280,6 +281,7 @@ class Watch:
 def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, threads: int, watch: Watch) -> None:
     """Minimise loss and L2 term over all rows at once with SciPy's L-BFGS-B, as scikit-learn does."""
     import scipy.optimize
+    from threadpoolctl import threadpool_limits
 
     weights, biases = engine.get_parameters()
     shapes = [array.shape for array in (*weights, *biases)]
@@ -310,21 +312,22 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
             print(f"Iteration {iteration}, loss = {float(intermediate_result.fun):.8f}")
         if watch.context is not None or watch.record is not None:
             engine.set_parameters(*unpack(intermediate_result.x))
+        watch.begin()
         if watch.end():
             raise StopIteration
-        watch.begin()
 
-    watch.begin()
     options = {"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol}
     observed = est.verbose or watch.context is not None or watch.record is not None or est.max_seconds is not None
-    result = scipy.optimize.minimize(
-        loss_and_gradient,
-        x,
-        method="L-BFGS-B",
-        jac=True,
-        options=options,
-        callback=after_iteration if observed else None,
-    )
+    # SciPy's part is vectors: BLAS threads would only spin, and take the processors from the engine's.
+    with threadpool_limits(1, "blas"):
+        result = scipy.optimize.minimize(
+            loss_and_gradient,
+            x,
+            method="L-BFGS-B",
+            jac=True,
+            options=options,
+            callback=after_iteration if observed else None,
+        )
     engine.set_parameters(*unpack(result.x))
     if result.status == 99:  # StopIteration: whoever asked for it knows
         est.n_iter_ = int(result.nit)

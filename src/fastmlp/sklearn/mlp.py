@@ -46,6 +46,7 @@ from fastmlp.sklearn.fitting import (
     predict_rows,
 )
 from fastmlp.sklearn.network import Network
+from fastmlp.sklearn.sparse import pays
 from fastmlp.spec import ACTIVATION_ALIASES, ACTIVATION_NAMES, Activation, NetworkSpec, Optimizer, as_optimizer
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ __all__ = ["MLPClassifier", "MLPRegressor"]
 Array = NDArray[Any]
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
+#: What a training by mini-batches goes on counting where it goes on.
+COUNTED = (
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_no_improvement_count",
+    "_best_parameters",
+)
 #: The engine's loss by the output's activation, unless the loss is the squared error.
 LOSS_OF_OUTPUT = {
     "softmax": "cross_entropy",
@@ -184,7 +194,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
 
     def _engine(self) -> Engine:
-        """The engine with the parameters as they are now. Holding the network's lock is the caller's business."""
+        """The engine with the parameters as they are now. The caller holds the network's lock."""
         network = self._network
         engine = network.engine(self._spec)
         wanted = (self.activation, self.out_activation_, self.loss)
@@ -229,8 +239,8 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         problem = Problem(_as_rows(given), targets, weight)
         if validation_data is not None:
             problem.validation_set = self._validate_validation_data(validation_data)
-        self.n_outputs_ = self._count_outputs(targets)
-        sizes = [self.n_features_in_, *map(int, hidden), self.n_outputs_]
+        n_outputs = self._count_outputs(targets)
+        sizes = [self.n_features_in_, *map(int, hidden), n_outputs]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._start(sizes, given.dtype)
@@ -244,6 +254,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
                     f"The network has layers of sizes {list(network.spec.sizes)} and cannot go on with {sizes}: "
                     "hidden_layer_sizes, features and outputs must stay as they were in the previous call to fit."
                 )
+            self.n_outputs_ = n_outputs
             threads = engine_threads(self.n_threads)
             loss_scale = 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
             context = self._callback_context(incremental)
@@ -280,10 +291,8 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         with network.lock:
             network.start(spec, weights, biases)
             network.key = (self.activation, self.out_activation_, self.loss)
-        self.__dict__.pop("_best_parameters", None)
-        if self.solver in STOCHASTIC_SOLVERS:
-            for name in ("loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_"):
-                self.__dict__.pop(name, None)
+        for name in COUNTED:
+            self.__dict__.pop(name, None)
 
     def _begin_counting(self, early_stopping: bool) -> None:
         """What a first fit, or one that goes on from a fit of another kind, has to find."""
@@ -461,9 +470,18 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         with network.lock:
             engine = self._engine()
             spec = network.spec
-            outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)  # type: ignore[union-attr]
-            small = rows.shape[0] * network.n_parameters <= ONE_THREAD
-            predict_rows(engine, rows, outputs, 1 if small else engine_threads(self.n_threads))
+            assert spec is not None
+            outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)
+            if is_sparse(rows) and pays(rows, spec.sizes[1]):
+                network.sparse_prediction().outputs(rows, outputs, engine_threads(self.n_threads))
+                return outputs
+        small = rows.shape[0] * network.n_parameters <= ONE_THREAD
+        threads = 1 if small else engine_threads(self.n_threads)
+        if not predict_rows(
+            engine, rows, outputs, threads
+        ):  # side by side with other predictions, but not with training
+            with network.lock:
+                predict_rows(self._engine(), rows, outputs, threads)
         return outputs
 
     def __sklearn_tags__(self) -> Any:
@@ -1045,7 +1063,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def _validation_score(self, outputs: Array, targets: Array, weight: NDArray[np.float64] | None) -> float:
         if not np.isfinite(outputs).all():
             return float("nan")
-        return float(r2_score(targets, outputs, sample_weight=weight))
+        with np.errstate(over="ignore"):  # of a network that diverges: its score is minus infinity
+            return float(r2_score(targets, outputs, sample_weight=weight))
 
     def predict(self, X: Any) -> Array:
         """Predict targets.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.runtime import Backend, Engine, choose_backend
+from fastmlp.sklearn.sparse import SparsePrediction
 from fastmlp.spec import NetworkSpec
 
 __all__ = ["Network", "Parameters"]
@@ -34,6 +35,7 @@ class Network:
         self.key: Any = None  # what of the estimator's parameters `spec` was made of
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
+        self._sparse: SparsePrediction | None = None  # of the parameters as they are now
         self._lists: dict[str, list[Array]] = {}
         self._seen: list[Array] = []  # copies of the arrays in the lists, as the engine has them
         self._state: tuple[str, list[Parameters]] | None = None  # of the optimizer, until there is an engine
@@ -69,7 +71,7 @@ class Network:
             self._make_engine(spec).set_parameters(weights, biases)
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
-        self._engine = self.backend.engine(spec)
+        self._engine, self._sparse = self.backend.engine(spec), None
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
         return self._engine
 
@@ -110,6 +112,7 @@ class Network:
         assert self._engine is not None
         contiguous = [np.ascontiguousarray(array, dtype=dtype) for array in arrays]
         self._engine.set_parameters(contiguous[:n_layers], contiguous[n_layers:])
+        self._sparse = None
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
@@ -142,6 +145,7 @@ class Network:
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
+        self._sparse = None
         if self._lists:
             assert self._engine is not None
             weights, biases = self._engine.get_parameters()
@@ -153,6 +157,14 @@ class Network:
                         np.copyto(held, array)
                     else:
                         self._lists[name][place] = array.copy()
+
+    def sparse_prediction(self) -> SparsePrediction:
+        """What predicts from sparse rows; kept until the parameters change. Call `engine` before."""
+        if self._sparse is None:
+            assert self._engine is not None
+            assert self.spec is not None
+            self._sparse = SparsePrediction(self.spec, *self._engine.get_parameters(), self.backend)
+        return self._sparse
 
     def is_finite(self) -> bool:
         """Whether all parameters are."""

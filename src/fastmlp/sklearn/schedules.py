@@ -106,23 +106,21 @@ class Adam(Schedule):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-
-    def _rates(self, start: int, steps: int) -> NDArray[np.float64]:
-        correction1 = 1.0 - powers(float(self.beta_1), start, steps)
-        correction2 = 1.0 - powers(float(self.beta_2), start, steps)
-        rates: NDArray[np.float64] = self.learning_rate_init * np.sqrt(correction2) / correction1
-        return rates
+        self._rates = np.empty(0)  # of the steps that `scalars` was last asked for
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.empty((len(weight_decay), 8))
-        rows[:, 0] = self._rates(self.t, len(rows))
+        correction1 = 1.0 - powers(float(self.beta_1), self.t, len(rows))
+        correction2 = 1.0 - powers(float(self.beta_2), self.t, len(rows))
+        self._rates = self.learning_rate_init * np.sqrt(correction2) / correction1
+        rows[:, 0] = self._rates
         rows[:, 1:7] = (self.beta_1, self.beta_2, 1.0 - self.beta_1, 1.0 - self.beta_2, 1.0, self.epsilon)
         rows[:, 7] = weight_decay
         return rows
 
     def advance(self, steps: int) -> None:
         if steps:
-            self.learning_rate = float(self._rates(self.t + steps - 1, 1)[0])
+            self.learning_rate = float(self._rates[steps - 1])
         super().advance(steps)
 
 
