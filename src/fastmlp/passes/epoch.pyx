@@ -34,6 +34,7 @@ from fastmlp.passes.plan cimport (
     row_block,
     share_by_panels,
     threads_for,
+    ways_to_share,
 )
 from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.threads cimport (
@@ -214,60 +215,79 @@ cdef inline ptrdiff_t panel_group(Steps *run, ptrdiff_t panels) noexcept nogil:
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
-    """The same for few rows: all rows at once, a phase for each layer, each item a few of its column panels."""
+    """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
+    works on the weights that it has updated itself; what travels between the threads is outputs and deltas."""
     cdef Network *net = run.net
-    cdef Workspace *ws = run.ws
-    cdef ptrdiff_t item, group, panels
+    cdef ptrdiff_t item, group
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     cdef int l
-    phase_begin(run.team, place, 1 + penalty_items(run, part))
+    load_phase(run, place, part)
+    since = lap(run, place.thread, GATHER, since)
+    for l in range(net.n_layers):
+        group = panel_group(run, net.layers[l].out_panels)
+        phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
+        while True:
+            item = phase_next(run.team, place)
+            if item < 0:
+                break
+            if run.watch_blocks and place.thread == 0:
+                look_for_signals(run.team, &run.watch)
+            forward_layer(net, run.ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
+                          min(group, net.layers[l].out_panels - item * group), run.ws.a[l + 1])
+        since = lap(run, place.thread, FORWARD, since)
+        phase_end(run.team, place)
+        since = lap(run, place.thread, WAIT, since)
+    loss_phase(run, place, part)
+    since = lap(run, place.thread, LOSS, since)
+    if fm_counter_load(run.team.failed):
+        return
+    for l in range(net.n_layers - 1, 0, -1):
+        group = panel_group(run, net.layers[l].in_panels)
+        phase_begin(run.team, place, (net.layers[l].in_panels + group - 1) // group)
+        while True:
+            item = phase_next(run.team, place)
+            if item < 0:
+                break
+            backward_layer(net, run.ws, l, 0, part.rows, item * group,
+                           min(group, net.layers[l].in_panels - item * group))
+        since = lap(run, place.thread, BACKWARD, since)
+        phase_end(run.team, place)
+        since = lap(run, place.thread, WAIT, since)
+
+
+cdef void load_phase(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Inputs and targets of a part, a block of rows at a time, and the penalty."""
+    cdef ptrdiff_t item, row, rows
+    cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
+    phase_begin(run.team, place, blocks + penalty_items(run, part))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
-        if item > 0:
-            square_layer(run, <int> (item - 1))
+        if item >= blocks:
+            square_layer(run, <int> (item - blocks))
             continue
-        load_inputs(net, ws, run.examples, part.start, 0, part.rows)
-        load_targets(net, ws, run.examples, part.start, 0, part.rows, run.weight_sums[part.step])
-    since = lap(run, place.thread, GATHER, since)
+        row = item * run.block
+        rows = min(run.block, part.rows - row)
+        load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
+        load_targets(run.net, run.ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     phase_end(run.team, place)
-    since = lap(run, place.thread, WAIT, since)
-    for l in range(net.n_layers):
-        panels = net.layers[l].out_panels
-        group = panel_group(run, panels)
-        phase_begin(run.team, place, (panels + group - 1) // group)
-        while True:
-            item = phase_next(run.team, place)
-            if item < 0:
-                break
-            forward_layer(net, ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
-                          min(group, panels - item * group), ws.a[l + 1])
-        since = lap(run, place.thread, FORWARD, since)
-        phase_end(run.team, place)
-        since = lap(run, place.thread, WAIT, since)
-    phase_begin(run.team, place, 1)
-    if phase_next(run.team, place) >= 0:
-        finish_outputs(net, ws, net.fused, 0, part.rows)
-        if not loss_rows(net, ws, 0, part.rows):
+
+
+cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
+    cdef ptrdiff_t item, row, rows
+    phase_begin(run.team, place, (part.rows + run.block - 1) // run.block)
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        row = item * run.block
+        rows = min(run.block, part.rows - row)
+        finish_outputs(run.net, run.ws, run.net.fused, row, rows)
+        if not loss_rows(run.net, run.ws, row, rows):
             fm_counter_store(run.team.failed, 1)
-    since = lap(run, place.thread, LOSS, since)
     phase_end(run.team, place)
-    since = lap(run, place.thread, WAIT, since)
-    if fm_counter_load(run.team.failed):
-        return
-    for l in range(net.n_layers - 1, 0, -1):
-        panels = net.layers[l].in_panels
-        group = panel_group(run, panels)
-        phase_begin(run.team, place, (panels + group - 1) // group)
-        while True:
-            item = phase_next(run.team, place)
-            if item < 0:
-                break
-            backward_layer(net, ws, l, 0, part.rows, item * group, min(group, panels - item * group))
-        since = lap(run, place.thread, BACKWARD, since)
-        phase_end(run.team, place)
-        since = lap(run, place.thread, WAIT, since)
 
 
 cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -400,20 +420,25 @@ cdef class Engine:
         weight_sums = inputs.weight_sums(batch_size)
         most = -threads or max_threads()
         if threads > 0 or most == 1 or steps == 1:
-            return self.run(&run, inputs, weight_sums, 0, steps, self.team_size(run.part, True, threads))
+            team_size = self.team_size(run.part, True, threads)
+            by_panels = share_by_panels(net, run.part, team_size)
+            return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels)
         return self.run_tuned(&run, inputs, weight_sums, steps, most)
 
     cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
         """A run in pieces, so that the number of threads is found, and found again, by trying."""
         cdef ptrdiff_t done = 0, count
-        tuner = self.tuners.setdefault((run.batch_size, most), Tuner(most))
+        tuner = self.tuners.get((run.batch_size, most))
+        if tuner is None:
+            tuner = Tuner(ways_to_share(run.net, run.part, most))
+            self.tuners[run.batch_size, most] = tuner
         while True:
-            threads, seconds = tuner.next()
-            per_step = tuner.step_seconds(threads) or 2e-9 + multiply_adds(run.net, run.batch_size, True) * 2e-11
+            way, seconds = tuner.next()
+            per_step = tuner.step_seconds(way) or 2e-9 + multiply_adds(run.net, run.batch_size, True) * 2e-11
             count = <ptrdiff_t> min(1 + seconds / per_step, <double> (steps - done))
             start = fm_nanoseconds()
-            outcome = self.run(run, inputs, weight_sums, done, done + count, threads)
-            tuner.report(threads, count, (fm_nanoseconds() - start) * 1e-9)
+            outcome = self.run(run, inputs, weight_sums, done, done + count, way[0], way[1])
+            tuner.report(way, count, (fm_nanoseconds() - start) * 1e-9)
             done += count
             if outcome.status != "done" or done == steps:
                 return outcome
@@ -422,7 +447,8 @@ cdef class Engine:
         """What was found out about the number of threads, a line for each batch size."""
         return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
 
-    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size):
+    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size,
+             bint by_panels):
         """Fill in the rest of a run, do steps [first, last), and say how many of all have been done."""
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
@@ -438,7 +464,7 @@ cdef class Engine:
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
         run.block = row_block(net, run.part, team_size)
-        run.by_panels = share_by_panels(net, run.part, team_size)
+        run.by_panels = by_panels and team_size > 1
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
@@ -500,7 +526,9 @@ cdef class Engine:
         run.net, run.ws, run.gradients, run.apply = net, &buffers.ws, &gradients.net, False
         run.rows, run.batch_size = rows, rows
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
-        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, self.team_size(rows, True, threads))
+        team_size = self.team_size(rows, True, threads)
+        by_panels = share_by_panels(net, run.part, team_size)
+        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels)
         if outcome.exception is not None:
             raise outcome.exception
         weights, biases = gradients.read()

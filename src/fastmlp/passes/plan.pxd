@@ -86,15 +86,16 @@ cdef class Buffers:
     cdef size_t lay_out(self, Network *net, char *base)
 
 cdef class Tuner:
-    cdef readonly list candidates    # numbers of threads
-    cdef readonly int choice
-    cdef readonly dict seconds       # per step, by number of threads, of the last complete trials
+    cdef readonly list candidates    # ways: (number of threads, whether layers are split by panels)
+    cdef readonly tuple choice
+    cdef readonly dict seconds       # per step, by way, of the last complete trials
     cdef dict tried                  # of those going on
-    cdef list trials                 # numbers still to be tried
+    cdef list trials                 # ways still to be tried
     cdef double expires
     cdef begin_trials(self, int rounds)
 
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
+cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads) noexcept

@@ -25,7 +25,7 @@ _MOST_BYTES = 1 << 46
 cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
 cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
 cdef double CHOICE_SECONDS = 0.5      # until they are tried again
-cdef double PREFERENCE = 0.95         # more threads have to be faster by that
+cdef double PREFERENCE = 0.95         # a way that is less simple has to be faster by that
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -349,8 +349,26 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
     return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))
 
 
+cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
+    """What may be the fastest way to train: (threads, whether layers are split by panels), the simplest first.
+
+    By panels, a thread works on weights that it has updated itself, and what travels between caches is outputs and
+    deltas; by rows it is the other way round. So panels are worth a trial where weights are the larger part.
+    """
+    cdef int threads
+    ways = [(1, False)]
+    for threads in sorted({min(1 << power, most) for power in range(1, 9)}):
+        if threads > 1 and share_by_panels(net, batch, threads):
+            ways.append((threads, True))
+        elif threads > 1:
+            ways.append((threads, False))
+            if weight_bytes(net) > <double> batch * row_bytes(net):
+                ways.append((threads, True))
+    return ways
+
+
 cdef class Tuner:
-    """The number of threads for runs of equal steps, found by trying: the bits do not depend on it, so the steps that
+    """How the work is shared in runs of equal steps, found by trying: the bits do not depend on it, so the steps that
     are timed train as well.
 
     A model of work and barriers alone is not enough. 50-64-32-5 with batch 8 takes 2.1 us on one thread, a phase costs
@@ -358,10 +376,10 @@ cdef class Tuner:
     also answers to what else the machine is doing.
     """
 
-    def __init__(self, most):
-        self.candidates = sorted({min(1 << power, most) for power in range(9)})
+    def __init__(self, ways):
+        self.candidates = ways
         self.seconds = {}
-        self.choice = 1
+        self.choice = ways[0]
         self.begin_trials(2)
 
     cdef begin_trials(self, int rounds):
@@ -369,7 +387,7 @@ cdef class Tuner:
         self.tried = {}
 
     def next(self):
-        """(threads, seconds): what to use next, and for how long."""
+        """(way, seconds): what to use next, and for how long."""
         if self.trials:
             return self.trials[0], TRIAL_SECONDS
         left = self.expires - fm_nanoseconds() * 1e-9
@@ -378,28 +396,33 @@ cdef class Tuner:
             return self.next()
         return self.choice, max(left, TRIAL_SECONDS)
 
-    def report(self, threads, steps, seconds):
-        """How long so many steps took. Of the trials of one number, the fastest counts."""
-        if not self.trials or threads != self.trials[0]:
+    def report(self, way, steps, seconds):
+        """How long so many steps took. Of the trials of one way, the fastest counts."""
+        if not self.trials or way != self.trials[0]:
             return
         self.trials.pop(0)
-        self.tried[threads] = min(seconds / steps, self.tried.get(threads, seconds / steps))
+        self.tried[way] = min(seconds / steps, self.tried.get(way, seconds / steps))
         if self.trials:
             return
         self.seconds = self.tried
-        self.choice = 1
-        for threads in self.candidates:
-            if self.seconds[threads] < PREFERENCE * self.seconds[self.choice]:
-                self.choice = threads
+        self.choice = self.candidates[0]
+        for way in self.candidates:
+            if self.seconds[way] < PREFERENCE * self.seconds[self.choice]:
+                self.choice = way
         self.expires = fm_nanoseconds() * 1e-9 + CHOICE_SECONDS
 
-    def step_seconds(self, threads):
-        """The latest figure for so many threads, or None."""
-        return self.tried.get(threads, self.seconds.get(threads))
+    def step_seconds(self, way):
+        """The latest figure for a way, or None."""
+        return self.tried.get(way, self.seconds.get(way))
 
     def explain(self):
         """One line for people."""
         if not self.seconds:
             return "not yet tried"
-        figures = [f"{n} thread{'s' if n > 1 else ''}: {t * 1e6:.3g} us per step" for n, t in self.seconds.items()]
-        return f"{', '.join(figures)}; chosen: {self.choice}"
+        figures = [f"{name_of(way)}: {seconds * 1e6:.3g} us per step" for way, seconds in self.seconds.items()]
+        return f"{', '.join(figures)}; chosen: {name_of(self.choice)}"
+
+
+cdef str name_of(tuple way):
+    threads, by_panels = way
+    return f"{threads} thread{'s' if threads > 1 else ''}{' by panels' if by_panels else ''}"
