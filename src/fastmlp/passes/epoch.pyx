@@ -61,7 +61,8 @@ from libc.stdint cimport int64_t
 
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
-from fastmlp.spec import STAGES, Run
+from fastmlp.spec import STAGES as _STAGES
+from fastmlp.spec import Run
 
 # Stages of a step, for a profile; STAGES in fastmlp/spec.py has their names.
 cdef enum:
@@ -385,7 +386,7 @@ cdef class Engine:
     def stop_profile(self):
         profile, self.profile = self.profile, None
         seconds = (profile * 1e-9).tolist()
-        return dict(zip(STAGES, seconds[:N_STAGES], strict=True)), seconds[N_STAGES], seconds[N_STAGES + 1]
+        return dict(zip(_STAGES, seconds[:N_STAGES], strict=True)), seconds[N_STAGES], seconds[N_STAGES + 1]
 
     def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
               const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0,
