@@ -91,6 +91,7 @@ cdef class Tuner:
     cdef readonly dict seconds       # per step, by way, of the last complete trials
     cdef dict tried                  # of those going on
     cdef list trials                 # ways still to be tried
+    cdef double spent                # seconds, on the trials going on
     cdef double expires
     cdef begin_trials(self, int rounds)
 

@@ -24,7 +24,9 @@ _MOST_BYTES = 1 << 46
 
 cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
 cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
-cdef double CHOICE_SECONDS = 0.5      # until they are tried again
+cdef double CHOICE_SECONDS = 0.5      # until they are tried again, or longer:
+cdef double CHOICE_TRIALS = 50        # trials may take one part in so many of the time
+cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
 cdef double PREFERENCE = 0.95         # a way that is less simple has to be faster by that
 
 
@@ -356,6 +358,7 @@ cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
     deltas; by rows it is the other way round. So panels are worth a trial where weights are the larger part.
     """
     cdef int threads
+    cdef double alone = multiply_adds(net, batch, True) * seconds_per_fma(net.kernels)
     ways = [(1, False)]
     for threads in sorted({min(1 << power, most) for power in range(1, 9)}):
         if threads > 1 and share_by_panels(net, batch, threads):
@@ -364,7 +367,7 @@ cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
             ways.append((threads, False))
             if weight_bytes(net) > <double> batch * row_bytes(net):
                 ways.append((threads, True))
-    return ways
+    return ways if alone < LARGE_SECONDS else [way for way in ways if way[0] == most]
 
 
 cdef class Tuner:
@@ -385,6 +388,7 @@ cdef class Tuner:
     cdef begin_trials(self, int rounds):
         self.trials = self.candidates * rounds
         self.tried = {}
+        self.spent = 0
 
     def next(self):
         """(way, seconds): what to use next, and for how long."""
@@ -401,6 +405,7 @@ cdef class Tuner:
         if not self.trials or way != self.trials[0]:
             return
         self.trials.pop(0)
+        self.spent += seconds
         self.tried[way] = min(seconds / steps, self.tried.get(way, seconds / steps))
         if self.trials:
             return
@@ -409,7 +414,7 @@ cdef class Tuner:
         for way in self.candidates:
             if self.seconds[way] < PREFERENCE * self.seconds[self.choice]:
                 self.choice = way
-        self.expires = fm_nanoseconds() * 1e-9 + CHOICE_SECONDS
+        self.expires = fm_nanoseconds() * 1e-9 + max(CHOICE_SECONDS, CHOICE_TRIALS * self.spent)
 
     def step_seconds(self, way):
         """The latest figure for a way, or None."""
