@@ -61,8 +61,7 @@ cdef class Parameters:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
             self.describe(l, layers[l])
-        self.arena_bytes = self.lay_out(NULL)
-        self.arena = allocate(self.arena_bytes)
+        self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 
     def __dealloc__(self):
@@ -126,7 +125,7 @@ cdef class Parameters:
             self.lay_out_state(self.state_arena)
             raise
         fm_free(self.state_arena)
-        self.state_arena, self.state_bytes = arena, size
+        self.state_arena = arena
         self.net.optimizer = optimizer
         self.lay_out_state(arena)
 

@@ -49,4 +49,3 @@ cdef Watch watch_for_signals(list caught) noexcept
 cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil
 cdef bint forked_child() noexcept nogil
 cdef double phase_seconds(int threads) except -1
-cdef double region_seconds(int threads) except -1

@@ -224,17 +224,6 @@ cdef double phase_seconds(int threads) except -1:
     return max(probe_seconds(threads, phases, 4) - probe_seconds(1, phases, 2), 0.0) / phases
 
 
-cdef double region_seconds(int threads) except -1:
-    """Seconds that the calling thread spends on a region with nothing to do."""
-    return probe_seconds(threads, 0, 9)
-
-
-def start_seconds(int threads):
-    if not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads is {threads}; it may be 1 to {MAX_THREADS}")
-    return region_seconds(threads)
-
-
 def barrier_seconds(int threads):
     if not 1 <= threads <= MAX_THREADS:
         raise ValueError(f"threads is {threads}; it may be 1 to {MAX_THREADS}")
