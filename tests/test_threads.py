@@ -116,8 +116,9 @@ def test_the_engine_may_choose():
 
 
 def test_what_a_phase_costs():
-    assert 0 <= threads.barrier_seconds(1) < 1
-    assert 0 < threads.barrier_seconds(2) < 1
+    # A difference of two timings, cut off at zero: on a busy machine the items alone may have taken longer.
+    for n in (1, 2):
+        assert 0 <= threads.barrier_seconds(n) < 1
     for n in (0, -1, 257):
         with pytest.raises(ValueError, match="threads"):
             threads.barrier_seconds(n)
