@@ -344,17 +344,15 @@ _STRIDE = 1024
 def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
     """beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
     chain = np.full(_STRIDE + 1, beta)
-    chain[0] = 1.0
+    first = 1.0
     with np.errstate(under="ignore"):
-        np.multiply.accumulate(chain, out=chain)
         if block:
             # By squaring, so that a step count of any size (a file may claim one) takes no time.
-            first, square = 1.0, float(chain[-1])
+            square = float(_block_of_powers(beta, 0)[-1])
             while block:
                 first, square, block = first * square if block & 1 else first, square * square, block >> 1
-            chain[0] = first
-            chain[1:] = beta
-            np.multiply.accumulate(chain, out=chain)
+        chain[0] = first
+        np.multiply.accumulate(chain, out=chain)
     chain.flags.writeable = False
     return chain[1:]
 

@@ -687,13 +687,14 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
 def _mean_loss(
     losses: NDArray[np.float64], order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
 ) -> float:
-    """Mean loss over the rows of an epoch; summed exactly, as early stopping may hang on its last bit."""
+    """Mean loss over the rows of an epoch; summed in order, so that the last bit, on which early stopping may hang,
+    is the same everywhere."""
     starts = np.arange(0, len(order), batch_size)
     if weight is None:
-        sizes = np.minimum(batch_size, len(order) - starts).astype(np.float64)
+        sizes = np.minimum(batch_size, len(order) - starts)
     else:
         sizes = np.add.reduceat(weight[order], starts)
-    return math.fsum((losses * sizes).tolist()) / math.fsum(sizes.tolist())
+    return float(np.add.accumulate(losses * sizes)[-1] / np.add.accumulate(sizes)[-1])
 
 
 def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
