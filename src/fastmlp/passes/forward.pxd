@@ -12,4 +12,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil
 cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
-cdef char *block_of(Network *net, Workspace *ws, char *matrix, ptrdiff_t row, ptrdiff_t panel) noexcept nogil
+
+cdef inline char *block_of(Network *net, Workspace *ws, char *matrix, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
+    """Where row `row` of a workspace matrix begins in one of its panels."""
+    return matrix + (panel * ws.stride + row * net.panel) * net.item

@@ -8,11 +8,6 @@ from fastmlp.passes.plan cimport SOFTMAX, Layer
 from libc.stdint cimport int32_t
 
 
-cdef char *block_of(Network *net, Workspace *ws, char *matrix, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
-    """Where row `row` of a workspace matrix begins in one of its panels."""
-    return matrix + (panel * ws.stride + row * net.panel) * net.item
-
-
 cdef void gather(Network *net, Workspace *ws, Matrix *source, const int64_t *order, ptrdiff_t start, char *to,
                  ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
     cdef const char *data = source.data

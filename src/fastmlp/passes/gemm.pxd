@@ -1,9 +1,17 @@
 # The three products of a layer, panel by panel.
 from fastmlp.passes.plan cimport Network
 
+cdef enum:
+    MAX_AHEAD = 4
+
+# Blocks as large as a product's result that are needed once it is there.
+cdef struct Ahead:
+    int n
+    const char *blocks[MAX_AHEAD]
+
 cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                          ptrdiff_t columns, char *c) noexcept nogil
 cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                        ptrdiff_t columns, ptrdiff_t panels, char *c, ptrdiff_t c_stride) noexcept nogil
 cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const char *a, const char *d,
-                         ptrdiff_t columns, bint accumulate, char *g) noexcept nogil
+                         ptrdiff_t columns, bint accumulate, const Ahead *ahead, char *g) noexcept nogil

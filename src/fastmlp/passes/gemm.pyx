@@ -3,6 +3,9 @@
 Blocking never changes a sum's order: a block continues where the one before stopped. Mirror: np.matmul in
 reference/forward.py, reference/backward.py and reference/update.py.
 """
+cdef extern from "sync.h" nogil:
+    void fm_prefetch(const char *p, ptrdiff_t size) noexcept
+
 cdef enum:
     # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
     PANEL_BLOCK_BYTES = 24 * 1024
@@ -47,13 +50,26 @@ cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a,
 
 
 cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const char *a, const char *d,
-                         ptrdiff_t columns, bint accumulate, char *g) noexcept nogil:
-    """g (rows x panel) = a^T d, both `batch` rows of a panel; += where accumulate."""
-    cdef ptrdiff_t done = 0, n
+                         ptrdiff_t columns, bint accumulate, const Ahead *ahead, char *g) noexcept nogil:
+    """g (rows x panel) = a^T d, both `batch` rows of a panel; += where accumulate.
+
+    What comes next is fetched meanwhile, a few lines between two register tiles: all at once they would wait for each
+    other, and the tile for them.
+    """
+    cdef ptrdiff_t done = 0, n, row, tile
     cdef ptrdiff_t width = net.panel * net.item
     cdef ptrdiff_t block = PANEL_BLOCK_BYTES // width
+    cdef int i
     while done < batch:
         n = min(block, batch - done)
-        net.kernels.gemm_columns(rows, n, a + done * width, d + done * width, vectors_in(net, columns),
-                                 accumulate or done > 0, g)
+        row = 0
+        while row < rows:
+            tile = rows
+            if done == 0 and ahead.n > 0:
+                tile = min(net.kernels.tile_rows, rows - row)
+                for i in range(ahead.n):
+                    fm_prefetch(ahead.blocks[i] + row * width, tile * width)
+            net.kernels.gemm_columns(tile, n, a + done * width + row * net.item, d + done * width,
+                                     vectors_in(net, columns), accumulate or done > 0, g + row * width)
+            row += tile
         done += n

@@ -42,6 +42,7 @@ cdef struct Network:
     bint fused                       # the loss starts from logits
     int optimizer
     int n_states
+    bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 # Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
 cdef struct Workspace:

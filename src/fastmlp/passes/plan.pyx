@@ -17,6 +17,10 @@ cdef enum:
     # for it (2048-2048-2048-2048, batch 1024: 8 rows reach 58 % of peak, 64 rows 77 %, 256 rows 85 %).
     WEIGHT_CACHE_BYTES = 1024 * 1024
     STREAMING_ROWS = 256
+    # Weights and state of more than this are fetched ahead of a square's update, which takes 5 to 25 % off a step
+    # (1024-1024-1024-1024, batch 256 and 32). Less comes from the caches in time: fetching it would only cost (2 % of
+    # 784-256-128-10).
+    FAR_BYTES = 4 * 1024 * 1024
     # Outputs and deltas of a part of a large batch.
     PART_BYTES = 1536 * 1024
 
@@ -127,6 +131,7 @@ cdef class Parameters:
         fm_free(self.state_arena)
         self.state_arena = arena
         self.net.optimizer = optimizer
+        self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
     cdef void refresh_transposes(self) noexcept:

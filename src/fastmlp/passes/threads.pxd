@@ -42,9 +42,31 @@ ctypedef void (*team_body)(void *context, int thread) noexcept nogil
 cdef Team *team_new(int threads) except NULL
 cdef void team_free(Team *team) noexcept nogil
 cdef void team_run(Team *team, team_body body, void *context) noexcept nogil
-cdef void phase_begin(Team *team, Place *place, ptrdiff_t items) noexcept nogil
-cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil
-cdef void phase_end(Team *team, Place *place) noexcept nogil
+cdef ptrdiff_t claim_next(Team *team, Place *place) noexcept nogil
+cdef void wait_for_all(Team *team, Place *place) noexcept nogil
+
+# A step of a small network takes a microsecond: on one thread a phase must be a plain loop, without a call.
+cdef inline void phase_begin(Team *team, Place *place, ptrdiff_t items) noexcept nogil:
+    place.phase += 1
+    place.target += <uint32_t> items
+    place.items = items
+    place.finished = 0
+    place.victim = place.thread if team.n > 1 else 0
+
+cdef inline ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil:
+    """An item to work on, or -1 when every item of the phase has been claimed."""
+    if team.n > 1:
+        return claim_next(team, place)
+    if place.finished == place.items:
+        return -1
+    place.finished += 1
+    return place.finished - 1
+
+cdef inline void phase_end(Team *team, Place *place) noexcept nogil:
+    """Return when all items are done."""
+    if team.n > 1:
+        wait_for_all(team, place)
+
 cdef Watch watch_for_signals(list caught) noexcept
 cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil
 cdef bint forked_child() noexcept nogil

@@ -71,14 +71,6 @@ cdef void team_run(Team *team, team_body body, void *context) noexcept nogil:
         body(context, threadid())
 
 
-cdef void phase_begin(Team *team, Place *place, ptrdiff_t items) noexcept nogil:
-    place.phase += 1
-    place.target += <uint32_t> items
-    place.items = items
-    place.finished = 0
-    place.victim = place.thread if team.n > 1 else 0
-
-
 cdef inline ptrdiff_t share_start(ptrdiff_t items, int threads, int thread) noexcept nogil:
     return items * thread // threads
 
@@ -103,16 +95,10 @@ cdef inline ptrdiff_t claim(Team *team, Place *place, int owner) noexcept nogil:
             return first + <ptrdiff_t> next_item
 
 
-cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil:
-    """An item to work on, or -1 when every item of the phase has been claimed."""
+cdef ptrdiff_t claim_next(Team *team, Place *place) noexcept nogil:
+    """An item of this thread's own share, then of the others'; -1 when all have been claimed."""
     cdef ptrdiff_t item
     cdef int _tried
-    if team.n == 1:
-        item = place.finished
-        if item == place.items:
-            return -1
-        place.finished += 1
-        return item
     for _tried in range(team.n):
         item = claim(team, place, place.victim)
         if item >= 0:
@@ -124,12 +110,10 @@ cdef ptrdiff_t phase_next(Team *team, Place *place) noexcept nogil:
     return -1
 
 
-cdef void phase_end(Team *team, Place *place) noexcept nogil:
-    """Return when all items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
+cdef void wait_for_all(Team *team, Place *place) noexcept nogil:
+    """Until the phase's items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
     cdef uint32_t done
     cdef int _spin
-    if team.n == 1:
-        return
     if place.finished:
         done = fm_counter_add(team.done, place.finished)
         if done == place.target:

@@ -5,7 +5,7 @@ updated by one thread, so the sums do not depend on the number of threads. Mirro
 """
 from libc.string cimport memcpy
 
-from fastmlp.passes.gemm cimport gradient_block
+from fastmlp.passes.gemm cimport Ahead, gradient_block
 from fastmlp.passes.kernels cimport FM_MAX_SCALARS
 from fastmlp.passes.plan cimport MAX_STATES, Layer
 
@@ -63,8 +63,29 @@ cdef inline ptrdiff_t offset_of(Network *net, Square *s) noexcept nogil:
     return (s.j * net.layers[s.l].rows + s.i * net.panel) * net.panel * net.item
 
 
+cdef inline char *transpose_of(Network *net, Square *s) noexcept nogil:
+    """Where the square's transpose belongs; NULL where there is none."""
+    cdef Layer *layer = &net.layers[s.l]
+    if layer.transposed == NULL:
+        return NULL
+    return layer.transposed + (s.i * layer.columns + s.j * net.panel) * net.panel * net.item
+
+
+cdef void note_what_comes_next(Network *net, Square *s, Ahead *ahead) noexcept nogil:
+    """What the update of a square is going to change."""
+    cdef ptrdiff_t offset = offset_of(net, s)
+    cdef int slot
+    ahead.blocks[0], ahead.n = net.layers[s.l].updated + offset, 1
+    for slot in range(net.n_states):
+        ahead.blocks[ahead.n] = net.layers[s.l].weight_state[slot] + offset
+        ahead.n += 1
+    if net.layers[s.l].transposed != NULL:
+        ahead.blocks[ahead.n] = transpose_of(net, s)
+        ahead.n += 1
+
+
 cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
-                      char *g) noexcept nogil:
+                      const Ahead *ahead, char *g) noexcept nogil:
     cdef Layer *layer = &net.layers[s.l]
     cdef ptrdiff_t panel_bytes = ws.stride * net.item
     cdef char *left = ws.d[s.l + 1] if layer.narrow else ws.a[s.l]
@@ -72,7 +93,8 @@ cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bi
     if s.bias:
         net.kernels.sum_rows(rows, layer.out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
     else:
-        gradient_block(net, s.rows, rows, left + s.i * panel_bytes, right + s.j * panel_bytes, s.columns, accumulate, g)
+        gradient_block(net, s.rows, rows, left + s.i * panel_bytes, right + s.j * panel_bytes, s.columns, accumulate,
+                       ahead, g)
 
 
 cdef inline char *place_in(Network *net, Square *s) noexcept nogil:
@@ -81,7 +103,10 @@ cdef inline char *place_in(Network *net, Square *s) noexcept nogil:
 
 
 cdef inline ptrdiff_t elements_of(Network *net, Square *s) noexcept nogil:
-    return (net.layers[s.l].out_panels if s.bias else s.rows) * net.panel
+    """Whole vectors: of the last panel of biases maybe half."""
+    if s.bias:
+        return (net.layers[s.l].n_out + net.lanes - 1) // net.lanes * net.lanes
+    return s.rows * net.panel
 
 
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
@@ -93,10 +118,14 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
     cdef char *state[MAX_STATES]
     cdef char *first
     cdef ptrdiff_t offset = 0 if s.bias else offset_of(net, &s), n = elements_of(net, &s)
+    cdef Ahead ahead
     cdef int slot
+    ahead.n = 0
+    if net.far and not s.bias:
+        note_what_comes_next(net, &s, &ahead)
     if before != NULL:
         memcpy(scratch, place_in(before, &s), n * net.item)
-    gradient_of(net, ws, rows, &s, before != NULL, scratch)
+    gradient_of(net, ws, rows, &s, before != NULL, &ahead, scratch)
     for slot in range(MAX_STATES):
         first = layer.bias_state[slot] if s.bias else layer.weight_state[slot]
         state[slot] = NULL if first == NULL else first + offset
@@ -107,12 +136,13 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
         scalars = undecayed
     net.kernels.optimizer[net.optimizer](n, place_in(net, &s), scratch, state[0], state[1], scalars)
     if layer.transposed != NULL and not s.bias:
-        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset,
-                              layer.transposed + (s.i * layer.columns + s.j * net.panel) * net.panel * net.item)
+        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset, transpose_of(net, &s))
 
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
                         Network *to) noexcept nogil:
     """The same sums, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
     cdef Square s = square_of(net, item)
-    gradient_of(net, ws, rows, &s, accumulate, place_in(to, &s))
+    cdef Ahead nothing
+    nothing.n = 0
+    gradient_of(net, ws, rows, &s, accumulate, &nothing, place_in(to, &s))
