@@ -10,10 +10,12 @@
 #define FM_INLINE static __forceinline
 #define FM_UNUSED
 #define FM_RESTRICT __restrict
+#define FM_PREFETCH(p) ((void)(p))
 #else
 #define FM_INLINE static inline __attribute__((always_inline, unused))
 #define FM_UNUSED __attribute__((unused))
 #define FM_RESTRICT restrict
+#define FM_PREFETCH(p) __builtin_prefetch(p)
 #endif
 
 #if defined(__x86_64__) || defined(_M_X64)

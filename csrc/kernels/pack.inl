@@ -46,11 +46,20 @@ FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t colu
   }
 }
 
+/* Shuffled rows lie anywhere in memory, where no prefetcher expects them. Of short ones the processor reads several at
+ * once by itself; while one of this many bytes is copied, the next is asked for. */
+enum { LONG_ROW_BYTES = 1024 };
+
 FM_INLINE void gather_rows(const int source, const ptrdiff_t item, ptrdiff_t rows, ptrdiff_t columns,
                            const int64_t *order, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
                            void *panels, ptrdiff_t stride) {
+  const int ask = order && column_stride == item && columns * item >= LONG_ROW_BYTES;
   for (ptrdiff_t r = 0; r < rows; r++) {
     const ptrdiff_t from = order ? (ptrdiff_t)order[r] : r;
+    if (ask && r + 1 < rows) {
+      const char *next = (const char *)x + (ptrdiff_t)order[r + 1] * row_stride;
+      for (ptrdiff_t i = 0; i < columns * item; i += 64) FM_PREFETCH(next + i);
+    }
     gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, (real *)panels + r * PANEL,
                stride);
   }
