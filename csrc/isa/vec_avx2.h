@@ -65,6 +65,17 @@ FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   return _mm256_and_ps(a, _mm256_castsi256_ps(kept));
 }
 
+FM_INLINE real vsum(vreal a) {
+  const __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 d = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+FM_INLINE real vlargest(vreal a) {
+  const __m128 q = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 d = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
+}
+
 /* Four columns of rows r and r + 4, one in each half: the loads do the moves across halves. */
 FM_INLINE vreal fm_load_quarters(const real *in, ptrdiff_t stride) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in)), _mm_loadu_ps(in + 4 * stride), 1);
@@ -139,6 +150,15 @@ FM_INLINE vreal vmantissa(vreal a) {
 FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   const __m256i kept = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
   return _mm256_and_pd(a, _mm256_castsi256_pd(kept));
+}
+
+FM_INLINE real vsum(vreal a) {
+  const __m128d d = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(d, _mm_unpackhi_pd(d, d)));
+}
+FM_INLINE real vlargest(vreal a) {
+  const __m128d d = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+  return _mm_cvtsd_f64(_mm_max_sd(d, _mm_unpackhi_pd(d, d)));
 }
 
 /* Two columns of rows r and r + 2, one in each half. */

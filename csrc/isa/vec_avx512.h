@@ -58,6 +58,19 @@ FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   return _mm512_maskz_mov_ps((__mmask16)m, a);
 }
 
+FM_INLINE real vsum(vreal a) {
+  const __m256 o = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  const __m128 q = _mm_add_ps(_mm256_castps256_ps128(o), _mm256_extractf128_ps(o, 1));
+  const __m128 d = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+FM_INLINE real vlargest(vreal a) {
+  const __m256 o = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  const __m128 q = _mm_max_ps(_mm256_castps256_ps128(o), _mm256_extractf128_ps(o, 1));
+  const __m128 d = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
+}
+
 /* Four columns of rows r, r + 4, r + 8 and r + 12, one in each quarter: the loads do the moves across quarters. */
 FM_INLINE vreal fm_load_quarters(const real *in, ptrdiff_t stride) {
   const vreal a = _mm512_castps128_ps512(_mm_loadu_ps(in));
@@ -129,6 +142,17 @@ FM_INLINE vreal vmantissa(vreal a) {
 FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   const uint32_t m = n <= 0 ? 0u : n >= VL ? 0xFFu : (1u << n) - 1u;
   return _mm512_maskz_mov_pd((__mmask8)m, a);
+}
+
+FM_INLINE real vsum(vreal a) {
+  const __m256d q = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+  const __m128d d = _mm_add_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(d, _mm_unpackhi_pd(d, d)));
+}
+FM_INLINE real vlargest(vreal a) {
+  const __m256d q = _mm256_max_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+  const __m128d d = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+  return _mm_cvtsd_f64(_mm_max_sd(d, _mm_unpackhi_pd(d, d)));
 }
 
 /* Two columns of rows r, r + 2, r + 4 and r + 6, one in each quarter. */

@@ -61,6 +61,15 @@ FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   const uint32x4_t kept = vcgtq_s32(vdupq_n_s32(n <= 0 ? 0 : n >= VL ? VL : (int32_t)n), vld1q_s32(lane));
   return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), kept));
 }
+FM_INLINE real vsum(vreal a) {
+  const float32x2_t d = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+  return vget_lane_f32(d, 0) + vget_lane_f32(d, 1);
+}
+FM_INLINE real vlargest(vreal a) {
+  const float32x2_t low = vget_low_f32(a), high = vget_high_f32(a);
+  const float32x2_t d = vbsl_f32(vcgt_f32(low, high), low, high);
+  return vget_lane_f32(d, 0) > vget_lane_f32(d, 1) ? vget_lane_f32(d, 0) : vget_lane_f32(d, 1);
+}
 
 FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride) {
   const vreal r0 = vload(in), r1 = vload(in + in_stride);
@@ -125,6 +134,10 @@ FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) {
   static const int64_t lane[VL] = {0, 1};
   const uint64x2_t kept = vcgtq_s64(vdupq_n_s64(n), vld1q_s64(lane));
   return vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), kept));
+}
+FM_INLINE real vsum(vreal a) { return vgetq_lane_f64(a, 0) + vgetq_lane_f64(a, 1); }
+FM_INLINE real vlargest(vreal a) {
+  return vgetq_lane_f64(a, 0) > vgetq_lane_f64(a, 1) ? vgetq_lane_f64(a, 0) : vgetq_lane_f64(a, 1);
 }
 
 FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride) {

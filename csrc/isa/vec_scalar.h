@@ -98,6 +98,9 @@ FM_INLINE vreal vmantissa(vreal a) {
 }
 /* Lanes 0 .. n-1 as they are, the others 0; n may be negative or beyond VL. */
 FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) { return n <= 0 ? 0 : a; }
+/* The sum and the largest of all lanes, by halves: lanes i and i + VL / 2, then i and i + VL / 4, and so on. */
+FM_INLINE real vsum(vreal a) { return a; }
+FM_INLINE real vlargest(vreal a) { return a; }
 
 /* out[c * out_stride + r] = in[r * in_stride + c] for r, c < VL. */
 FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride) {

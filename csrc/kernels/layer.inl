@@ -28,11 +28,10 @@ FM_INLINE void lane_sums_fma(lane_sums *sums, ptrdiff_t column, vreal a, vreal b
 }
 
 FM_INLINE real lane_sums_total(const lane_sums *sums) {
-  real lane[FM_REDUCE_LANES];
-  for (int i = 0; i < LANE_VECTORS; i++) vstore(lane + i * VL, sums->part[i]);
-  for (int half = FM_REDUCE_LANES / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-  return lane[0];
+  lane_sums tree = *sums;
+  for (int half = LANE_VECTORS / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) tree.part[i] = vadd(tree.part[i], tree.part[i + half]);
+  return vsum(tree.part[0]);
 }
 
 FM_INLINE real log_of(real x) {
@@ -43,16 +42,12 @@ FM_INLINE real log_of(real x) {
 
 /* The largest of a row's columns; NaN only if the first is, or by way of the sum that follows. */
 FM_INLINE real row_max(ptrdiff_t n, const real *row, ptrdiff_t stride) {
-  real lane[VL];
   vreal best = vset1(row[0]);
   for (ptrdiff_t c = 0; c < n; c += VL) {
     const vreal ones = vfirst(vset1(1), n - c);
     best = vmax(vselect(veq(ones, vset1(1)), vload(row + at(c, stride)), best), best);
   }
-  vstore(lane, best);
-  real largest = lane[0];
-  for (int i = 1; i < VL; i++) largest = lane[i] > largest ? lane[i] : largest;
-  return largest;
+  return vlargest(best);
 }
 
 /* row = exp(row - largest) / sum of it; returns the sum. */
