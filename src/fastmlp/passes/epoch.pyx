@@ -368,6 +368,9 @@ cdef class Engine:
         finally:
             self.predictor.open()
 
+    def clip_losses(self, clip):
+        self.parameters.clip_losses(clip)
+
     def use_optimizer(self, name):
         self.parameters.use_optimizer(name)
 

@@ -59,6 +59,14 @@ class Engine:
         with self._lock:
             self._plan.parameters.assign(weights, biases)
 
+    def clip_losses(self, clip: bool) -> None:
+        """Whether losses are those of probabilities cut to [eps, 1 - eps], as scikit-learn reports them.
+
+        eps is the dtype's; gradients, and losses that are no logarithms of probabilities, stay as they are.
+        """
+        with self._lock:
+            self._plan.clip_losses(clip)
+
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
         with self._lock:
