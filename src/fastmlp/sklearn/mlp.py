@@ -5,6 +5,7 @@ What they take over of scikit-learn's behaviour, and what they do not, is in doc
 
 from __future__ import annotations
 
+import operator
 import warnings
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -240,7 +241,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         if validation_data is not None:
             problem.validation_set = self._validate_validation_data(validation_data)
         n_outputs = self._count_outputs(targets)
-        sizes = [self.n_features_in_, *map(int, hidden), n_outputs]
+        sizes = [self.n_features_in_, *map(operator.index, hidden), n_outputs]
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._start(sizes, given.dtype)
@@ -1006,10 +1007,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         """
         return self._fit(X, y, sample_weight=sample_weight, validation_data=validation_data)
 
-    @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
     @fit_context  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Go over the given rows once, from where the network is.
+        """Go over the given rows once, from where the network is; with solver "lbfgs", minimise from there.
 
         Parameters
         ----------
@@ -1045,6 +1045,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return X, self._encode(y), None if sample_weight is None else _weights(sample_weight, X)
 
     def _encode(self, y: Array) -> Array:
+        if is_sparse(y):
+            raise TypeError(f"y is a sparse {type(y).__name__}; targets must be dense: pass y.toarray()")
         if y.dtype.kind not in "fiub":
             y = y.astype(np.float64)
         if self.loss == "poisson" and y.size and y.min() < 0:
