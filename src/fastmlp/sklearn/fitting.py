@@ -307,9 +307,9 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal iteration
         iteration += 1
-        est.n_iter_ = iteration
+        est.n_iter_, est.loss_ = iteration, float(intermediate_result.fun)
         if est.verbose:
-            print(f"Iteration {iteration}, loss = {float(intermediate_result.fun):.8f}")
+            print(f"Iteration {iteration}, loss = {est.loss_:.8f}")
         if watch.context is not None or watch.record is not None:
             engine.set_parameters(*unpack(intermediate_result.x))
         watch.begin()
