@@ -232,6 +232,8 @@ def test_same_warnings():
             warnings.simplefilter("always")
             library.MLPClassifier(batch_size=50, max_iter=2).fit(X, y)
         told.append([(warning.category, str(warning.message)) for warning in caught])
+        if library is ours:
+            assert {warning.filename for warning in caught} == {__file__}
     assert told[0] == told[1]
     assert len(told[0]) == 2
 

@@ -205,12 +205,12 @@ def fit_stochastic(
                     f"Stochastic Optimizer: Maximum iterations ({est.max_iter:d}) "
                     "reached and the optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=5,
+                    stacklevel=6,
                 )
             elif not alive and not early_stopping:
                 break  # the parameters are lost, and fit says so
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=6)
     if not alive and not early_stopping:
         raise ValueError(NOT_FINITE)
 
@@ -265,7 +265,7 @@ class Watch:
             warnings.warn(
                 f"Training was stopped after max_seconds={self.est.max_seconds:g} and hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
             return True
         return bool(stop)
