@@ -104,7 +104,7 @@ static const char *const MATHS[] = {FM_MATHS(FM_NAME) NULL};
 #define FM_SECOND_COLUMN(name, second) second,
 #define FM_THIRD(name, second, third) third,
 static const char *const ACTIVATION_PARAMS[] = {FM_ACTIVATIONS(FM_SECOND_COLUMN) NULL};
-static const char *const LOSS_OUTPUTS[] = {FM_LOSSES(FM_SECOND_COLUMN) NULL};
+static const char *const LOSS_OUTPUTS[] = {FM_LOSSES(FM_SECOND) NULL};
 static const int STATES[] = {FM_OPTIMIZERS(FM_SECOND) 0};
 static const char *const SCALARS[] = {FM_OPTIMIZERS(FM_THIRD) NULL};
 static const double ULPS[FM_DTYPE_COUNT][FM_MATH_COUNT] = {{FM_MATHS(FM_SECOND)}, {FM_MATHS(FM_THIRD)}};

@@ -89,6 +89,7 @@ typedef struct fm_kernels {
   void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
                            ptrdiff_t d_stride);
   fm_loss_kernel loss[FM_LOSS_COUNT];
+  fm_loss_kernel clipped_loss[FM_LOSS_COUNT]; /* the same with other row losses: see ops/loss.inl */
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];

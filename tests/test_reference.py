@@ -13,6 +13,7 @@ from fastmlp.reference import Engine, epoch, permutation, plan
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
+from fastmlp.runtime import get_backend
 from fastmlp.spec import ELU, SGD, Activation, Adam, LeakyReLU, NetworkSpec, Run
 
 SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
@@ -179,6 +180,31 @@ def test_large_logits_do_no_harm(loss, dtype):
     net.evaluate(X, np.array([[1.0, 0.0], [1.0, 0.0]]), out, row_loss, 0)
     assert row_loss.tolist() == [0.0, 2e4]
     assert out.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_clipped_losses(loss, dtype, backend):
+    net = get_backend(backend).engine(NetworkSpec.make([3, 3], loss=loss, dtype=dtype))
+    net.set_parameters([2 * np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
+    rng, eps, most = np.random.default_rng(0), np.finfo(dtype).eps, np.finfo(dtype).max
+    Z = np.append(rng.normal(0, 15, (40, 3)), [[1e4, -1e4, 0], [1, -most, 1], [1, 2, np.nan]], axis=0).astype(dtype)
+    y = np.eye(3, dtype=np.uint8)[rng.integers(0, 3, 43)]
+    y[-3:] = 0, 1, 0
+    for clip in (True, False, True):
+        net.clip_losses(clip)
+        out, row_loss = np.empty_like(Z), np.empty(43)
+        net.evaluate(Z, y, out, row_loss, 0)
+        assert np.isnan(row_loss[-1])  # a network that has diverged still shows
+        assert np.isfinite(row_loss[-2]) == clip  # minus infinity is a probability of 0
+        assert np.isfinite(row_loss[:-2]).all()
+    cut = np.clip(out, eps, 1 - eps)
+    terms = np.where(y, -np.log(cut), 0 if loss == "cross_entropy" else -np.log(1 - cut))
+    np.testing.assert_allclose(row_loss, terms.sum(axis=1, dtype=float), rtol=20 * eps)
+    if loss == "cross_entropy":
+        by_label = np.empty(43)
+        net.evaluate(Z, y.argmax(axis=1).astype(np.int32), out, by_label, 0)
+        np.testing.assert_array_equal(by_label, row_loss)
 
 
 def test_poisson_is_half_the_deviance_and_zero_where_it_is_met():

@@ -25,14 +25,17 @@ HAS_POISSON = "loss" in inspect.signature(neural_network.MLPRegressor).parameter
 
 
 def problem(name):
-    if name in ("digits", "csr", "csc"):
+    if name in ("digits", "raw_digits", "csr", "csc", "raw_csr"):
         X, y = load_digits(return_X_y=True)
-        X, y = X[:600] / 16.0, y[:600]
-        if name != "digits":
-            X = scipy.sparse.csr_matrix(X).asformat(name)
-    elif name == "breast_cancer":
+        X, y = X[:600] / (1.0 if "raw" in name else 16.0), y[:600]
+        if "digits" not in name:
+            X = scipy.sparse.csr_matrix(X).asformat(name[-3:])
+    elif name == "raw_even":
+        X, y = load_digits(return_X_y=True)
+        X, y = X[:600], np.where(y[:600] % 2, "odd", "even")
+    elif name in ("breast_cancer", "raw_breast_cancer"):
         X, y = load_breast_cancer(return_X_y=True)
-        X = scale(X)
+        X = X if "raw" in name else scale(X)
     elif name == "diabetes":
         X, y = load_diabetes(return_X_y=True)
         X, y = scale(X), scale(y)
@@ -44,7 +47,7 @@ def problem(name):
         X, y = scale(X), np.round(y / 50)
     else:
         X, y = make_multilabel_classification(300, 20, random_state=0)
-        X = scale(X)
+        X = 20.0 * X if "raw" in name else scale(X)
     return X, y
 
 
@@ -83,6 +86,22 @@ CASES = [
     ("counts", "float32", {"loss": "poisson", "solver": "sgd", "activation": "tanh", "learning_rate_init": 0.005}),
     ("multilabel", "float64", {"batch_size": 20}),
     ("multilabel", "float32", {"solver": "sgd", "learning_rate_init": 0.1, "early_stopping": True}),
+    # As they come: networks are sure and wrong in the first epochs, and reports are of clipped probabilities.
+    ("raw_digits", "float64", {}),
+    ("raw_digits", "float32", {}),
+    ("raw_digits", "float64", {"learning_rate_init": 0.05, "batch_size": 50}),
+    ("raw_digits", "float32", {"solver": "sgd", "alpha": 0.1}),
+    ("raw_digits", "float64", {"early_stopping": True, "hidden_layer_sizes": (50, 20)}),
+    ("raw_digits", "float64", {"weights": True, "activation": "identity"}),
+    ("raw_digits", "float64", {"solver": "lbfgs"}),
+    ("raw_csr", "float64", {"solver": "sgd", "batch_size": 32}),
+    ("raw_even", "float64", {}),
+    ("raw_even", "float32", {"solver": "sgd", "momentum": 0.5}),
+    ("raw_breast_cancer", "float64", {}),
+    ("raw_breast_cancer", "float64", {"weights": True, "solver": "sgd", "learning_rate": "adaptive"}),
+    ("raw_multilabel", "float64", {}),
+    ("raw_multilabel", "float32", {"batch_size": 30}),
+    ("raw_multilabel", "float64", {"solver": "sgd", "learning_rate_init": 0.0001, "early_stopping": True}),
 ]
 
 
@@ -128,6 +147,32 @@ def test_loss_curve_and_score(case):
             assert mine._optimizer.learning_rate == pytest.approx(theirs._optimizer.learning_rate, rel=1e-9)
     assert mine.score(X_test, y_test) == pytest.approx(theirs.score(X_test, y_test), abs=0.01)
     assert [W.dtype for W in mine.coefs_] == [W.dtype for W in theirs.coefs_]
+
+
+def test_enough_combinations():
+    raw = [data for data, _, _ in CASES if data.startswith("raw")]
+    assert len({name_of(case) for case in CASES}) == len(CASES) >= 30
+    assert {"raw_digits", "raw_even", "raw_multilabel"} <= set(raw)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("data", ["raw_digits", "raw_even", "raw_multilabel"])
+@pytest.mark.filterwarnings("ignore")
+def test_the_loss_is_that_of_clipped_probabilities(data, solver):
+    X, y = problem(data)
+    clf = ours.MLPClassifier(30, solver=solver, alpha=0, random_state=0, max_iter=1)
+    rate = {"learning_rate_init": 1e-300} if solver == "adam" else {}  # which changes nothing
+    clf.set_params(**rate).fit(X, y, validation_data=(X, y))
+    p, target = clf.predict_proba(X), np.asarray(clf._label_binarizer.transform(y), bool)
+    eps = np.finfo(float).eps
+    p = np.clip(p[:, 1:] if data == "raw_even" else p, eps, 1 - eps)
+    terms = np.where(target, -np.log(p), 0 if data == "raw_digits" else -np.log(1 - p))
+    expected = terms.sum(axis=1).mean()
+    assert clf.loss_ == pytest.approx(expected, rel=1e-12)
+    assert clf.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-12)
+    if solver == "adam":
+        assert clf.best_loss_ == clf.loss_curve_[0] == clf.loss_
+        assert terms.max() == pytest.approx(-np.log(eps), rel=1e-12)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -187,6 +232,8 @@ def test_same_warnings():
             warnings.simplefilter("always")
             library.MLPClassifier(batch_size=50, max_iter=2).fit(X, y)
         told.append([(warning.category, str(warning.message)) for warning in caught])
+        if library is ours:
+            assert {warning.filename for warning in caught} == {__file__}
     assert told[0] == told[1]
     assert len(told[0]) == 2
 

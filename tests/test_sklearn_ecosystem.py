@@ -79,9 +79,16 @@ def test_grid_search_gives_the_same_scores_however_it_runs(iris, way):
     assert search.best_score_ > 0.75
 
 
-def test_halving_search_and_curves(iris):
-    search = HalvingGridSearchCV(quick(), {"alpha": [1e-4, 1e-2, 1.0]}, cv=3, random_state=0, min_resources=40)
-    assert search.fit(*iris).best_score_ > 0.7
+@pytest.mark.parametrize("way", ["sequential", "threading", "loky"])
+def test_halving_search(iris, way):
+    halving = {"cv": 3, "random_state": 0, "min_resources": 40, "n_jobs": 1 if way == "sequential" else 2}
+    search = HalvingGridSearchCV(quick(), {"alpha": [1e-4, 1e-2, 1.0]}, **halving)
+    with joblib.parallel_config(way):
+        assert search.fit(*iris).best_score_ > 0.7
+    assert search.n_iterations_ == 2
+
+
+def test_learning_and_validation_curves(iris):
     _, train, test = learning_curve(quick(), *iris, train_sizes=[0.3, 1.0], cv=3)
     assert train.shape == test.shape == (2, 3)
     assert test[-1].mean() > 0.75
@@ -154,6 +161,23 @@ def test_inspection(iris):
     assert curves["average"].shape == (3, 5)
 
 
+@pytest.mark.parametrize("kind", ["average", "both"])
+def test_partial_dependence_display(iris, kind):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    X, y = iris
+    show = inspection.PartialDependenceDisplay.from_estimator
+    display = show(quick().fit(X, y), X, [2, 3], target=1, grid_resolution=5, kind=kind)
+    assert display.axes_.shape == (1, 2)
+    Y = X[:, 2] + X[:, 3]
+    display = show(quick_regressor().fit(X[:, :3], Y), X[:, :3], [2, (0, 1)] if kind == "average" else [2], kind=kind)
+    average = display.pd_results[0]["average"][0]
+    assert average[-1] > average[0]  # what the petal's length adds
+    plt.close("all")
+
+
 def test_columns_names_and_routing(iris):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(iris[0], columns=list("abcd"))
@@ -194,6 +218,63 @@ def test_progress_bar_and_scoring_monitor_of_scikit_learn(iris):
         ProgressBar(max_propagation_depth=None)
     )
     assert len(search.fit(*iris).cv_results_["params"]) == 2
+
+
+class Recorder:
+    """A callback that a meta-estimator hands on to its sub-estimators."""
+
+    max_propagation_depth = None
+
+    def __init__(self, stop_below=None):
+        self.stop_below, self.told = stop_below, []
+
+    def setup(self, estimator, context):
+        self.told.append(f"setup {type(estimator).__name__}")
+
+    def teardown(self, estimator, context):
+        self.told.append(f"teardown {type(estimator).__name__}")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(f"{context.estimator_name} {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context):
+        return context.task_name == "epoch" and self.stop_below is not None and estimator.loss_ < self.stop_below
+
+
+@pytest.mark.skipif(not hasattr(MLPClassifier, "set_callbacks"), reason="callbacks came with scikit-learn 1.9")
+def test_callbacks_are_propagated_by_pipelines_and_searches(iris):
+    recorder = Recorder()
+    make_pipeline(StandardScaler(), quick(max_iter=2)).set_callbacks(recorder).fit(*iris)
+    within = ["Pipeline fit", "StandardScaler fit", "MLPClassifier fit", "MLPClassifier epoch", "MLPClassifier epoch"]
+    assert recorder.told == ["setup Pipeline", *within, "teardown Pipeline"]
+    recorder = Recorder()
+    GridSearchCV(quick(max_iter=2), {"alpha": [0.1, 0.2]}, cv=2).set_callbacks(recorder).fit(*iris)
+    assert recorder.told.count("MLPClassifier epoch") == 2 * (2 * 2 + 1)  # every setting and fold, and the refit
+
+
+@pytest.mark.skipif(not hasattr(MLPClassifier, "set_callbacks"), reason="callbacks came with scikit-learn 1.9")
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_early_stop_by_a_callback(iris, solver):
+    whole = quick(solver=solver, max_iter=40).fit(*iris)
+    stop = Recorder(stop_below=0.6)
+    stopped = quick(solver=solver, max_iter=40).set_callbacks(stop).fit(*iris)
+    assert not hasattr(stopped, "_callback_fit_ctx")
+    assert stopped.n_iter_ < whole.n_iter_
+    assert stop.told.count("MLPClassifier epoch") == stopped.n_iter_
+    assert stop.told[-1] == "teardown MLPClassifier"
+
+
+@pytest.mark.skipif(not hasattr(MLPClassifier, "set_callbacks"), reason="callbacks came with scikit-learn 1.9")
+def test_callbacks_are_torn_down_after_an_error(iris):
+    class Fail(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            raise RuntimeError("enough")
+
+    clf = quick(max_iter=5).set_callbacks(Fail())
+    with pytest.raises(RuntimeError, match="enough"):
+        clf.fit(*iris)
+    assert clf._skl_callbacks[0].told[-1] == "teardown MLPClassifier"
+    assert clf.set_callbacks().fit(*iris).n_iter_ == 5
 
 
 def test_imbalanced_learn(iris):

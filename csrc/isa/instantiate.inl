@@ -13,7 +13,8 @@ enum { PANEL = 2 * VL };
 #include "../kernels/pack.inl"
 
 #define FM_ROW_ACTIVATION(name, param_name) [FM_ACTIVATION_##name] = {name##_forward, name##_backward},
-#define FM_ROW_LOSS(name, output) [FM_LOSS_##name] = name##_rows,
+#define FM_ROW_LOSS(name, output, clipped) [FM_LOSS_##name] = name##_rows,
+#define FM_ROW_CLIPPED_LOSS(name, output, clipped) [FM_LOSS_##name] = clipped##_rows,
 #define FM_ROW_OPTIMIZER(name, states, scalars) [FM_OPTIMIZER_##name] = name##_update,
 #define FM_ROW_GATHER(name, type) [FM_SOURCE_##name] = gather_##name,
 #define FM_ROW_FINITE(name, type) [FM_SOURCE_##name] = finite_##name,
@@ -37,6 +38,7 @@ static const fm_kernels table = {
     .softmax_forward = softmax_forward,
     .softmax_backward = softmax_backward,
     .loss = {FM_LOSSES(FM_ROW_LOSS)},
+    .clipped_loss = {FM_LOSSES(FM_ROW_CLIPPED_LOSS)},
     .optimizer = {FM_OPTIMIZERS(FM_ROW_OPTIMIZER)},
     .gather = {FM_SOURCES(FM_ROW_GATHER)},
     .finite = {FM_SOURCES(FM_ROW_FINITE)},

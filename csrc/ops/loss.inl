@@ -1,16 +1,18 @@
 /* The losses: the list from which enum, names, kernels and tests derive, then each over one row block: an elementwise
  * loss is a function of one output and its target, any other does its rows itself. A row's loss is summed over its
  * outputs; its delta dE/dz (dE/da for a loss that is not fused with its output activation) is multiplied by the row's
- * scale. Mirror: reference/loss.py. */
+ * scale. A logarithm of probabilities has a clipped form, with the same outputs and deltas, for reports that are to be
+ * scikit-learn's: its row losses are those of probabilities cut to [eps, 1 - eps]. Mirror: reference/loss.py. */
 #ifndef FASTMLP_LOSS_LIST
 #define FASTMLP_LOSS_LIST
 
-/* X(name, output activation that it is fused with: it then starts from logits; "" for any output) */
-#define FM_LOSSES(X)                  \
-  X(squared_error, "")                \
-  X(cross_entropy, "softmax")         \
-  X(binary_cross_entropy, "logistic") \
-  X(poisson, "exp")
+/* X(name, output activation that it is fused with: it then starts from logits; "" for any output,
+ *   its clipped form: itself where there is nothing to clip) */
+#define FM_LOSSES(X)                                                \
+  X(squared_error, "", squared_error)                               \
+  X(cross_entropy, "softmax", clipped_cross_entropy)                \
+  X(binary_cross_entropy, "logistic", clipped_binary_cross_entropy) \
+  X(poisson, "exp", poisson)
 
 #endif
 
@@ -79,6 +81,20 @@ FM_INLINE loss_terms binary_cross_entropy_terms(vreal z, vreal y) {
   return (loss_terms){p, vsub(p, y), vfnma(y, z, vsoftplus(z))};
 }
 
+/* A probability cut to [eps, 1 - eps], with eps the distance from 1 to the next number; NaN passes. */
+FM_INLINE vreal clipped(vreal p) {
+  const real eps = FM_REAL_IS_FLOAT ? (real)0x1p-23 : (real)0x1p-52;
+  return vmin(vset1(1 - eps), vmax(vset1(eps), p));
+}
+
+/* Its clipped form, sum_k -y_k log p_k - (1 - y_k) log(1 - p_k) with p cut. Where p is near 1, what its rounding has left
+ * of 1 - p counts, as in scikit-learn. */
+FM_INLINE loss_terms clipped_binary_cross_entropy_terms(vreal z, vreal y) {
+  const vreal one = vset1(1), p = vlogistic(z), cut = clipped(p);
+  const vreal logs = vfma(y, vlog(cut), vmul(vsub(one, y), vlog(vsub(one, cut))));
+  return (loss_terms){p, vsub(p, y), vsub(vzero(), logs)};
+}
+
 /* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
 FM_INLINE loss_terms poisson_terms(vreal z, vreal y) {
   const vreal mean = vexp(z), error = vsub(mean, y);
@@ -95,14 +111,29 @@ FM_INLINE loss_terms poisson_terms(vreal z, vreal y) {
   }
 FM_DEFINE_ELEMENTWISE_LOSS(squared_error)
 FM_DEFINE_ELEMENTWISE_LOSS(binary_cross_entropy)
+FM_DEFINE_ELEMENTWISE_LOSS(clipped_binary_cross_entropy)
 FM_DEFINE_ELEMENTWISE_LOSS(poisson)
 #undef FM_DEFINE_ELEMENTWISE_LOSS
 
+FM_INLINE real clipped_log(real p) {
+  real lane[VL];
+  vstore(lane, vlog(clipped(vset1(p))));
+  return lane[0];
+}
+
+/* sum_k y_k log p_k of one row, p cut. */
+FM_INLINE real clipped_log_sum(ptrdiff_t n, const real *p, ptrdiff_t p_stride, const real *y, ptrdiff_t y_stride) {
+  lane_sums sums = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < n; c += VL)
+    lane_sums_add(&sums, c, vfirst(vmul(vload(y + at(c, y_stride)), vlog(clipped(vload(p + at(c, p_stride))))), n - c));
+  return lane_sums_total(&sums);
+}
+
 /* -sum_k y_k log softmax(z)_k = log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m) with m the largest logit;
  * delta p sum_k y_k - y. Labels are y with a single one. */
-static void cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
-                               ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
-                               ptrdiff_t d_stride, double *row_loss) {
+FM_INLINE void cross_entropy_of(int clip, ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
+                                const void *target, ptrdiff_t target_stride, const int32_t *labels, const void *scale,
+                                void *d, ptrdiff_t d_stride, double *row_loss) {
   for (ptrdiff_t r = 0; r < rows; r++) {
     real *p = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
     const real s = ((const real *)scale)[r];
@@ -122,8 +153,25 @@ static void cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptr
       vstore(delta + at(c, d_stride), vmul(vfirst(vsub(vmul(q, vset1(mass)), y), n_outputs - c), vset1(s)));
     }
     if (labels) delta[at(labels[r], d_stride)] = (p[at(labels[r], a_stride)] - 1) * s;
-    row_loss[r] = (double)log_of(sum) * (double)mass - (double)picked;
+    if (!clip)
+      row_loss[r] = (double)log_of(sum) * (double)mass - (double)picked;
+    else if (labels)
+      row_loss[r] = -(double)clipped_log(p[at(labels[r], a_stride)]);
+    else
+      row_loss[r] = -(double)clipped_log_sum(n_outputs, p, a_stride, (const real *)target + r * PANEL, target_stride);
   }
+}
+
+static void cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
+                               ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
+                               ptrdiff_t d_stride, double *row_loss) {
+  cross_entropy_of(0, rows, n_outputs, a, a_stride, target, target_stride, labels, scale, d, d_stride, row_loss);
+}
+
+static void clipped_cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
+                                       const void *target, ptrdiff_t target_stride, const int32_t *labels,
+                                       const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) {
+  cross_entropy_of(1, rows, n_outputs, a, a_stride, target, target_stride, labels, scale, d, d_stride, row_loss);
 }
 
 #endif

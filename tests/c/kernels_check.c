@@ -446,7 +446,8 @@ static void check_softmax_backward(shape s, result *out) {
 }
 
 static void check_loss(shape s, result *out) {
-  const int loss = s.variant / 4, awkwardly = s.variant / 2 % 2, by_label = s.variant % 2;
+  const int loss = s.variant / 8, clip = s.variant / 4 % 2, awkwardly = s.variant / 2 % 2, by_label = s.variant % 2;
+  const fm_loss_kernel kernel = clip ? T->clipped_loss[loss] : T->loss[loss];
   const matrix a = new_matrix(s.rows, s.columns), d = new_matrix(s.rows, s.columns);
   const matrix target = new_matrix(s.rows, s.columns);
   /* Only a loss of class probabilities takes labels. */
@@ -464,9 +465,9 @@ static void check_loss(shape s, result *out) {
   allow_matrix(d, s.columns);
   allow(row_loss, 0, s.rows);
   seal_all();
-  T->loss[loss](s.rows, s.columns, panel_of(a, 0), a.stride, by_label ? NULL : panel_of(target, 0), target.stride,
-                by_label ? (const int32_t *)(const void *)labels->data : NULL, scale->data, panel_of(d, 0), d.stride,
-                (double *)(void *)row_loss->data);
+  kernel(s.rows, s.columns, panel_of(a, 0), a.stride, by_label ? NULL : panel_of(target, 0), target.stride,
+         by_label ? (const int32_t *)(const void *)labels->data : NULL, scale->data, panel_of(d, 0), d.stride,
+         (double *)(void *)row_loss->data);
   check_all();
   if (!awkwardly) check_padding(d, round_up(s.columns, T->lanes));
   append_matrix(out, a);
@@ -702,7 +703,7 @@ static const check CHECKS[] = {
     {"activation.backward", check_activation_backward, FM_ACTIVATION_COUNT, fm_activation_name, 1, 2},
     {"softmax_forward", check_softmax_forward, 2, NULL, 1, 2},
     {"softmax_backward", check_softmax_backward, 2, NULL, 1, 2},
-    {"loss", check_loss, 4 * FM_LOSS_COUNT, fm_loss_name, 4, 2},
+    {"loss", check_loss, 8 * FM_LOSS_COUNT, fm_loss_name, 8, 2},
     {"optimizer", check_optimizer, (FM_MAX_SCALARS + 1) * FM_OPTIMIZER_COUNT, fm_optimizer_name, FM_MAX_SCALARS + 1, 2},
     {"gather", check_gather, 6 * FM_SOURCE_COUNT, fm_source_name, 6, 2},
     {"gather of all float16", check_gather_halves, 1, NULL, 1, 1},

@@ -15,10 +15,9 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     cdef Layer *layer = &net.layers[last - 1]
     cdef ptrdiff_t j, r
     cdef bint finite = True
-    net.kernels.loss[net.loss](rows, layer.n_out, block_of(net, ws, ws.a[last], row, 0), ws.stride,
-                               block_of(net, ws, ws.target, row, 0), ws.stride,
-                               ws.labels + row if ws.has_labels else NULL, ws.scale + row * net.item,
-                               block_of(net, ws, ws.d[last], row, 0), ws.stride, ws.row_loss + row)
+    net.loss(rows, layer.n_out, block_of(net, ws, ws.a[last], row, 0), ws.stride, block_of(net, ws, ws.target, row, 0),
+             ws.stride, ws.labels + row if ws.has_labels else NULL, ws.scale + row * net.item,
+             block_of(net, ws, ws.d[last], row, 0), ws.stride, ws.row_loss + row)
     if not net.fused:
         if layer.activation == SOFTMAX:
             net.kernels.softmax_backward(rows, layer.n_out, block_of(net, ws, ws.a[last], row, 0), ws.stride,

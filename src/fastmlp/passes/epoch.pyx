@@ -329,7 +329,7 @@ cdef void add_loss(Steps *run, Part *part) noexcept nogil:
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * run.ws.row_loss[r]
     if part.last:
-        total = total / weights if weights > 0 else 0.0
+        total = total / weights if weights != 0 else 0.0
     run.losses[part.step] = total
     if run.penalties != NULL and part.first:
         for l in range(run.net.n_layers):
@@ -367,6 +367,9 @@ cdef class Engine:
             self.parameters.write(weights, biases)
         finally:
             self.predictor.open()
+
+    def clip_losses(self, clip):
+        self.parameters.clip_losses(clip)
 
     def use_optimizer(self, name):
         self.parameters.use_optimizer(name)

@@ -40,7 +40,7 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
             # Checked before the run; but another Python thread may have changed y since.
             ws.labels[r] = label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
         scale = 1.0 if examples.weight == NULL else examples.weight[number]
-        scale = scale / weight_sum if weight_sum > 0 else 0.0
+        scale = scale / weight_sum if weight_sum != 0 else 0.0
         if net.item == 4:
             (<float *> ws.scale)[r] = <float> scale
         else:

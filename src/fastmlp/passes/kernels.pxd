@@ -45,6 +45,7 @@ cdef extern from "kernels.h" nogil:
         void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
                                  ptrdiff_t d_stride) noexcept nogil
         fm_loss_kernel *loss
+        fm_loss_kernel *clipped_loss
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite

@@ -1,5 +1,5 @@
 # Who owns which buffer: the network's parameters, and the workspace of one batch of rows.
-from fastmlp.passes.kernels cimport Matrix, fm_kernels
+from fastmlp.passes.kernels cimport Matrix, fm_kernels, fm_loss_kernel
 from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
@@ -38,7 +38,7 @@ cdef struct Network:
     ptrdiff_t lanes
     int n_layers
     Layer *layers
-    int loss
+    fm_loss_kernel loss
     bint fused                       # the loss starts from logits
     int optimizer
     int n_states

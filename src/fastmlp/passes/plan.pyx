@@ -54,8 +54,8 @@ cdef class Parameters:
         self.spec = spec
         self.net.kernels = table
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
-        self.net.loss = index_of("loss", spec.loss)
-        self.net.fused = loss_output(self.net.loss) != ""
+        self.clip_losses(False)
+        self.net.fused = loss_output(index_of("loss", spec.loss)) != ""
         self.net.optimizer = NO_OPTIMIZER
         layers = spec.layers
         refuse_too_large(sum(2 * (n.n_in + table.panel) * (n.n_out + table.panel) for n in layers) * table.itemsize)
@@ -72,6 +72,10 @@ cdef class Parameters:
         fm_free(self.arena)
         fm_free(self.state_arena)
         free(self.net.layers)
+
+    def clip_losses(self, bint clip):
+        cdef int loss = index_of("loss", self.spec.loss)
+        self.net.loss = self.net.kernels.clipped_loss[loss] if clip else self.net.kernels.loss[loss]
 
     def describe(self, int l, layer):
         cdef Layer *to = &self.net.layers[l]

@@ -59,6 +59,14 @@ class Engine:
         with self._lock:
             self._plan.parameters.assign(weights, biases)
 
+    def clip_losses(self, clip: bool) -> None:
+        """Whether losses are those of probabilities cut to [eps, 1 - eps], as scikit-learn reports them.
+
+        eps is the dtype's; gradients, and losses that are no logarithms of probabilities, stay as they are.
+        """
+        with self._lock:
+            self._plan.clip_losses(clip)
+
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
         with self._lock:
@@ -119,7 +127,7 @@ class Engine:
         scalars : ndarray of float64, shape (steps, S)
             From the optimizer's `scalars`.
         sample_weight : ndarray of float64, shape (n,), or None
-            Not negative.
+            A batch whose weights sum to 0 changes nothing.
         losses : ndarray of float64, shape (steps,)
             Filled with each batch's weighted mean loss before its update.
         threads : int, default 0
@@ -273,7 +281,7 @@ def _scale(weight: NDArray[np.float64] | None, scale: Array) -> tuple[float, Arr
     """The sum of the weights, and what each row's delta is multiplied by: its share of the sum, into `scale` (B, 1)."""
     assert weight is not None
     total = float(np.sum(weight))
-    if total > 0.0:
+    if total != 0.0:
         np.divide(weight, total, out=scale[:, 0], casting="same_kind")
     else:
         scale.fill(0.0)
@@ -284,7 +292,7 @@ def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, tot
     """The weighted mean of row losses; 0 where all weights are."""
     if weight is None:
         return float(np.sum(row_loss)) / total
-    return float(np.dot(row_loss, weight)) / total if total > 0.0 else 0.0
+    return float(np.dot(row_loss, weight)) / total if total != 0.0 else 0.0
 
 
 def _sum_of_squares(vector: Array) -> float:

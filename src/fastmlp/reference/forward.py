@@ -57,8 +57,8 @@ def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_l
     """Outputs from signals, row losses, and the output layer's delta dE/dz, each row's multiplied by its scale."""
     layer, delta, scratch = plan.layers[-1], batch.deltas[-1], batch.scratch[-1]
     if plan.loss.output:
-        plan.loss.rows(out, wanted, scale, delta, row_loss, scratch)
+        plan.loss_rows(out, wanted, scale, delta, row_loss, scratch)
     else:
         activate(plan, batch, out)
-        plan.loss.rows(out, wanted, scale, delta, row_loss, scratch)
+        plan.loss_rows(out, wanted, scale, delta, row_loss, scratch)
         layer.activation.backward(out, layer.param, delta, scratch)

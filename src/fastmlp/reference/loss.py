@@ -28,11 +28,13 @@ class LossFunctions(NamedTuple):
     """rows(a, target, scale, d, row_loss, scratch) computes the row losses and the delta d of a block of rows.
 
     A loss that is fused with an output activation finds logits in `a`, leaves outputs there, and d is dE/dz; any other
-    finds outputs, and d is dE/da. `scale` (a number, or (B, 1)) multiplies d. `a` and `d` are C-contiguous.
+    finds outputs, and d is dE/da. `scale` (a number, or (B, 1)) multiplies d. `a` and `d` are C-contiguous. `clipped`,
+    where there is one, does the same, but for row losses of probabilities cut to [eps, 1 - eps].
     """
 
     rows: LossRows
     output: str = ""  # the activation that it is fused with, "" for any
+    clipped: LossRows | None = None
 
 
 def _squared_error(
@@ -106,6 +108,48 @@ def _binary_cross_entropy(
     np.multiply(d, scale, out=d)
 
 
+def _clip(p: Array, out: Array) -> None:
+    """Probabilities cut to [eps, 1 - eps], with eps that of their dtype; NaN passes."""
+    eps = np.finfo(p.dtype).eps
+    np.clip(p, eps, 1 - eps, out=out)
+
+
+def _clipped_cross_entropy(
+    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """Reports -sum_k y_k log p_k of the clipped probabilities p."""
+    _cross_entropy(a, target, scale, d, row_loss, scratch)
+    logs = scratch.matrix
+    _clip(a, logs)
+    np.log(logs, out=logs)
+    if target.labels is not None:
+        np.copyto(row_loss, logs.reshape(-1).take(target.labels))
+    else:
+        assert target.values is not None
+        np.multiply(logs, target.values, out=logs)
+        np.sum(logs, axis=1, dtype=np.float64, out=row_loss)
+    np.negative(row_loss, out=row_loss)
+
+
+def _clipped_binary_cross_entropy(
+    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """Reports -sum_k y_k log p_k + (1 - y_k) log(1 - p_k) of the clipped probabilities p."""
+    _binary_cross_entropy(a, target, scale, d, row_loss, scratch)
+    assert target.values is not None
+    logs = scratch.matrix
+    _clip(a, logs)
+    np.log(logs, out=logs)
+    np.multiply(logs, target.values, out=logs)
+    np.sum(logs, axis=1, dtype=np.float64, out=row_loss)
+    _clip(a, logs)
+    np.subtract(1.0, logs, out=logs)
+    np.log(logs, out=logs)
+    np.multiply(logs, 1.0 - target.values, out=logs)
+    np.add(row_loss, np.sum(logs, axis=1, dtype=np.float64), out=row_loss)
+    np.negative(row_loss, out=row_loss)
+
+
 def _poisson(a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch) -> None:
     """Half the Poisson deviance, sum_k y_k (log y_k - z_k) - y_k + exp(z_k) with 0 log 0 = 0; delta exp(z) - y."""
     assert target.values is not None
@@ -124,7 +168,7 @@ def _poisson(a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[n
 
 LOSSES: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(_squared_error),
-    "cross_entropy": LossFunctions(_cross_entropy, "softmax"),
-    "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic"),
+    "cross_entropy": LossFunctions(_cross_entropy, "softmax", _clipped_cross_entropy),
+    "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic", _clipped_binary_cross_entropy),
     "poisson": LossFunctions(_poisson, "exp"),
 }

@@ -97,6 +97,7 @@ class Plan:
         self.sizes = spec.sizes
         self.dtype = np.dtype(spec.dtype)
         self.loss = LOSSES[spec.loss]
+        self.loss_rows = self.loss.rows
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
@@ -115,6 +116,10 @@ class Plan:
         self.blocks: list[UpdateBlock] = []
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
+
+    def clip_losses(self, clip: bool) -> None:
+        """Use the loss's clipped form, or its own."""
+        self.loss_rows = self.loss.clipped or self.loss.rows if clip else self.loss.rows
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

@@ -205,12 +205,12 @@ def fit_stochastic(
                     f"Stochastic Optimizer: Maximum iterations ({est.max_iter:d}) "
                     "reached and the optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=5,
+                    stacklevel=6,
                 )
             elif not alive and not early_stopping:
                 break  # the parameters are lost, and fit says so
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=6)
     if not alive and not early_stopping:
         raise ValueError(NOT_FINITE)
 
@@ -265,7 +265,7 @@ class Watch:
             warnings.warn(
                 f"Training was stopped after max_seconds={self.est.max_seconds:g} and hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
             return True
         return bool(stop)
@@ -307,9 +307,9 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal iteration
         iteration += 1
-        est.n_iter_ = iteration
+        est.n_iter_, est.loss_ = iteration, float(intermediate_result.fun)
         if est.verbose:
-            print(f"Iteration {iteration}, loss = {float(intermediate_result.fun):.8f}")
+            print(f"Iteration {iteration}, loss = {est.loss_:.8f}")
         if watch.context is not None or watch.record is not None:
             engine.set_parameters(*unpack(intermediate_result.x))
         watch.begin()

@@ -72,6 +72,7 @@ class Network:
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
         self._engine, self._sparse = self.backend.engine(spec), None
+        self._engine.clip_losses(True)  # scikit-learn's reports are of clipped probabilities
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
         return self._engine
 

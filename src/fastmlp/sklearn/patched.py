@@ -1,15 +1,17 @@
 """What `fastmlp.patch_sklearn` puts in scikit-learn's place: our classes, or scikit-learn's for what ours cannot do.
 
-What ours cannot do: parameters of a scikit-learn that came after this file, subclasses that reach into scikit-learn's
-private methods, and being fast without the compiled engine.
+What ours cannot do: parameters of a scikit-learn that came after this file, subclasses that override or call
+scikit-learn's private methods, and being fast without the compiled engine. Data, and values of parameters, need no such
+rule: ours take all that scikit-learn's take (tests/test_patch.py).
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import ABCMeta
-from inspect import isfunction, signature
-from typing import Any
+from inspect import Signature, isfunction, signature, unwrap
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 import sklearn.neural_network
 from sklearn.neural_network import MLPClassifier as SklearnClassifier
@@ -18,6 +20,9 @@ from sklearn.neural_network import _multilayer_perceptron
 
 from fastmlp.runtime import load_passes
 from fastmlp.sklearn import mlp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["MLPClassifier", "MLPRegressor", "install", "uninstall"]
 
@@ -31,7 +36,7 @@ def _warn_once(reason: str) -> None:
 
 
 def _private_methods(kind: type) -> set[str]:
-    """Names that a subclass of scikit-learn's class may override and that ours never calls, or calls otherwise."""
+    """Names that a subclass of scikit-learn's class may override or call; ours are others, or do something else."""
     return {
         name
         for base in kind.__mro__
@@ -41,29 +46,77 @@ def _private_methods(kind: type) -> set[str]:
     }
 
 
+def _codes(value: Any) -> Iterator[CodeType]:
+    """The code of what stands in a class: functions, bare or in a property, decorator or class method, and lambdas."""
+    if isinstance(value, property):
+        for function in (value.fget, value.fset, value.fdel):
+            yield from _codes(function)
+    elif isinstance(value, CodeType):
+        yield value
+        for constant in value.co_consts:
+            if isinstance(constant, CodeType):
+                yield from _codes(constant)
+    else:
+        function = unwrap(getattr(value, "__func__", value))
+        if isfunction(function):
+            yield from _codes(function.__code__)
+
+
+def _original(kind: type) -> type | None:
+    """scikit-learn's class for a class of ours, or a subclass of it."""
+    return next((ORIGINALS[base] for base in kind.__mro__ if base in ORIGINALS), None)
+
+
+def _reasons(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Iterator[str]:
+    """Why a class cannot be a subclass of ours: what it, or a class mixed into it, does with private methods."""
+    private = {method for base in bases for method in _private_methods(_original(base) or object)}
+    mixed_in = [kind for base in bases if _original(base) is None for kind in base.__mro__]
+    for part, contents in [(name, namespace), *((kind.__name__, vars(kind)) for kind in mixed_in)]:
+        overridden = private & contents.keys()
+        if overridden:
+            yield f"{part} overrides {', '.join(sorted(overridden))}, which fastmlp.sklearn does not call"
+        called = {word for value in contents.values() for code in _codes(value) for word in code.co_names} & private
+        if called:
+            yield f"{part} calls {', '.join(sorted(called))}, which fastmlp.sklearn does not have as scikit-learn does"
+
+
+def _by_name(theirs: Signature, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """All arguments by name: the order of the positional ones is the installed scikit-learn's, and has changed."""
+    known = {name: value for name, value in options.items() if name in theirs.parameters}
+    return {**theirs.bind(*arguments, **known).arguments, **options}
+
+
 class _Decision(ABCMeta):
     """Decides, when a subclass or an estimator is made, whose it is going to be. (scikit-learn's are ABCs, too.)"""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        for base in bases:
-            original = ORIGINALS.get(base)
-            overridden = [] if original is None else sorted(_private_methods(original) & namespace.keys())
-            if overridden:
-                _warn_once(f"{name} overrides {', '.join(overridden)}, which fastmlp.sklearn does not call")
-                theirs = tuple(ORIGINALS.get(each, each) for each in bases)
-                return type(theirs[0])(name, theirs, namespace, **options)
-        return super().__new__(mcs, name, bases, namespace, **options)
+        reason = next(_reasons(name, bases, namespace), None)
+        if reason is None:
+            return super().__new__(mcs, name, bases, namespace, **options)
+        made = [base.__name__ for base in bases if _original(base) is not None and base not in ORIGINALS]
+        if made:  # too late
+            warnings.warn(
+                f"{reason}, but its base {made[0]} is fastmlp's already: call fastmlp.unpatch_sklearn() before "
+                f"{made[0]} is defined",
+                UserWarning,
+                stacklevel=2,
+            )
+            return super().__new__(mcs, name, bases, namespace, **options)
+        _warn_once(reason)
+        theirs = tuple(ORIGINALS.get(base, base) for base in bases)
+        return type(theirs[0])(name, theirs, namespace, **options)
 
     def __call__(cls, *arguments: Any, **options: Any) -> Any:
         original = ORIGINALS.get(cls)
-        if original is not None:
-            known = signature(cls.__init__).parameters  # type: ignore[misc]
-            theirs = signature(original).parameters
-            unknown = [name for name in options if name not in known and name in theirs]
-            if unknown:
-                _warn_once(f"fastmlp.sklearn does not know its parameter {unknown[0]!r}")
-                return original(*arguments, **options)
-        return super().__call__(*arguments, **options)
+        if original is None:
+            return super().__call__(*arguments, **options)
+        theirs, ours = signature(original), signature(cls.__init__)  # type: ignore[misc]
+        options = _by_name(theirs, arguments, options)
+        unknown = [name for name in options if name not in ours.parameters and name in theirs.parameters]
+        if unknown:
+            _warn_once(f"fastmlp.sklearn does not know its parameter {unknown[0]!r}")
+            return original(**options)
+        return super().__call__(**options)
 
 
 #: scikit-learn's class for each of ours.
@@ -79,6 +132,8 @@ class MLPRegressor(mlp.MLPRegressor, metaclass=_Decision):
 
 
 ORIGINALS.update({MLPClassifier: SklearnClassifier, MLPRegressor: SklearnRegressor})
+for _ours, _theirs in ORIGINALS.items():
+    _ours.register(_theirs)  # type: ignore[attr-defined]  # what is left to scikit-learn is an MLPClassifier, too
 
 
 def install() -> bool:
