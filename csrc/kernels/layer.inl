@@ -34,12 +34,6 @@ FM_INLINE real lane_sums_total(const lane_sums *sums) {
   return vsum(tree.part[0]);
 }
 
-FM_INLINE real log_of(real x) {
-  real lane[VL];
-  vstore(lane, vlog(vset1(x)));
-  return lane[0];
-}
-
 /* The largest of a row's columns; NaN only if the first is, or by way of the sum that follows. */
 FM_INLINE real row_max(ptrdiff_t n, const real *row, ptrdiff_t stride) {
   vreal best = vset1(row[0]);

@@ -87,8 +87,8 @@ FM_INLINE vreal clipped(vreal p) {
   return vmin(vset1(1 - eps), vmax(vset1(eps), p));
 }
 
-/* Its clipped form, sum_k -y_k log p_k - (1 - y_k) log(1 - p_k) with p cut. Where p is near 1, what its rounding has left
- * of 1 - p counts, as in scikit-learn. */
+/* Its clipped form, sum_k -y_k log p_k - (1 - y_k) log(1 - p_k) with p cut. Where p is near 1, what its rounding has
+ * left of 1 - p counts, as in scikit-learn. */
 FM_INLINE loss_terms clipped_binary_cross_entropy_terms(vreal z, vreal y) {
   const vreal one = vset1(1), p = vlogistic(z), cut = clipped(p);
   const vreal logs = vfma(y, vlog(cut), vmul(vsub(one, y), vlog(vsub(one, cut))));
@@ -129,49 +129,66 @@ FM_INLINE real clipped_log_sum(ptrdiff_t n, const real *p, ptrdiff_t p_stride, c
   return lane_sums_total(&sums);
 }
 
-/* -sum_k y_k log softmax(z)_k = log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m) with m the largest logit;
- * delta p sum_k y_k - y. Labels are y with a single one. */
-FM_INLINE void cross_entropy_of(int clip, ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
-                                const void *target, ptrdiff_t target_stride, const int32_t *labels, const void *scale,
-                                void *d, ptrdiff_t d_stride, double *row_loss) {
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    real *p = (real *)a + r * PANEL, *delta = (real *)d + r * PANEL;
-    const real s = ((const real *)scale)[r];
-    const real largest = row_max(n_outputs, p, a_stride);
-    const real label_logit = labels ? p[at(labels[r], a_stride)] : 0;
-    real picked, mass; /* sum_k y_k (z_k - m), sum_k y_k */
-    if (labels) {
-      picked = label_logit - largest;
-      mass = 1;
-    } else {
-      target_sums(n_outputs, p, a_stride, (const real *)target + r * PANEL, target_stride, largest, &picked, &mass);
-    }
-    const real sum = row_softmax(n_outputs, p, a_stride, largest);
-    for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
-      const vreal q = vload(p + at(c, a_stride));
-      const vreal y = labels ? vzero() : vload((const real *)target + r * PANEL + at(c, target_stride));
-      vstore(delta + at(c, d_stride), vmul(vfirst(vsub(vmul(q, vset1(mass)), y), n_outputs - c), vset1(s)));
-    }
-    if (labels) delta[at(labels[r], d_stride)] = (p[at(labels[r], a_stride)] - 1) * s;
-    if (!clip)
-      row_loss[r] = (double)log_of(sum) * (double)mass - (double)picked;
-    else if (labels)
-      row_loss[r] = -(double)clipped_log(p[at(labels[r], a_stride)]);
-    else
-      row_loss[r] = -(double)clipped_log_sum(n_outputs, p, a_stride, (const real *)target + r * PANEL, target_stride);
+/* What a row's cross entropy is made of: the sum of exp(z_k - m), sum_k y_k (z_k - m) and sum_k y_k. */
+typedef struct {
+  real exponentials, picked, mass;
+} softmax_sums;
+
+/* Probabilities in place of a row's logits, and the delta p sum_k y_k - y. `y` is NULL where there is a label. */
+FM_INLINE softmax_sums softmax_row(ptrdiff_t n, real *p, ptrdiff_t p_stride, const real *y, ptrdiff_t y_stride,
+                                   ptrdiff_t label, real scale, real *delta, ptrdiff_t d_stride) {
+  const real largest = row_max(n, p, p_stride);
+  softmax_sums sums = {0, 0, 1};
+  if (y)
+    target_sums(n, p, p_stride, y, y_stride, largest, &sums.picked, &sums.mass);
+  else
+    sums.picked = p[at(label, p_stride)] - largest;
+  sums.exponentials = row_softmax(n, p, p_stride, largest);
+  for (ptrdiff_t c = 0; c < n; c += VL) {
+    const vreal wanted = y ? vload(y + at(c, y_stride)) : vzero();
+    const vreal error = vsub(vmul(vload(p + at(c, p_stride)), vset1(sums.mass)), wanted);
+    vstore(delta + at(c, d_stride), vmul(vfirst(error, n - c), vset1(scale)));
   }
+  if (!y) delta[at(label, d_stride)] = (p[at(label, p_stride)] - 1) * scale;
+  return sums;
 }
 
+/* -sum_k y_k log softmax(z)_k = log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m) with m the largest logit.
+ * Labels are y with a single one. Logarithms are taken of a vector of rows at a time. */
 static void cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
                                ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
                                ptrdiff_t d_stride, double *row_loss) {
-  cross_entropy_of(0, rows, n_outputs, a, a_stride, target, target_stride, labels, scale, d, d_stride, row_loss);
+  for (ptrdiff_t first = 0; first < rows; first += VL) {
+    const ptrdiff_t n = rows - first < VL ? rows - first : VL;
+    softmax_sums sums[VL];
+    real logs[VL];
+    vstore(logs, vset1(1));
+    for (ptrdiff_t i = 0; i < n; i++) {
+      const ptrdiff_t r = first + i;
+      sums[i] =
+          softmax_row(n_outputs, (real *)a + r * PANEL, a_stride, labels ? NULL : (const real *)target + r * PANEL,
+                      target_stride, labels ? labels[r] : 0, ((const real *)scale)[r], (real *)d + r * PANEL, d_stride);
+      logs[i] = sums[i].exponentials;
+    }
+    vstore(logs, vlog(vload(logs)));
+    for (ptrdiff_t i = 0; i < n; i++)
+      row_loss[first + i] = (double)logs[i] * (double)sums[i].mass - (double)sums[i].picked;
+  }
 }
 
+/* -sum_k y_k log p_k, p cut. */
 static void clipped_cross_entropy_rows(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
                                        const void *target, ptrdiff_t target_stride, const int32_t *labels,
                                        const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) {
-  cross_entropy_of(1, rows, n_outputs, a, a_stride, target, target_stride, labels, scale, d, d_stride, row_loss);
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    real *p = (real *)a + r * PANEL;
+    const real *y = labels ? NULL : (const real *)target + r * PANEL;
+    const ptrdiff_t label = labels ? labels[r] : 0;
+    softmax_row(n_outputs, p, a_stride, y, target_stride, label, ((const real *)scale)[r], (real *)d + r * PANEL,
+                d_stride);
+    row_loss[r] =
+        -(double)(y ? clipped_log_sum(n_outputs, p, a_stride, y, target_stride) : clipped_log(p[at(label, a_stride)]));
+  }
 }
 
 #endif
