@@ -93,6 +93,10 @@ FM_INLINE int finite_item(const ptrdiff_t item, const uint64_t exponent, const c
 FM_INLINE int finite_rows(const ptrdiff_t item, const uint64_t exponent, ptrdiff_t rows, ptrdiff_t columns,
                           const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride) {
   if (exponent == 0) return 1;
+  if (column_stride == item && row_stride == columns * item) { /* one long row */
+    columns *= rows;
+    rows = 1;
+  }
   for (ptrdiff_t r = 0; r < rows; r++) {
     const char *row = (const char *)x + r * row_stride;
     int all = 1;
@@ -134,7 +138,10 @@ static void unpack(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdif
   for (ptrdiff_t c = 0; c < columns; c += PANEL) {
     const real *block = (const real *)panels + c / PANEL * stride;
     const size_t bytes = sizeof(real) * (size_t)(columns - c < PANEL ? columns - c : PANEL);
-    for (ptrdiff_t r = 0; r < rows; r++) memcpy((real *)out + r * row_stride + c, block + r * PANEL, bytes);
+    if (bytes == sizeof(real)) /* a call for each number would cost more than the network */
+      for (ptrdiff_t r = 0; r < rows; r++) ((real *)out)[r * row_stride + c] = block[r * PANEL];
+    else
+      for (ptrdiff_t r = 0; r < rows; r++) memcpy((real *)out + r * row_stride + c, block + r * PANEL, bytes);
   }
 }
 

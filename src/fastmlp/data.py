@@ -38,7 +38,13 @@ _BLOCK_COLUMNS: Final = 1 << 12
 
 
 def as_inputs(
-    X: Any, n_features: int, name: str = "X", *, allow_empty: bool = False, finite: Finite | None = None
+    X: Any,
+    n_features: int,
+    name: str = "X",
+    *,
+    allow_empty: bool = False,
+    check: bool = True,
+    finite: Finite | None = None,
 ) -> Array:
     """Check a network's inputs and return them as an array that the engine reads in place.
 
@@ -54,6 +60,8 @@ def as_inputs(
         What X is called in messages.
     allow_empty : bool
         Whether X may have no rows.
+    check : bool
+        Whether to look for NaN and infinity; an engine can do that on its way.
     finite : callable, optional
         ``finite(X) -> bool`` for 2-D float arrays, used instead of NumPy where X is all finite.
 
@@ -83,7 +91,8 @@ def as_inputs(
     if array.shape[0] == 0 and not allow_empty:
         raise ValueError(f"{name} has shape {array.shape}; it must have at least one row")
     array = as_source(array)
-    check_finite(array, name, finite)
+    if check:
+        check_finite(array, name, finite)
     return array
 
 

@@ -354,21 +354,31 @@ class MLP:
             if small is not None:
                 return small
         n_threads = engine_threads(threads)
-        rows = self._inputs(X, allow_empty=True)
+        # Nothing of the caller's may change before X is known to be good; a new array the engine fills while it checks.
+        rows = self._inputs(X, allow_empty=True, check=out is not None)
         shape = (len(rows), self.sizes[-1])
         if out is None:
             target = result = np.empty(shape, self.dtype)
         else:
             result = self._checked_out(out, shape)
             target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
-        if len(rows) and not self._learner.engine.predict(rows, target, n_threads):
-            # The parameters are just changing: wait for whoever changes them.
-            with self._lock:
-                if not self._learner.engine.predict(rows, target, n_threads):
-                    raise RuntimeError("predict was called in the middle of a training step of the same network")
+        if len(rows):
+            self._fill(target, rows, n_threads, check=out is None)
         if target is not result:
             result[...] = target
         return result
+
+    def _fill(self, out: Array, rows: Array, threads: int, check: bool) -> None:
+        engine = self._learner.engine
+        try:
+            if not engine.predict(rows, out, threads, check):
+                # The parameters are just changing: wait for whoever changes them.
+                with self._lock:
+                    if not engine.predict(rows, out, threads, check):
+                        raise RuntimeError("predict was called in the middle of a training step of the same network")
+        except ValueError:
+            check_finite(rows, "X")  # says which value, and where
+            raise
 
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
@@ -625,9 +635,11 @@ class MLP:
             finally:
                 self._is_training = False
 
-    def _inputs(self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False) -> Array:
+    def _inputs(self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False, check: bool = True) -> Array:
         learner = self._learner
-        return as_inputs(X, learner.spec.sizes[0], name, allow_empty=allow_empty, finite=learner.backend.finite)
+        return as_inputs(
+            X, learner.spec.sizes[0], name, allow_empty=allow_empty, check=check, finite=learner.backend.finite
+        )
 
     def _targets(self, y: ArrayLike, n_rows: int, name: str = "y") -> Array:
         spec = self._learner.spec

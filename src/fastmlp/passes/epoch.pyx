@@ -505,14 +505,14 @@ cdef class Engine:
             return min(threads, <int> MAX_THREADS)
         return threads_for(&self.parameters.net, batch, train, -threads or max_threads())
 
-    def predict(self, X, out, int threads=0):
-        return self.predictor.over(Inputs(self.parameters, X, None, None, None), out, None, threads)
+    def predict(self, X, out, int threads=0, bint check=False):
+        return self.predictor.over(Inputs(self.parameters, X, None, None, None), out, None, threads, check)
 
     def predict_small(self, X):
         return self.predictor.small(X)
 
     def evaluate(self, X, y, out, double[::1] row_loss not None, int threads=0):
-        if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads):
+        if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads, False):
             raise RuntimeError("the network is being trained")
 
     def loss_and_grad(self, X, y, sample_weight, int threads=0):

@@ -16,7 +16,7 @@ cdef class Predictor:
     cdef close(self)
     cdef void open(self) noexcept
     cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size)
-    cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads) except -1
-    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size)
+    cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1
+    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check)
     cdef small(self, X)
     cdef run_small(self, Examples *examples)

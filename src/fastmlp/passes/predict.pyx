@@ -32,6 +32,7 @@ from fastmlp.passes.threads cimport (
     Team,
     Watch,
     fm_counter_load,
+    fm_counter_store,
     look_for_signals,
     phase_begin,
     phase_end,
@@ -67,6 +68,7 @@ cdef struct Chunks:
     Workspace **ws              # per thread
     Examples *examples
     bint targets
+    bint check                  # whether rows may hold NaN or infinity, which ends the call
     ptrdiff_t chunk
     char *out                   # rows x n_outputs, row-major
     double *row_loss
@@ -75,7 +77,7 @@ cdef struct Chunks:
 
 cdef void run_chunks(void *context, int thread) noexcept nogil:
     cdef Chunks *run = <Chunks *> context
-    cdef ptrdiff_t item, start, total = run.examples.x.rows
+    cdef ptrdiff_t item, start, rows, total = run.examples.x.rows
     cdef Place place
     place.thread, place.phase, place.target = thread, 0, 0
     phase_begin(run.team, &place, (total + run.chunk - 1) // run.chunk)
@@ -88,8 +90,20 @@ cdef void run_chunks(void *context, int thread) noexcept nogil:
         if fm_counter_load(run.team.stop):
             continue  # an item that has been claimed counts as done, or other threads would wait for it
         start = item * run.chunk
-        forward_chunk(run, run.ws[thread], start, min(run.chunk, total - start))
+        rows = min(run.chunk, total - start)
+        if run.check and not finite_rows(run, start, rows):
+            fm_counter_store(run.team.failed, 1)
+            fm_counter_store(run.team.stop, 1)
+        else:
+            forward_chunk(run, run.ws[thread], start, rows)
     phase_end(run.team, &place)
+
+
+cdef bint finite_rows(Chunks *run, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+    """Looked at just before they are gathered, they come from memory once."""
+    cdef Matrix *x = &run.examples.x
+    return run.net.kernels.finite[x.source](rows, x.columns, x.data + start * x.row_stride, x.row_stride,
+                                            x.column_stride)
 
 
 cdef void forward_chunk(Chunks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
@@ -148,8 +162,9 @@ cdef class Predictor:
             buffers.append(Buffers(self.parameters, chunk, purpose))
         return buffers
 
-    cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads) except -1:
-        """Fill `out` and, where there are targets, `row_loss`; False if the gate is closed and nothing was done."""
+    cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1:
+        """Fill `out` and, where there are targets, `row_loss`; False if the gate is closed and nothing was done. With
+        `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled."""
         cdef int team_size = min(threads, <int> MAX_THREADS)
         if row_loss is not None and row_loss.shape[0] != inputs.examples.x.rows:
             raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {inputs.examples.x.rows}")
@@ -158,18 +173,19 @@ cdef class Predictor:
         if not self.enter():
             return False
         try:
-            self.run_over(inputs, out, row_loss, team_size)
+            self.run_over(inputs, out, row_loss, team_size, check)
         finally:
             self.leave()
         return True
 
-    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size):
+    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check):
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef Workspace *spaces[MAX_THREADS]
         cdef Py_buffer view
         cdef Chunks run
         cdef int thread
+        cdef bint failed
         cdef list caught = []
         if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
             raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
@@ -183,18 +199,22 @@ cdef class Predictor:
             spaces[thread].has_labels = inputs.examples.labels
         run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
         run.row_loss = &row_loss[0] if inputs.has_targets else NULL
+        run.check = check
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:
             run.out, run.watch = <char *> view.buf, watch_for_signals(caught)
             run.team = team_new(team_size)
             with nogil:
                 team_run(run.team, run_chunks, &run)
+                failed = fm_counter_load(run.team.failed)
                 team_free(run.team)
         finally:
             PyBuffer_Release(&view)
         self.pool.append(buffers)
         if caught:
             raise caught[0]
+        if failed:
+            raise ValueError("X holds values that are not finite")
 
     cdef small(self, X):
         """Outputs of a few rows, with as little around the arithmetic as there can be; None where X is not plainly good

@@ -191,12 +191,17 @@ class Engine:
         """None: there is no short way."""
         return None
 
-    def predict(self, X: Array, out: Array, threads: int = 0) -> bool:
-        """Outputs of all rows of X into `out` (n, O), net dtype and C-contiguous. True: it waits for its turn."""
+    def predict(self, X: Array, out: Array, threads: int = 0, check: bool = False) -> bool:
+        """Outputs of all rows of X into `out` (n, O), net dtype and C-contiguous. True: it waits for its turn.
+
+        With `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled.
+        """
         with self._lock, np.errstate(all="ignore"):
             plan = self._plan
             for start in range(0, len(X), ROWS):
                 rows = slice(start, min(start + ROWS, len(X)))
+                if check and not np.isfinite(X[rows]).all():
+                    raise ValueError("X holds values that are not finite")
                 batch = plan.batch(rows.stop - start)
                 forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
                 activate(plan, batch, out[rows])
