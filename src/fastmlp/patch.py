@@ -35,8 +35,7 @@ def patch_sklearn() -> bool:
     >>> if patch_sklearn():
     ...     from sklearn.neural_network import MLPClassifier
     ...
-    ...     MLPClassifier.__module__
-    'fastmlp.sklearn.patched'
+    ...     assert MLPClassifier.__module__ == "fastmlp.sklearn.patched"
     >>> unpatch_sklearn()
     """
     from fastmlp.sklearn import patched
