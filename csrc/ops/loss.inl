@@ -87,8 +87,8 @@ FM_INLINE vreal clipped(vreal p) {
   return vmin(vset1(1 - eps), vmax(vset1(eps), p));
 }
 
-/* Its clipped form, sum_k -y_k log p_k - (1 - y_k) log(1 - p_k) with p cut. Where p is near 1, what its rounding has left
- * of 1 - p counts, as in scikit-learn. */
+/* Its clipped form, sum_k -y_k log p_k - (1 - y_k) log(1 - p_k) with p cut. Where p is near 1, what its rounding has
+ * left of 1 - p counts, as in scikit-learn. */
 FM_INLINE loss_terms clipped_binary_cross_entropy_terms(vreal z, vreal y) {
   const vreal one = vset1(1), p = vlogistic(z), cut = clipped(p);
   const vreal logs = vfma(y, vlog(cut), vmul(vsub(one, y), vlog(vsub(one, cut))));
