@@ -29,8 +29,8 @@ def test_docstring_examples(name):
     if name.startswith(("fastmlp.sklearn", "fastmlp.patch")):
         pytest.importorskip("sklearn", reason=f"the examples of {name} need scikit-learn")
     with warnings.catch_warnings():
-        # Without the extension; and of an old scikit-learn with a new SciPy.
-        warnings.simplefilter("ignore", RuntimeWarning)
+        # That there is no extension, and so no patching; and of an old scikit-learn with a new SciPy.
+        warnings.filterwarnings("ignore", "fastmlp ")
         warnings.simplefilter("ignore", DeprecationWarning)
         result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0

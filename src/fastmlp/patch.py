@@ -16,7 +16,7 @@ def patch_sklearn() -> bool:
     """Let ``from sklearn.neural_network import MLPClassifier, MLPRegressor`` give fastmlp's classes.
 
     Names that were imported before keep what they are. Estimators with parameters that only scikit-learn knows, and
-    subclasses that override its private methods, are scikit-learn's as before, with one warning.
+    subclasses that override or call its private methods, are scikit-learn's as before, with one warning.
 
     Returns
     -------
@@ -35,8 +35,7 @@ def patch_sklearn() -> bool:
     >>> if patch_sklearn():
     ...     from sklearn.neural_network import MLPClassifier
     ...
-    ...     MLPClassifier.__module__
-    'fastmlp.sklearn.patched'
+    ...     assert MLPClassifier.__module__ == "fastmlp.sklearn.patched"
     >>> unpatch_sklearn()
     """
     from fastmlp.sklearn import patched

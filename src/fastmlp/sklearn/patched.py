@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABCMeta
+from functools import cache
 from inspect import Signature, isfunction, signature, unwrap
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,13 @@ def _reasons(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> I
             yield f"{part} calls {', '.join(sorted(called))}, which fastmlp.sklearn does not have as scikit-learn does"
 
 
+@cache
+def _signature_of(kind: type) -> Signature:
+    """Of its `__init__`, without self; kept, since a search makes estimators by the hundred."""
+    whole = signature(kind.__init__)  # type: ignore[misc]
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
 def _by_name(theirs: Signature, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
     """All arguments by name: the order of the positional ones is the installed scikit-learn's, and has changed."""
     known = {name: value for name, value in options.items() if name in theirs.parameters}
@@ -110,7 +118,7 @@ class _Decision(ABCMeta):
         original = ORIGINALS.get(cls)
         if original is None:
             return super().__call__(*arguments, **options)
-        theirs, ours = signature(original), signature(cls.__init__)  # type: ignore[misc]
+        theirs, ours = _signature_of(original), _signature_of(cls)
         options = _by_name(theirs, arguments, options)
         unknown = [name for name in options if name not in ours.parameters and name in theirs.parameters]
         if unknown:
