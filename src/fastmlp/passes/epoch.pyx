@@ -467,7 +467,7 @@ cdef class Engine:
         run.first, run.last = first, last
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
         run.ws.has_labels = inputs.examples.labels
-        run.block = row_block(net, run.part, team_size)
+        run.block = row_block(net, run.part, team_size, True)
         run.by_panels = by_panels and team_size > 1
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]

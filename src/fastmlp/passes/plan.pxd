@@ -98,5 +98,5 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
 cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch) noexcept
-cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads) noexcept
+cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil

@@ -192,7 +192,7 @@ cdef class Predictor:
                              f"({rows}, {net.layers[net.n_layers - 1].n_out})")
         if rows == 0:
             return
-        run.chunk = row_block(net, rows, team_size)
+        run.chunk = row_block(net, rows, team_size, False)
         buffers = self.take_buffers(run.chunk, EVALUATE if inputs.has_targets else PREDICT, team_size)
         for thread in range(team_size):
             spaces[thread] = &(<Buffers> buffers[thread]).ws
