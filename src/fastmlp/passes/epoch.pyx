@@ -30,6 +30,7 @@ from fastmlp.passes.plan cimport (
     Tuner,
     Workspace,
     multiply_adds,
+    panel_group,
     part_rows,
     row_block,
     share_by_panels,
@@ -75,7 +76,6 @@ cdef enum:
     N_STAGES
 
 cdef enum:
-    PANELS_AT_ONCE = 4                # output panels that the row kernel takes together
     CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
 
 # Multiply-adds between two looks for signals: well under a millisecond.
@@ -210,11 +210,6 @@ cdef void square_layer(Steps *run, int l) noexcept nogil:
                                                        layer.n_in * run.net.panel)
 
 
-cdef inline ptrdiff_t panel_group(Steps *run, ptrdiff_t panels) noexcept nogil:
-    """Panels of one item: a share for every thread, no more than the row kernel takes at once."""
-    return max(<ptrdiff_t> 1, min(<ptrdiff_t> PANELS_AT_ONCE, panels // run.team.n))
-
-
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
     works on the weights that it has updated itself; what travels between the threads is outputs and deltas."""
@@ -225,7 +220,7 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     load_phase(run, place, part)
     since = lap(run, place.thread, GATHER, since)
     for l in range(net.n_layers):
-        group = panel_group(run, net.layers[l].out_panels)
+        group = panel_group(net.layers[l].out_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
         while True:
             item = phase_next(run.team, place)
@@ -243,7 +238,7 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     if fm_counter_load(run.team.failed):
         return
     for l in range(net.n_layers - 1, 0, -1):
-        group = panel_group(run, net.layers[l].in_panels)
+        group = panel_group(net.layers[l].in_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].in_panels + group - 1) // group)
         while True:
             item = phase_next(run.team, place)

@@ -99,4 +99,5 @@ cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
+cdef ptrdiff_t panel_group(ptrdiff_t panels, int threads) noexcept nogil
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil

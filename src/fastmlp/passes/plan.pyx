@@ -22,11 +22,13 @@ cdef enum:
     # (1024-1024-1024-1024, batch 256 and 32). Less comes from the caches in time: fetching it would only cost (2 % of
     # 784-256-128-10).
     FAR_BYTES = 4 * 1024 * 1024
+    PANELS_AT_ONCE = 4
     # Outputs and deltas of a part of a large batch.
     PART_BYTES = 1536 * 1024
 
 _MOST_BYTES = 1 << 46
 
+cdef double BYTES_PER_SECOND = 1e11      # that one thread reads from a third-level cache
 cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
 cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
 cdef double CHOICE_SECONDS = 0.5      # until they are tried again, or longer:
@@ -321,6 +323,12 @@ cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:
     return threads > 1 and 2 * batch < threads * net.kernels.tile_rows
 
 
+cdef ptrdiff_t panel_group(ptrdiff_t panels, int threads) noexcept nogil:
+    """Panels of one item of a layer that is split by them: a share for every thread, no more than the row kernel takes
+    at once."""
+    return max(<ptrdiff_t> 1, min(<ptrdiff_t> PANELS_AT_ONCE, panels // threads))
+
+
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil:
     """Of one pass over so many rows: forward, and with `train` the input deltas and the gradient."""
     cdef double total = 0
@@ -359,6 +367,8 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
     if most == 1 or forked_child():
         return 1
     seconds = multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+    if weight_bytes(net) > WEIGHT_CACHE_BYTES:
+        seconds = max(seconds, weight_bytes(net) / BYTES_PER_SECOND)
     return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))
 
 

@@ -13,7 +13,14 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from fastmlp.passes.backward cimport loss_rows
-from fastmlp.passes.forward cimport forward_rows, load_inputs, load_targets
+from fastmlp.passes.forward cimport (
+    elementwise,
+    finish_outputs,
+    forward_layer,
+    forward_rows,
+    load_inputs,
+    load_targets,
+)
 from fastmlp.passes.kernels cimport Matrix, matrix_of
 from fastmlp.passes.plan cimport (
     EVALUATE,
@@ -23,7 +30,9 @@ from fastmlp.passes.plan cimport (
     Network,
     Workspace,
     multiply_adds,
+    panel_group,
     row_block,
+    share_by_panels,
     threads_for,
 )
 from fastmlp.passes.threads cimport (
@@ -97,6 +106,38 @@ cdef void run_chunks(void *context, int thread) noexcept nogil:
         else:
             forward_chunk(run, run.ws[thread], start, rows)
     phase_end(run.team, &place)
+
+
+cdef void run_panels(void *context, int thread) noexcept nogil:
+    """A few rows that are in the workspace already: every layer shared out by its panels, because what takes the time
+    is to read the weights."""
+    cdef Chunks *run = <Chunks *> context
+    cdef Network *net = run.net
+    cdef ptrdiff_t item, group, panels, rows = run.examples.x.rows
+    cdef Place place
+    cdef int l
+    place.thread, place.phase, place.target = thread, 0, 0
+    for l in range(net.n_layers):
+        panels = net.layers[l].out_panels
+        group = panel_group(panels, run.team.n)
+        phase_begin(run.team, &place, (panels + group - 1) // group)
+        while True:
+            item = phase_next(run.team, &place)
+            if item < 0:
+                break
+            forward_layer(net, run.ws[0], l, elementwise(net, l, False), 0, rows, item * group,
+                          min(group, panels - item * group), run.ws[0].a[l + 1])
+        phase_end(run.team, &place)
+
+
+cdef void forward_by_panels(Chunks *run) noexcept nogil:
+    cdef Network *net = run.net
+    cdef Workspace *ws = run.ws[0]
+    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out, rows = run.examples.x.rows
+    load_inputs(net, ws, run.examples, 0, 0, rows)
+    team_run(run.team, run_panels, run)
+    finish_outputs(net, ws, False, 0, rows)
+    net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out, n_outputs)
 
 
 cdef bint finite_rows(Chunks *run, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
@@ -185,16 +226,18 @@ cdef class Predictor:
         cdef Py_buffer view
         cdef Chunks run
         cdef int thread
-        cdef bint failed
+        cdef bint by_panels, failed = False
         cdef list caught = []
         if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
             raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
                              f"({rows}, {net.layers[net.n_layers - 1].n_out})")
         if rows == 0:
             return
-        run.chunk = row_block(net, rows, team_size, False)
-        buffers = self.take_buffers(run.chunk, EVALUATE if inputs.has_targets else PREDICT, team_size)
-        for thread in range(team_size):
+        by_panels = share_by_panels(net, rows, team_size) and not inputs.has_targets
+        run.chunk = rows if by_panels else row_block(net, rows, team_size, False)
+        buffers = self.take_buffers(run.chunk, EVALUATE if inputs.has_targets else PREDICT,
+                                    1 if by_panels else team_size)
+        for thread in range(len(buffers)):
             spaces[thread] = &(<Buffers> buffers[thread]).ws
             spaces[thread].has_labels = inputs.examples.labels
         run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
@@ -205,8 +248,13 @@ cdef class Predictor:
             run.out, run.watch = <char *> view.buf, watch_for_signals(caught)
             run.team = team_new(team_size)
             with nogil:
-                team_run(run.team, run_chunks, &run)
-                failed = fm_counter_load(run.team.failed)
+                if not by_panels:
+                    team_run(run.team, run_chunks, &run)
+                elif not check or finite_rows(&run, 0, rows):
+                    forward_by_panels(&run)
+                else:
+                    failed = True
+                failed = failed or fm_counter_load(run.team.failed)
                 team_free(run.team)
         finally:
             PyBuffer_Release(&view)
