@@ -35,10 +35,13 @@ FM_INLINE real real_from(const int source, const char *p) {
 }
 #undef FM_LOAD_CASE
 
+/* `later` is a row that will be gathered soon, or NULL. */
 FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t columns, const char *x,
-                          ptrdiff_t column_stride, real *out, ptrdiff_t stride) {
+                          ptrdiff_t column_stride, const char *later, real *out, ptrdiff_t stride) {
   for (ptrdiff_t c = 0; c < columns; c += PANEL, out += stride, x += PANEL * column_stride) {
     const ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
+    if (later)
+      for (ptrdiff_t i = c * item; i < (c + n) * item; i += 64) FM_PREFETCH(later + i);
     if (column_stride == item)
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * item);
     else
@@ -46,22 +49,19 @@ FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t colu
   }
 }
 
-/* Shuffled rows lie anywhere in memory, where no prefetcher expects them. Of short ones the processor reads several at
- * once by itself; while one of this many bytes is copied, the next is asked for. */
-enum { LONG_ROW_BYTES = 1024 };
+/* Shuffled rows lie anywhere in memory, where no prefetcher expects them: the one that is so many bytes of copying away
+ * is asked for meanwhile. */
+enum { GATHER_AHEAD_BYTES = 1024 };
 
 FM_INLINE void gather_rows(const int source, const ptrdiff_t item, ptrdiff_t rows, ptrdiff_t columns,
                            const int64_t *order, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
                            void *panels, ptrdiff_t stride) {
-  const int ask = order && column_stride == item && columns * item >= LONG_ROW_BYTES;
+  const ptrdiff_t ahead = order && column_stride == item ? 1 + GATHER_AHEAD_BYTES / (columns * item) : rows;
   for (ptrdiff_t r = 0; r < rows; r++) {
     const ptrdiff_t from = order ? (ptrdiff_t)order[r] : r;
-    if (ask && r + 1 < rows) {
-      const char *next = (const char *)x + (ptrdiff_t)order[r + 1] * row_stride;
-      for (ptrdiff_t i = 0; i < columns * item; i += 64) FM_PREFETCH(next + i);
-    }
-    gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, (real *)panels + r * PANEL,
-               stride);
+    const char *later = r + ahead < rows ? (const char *)x + (ptrdiff_t)order[r + ahead] * row_stride : NULL;
+    gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, later,
+               (real *)panels + r * PANEL, stride);
   }
 }
 
