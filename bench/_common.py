@@ -125,6 +125,31 @@ def positive(kind: type[int | float]) -> Callable[[str], int | float]:
 
 # ---- workers --------------------------------------------------------------------------------------------------------
 
+#: Settings that keep a rival's library from instructions that the processor has; a rival is measured without them.
+HANDICAPS = (
+    "OPENBLAS_CORETYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_DEBUG_CPU_TYPE",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+#: Set to 1: rivals are measured as the environment has them.
+KEEP_HANDICAPS = "FASTMLP_BENCH_KEEP_HANDICAPS"
+
+
+def handicaps() -> dict[str, str]:
+    """Those of this environment."""
+    return {name: os.environ[name] for name in HANDICAPS if name in os.environ}
+
+
+def without_handicaps(environment: dict[str, str]) -> dict[str, str]:
+    """An environment for a worker."""
+    if os.environ.get(KEEP_HANDICAPS) == "1":
+        return environment
+    return {name: value for name, value in environment.items() if name not in HANDICAPS}
+
 
 class WorkerFailed(RuntimeError):  # noqa: N818 - reads like TimeoutExpired
     """A worker answered with an error, or not at all."""
@@ -140,7 +165,7 @@ class Worker:
     def __init__(self, script: str, name: str, threads: int | None) -> None:
         """Start `script --worker name`, with thread pools limited to `threads` if that is not None."""
         self.name = name
-        environment = limit_threads(threads)
+        environment = without_handicaps(limit_threads(threads))
         package = str(Path(runtime.__file__).parents[1])  # the fastmlp that this process has
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
@@ -218,6 +243,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "isa": report["isa"],
         "threads": report["threads"],
+        "handicaps": {"kept": os.environ.get(KEEP_HANDICAPS) == "1", "found": handicaps()},
         "compiler": report["compiler"],
         "versions": {
             "fastmlp": report["version"],
@@ -245,11 +271,17 @@ def describe(where: dict[str, Any]) -> str:
     """The first lines of a benchmark's output."""
     versions = where["versions"]
     load = f", load {where['load_average'][0]:.1f}" if where["load_average"] else ""
-    return (
-        f"{where['cpu']}, {where['cpus']} processors{load}; {where['isa']}; {where['date']}\n"
-        f"fastmlp {versions['fastmlp']} ({(where['commit'] or 'no commit')[:10]}), NumPy {versions['numpy']} "
-        f"({versions['blas']}), {versions['python']}"
-    )
+    lines = [
+        f"{where['cpu']}, {where['cpus']} processors{load}; {where['isa']}; {where['date']}",
+        (
+            f"fastmlp {versions['fastmlp']} ({(where['commit'] or 'no commit')[:10]}), NumPy {versions['numpy']} "
+            f"({versions['blas']}), {versions['python']}"
+        ),
+    ]
+    if found := where["handicaps"]["found"]:
+        settings = " ".join(f"{name}={value}" for name, value in found.items())
+        lines.append(f"rivals {'with' if where['handicaps']['kept'] else 'without'} the environment's {settings}")
+    return "\n".join(lines)
 
 
 def write_json(path: Path | None, name: str, report: dict[str, Any]) -> Path:

@@ -28,7 +28,7 @@ from _peers.report import OURS, add_options, best_rival, chart, ratios, say_left
 from fastmlp.cli import table
 from fastmlp.measure import fma_peak, training_flops
 
-PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax")
+PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax", "jax-scan")
 #: Least ratios to the fastest rival, float32 and ReLU; for other activations the same within 30 %.
 AT_LEAST = {
     "tiny": 5.0,

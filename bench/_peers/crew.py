@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from _common import WorkerFailed
+from _common import WorkerFailed, without_handicaps
 
 from _peers.job import Job
 
@@ -37,7 +37,7 @@ class Worker:
         self.rival, self.label = rival, label or rival
         self.versions: dict[str, str] = {}
         self.facts: dict[str, Any] = {}
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"}
+        environment = without_handicaps({**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"})
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(BENCH), *filter(None, [os.environ.get("PYTHONPATH")]), str(BENCH.parent / "src")]
         )
@@ -54,7 +54,7 @@ class Worker:
             bufsize=1,
         )
         # XLA sizes its pool by the affinity mask and by nothing else; it has not been imported yet.
-        if threads and rival == "jax":
+        if threads and rival in ("jax", "jax-scan"):
             os.sched_setaffinity(self._process.pid, sorted(os.sched_getaffinity(0))[:threads])
 
     @property

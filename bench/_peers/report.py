@@ -22,6 +22,7 @@ COLORS = {
     "torch": "#9467bd",
     "torch.compile": "#c5b0d5",
     "jax": "#1f77b4",
+    "jax-scan": "#aec7e8",
     "onnxruntime": "#2ca02c",
 }
 BAR = 0.8

@@ -383,6 +383,15 @@ class JAX:
         self.jax.block_until_ready((loss, self.parameters, self.state))
 
 
+class JAXScan(JAX):
+    """The plain program: rows gathered within the scan, nothing tuned. For comparison with figures that were taken so;
+    it is never faster than the tuned one."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.ways = {self.way: self.ways[self.way]}
+
+
 TRAINERS: dict[str, Callable[[Job], Trainer]] = {
     "fastmlp": FastMLP,
     "numpy": NumPyBackend,
@@ -390,4 +399,5 @@ TRAINERS: dict[str, Callable[[Job], Trainer]] = {
     "torch": TorchEager,
     "torch.compile": TorchCompile,
     "jax": JAX,
+    "jax-scan": JAXScan,
 }

@@ -27,9 +27,10 @@ MODULES = {
     "torch": ["torch"],
     "torch.compile": ["torch", "torch._dynamo", "torch._inductor"],
     "jax": ["jax", "optax"],
+    "jax-scan": ["jax", "optax"],
     "onnxruntime": ["onnxruntime", "onnx"],
 }
-PACKAGES = {"sklearn": "scikit-learn", "torch.compile": "torch"}
+PACKAGES = {"sklearn": "scikit-learn", "torch.compile": "torch", "jax-scan": "jax"}
 #: Least length of what is timed at once when calls are short.
 CHUNK_SECONDS = 2e-4
 
@@ -44,7 +45,7 @@ def load(rival: str) -> dict[str, Any]:
     except ImportError as error:
         return {"missing": str(error)}
     versions = {"numpy": np.__version__}
-    for package in {PACKAGES.get(rival, rival), *({"jaxlib", "optax"} if rival == "jax" else ())}:
+    for package in {PACKAGES.get(rival, rival), *({"jaxlib", "optax"} if "jax" in MODULES[rival] else ())}:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

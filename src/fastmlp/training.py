@@ -687,13 +687,11 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
 def _mean_loss(
     losses: NDArray[np.float64], order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
 ) -> float:
-    """Mean loss over the rows of an epoch; summed in order, so that the last bit, on which early stopping may hang,
-    is the same everywhere."""
+    """Mean loss over an epoch's rows, summed in order: early stopping may hang on the last bit, and NumPy's own order
+    is not promised.
+    """
     starts = np.arange(0, len(order), batch_size)
-    if weight is None:
-        sizes = np.minimum(batch_size, len(order) - starts)
-    else:
-        sizes = np.add.reduceat(weight[order], starts)
+    sizes = np.minimum(batch_size, len(order) - starts) if weight is None else np.add.reduceat(weight[order], starts)
     return float(np.add.accumulate(losses * sizes)[-1] / np.add.accumulate(sizes)[-1])
 
 
