@@ -206,8 +206,13 @@ cdef inline ptrdiff_t penalty_items(Steps *run, Part *part) noexcept nogil:
 
 cdef void square_layer(Steps *run, int l) noexcept nogil:
     cdef Layer *layer = &run.net.layers[l]
-    run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
-                                                       layer.n_in * run.net.panel)
+    # Never the matrix that is updated: which one that is depends on the ISA.
+    if layer.dots:
+        run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t,
+                                                           layer.n_out * run.net.panel)
+    else:
+        run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
+                                                           layer.n_in * run.net.panel)
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:

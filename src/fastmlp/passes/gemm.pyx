@@ -6,34 +6,23 @@ reference/forward.py, reference/backward.py and reference/update.py.
 cdef extern from "sync.h" nogil:
     void fm_prefetch(const char *p, ptrdiff_t size) noexcept
 
-cdef enum:
-    # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
-    PANEL_BLOCK_BYTES = 24 * 1024
-
 
 cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
     return 1 if columns <= net.lanes else 2
 
 
-cdef inline ptrdiff_t summed_block(Network *net) noexcept nogil:
-    """Rows of a right-hand panel taken at once, a multiple of the panel's width so that the left operand's panels are
-    never cut."""
-    cdef ptrdiff_t width = net.panel
-    return PANEL_BLOCK_BYTES // (width * net.item) // width * width
-
-
 cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                          ptrdiff_t columns, char *c) noexcept nogil:
     """c (rows x panel) = a (rows x k) b (k x panel), where `columns` of the panel's columns are in use."""
-    cdef ptrdiff_t done = 0, n, block = k
-    cdef ptrdiff_t width = net.panel * net.item
-    if rows > 2 * net.kernels.tile_rows:
-        block = max(summed_block(net), net.panel)
-    while done < k:
-        n = min(block, k - done)
-        net.kernels.gemm_rows(rows, n, a + done // net.panel * a_stride * net.item, a_stride, b + done * width,
-                              vectors_in(net, columns), done > 0, c)
-        done += n
+    cdef ptrdiff_t block = net.block_rows if rows > 2 * net.kernels.tile_rows else k
+    cdef bint accumulate = False
+    while k > block:
+        net.kernels.gemm_rows(rows, block, a, a_stride, b, vectors_in(net, columns), accumulate, c)
+        a += block // net.panel * a_stride * net.item
+        b += block * net.panel * net.item
+        k -= block
+        accumulate = True
+    net.kernels.gemm_rows(rows, k, a, a_stride, b, vectors_in(net, columns), accumulate, c)
 
 
 cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
@@ -58,10 +47,9 @@ cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const ch
     """
     cdef ptrdiff_t done = 0, n, row, tile
     cdef ptrdiff_t width = net.panel * net.item
-    cdef ptrdiff_t block = PANEL_BLOCK_BYTES // width
     cdef int i
     while done < batch:
-        n = min(block, batch - done)
+        n = min(net.block_rows, batch - done)
         row = 0
         while row < rows:
             tile = rows

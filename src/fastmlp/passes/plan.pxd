@@ -15,7 +15,7 @@ cdef struct Layer:
     ptrdiff_t out_panels
     int activation
     double param
-    char *weight                     # I x O, for the forward pass
+    char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
     # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
@@ -36,6 +36,7 @@ cdef struct Network:
     ptrdiff_t item                   # bytes of an element
     ptrdiff_t panel                  # columns of a panel
     ptrdiff_t lanes
+    ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
     int n_layers
     Layer *layers
     fm_loss_kernel loss

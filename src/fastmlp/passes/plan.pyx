@@ -11,6 +11,8 @@ from libc.string cimport memset
 
 cdef enum:
     ALIGNMENT = 128
+    # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
+    PANEL_BLOCK_BYTES = 24 * 1024
     # A row block's outputs and deltas stay in the second-level cache of one core, beside a panel of weights.
     ROW_BLOCK_BYTES = 256 * 1024
     # But every block streams all weights once: where they do not stay in that cache, a block has rows enough to pay
@@ -57,6 +59,8 @@ cdef class Parameters:
         self.spec = spec
         self.net.kernels = table
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
+        # A multiple of the panel's width, so that the left operand's panels are never cut.
+        self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
         self.clip_losses(False)
         self.net.fused = loss_output(index_of("loss", spec.loss)) != ""
         self.net.optimizer = NO_OPTIMIZER
@@ -102,7 +106,8 @@ cdef class Parameters:
         cdef size_t width = self.net.panel * self.net.item
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            layer.weight = take(base, &used, layer.out_panels * layer.n_in * width)
+            if not layer.dots:
+                layer.weight = take(base, &used, layer.out_panels * layer.n_in * width)
             if l > 0 or layer.narrow:
                 layer.weight_t = take(base, &used, layer.in_panels * layer.n_out * width)
             layer.updated = layer.weight_t if layer.narrow else layer.weight

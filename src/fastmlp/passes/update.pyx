@@ -51,8 +51,10 @@ cdef Square square_of(Network *net, ptrdiff_t item) noexcept nogil:
         item -= squares + 1
         s.l += 1
     s.bias = item == squares
-    s.j = 0 if s.bias else item // layer.row_blocks
-    s.i = 0 if s.bias else item - s.j * layer.row_blocks
+    s.i = s.j = 0
+    if not s.bias:
+        s.j = item if layer.row_blocks == 1 else item // layer.row_blocks
+        s.i = item - s.j * layer.row_blocks
     s.rows = min(net.panel, layer.rows - s.i * net.panel)
     s.columns = layer.columns - s.j * net.panel
     return s
