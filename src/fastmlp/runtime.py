@@ -371,7 +371,7 @@ def config() -> dict[str, Any]:
     return report
 
 
-_WORKERS = {"pool": "a pool of its own", "openmp": "OpenMP's", "none": "none but the caller's"}
+_WORKERS = {"pool": "from a pool of its own", "openmp": "OpenMP's", "none": "the caller's only"}
 
 
 def show_config() -> None:
@@ -387,7 +387,9 @@ def show_config() -> None:
         for isa in c["isas"]
     )
     limits = ", ".join(f"{source} {n}" for source, n in c["thread_limits"].items() if n is not None)
-    openmp = "yes" if c["openmp"] else "no: threadpoolctl sets no limit" if c["backend"] == "cython" else "not used"
+    openmp = "not used" if c["backend"] != "cython" else "no: threadpoolctl sets no limit"
+    if c["openmp"]:
+        openmp = "yes" if c["workers"] == "openmp" else "yes, for its limit on threads"
     caches = ", ".join(f"{level} {_bytes(size)}" for level, size in c["caches"].items())
     rows = [
         ("fastmlp", c["version"]),
