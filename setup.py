@@ -1,7 +1,7 @@
 """The compiled part of the build: csrc/ once, as objects inside `fastmlp.passes.kernels`, and one extension per pass.
 
-All metadata but the licence's name is in pyproject.toml. Read from the environment: FASTMLP_NO_OPENMP=1 (serial build),
-FASTMLP_DEBUG=1 (asserts, -O1 -g), FASTMLP_SANITIZE=address,undefined, FASTMLP_WERROR=1 (warnings are errors).
+All metadata but the licence's name is in pyproject.toml. Read from the environment: FASTMLP_NO_OPENMP=1 (do not look
+for it), FASTMLP_DEBUG=1 (asserts, -O1 -g), FASTMLP_SANITIZE=address,undefined, FASTMLP_WERROR=1 (warnings are errors).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "src/fastmlp"
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"
-# The only module that sees OpenMP (tests/test_layering.py).
+# The only module that sees OpenMP (tests/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
+# threadpoolctl set, and on Windows for the threads themselves.
 OPENMP_MODULES = {"fastmlp.passes.threads"}
 
 CYTHON_DIRECTIVES = {
@@ -51,9 +52,9 @@ int main(void) {
 }
 """
 
-SERIAL_WARNING = """
+NO_OPENMP_WARNING = """
 ********************************************************************************
-  fastmlp is being built WITHOUT OpenMP: it will train on ONE thread only.
+  fastmlp is being built WITHOUT OpenMP: {consequence}.
   Reason: {reason}.
   Debian, Ubuntu: apt-get install gcc (libgomp comes with it).
   macOS: brew install libomp.   clang: install libomp-dev.
@@ -182,8 +183,8 @@ class BuildKernelsAndPasses(build_ext):
         return (
             '"""How this copy of fastmlp was built. Written by setup.py."""\n\n'
             f"OPENMP = {bool(self._openmp_version)}\n"
-            f"OPENMP_VERSION = {self._openmp_version}  # of the specification, yyyymm; 0: a serial build\n"
-            f"OPENMP_REASON = {self._openmp_reason!r}  # why the build is serial\n"
+            f"OPENMP_VERSION = {self._openmp_version}  # of the specification, yyyymm; 0: built without\n"
+            f"OPENMP_REASON = {self._openmp_reason!r}  # why it was built without\n"
             f"COMPILER = {self._compiler_version()!r}\n"
             f"CFLAGS = {' '.join(flags)!r}\n"
             f"SANITIZE = {self._flags.sanitize!r}\n"
@@ -253,7 +254,10 @@ class BuildKernelsAndPasses(build_ext):
                     self._openmp, self._openmp_version = (compile_args, link_args), version
                     return
             self._openmp_reason = "no program with OpenMP could be compiled, linked and run"
-        print(SERIAL_WARNING.format(reason=self._openmp_reason), file=sys.stderr, flush=True)
+        windows = sys.platform == "win32"
+        consequence = "it will train on ONE thread only" if windows else "threadpoolctl will not limit its threads"
+        warning = NO_OPENMP_WARNING.format(consequence=consequence, reason=self._openmp_reason)
+        print(warning, file=sys.stderr, flush=True)
 
     def _openmp_candidates(self) -> list[tuple[list[str], list[str]]]:
         if self._msvc:

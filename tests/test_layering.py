@@ -141,12 +141,13 @@ def test_passes_see_arrays_through_buffers(path: Path) -> None:
 
 
 @each_cython_file
-def test_openmp_is_in_one_place(path: Path) -> None:
+def test_openmp_and_the_pool_are_in_one_place(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     if path.stem != "threads":
         assert not re.search(r"^\s*(cimport openmp|from (openmp|cython\.parallel) cimport|cimport cython\.parallel)",
                              source, re.MULTILINE)  # fmt: skip
         assert not re.search(r"\bprange\b|\bomp_\w+", source)
+        assert "pool.h" not in source  # it holds the process's workers: another module would get a set of its own
 
 
 @each_cython_file
@@ -250,7 +251,7 @@ def test_the_package_is_a_one_way_road() -> None:
         used = imports.found & set(MODULE_ORDER)
         assert used <= beneath, f"{path.name} imports {sorted(used - beneath)}"
         if module not in {"passes", "runtime"}:
-            # runtime sets up OpenMP around the import, so it has to be the first to import the extension.
+            # One place knows what to do when the extension is missing.
             assert "passes" not in used, f"{path.name} imports passes: runtime.get_backend does that"
 
 

@@ -112,38 +112,6 @@ def test_pickles_choose_their_backend_again(monkeypatch):
     assert parameters(loaded) == parameters(demanded)
 
 
-@pytest.mark.parametrize(
-    ("given", "seen"),
-    [
-        ({}, {"GOMP_SPINCOUNT": "2000", "OMP_WAIT_POLICY": None}),
-        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7", "OMP_WAIT_POLICY": None}),
-        ({"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": "active"}),
-    ],
-)
-@pytest.mark.parametrize("failure", [None, ImportError("no such file")])
-def test_openmp_settings_hold_during_the_import_only(monkeypatch, given, seen, failure):
-    for name in seen:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    before, found = dict(os.environ), {}
-
-    def import_module(name):
-        found.update({variable: os.environ.get(variable) for variable in seen})
-        if failure is not None:
-            raise failure
-        return types.SimpleNamespace(Engine=object, name=name)
-
-    monkeypatch.setattr(runtime, "import_module", import_module)
-    module, reason = runtime.load_passes.__wrapped__()
-    assert found == seen
-    assert dict(os.environ) == before
-    if failure is None:
-        assert (module.name, reason) == ("fastmlp.passes", "")
-    else:
-        assert (module, reason) == (None, "ImportError: no such file")
-
-
 def test_sources_that_were_not_compiled_are_no_backend(monkeypatch):
     monkeypatch.setattr(runtime, "import_module", types.ModuleType)
     assert runtime.load_passes.__wrapped__() == (None, "ImportError: fastmlp.passes has not been compiled")
@@ -176,10 +144,10 @@ def test_set_num_threads():
 @pytest.mark.parametrize(
     ("openmp", "affinity", "cgroup", "cap", "argument"),
     [
-        (8, 8, None, 8, 0),  # the engine knows OpenMP's own maximum
+        (8, 8, None, 8, -8),
         (8, 4, None, 4, -4),
         (8, 8, 3, 3, -3),
-        (2, 8, 3, 2, 0),
+        (2, 8, 3, 2, -2),
         (None, 4, None, 4, -4),
         (4, 4, 1, 1, 1),
         (1, 4, None, 1, 1),
@@ -197,8 +165,13 @@ def test_the_lowest_limit_caps(monkeypatch, openmp, affinity, cgroup, cap, argum
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("4,2", 4), ("", None), ("many", None), ("0", None)])
-def test_omp_num_threads_without_the_extension(monkeypatch, value, expected):
-    missing(monkeypatch)
+@pytest.mark.parametrize("built", [False, True])
+def test_omp_num_threads_without_openmp(monkeypatch, value, expected, built):
+    if built:
+        module = types.SimpleNamespace(openmp=False, workers="pool")
+        monkeypatch.setattr(runtime, "load_passes", lambda: (module, ""))
+    else:
+        missing(monkeypatch)
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert runtime._openmp_threads() == expected
 
@@ -209,7 +182,7 @@ def test_omp_num_threads():
     assert python(code, OMP_NUM_THREADS="1") == "1\n"
 
 
-@needs_extension
+@pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP is missing")
 def test_threadpoolctl_caps():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
@@ -283,6 +256,7 @@ def test_config():
         assert (c["backend"], c["isa"], c["isas"]) == ("numpy", "numpy", [])
     else:
         assert c["backend"] == "cython"
+        assert c["workers"] == ("pool" if os.name == "posix" else "openmp" if c["openmp"] else "none")
         assert {"name": c["isa"], "available": True}.items() <= {i["name"]: i for i in c["isas"]}[c["isa"]].items()
 
 

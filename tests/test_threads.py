@@ -19,6 +19,7 @@ from fastmlp.passes import Engine, threads
 from fastmlp.spec import SGD, NetworkSpec
 
 POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+LINUX = sys.platform == "linux"  # whose /proc tells which threads there are
 PATIENCE = 60  # seconds until a hang is called one
 
 
@@ -36,8 +37,8 @@ def run(script, *arguments, **environment):
     return json.loads(result.stdout)
 
 
-COMMON = """
-import hashlib, json, os, sys, numpy as np, fastmlp
+COMMON = '''
+import contextlib, hashlib, json, os, sys, time, numpy as np, fastmlp
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(400, 37)), rng.integers(0, 5, 400)
 
@@ -48,7 +49,20 @@ def trained(threads, seed=1):
     net = fastmlp.MLP([37, 70, 45, 5], output="softmax", seed=seed)
     net.fit(X, y, epochs=2, batch_size=32, threads=threads)
     return net
-"""
+
+def workers(expected=0):
+    """Status files of our workers, by Linux; patient with those that have not got as far as their name."""
+    for _ in range(1000):
+        files = []
+        for task in os.listdir("/proc/self/task") if sys.platform == "linux" else []:
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/status") as file:  # one may have ended
+                files.append(dict(line.split(":", 1) for line in file))
+        ours = [file for file in files if file["Name"].strip() == "fastmlp"]
+        if len(ours) >= expected:
+            break
+        time.sleep(0.01)
+    return ours
+'''
 
 
 def trained(seed, threads, epochs=3):
@@ -122,6 +136,80 @@ def test_what_a_phase_costs():
     for n in (0, -1, 257):
         with pytest.raises(ValueError, match="threads"):
             threads.barrier_seconds(n)
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+
+COUNT = (
+    COMMON
+    + """
+import threading
+found = [len(workers())]
+for threads in (1, 4, 4, 2, 3):
+    trained(threads)
+    found.append(len(workers(3 if threads > 1 else 0)))
+for _ in range(3):
+    callers = [threading.Thread(target=trained, args=(4,)) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    found.append(len(workers(3)))
+print(json.dumps(found))
+"""
+)
+
+
+@pytest.mark.skipif(not LINUX, reason="needs /proc")
+def test_workers_are_made_once_and_shared():
+    """Callers that come and go leave no threads behind, and all together have no more than processors allow."""
+    most = max(3, (os.cpu_count() or 1) - 1)
+    none, alone, *later = run(COUNT)
+    assert none == alone == 0
+    assert later[:4] == [3, 3, 3, 3]
+    assert all(3 <= n <= most for n in later[4:])
+
+
+EXIT = (
+    COMMON
+    + """
+import threading, time
+def keep_training():
+    while True:
+        trained(3)
+for _ in range(2):
+    threading.Thread(target=keep_training, daemon=True).start()
+time.sleep(0.3)
+print("0", flush=True)
+if sys.argv[1] == "return":
+    pass
+elif sys.argv[1] == "raise":
+    os.close(2)  # nobody wants to see it
+    raise SystemExit(0)
+else:
+    os._exit(0)
+"""
+)
+
+
+@pytest.mark.parametrize("way", ["return", "raise", "_exit"])
+def test_the_process_ends_while_workers_work(way):
+    assert run(EXIT, way) == 0
+
+
+@pytest.mark.skipif(not LINUX, reason="needs /proc")
+def test_workers_leave_signals_to_python():
+    blocked = run(
+        COMMON
+        + """
+trained(3)
+print(json.dumps([int(worker["SigBlk"], 16) for worker in workers(2)]))
+"""
+    )
+    assert len(blocked) == 2
+    for mask in blocked:
+        assert all(mask >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM))
+        assert not any(mask >> (number - 1) & 1 for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE))
 
 
 # --- Python's threads ------------------------------------------------------------------------------------------------
@@ -211,9 +299,7 @@ def test_the_gil_is_released():
 FORK = (
     COMMON
     + """
-from fastmlp.passes import threads
 net = trained(2)
-assert not threads.is_forked_child()
 before = digest(net)
 read, write = os.pipe()
 child = os.fork()
@@ -221,14 +307,13 @@ if child == 0:
     os.close(read)
     same = digest(net) == before
     net.fit(X, y, epochs=2, batch_size=32, threads=2)
-    answer = [threads.is_forked_child(), threads.max_threads(), fastmlp.get_num_threads(), same, digest(net)]
-    answer += [digest(trained(5)), digest(trained(None))]
-    answer.append(len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1)
+    answer = {"cap": fastmlp.get_num_threads(), "same": same, "after": digest(net), "workers": len(workers(1))}
+    answer |= {"fresh": digest(trained(5)), "more workers": len(workers(4)), "chosen": digest(trained(None))}
     if os.fork() == 0:  # and a child of the child
         net.predict(X, threads=2)
         os._exit(0)
-    grandchild = os.waitstatus_to_exitcode(os.wait()[1])
-    os.write(write, json.dumps([*answer, grandchild]).encode())
+    answer["grandchild"] = os.waitstatus_to_exitcode(os.wait()[1])
+    os.write(write, json.dumps(answer).encode())
     os._exit(0)
 os.close(write)
 net.fit(X, y, epochs=2, batch_size=32, threads=2)
@@ -236,7 +321,7 @@ with os.fdopen(read) as pipe:
     found = json.load(pipe)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(json.dumps({"child": found, "status": status, "before": before, "after": digest(net),
-                  "parent is child": threads.is_forked_child()}))
+                  "cap": fastmlp.get_num_threads()}))
 """
 )
 
@@ -244,14 +329,45 @@ print(json.dumps({"child": found, "status": status, "before": before, "after": d
 @POSIX
 def test_training_goes_on_in_a_forked_child_and_in_its_parent():
     found = run(FORK)
-    forked, most, cap, same, after, fresh, chosen, tasks, grandchild = found["child"]
-    assert found["status"] == grandchild == 0
-    assert forked
-    assert not found["parent is child"]
-    assert most == cap == tasks == 1
-    assert same
-    assert after == found["after"] != found["before"]
-    assert fresh == chosen == found["before"]
+    child = found["child"]
+    assert found["status"] == child["grandchild"] == 0
+    assert child["cap"] == found["cap"]
+    assert child["same"]
+    assert child["after"] == found["after"] != found["before"]
+    assert child["fresh"] == child["chosen"] == found["before"]
+    if LINUX:
+        assert (child["workers"], child["more workers"]) == (1, 4)
+
+
+FORK_FROM_A_REGION = (
+    COMMON
+    + """
+import signal, threading
+stop = threading.Event()
+def keep_training():
+    while not stop.is_set():
+        trained(2)
+busy = [threading.Thread(target=keep_training) for _ in range(3)]
+for thread in busy:
+    thread.start()
+wanted, statuses = digest(trained(2)), []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os._exit(0 if digest(trained(2)) == wanted else 1)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+stop.set()
+for thread in busy:
+    thread.join()
+print(json.dumps(statuses))
+"""
+)
+
+
+@POSIX
+def test_a_fork_while_other_threads_train():
+    assert run(FORK_FROM_A_REGION) == [0] * 20
 
 
 POOL = (
@@ -364,6 +480,29 @@ def test_keyboard_interrupt(kind, number):
 
 
 @POSIX
+def test_keyboard_interrupt_is_noticed_at_once():
+    """The fastest of a few tries, since whatever else the machine does delays them."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 64)), rng.normal(size=(2000, 1))
+    net = fastmlp.MLP([64, 128, 128, 1], seed=0, backend="cython")
+    delays = []
+
+    def interrupt():
+        time.sleep(0.1)
+        delays.append(-time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(5):
+        sender = threading.Thread(target=interrupt)
+        sender.start()
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y, epochs=10**6, batch_size=64, threads=2)
+        delays[-1] += time.monotonic()
+        sender.join()
+    assert min(delays) < 0.1
+
+
+@POSIX
 def test_a_handler_that_returns_does_not_stop_training():
     spec = NetworkSpec.make([16, 64, 64, 1], "tanh")
     X, y, order = np.ones((50, 16), "float32"), np.ones((50, 1), "float32"), np.arange(50).repeat(800)
@@ -399,7 +538,6 @@ print(json.dumps([digest(trained(1)), digest(trained(3)), digest(trained(None)),
         {"OMP_THREAD_LIMIT": "1"},
         {"OMP_NUM_THREADS": "7", "OMP_DYNAMIC": "true"},
         {"OMP_WAIT_POLICY": "active"},
-        {"GOMP_SPINCOUNT": "0"},
         {"OMP_PROC_BIND": "true", "OMP_NUM_THREADS": "2"},
     ],
     ids=" ".join,
@@ -421,22 +559,6 @@ def test_threadpoolctl():
         assert trained(3, None) == trained(3, 2) == wanted
     with threadpoolctl.threadpool_limits(2):
         assert trained(3, None) == wanted
-
-
-@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "5"}, {"OMP_WAIT_POLICY": "passive"}], ids=str)
-def test_the_import_leaves_the_environment_alone(given):
-    found = run(
-        """
-import json, os
-before = dict(os.environ)
-import fastmlp
-fastmlp.MLP([2, 1])
-print(json.dumps([before == dict(os.environ), os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY")]))
-""",
-        **given,
-    )
-    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
-    assert found == [True, *(given.get(name, os.environ.get(name)) for name in names)]
 
 
 def test_beside_numpy_in_another_thread():

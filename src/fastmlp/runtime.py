@@ -1,6 +1,6 @@
 """What runs the arithmetic: choice of the backend, cap on the number of threads, and `show_config`.
 
-The compiled passes are imported here and nowhere else, because OpenMP reads its settings at that moment only.
+The compiled passes are imported here and nowhere else: when first needed, and with one answer if they are missing.
 """
 
 import functools
@@ -10,8 +10,7 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -96,30 +95,11 @@ class _Process:
 _process = _Process()
 
 
-@contextmanager
-def _short_spinning() -> Iterator[None]:
-    """Let OpenMP workers spin for microseconds only after a region, unless the user has said how they shall wait.
-
-    libgomp reads these variables when it is loaded and never again, so nothing else in the process sees ours. Left at
-    its default, workers spin for milliseconds and fight with the idle workers of NumPy's BLAS (DESIGN 4 has the
-    figures).
-    """
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = "2000"
-    try:
-        yield
-    finally:
-        os.environ.pop("GOMP_SPINCOUNT", None)
-
-
 @functools.cache
 def load_passes() -> tuple[ModuleType | None, str]:
     """`fastmlp.passes` and "", or None and the reason why it cannot be used. Tried once per process."""
     try:
-        with _short_spinning():
-            module = import_module("fastmlp.passes")
+        module = import_module("fastmlp.passes")
         if not hasattr(module, "Engine"):  # the directory of sources, without what is built from them
             raise ImportError("fastmlp.passes has not been compiled")
     except ImportError as error:
@@ -200,7 +180,8 @@ def get_num_threads() -> int:
     -------
     int
         What `set_num_threads` was given, else the least of: OpenMP's maximum (``OMP_NUM_THREADS``, threadpoolctl), the
-        processors in the affinity mask, and the CPU quota of the control group (rounded up).
+        processors in the affinity mask, and the CPU quota of the control group (rounded up). A build without OpenMP
+        reads ``OMP_NUM_THREADS`` and does not know of threadpoolctl.
     """
     if _process.threads is not None:
         return _process.threads
@@ -223,18 +204,16 @@ def check_threads(threads: Any, name: str = "threads") -> int:
 
 
 def engine_threads(threads: int | None) -> int:
-    """The engine's argument for a user's: n for n; for None 1, 0 (choose) or -n (choose up to n) as the cap demands."""
+    """The engine's argument for a user's: n for n; for None 1 or -n (choose up to n), as the cap demands."""
     if threads is not None:
         return check_threads(threads)
     cap = get_num_threads()
-    if cap == 1:
-        return 1
-    return 0 if cap == _openmp_threads() else -cap
+    return 1 if cap == 1 else -cap
 
 
 def _openmp_threads() -> int | None:
     module, _ = load_passes()
-    if module is not None:
+    if module is not None and (module.openmp or module.workers == "none"):
         return int(module.max_threads())
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list has one entry per level of nesting
     return int(first) if first.isdecimal() and int(first) > 0 else None
@@ -345,8 +324,8 @@ def config() -> dict[str, Any]:
     -------
     dict
         "version", "numpy", "python", "backend", "backend_reason", "isa", "isa_reason", "isas" (list of dicts with
-        "name", "needs", "available"), "compiler", "openmp", "threads", "thread_limits" (by source), "cpu" and "caches"
-        (bytes).
+        "name", "needs", "available"), "compiler", "openmp" (whether it limits the threads), "workers" (whose threads
+        there are: "pool", "openmp" or "none"), "threads", "thread_limits" (by source), "cpu" and "caches" (bytes).
     """
     module, reason = load_passes()
     wanted = os.environ.get("FASTMLP_ISA", "")
@@ -364,6 +343,7 @@ def config() -> dict[str, Any]:
             "isas": [],
             "compiler": None,
             "openmp": False,
+            "workers": "none",
         }
     else:
         try:
@@ -380,6 +360,7 @@ def config() -> dict[str, Any]:
             "isas": module.isas(),
             "compiler": getattr(module, "compiler", "unknown"),
             "openmp": bool(module.openmp),
+            "workers": module.workers,
         }
     report |= {
         "threads": get_num_threads(),
@@ -388,6 +369,9 @@ def config() -> dict[str, Any]:
         "caches": cache_sizes(),
     }
     return report
+
+
+_WORKERS = {"pool": "from a pool of its own", "openmp": "OpenMP's", "none": "the caller's only"}
 
 
 def show_config() -> None:
@@ -403,7 +387,9 @@ def show_config() -> None:
         for isa in c["isas"]
     )
     limits = ", ".join(f"{source} {n}" for source, n in c["thread_limits"].items() if n is not None)
-    openmp = "yes" if c["openmp"] else "NO: everything runs on one thread" if c["backend"] == "cython" else "not used"
+    openmp = "not used" if c["backend"] != "cython" else "no: threadpoolctl sets no limit"
+    if c["openmp"]:
+        openmp = "yes" if c["workers"] == "openmp" else "yes, for its limit on threads"
     caches = ", ".join(f"{level} {_bytes(size)}" for level, size in c["caches"].items())
     rows = [
         ("fastmlp", c["version"]),
@@ -412,7 +398,7 @@ def show_config() -> None:
         ("ISAs built", isas or "none"),
         ("compiler", c["compiler"] or "none"),
         ("OpenMP", openmp),
-        ("threads", f"up to {c['threads']} (limits: {limits})"),
+        ("threads", f"up to {c['threads']} (limits: {limits}), {_WORKERS[c['workers']]}"),
         ("CPU", c["cpu"]),
         ("caches", caches or "unknown"),
         ("Python", c["python"]),

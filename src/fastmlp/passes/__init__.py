@@ -2,7 +2,7 @@
 
 from fastmlp.passes.epoch import Engine, permutation
 from fastmlp.passes.kernels import default_isa, finite, isas
-from fastmlp.passes.threads import max_threads, openmp
+from fastmlp.passes.threads import max_threads, openmp, workers
 
 try:
     from fastmlp import _build_config
@@ -11,4 +11,14 @@ try:
 except ImportError:  # built by hand, without setup.py
     compiler = "unknown"
 
-__all__ = ["Engine", "compiler", "default_isa", "finite", "isas", "max_threads", "openmp", "permutation"]
+__all__ = [
+    "Engine",
+    "compiler",
+    "default_isa",
+    "finite",
+    "isas",
+    "max_threads",
+    "openmp",
+    "permutation",
+    "workers",
+]

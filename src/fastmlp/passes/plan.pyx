@@ -5,7 +5,7 @@ Everything that can be wrong is checked here, before a pass runs. Mirror: refere
 import numpy as np
 
 from fastmlp.passes.kernels cimport FM_DOT_COLUMNS, fm_kernels, index_of, kernel_table, loss_output, optimizer_states
-from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds, forked_child
+from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -369,7 +369,7 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
     waking it for."""
     cdef double seconds
     most = min(most, <int> MAX_THREADS)
-    if most == 1 or forked_child():
+    if most == 1:
         return 1
     seconds = multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
     if weight_bytes(net) > WEIGHT_CACHE_BYTES:

@@ -1,5 +1,5 @@
-/* What threads.pyx and plan.pyx need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a
- * clock, aligned memory, and the note that this process is a forked child. Included by generated C only. */
+/* What the passes need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a clock, aligned
+ * memory. Included by generated C and pool.h only. */
 #ifndef FASTMLP_SYNC_H
 #define FASTMLP_SYNC_H
 
@@ -15,16 +15,12 @@
 #include <malloc.h>
 #include <windows.h>
 #else
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#endif
-#if defined(_OPENMP)
-#include <omp.h>
 #endif
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -151,29 +147,5 @@ FM_SYNC_INLINE void fm_free(void *p) {
   free(p);
 #endif
 }
-
-FM_SYNC_INLINE int fm_openmp(void) {
-#if defined(_OPENMP)
-  return _OPENMP;
-#else
-  return 0;
-#endif
-}
-FM_SYNC_INLINE int fm_max_threads(void) {
-#if defined(_OPENMP)
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
-/* libgomp cannot open a region in a forked child whose parent had one, so a child runs on one thread. */
-static int fm_is_forked_child = 0;
-#if defined(_WIN32)
-FM_SYNC_INLINE void fm_watch_forks(void) {}
-#else
-static void fm_note_fork(void) { fm_is_forked_child = 1; }
-FM_SYNC_INLINE void fm_watch_forks(void) { pthread_atfork(NULL, NULL, fm_note_fork); }
-#endif
 
 #endif

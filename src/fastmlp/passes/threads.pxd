@@ -69,5 +69,4 @@ cdef inline void phase_end(Team *team, Place *place) noexcept nogil:
 
 cdef Watch watch_for_signals(list caught) noexcept
 cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil
-cdef bint forked_child() noexcept nogil
 cdef double phase_seconds(int threads) except -1

@@ -1,4 +1,4 @@
-"""The only place with OpenMP: one parallel region, and inside it phases whose items are claimed, helped with, awaited.
+"""The only place that opens regions on several threads; inside, phases whose items are claimed, helped with, awaited.
 
 A phase ends when its items are done. Each thread takes its own contiguous share first and then helps the others; one
 that the system put to sleep with nothing claimed delays nobody. No mirror in reference/: NumPy has no threads of ours.
@@ -15,14 +15,18 @@ cdef extern from "sync.h" nogil:
     void fm_pause() noexcept
     void fm_sleep_while(fm_counter *c, uint32_t seen) noexcept
     void fm_wake_all(fm_counter *c) noexcept
+
+cdef extern from "pool.h" nogil:
+    const bint FM_POOL
+    void fm_pool_start() noexcept
+    void fm_pool_run(team_body body, void *context, int threads) noexcept
     int fm_openmp() noexcept
     int fm_max_threads() noexcept
-    int fm_is_forked_child
-    void fm_watch_forks() noexcept
 
-fm_watch_forks()
+fm_pool_start()
 
 openmp = bool(fm_openmp())
+workers = "pool" if FM_POOL else "openmp" if openmp else "none"
 
 cdef enum:
     # Looks at the counter before a waiting thread goes to sleep: some tens of microseconds.
@@ -31,15 +35,7 @@ cdef enum:
 
 
 def max_threads():
-    return 1 if fm_is_forked_child else min(fm_max_threads(), <int> MAX_THREADS)
-
-
-def is_forked_child():
-    return bool(fm_is_forked_child)
-
-
-cdef bint forked_child() noexcept nogil:
-    return fm_is_forked_child
+    return min(fm_max_threads(), <int> MAX_THREADS)
 
 
 cdef Team *team_new(int threads) except NULL:
@@ -64,11 +60,13 @@ cdef void team_free(Team *team) noexcept nogil:
 
 cdef void team_run(Team *team, team_body body, void *context) noexcept nogil:
     """Run body on every thread of the team. Fewer threads than asked for are enough: they do the others' shares."""
-    if team.n == 1 or fm_is_forked_child:
+    if team.n == 1:
         body(context, 0)
-        return
-    with parallel(num_threads=team.n):
-        body(context, threadid())
+    elif FM_POOL:
+        fm_pool_run(body, context, team.n)
+    else:
+        with parallel(num_threads=team.n):
+            body(context, threadid())
 
 
 cdef inline ptrdiff_t share_start(ptrdiff_t items, int threads, int thread) noexcept nogil:
