@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Callback", "EarlyStopping", "History", "TrainingDiverged"]
 
-Parameters: TypeAlias = tuple[list[NDArray[Any]], list[NDArray[Any]]]  # weights, biases
 Logs: TypeAlias = dict[str, Any]
 
 
@@ -443,15 +442,11 @@ class _Explained:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that training changes, as copies."""
+    """Everything that training changes: the engine's copy of parameters and state, and the counters."""
 
-    parameters: Parameters
-    state: list[Parameters]
+    copy: object
     step: int
     epoch: int
-
-    def is_finite(self) -> bool:
-        return all(np.isfinite(array).all() for arrays in self.parameters for array in arrays)
 
 
 @dataclass
@@ -515,11 +510,10 @@ class Learner:
             found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, self.spec.sizes, peak))
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.engine.get_parameters(), self.engine.get_state(), self.step, self.epoch)
+        return Snapshot(self.engine.copy(), self.step, self.epoch)
 
     def restore(self, snapshot: Snapshot) -> None:
-        self.engine.set_parameters(*snapshot.parameters)
-        self.engine.set_state(snapshot.state)
+        self.engine.restore(snapshot.copy)
         self.step, self.epoch = snapshot.step, snapshot.epoch
 
     def first_bad_layer(self, data: Data, rows: NDArray[np.int64]) -> int | None:
@@ -559,10 +553,9 @@ class _Safety:
         """Take a snapshot if it is due; False if the parameters are no longer finite."""
         if self.since < SNAPSHOT_STEPS:
             return True
-        snapshot = self.learner.snapshot()
-        if not snapshot.is_finite():
+        if not self.learner.engine.is_finite():
             return False
-        self.previous, self.latest, self.since = self.latest, snapshot, 0
+        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(), 0
         return True
 
     def restore(self) -> Snapshot:
@@ -697,7 +690,7 @@ def _mean_loss(
 
 def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
     """Whether parameters, and the loss of these rows under them, are finite."""
-    if not all(np.isfinite(array).all() for arrays in learner.engine.get_parameters() for array in arrays):
+    if not learner.engine.is_finite():
         return False
     out, row_loss = np.empty((len(rows), learner.spec.sizes[-1]), dtype=learner.spec.dtype), np.empty(len(rows))
     learner.engine.evaluate(data.X[rows], data.y[rows], out, row_loss, threads)

@@ -383,6 +383,19 @@ cdef class Engine:
         for slot, (weights, biases) in enumerate(state):
             self.parameters.write(weights, biases, slot)
 
+    def copy(self):
+        return self.parameters.copy()
+
+    def restore(self, copy):
+        self.predictor.close()
+        try:
+            self.parameters.restore(copy)
+        finally:
+            self.predictor.open()
+
+    def is_finite(self):
+        return self.parameters.is_finite()
+
     def start_profile(self):
         self.profile = np.zeros(N_STAGES + 2, np.int64)
 

@@ -70,9 +70,16 @@ cdef class Parameters:
     cdef object spec
     cdef char *arena
     cdef char *state_arena
+    cdef size_t arena_bytes
+    cdef size_t state_bytes
     cdef size_t lay_out(self, char *base)
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept
+
+cdef class Copy:
+    cdef char *memory
+    cdef size_t parameters_bytes
+    cdef size_t state_bytes
 
 cdef enum Purpose:
     PREDICT    # outputs only

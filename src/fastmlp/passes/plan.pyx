@@ -4,10 +4,19 @@ Everything that can be wrong is checked here, before a pass runs. Mirror: refere
 """
 import numpy as np
 
-from fastmlp.passes.kernels cimport FM_DOT_COLUMNS, fm_kernels, index_of, kernel_table, loss_output, optimizer_states
-from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_free, fm_nanoseconds
+from fastmlp.passes.kernels cimport (
+    FM_DOT_COLUMNS,
+    FM_SOURCE_float32,
+    FM_SOURCE_float64,
+    fm_kernels,
+    index_of,
+    kernel_table,
+    loss_output,
+    optimizer_states,
+)
+from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_allocate_raw, fm_free, fm_nanoseconds
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cdef enum:
     ALIGNMENT = 128
@@ -72,7 +81,8 @@ cdef class Parameters:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
             self.describe(l, layers[l])
-        self.arena = allocate(self.lay_out(NULL))
+        self.arena_bytes = self.lay_out(NULL)
+        self.arena = allocate(self.arena_bytes)
         self.lay_out(self.arena)
 
     def __dealloc__(self):
@@ -141,7 +151,7 @@ cdef class Parameters:
             self.lay_out_state(self.state_arena)
             raise
         fm_free(self.state_arena)
-        self.state_arena = arena
+        self.state_arena, self.state_bytes = arena, size
         self.net.optimizer = optimizer
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
@@ -214,6 +224,32 @@ cdef class Parameters:
         if state < 0:
             self.refresh_transposes()
 
+    def copy(self):
+        """Parameters and the optimizer's state as they lie, for `restore`."""
+        cdef Copy copy = Copy(self.arena_bytes, self.state_bytes)
+        with nogil:
+            memcpy(copy.memory, self.arena, self.arena_bytes)
+            if self.state_bytes:
+                memcpy(copy.memory + self.arena_bytes, self.state_arena, self.state_bytes)
+        return copy
+
+    def restore(self, Copy copy not None):
+        if (copy.parameters_bytes, copy.state_bytes) != (self.arena_bytes, self.state_bytes):
+            raise ValueError("the copy is of another network or optimizer")
+        with nogil:
+            memcpy(self.arena, copy.memory, self.arena_bytes)
+            if self.state_bytes:
+                memcpy(self.state_arena, copy.memory + self.arena_bytes, self.state_bytes)
+
+    def is_finite(self):
+        """Whether all parameters are; padding is."""
+        cdef int source = FM_SOURCE_float32 if self.net.item == 4 else FM_SOURCE_float64
+        cdef ptrdiff_t n = <ptrdiff_t> self.arena_bytes // self.net.item
+        cdef bint answer
+        with nogil:
+            answer = self.net.kernels.finite[source](1, n, self.arena, 0, self.net.item)
+        return answer
+
     @property
     def isa(self):
         return self.net.kernels.isa.decode()
@@ -221,6 +257,19 @@ cdef class Parameters:
     @property
     def n_states(self):
         return self.net.n_states
+
+
+cdef class Copy:
+    """The bytes of a network's parameters and of its optimizer's state."""
+
+    def __cinit__(self, size_t parameters_bytes, size_t state_bytes):
+        self.parameters_bytes, self.state_bytes = parameters_bytes, state_bytes
+        self.memory = <char *> fm_allocate_raw(parameters_bytes + state_bytes)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for a copy of {(parameters_bytes + state_bytes) / 2**20:.0f} MiB")
+
+    def __dealloc__(self):
+        fm_free(self.memory)
 
 
 cdef class Buffers:

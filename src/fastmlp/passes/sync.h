@@ -122,10 +122,10 @@ FM_SYNC_INLINE int64_t fm_nanoseconds(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Zeroed memory, aligned to a vector; large blocks to a huge page, which the system is asked for. NULL when there is
- * none. */
+/* Memory aligned to a vector, large blocks to a huge page, which the system is asked for; NULL when there is none. What
+ * is in it is not defined. */
 enum { FM_HUGE_PAGE = 2 << 20 };
-FM_SYNC_INLINE void *fm_allocate(size_t bytes) {
+FM_SYNC_INLINE void *fm_allocate_raw(size_t bytes) {
   void *p = NULL;
   const size_t alignment = bytes >= FM_HUGE_PAGE ? FM_HUGE_PAGE : 128;
   bytes = (bytes + alignment - 1) / alignment * alignment;
@@ -137,6 +137,10 @@ FM_SYNC_INLINE void *fm_allocate(size_t bytes) {
   if (alignment == FM_HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
 #endif
+  return p;
+}
+FM_SYNC_INLINE void *fm_allocate(size_t bytes) {
+  void *p = fm_allocate_raw(bytes);
   if (p) memset(p, 0, bytes);
   return p;
 }

@@ -9,6 +9,7 @@ cdef extern from "sync.h" nogil:
     void fm_counter_store(fm_counter *c, uint32_t value) noexcept
     uint32_t fm_counter_load(fm_counter *c) noexcept
     void *fm_allocate(size_t size) noexcept
+    void *fm_allocate_raw(size_t size) noexcept
     void fm_free(void *p) noexcept
     int64_t fm_nanoseconds() noexcept
 

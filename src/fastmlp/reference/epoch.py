@@ -83,6 +83,22 @@ class Engine:
             for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
                 slot.assign(weights, biases)
 
+    def copy(self) -> list[Array]:
+        """Parameters and the optimizer's state as they lie, for `restore`."""
+        with self._lock:
+            return [part.vector.copy() for part in (self._plan.parameters, *self._plan.state)]
+
+    def restore(self, copy: list[Array]) -> None:
+        """Go back to them; the network and the optimizer must be the same."""
+        with self._lock:
+            for part, vector in zip((self._plan.parameters, *self._plan.state), copy, strict=True):
+                np.copyto(part.vector, vector)
+
+    def is_finite(self) -> bool:
+        """Whether all parameters are."""
+        with self._lock:
+            return bool(np.isfinite(self._plan.parameters.vector).all())
+
     def start_profile(self) -> None:
         """Begin to note where the time of training goes."""
         self._profile = dict.fromkeys(specs.STAGES, 0.0)

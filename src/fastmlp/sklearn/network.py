@@ -170,7 +170,7 @@ class Network:
     def is_finite(self) -> bool:
         """Whether all parameters are."""
         assert self._engine is not None
-        return all(np.isfinite(array).all() for part in self._engine.get_parameters() for array in part)
+        return self._engine.is_finite()
 
     def is_finite_array(self, X: Array) -> bool:
         """Whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
