@@ -509,8 +509,9 @@ class Learner:
             peak = fma_peak(isa=self.engine.isa, dtype=self.spec.dtype) if self.backend.name == "cython" else 0.0
             found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, self.spec.sizes, peak))
 
-    def snapshot(self) -> Snapshot:
-        return Snapshot(self.engine.copy(), self.step, self.epoch)
+    def snapshot(self, instead_of: Snapshot | None = None) -> Snapshot:
+        """A snapshot, in the memory of one that is no longer needed if there is one."""
+        return Snapshot(self.engine.copy(instead_of and instead_of.copy), self.step, self.epoch)
 
     def restore(self, snapshot: Snapshot) -> None:
         self.engine.restore(snapshot.copy)
@@ -555,7 +556,8 @@ class _Safety:
             return True
         if not self.learner.engine.is_finite():
             return False
-        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(), 0
+        oldest = None if self.previous is self.latest else self.previous
+        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(oldest), 0
         return True
 
     def restore(self) -> Snapshot:

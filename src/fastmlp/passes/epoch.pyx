@@ -383,8 +383,8 @@ cdef class Engine:
         for slot, (weights, biases) in enumerate(state):
             self.parameters.write(weights, biases, slot)
 
-    def copy(self):
-        return self.parameters.copy()
+    def copy(self, into=None):
+        return self.parameters.copy(into)
 
     def restore(self, copy):
         self.predictor.close()

@@ -224,9 +224,12 @@ cdef class Parameters:
         if state < 0:
             self.refresh_transposes()
 
-    def copy(self):
-        """Parameters and the optimizer's state as they lie, for `restore`."""
-        cdef Copy copy = Copy(self.arena_bytes, self.state_bytes)
+    def copy(self, Copy into=None):
+        """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
+        needed, if there is one: new pages cost more than what is written to them."""
+        cdef Copy copy = into
+        if into is None or (into.parameters_bytes, into.state_bytes) != (self.arena_bytes, self.state_bytes):
+            copy = Copy(self.arena_bytes, self.state_bytes)
         with nogil:
             memcpy(copy.memory, self.arena, self.arena_bytes)
             if self.state_bytes:

@@ -83,10 +83,15 @@ class Engine:
             for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
                 slot.assign(weights, biases)
 
-    def copy(self) -> list[Array]:
-        """Parameters and the optimizer's state as they lie, for `restore`."""
+    def copy(self, into: list[Array] | None = None) -> list[Array]:
+        """Parameters and the optimizer's state as they lie, for `restore`; into a copy that is no longer needed."""
         with self._lock:
-            return [part.vector.copy() for part in (self._plan.parameters, *self._plan.state)]
+            vectors = [part.vector for part in (self._plan.parameters, *self._plan.state)]
+            if into is None:
+                return [vector.copy() for vector in vectors]
+            for old, vector in zip(into, vectors, strict=True):
+                np.copyto(old, vector)
+            return into
 
     def restore(self, copy: list[Array]) -> None:
         """Go back to them; the network and the optimizer must be the same."""
