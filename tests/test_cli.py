@@ -213,10 +213,19 @@ def test_an_error_is_one_line():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_is_quiet():
     arguments = [sys.executable, "-m", "fastmlp", "demo", "--epochs", "1000000"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(3)  # long after the imports, which Ctrl-C would interrupt with a traceback
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    # Shells start background jobs with SIGINT ignored, and what is ignored is inherited.
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, old)
+    with process:
+        try:
+            time.sleep(3)  # long after the imports, which Ctrl-C would interrupt with a traceback
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (130, "")
     assert "test accuracy 0" not in out
 
