@@ -173,6 +173,17 @@ def test_history(backend, toy):
     assert pickle.loads(pickle.dumps(history)) == history
 
 
+def test_history_after_an_epoch_of_which_only_a_part_was_noted(backend, toy):
+    """Ctrl-C may come between two columns of a row."""
+    X, y = toy
+    net = classifier(backend)
+    net.fit(X, y, epochs=2)
+    net.history.epoch.append(3)
+    assert net.fit(X, y, epochs=1).epoch == [3]
+    assert net.history.epoch == [1, 2, 3]
+    assert len(net.history.loss) == 3
+
+
 def test_history_repr(backend, toy):
     assert repr(History()) == "<History: no epochs yet>"
     net = regressor(backend)

@@ -583,7 +583,7 @@ def fit(
 ) -> History:
     """Train for some epochs; `MLP.fit` says what that means."""
     n, batch_size = len(data), min(batch_size, len(data))
-    history, start = learner.history, len(learner.history.epoch)
+    history, start = learner.history, learner.history._even()
     names = ["epoch", "loss", "seconds", "samples_per_second"]
     metric = METRICS[learner.spec.loss]
     names += ["val_loss", f"val_{metric}"] if validation is not None else []
