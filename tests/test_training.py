@@ -404,6 +404,27 @@ def test_divergence_resumes_as_if_it_had_not_happened(backend):
     assert parameters(net) == parameters(other)
 
 
+def test_a_copy_is_of_one_network_and_optimizer(backend):
+    """Snapshots are the engine's copies; one is written over when it is no longer needed."""
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    net = regressor(backend)
+    engine = net._learner.engine
+    net.fit(X, X, epochs=1)
+    first, wanted = engine.copy(), (parameters(net), [[a.tobytes() for a in W + b] for W, b in engine.get_state()])
+    net.fit(X, X, epochs=1)
+    engine.restore(first)
+    assert (parameters(net), [[a.tobytes() for a in W + b] for W, b in engine.get_state()]) == wanted
+    net.fit(X, X, epochs=1)
+    after = parameters(net)
+    second = engine.copy(first)
+    net.fit(X, X, epochs=1)
+    engine.restore(second)
+    assert parameters(net) == after
+    net.step(X, X, optimizer=fastmlp.SGD(0.1))
+    with pytest.raises(ValueError, match=r"another network or optimizer|shorter|longer"):
+        engine.restore(second)
+
+
 def test_divergence_in_the_last_update(backend):
     """One step whose loss is finite, and whose update makes weights under which no loss is."""
     X = np.ones((4, 2))
