@@ -27,31 +27,51 @@ FM_INLINE void fm_philox(uint64_t seed, uint32_t stream, uint32_t substream, uin
   out[3] = c3;
 }
 
-/* The rows 0 .. n-1 in the order of their 32-bit keys, equal keys in row order: a stable radix sort, least significant
- * digits first. keys, spare_keys and spare have room for n, keys up to the next multiple of four. */
-static inline void fm_permutation(uint64_t seed, uint32_t epoch, int64_t n, int64_t *order, uint32_t *keys,
-                                  int64_t *spare, uint32_t *spare_keys) {
-  enum { BITS = 11, BUCKETS = 1 << BITS, DIGITS = 3 };
-  for (int64_t block = 0; 4 * block < n; block++)
-    fm_philox(seed, FM_STREAM_SHUFFLE, epoch, (uint64_t)block, keys + 4 * block);
-  for (int64_t i = 0; i < n; i++) order[i] = i;
-  for (int digit = 0; digit < DIGITS; digit++) {
-    int64_t start[BUCKETS] = {0};
-    const int shift = digit * BITS;
-    for (int64_t i = 0; i < n; i++) start[keys[i] >> shift & (BUCKETS - 1)]++;
-    for (int64_t bucket = 0, sum = 0; bucket < BUCKETS; bucket++) {
-      const int64_t count = start[bucket];
-      start[bucket] = sum;
-      sum += count;
-    }
-    for (int64_t i = 0; i < n; i++) {
-      const int64_t place = start[keys[i] >> shift & (BUCKETS - 1)]++;
-      spare[place] = order[i];
-      spare_keys[place] = keys[i];
-    }
-    memcpy(order, spare, (size_t)n * sizeof *order);
-    memcpy(keys, spare_keys, (size_t)n * sizeof *keys);
+/* Bits of a digit in the sort of n random keys: two digits tell nearly all of them apart. */
+FM_INLINE int fm_digit_bits(int64_t n) {
+  int bits = 8;
+  while (bits < 16 && (n << 5) >> (2 * bits)) bits++;
+  return bits;
+}
+
+/* Numbers of the buckets' first elements from the buckets' sizes. */
+FM_INLINE void fm_starts(int64_t buckets, int64_t *sizes) {
+  for (int64_t bucket = 0, sum = 0; bucket < buckets; bucket++) {
+    const int64_t size = sizes[bucket];
+    sizes[bucket] = sum;
+    sum += size;
   }
+}
+
+/* The rows 0 .. n-1 in the order of their 32-bit keys, equal keys in row order. Two passes of a stable radix sort bring
+ * the keys' first 2 * bits bits in order, the later of them first; keys that agree in these, few if the keys are
+ * random, are left to an insertion sort. `pairs` has room for n, `start` for two times 2^bits. */
+static inline void fm_sort_rows(int64_t n, const uint32_t *keys, int bits, uint64_t *order, uint64_t *pairs,
+                                int64_t *start) {
+  const int64_t buckets = (int64_t)1 << bits;
+  const int late = 32 - 2 * bits, early = 32 - bits;
+  /* A key and its row as one number. With digits of 16 bits the second pass is the last, and its digit is enough: more
+   * than 2^32 rows can be told apart. */
+  const int row_bits = bits < 16 ? 32 : 48;
+  int64_t *const late_start = start, *const early_start = start + buckets;
+  memset(start, 0, 2 * (size_t)buckets * sizeof *start);
+  for (int64_t i = 0; i < n; i++) {
+    late_start[keys[i] >> late & (buckets - 1)]++;
+    early_start[keys[i] >> early]++;
+  }
+  fm_starts(buckets, late_start);
+  fm_starts(buckets, early_start);
+  for (int64_t i = 0; i < n; i++)
+    pairs[late_start[keys[i] >> late & (buckets - 1)]++] =
+        (uint64_t)keys[i] >> (row_bits - 32) << row_bits | (uint64_t)i;
+  for (int64_t i = 0; i < n; i++) order[early_start[pairs[i] >> (64 - bits)]++] = pairs[i];
+  for (int64_t i = 1; bits < 16 && i < n; i++) {
+    const uint64_t pair = order[i];
+    int64_t place = i;
+    for (; place > 0 && order[place - 1] > pair; place--) order[place] = order[place - 1];
+    order[place] = pair;
+  }
+  for (int64_t i = 0; i < n; i++) order[i] &= ((uint64_t)1 << row_bits) - 1;
 }
 
 #endif

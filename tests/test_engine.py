@@ -402,6 +402,22 @@ def test_permutation_is_the_references(n):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 8, 11, 15, 16])
+@pytest.mark.parametrize("distinct", [1, 50, 2**32])
+def test_rows_are_sorted_by_key_and_equal_keys_by_row(bits, distinct):
+    keys = np.random.default_rng(0).integers(0, distinct, 1000, np.uint32) * np.uint32(max((2**32 - 1) // distinct, 1))
+    order = np.empty(len(keys), np.int64)
+    kernels.rows_by_key(keys, bits, order)
+    np.testing.assert_array_equal(order, np.argsort(keys, kind="stable"))
+
+
+def test_sort_of_rows_refuses_what_does_not_fit():
+    keys, order = np.zeros(5, np.uint32), np.zeros(5, np.int64)
+    for wrong in ((keys, 0, order), (keys, 17, order), (keys, 8, order[:4])):
+        with pytest.raises(ValueError, match="digits of"):
+            kernels.rows_by_key(*wrong)
+
+
 # --- errors of the engine itself -------------------------------------------------------------------------------------
 
 

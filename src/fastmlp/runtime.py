@@ -80,7 +80,7 @@ class Backend:
 
     name: str
     engine: type[Engine]
-    permutation: Callable[[int, int, int], NDArray[np.int64]]
+    permutation: Callable[[int, int, int, NDArray[np.int64]], NDArray[np.int64]]
     finite: Callable[[NDArray[Any]], bool] | None
 
 

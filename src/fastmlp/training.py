@@ -610,7 +610,7 @@ def fit(
     with bar:
         for _ in range(epochs):
             if shuffle:
-                order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n)
+                order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n, order)
             bar.begin(learner.epoch + 1)
             seconds, done = 0.0, 0
             while done < len(losses):

@@ -82,8 +82,8 @@ cdef enum:
 cdef double WATCH_MULTIPLY_ADDS = 5e6
 
 
-def permutation(seed, epoch, n):
-    order = np.empty(n, np.int64)
+def permutation(seed, epoch, n, into=None):
+    order = np.empty(n, np.int64) if into is None else into
     permute_into(seed, epoch, order)
     return order
 

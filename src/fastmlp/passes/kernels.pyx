@@ -39,8 +39,12 @@ cdef extern from "kernels.h" nogil:
     double fm_math_ulp(int i, int dtype) noexcept
 
 cdef extern from "random.h" nogil:
-    void fm_permutation(uint64_t seed, uint32_t epoch, int64_t n, int64_t *order, uint32_t *keys, int64_t *spare,
-                        uint32_t *spare_keys) noexcept
+    enum:
+        FM_STREAM_SHUFFLE
+    void fm_philox(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t index, uint32_t *out) noexcept
+    int fm_digit_bits(int64_t n) noexcept
+    void fm_sort_rows(int64_t n, const uint32_t *keys, int bits, uint64_t *order, uint64_t *pairs,
+                      int64_t *start) noexcept
 
 ctypedef const char *(*name_function)(int i) noexcept nogil
 
@@ -226,21 +230,38 @@ def finite(array):
 
 def permute_into(seed, epoch, int64_t[::1] order not None):
     """Write the shuffle of rows for (seed, epoch) into order: see reference.random.permutation."""
-    cdef int64_t n = order.shape[0]
+    cdef int64_t n = order.shape[0], block, blocks = (n + 3) // 4
     cdef uint64_t key = seed
     cdef uint32_t stream = epoch
+    cdef int bits = fm_digit_bits(n)
     if n == 0:
         return
-    cdef int64_t *spare = <int64_t *> malloc(n * sizeof(int64_t))
-    cdef uint32_t *keys = <uint32_t *> malloc(2 * (n + 3) * sizeof(uint32_t))
-    if spare == NULL or keys == NULL:
-        free(spare)
-        free(keys)
-        raise MemoryError(f"no memory to shuffle {n} rows")
+    cdef uint64_t *pairs = sort_memory(n, bits, 4 * blocks * sizeof(uint32_t))
+    cdef uint32_t *keys = <uint32_t *> (pairs + n + (2 << bits))
     with nogil:
-        fm_permutation(key, stream, n, &order[0], keys, spare, keys + n + 3)
-    free(spare)
-    free(keys)
+        for block in range(blocks):
+            fm_philox(key, FM_STREAM_SHUFFLE, stream, block, keys + 4 * block)
+        fm_sort_rows(n, keys, bits, <uint64_t *> &order[0], pairs, <int64_t *> pairs + n)
+    free(pairs)
+
+
+def rows_by_key(const uint32_t[::1] keys not None, int bits, int64_t[::1] order not None):
+    """Write the numbers of the keys, in the keys' order, into order; by digits of 1 to 16 bits."""
+    cdef int64_t n = keys.shape[0]
+    if n != order.shape[0] or n == 0 or not 1 <= bits <= 16:
+        raise ValueError(f"{n} keys do not go into {order.shape[0]} places by digits of {bits} bits")
+    cdef uint64_t *pairs = sort_memory(n, bits, 0)
+    fm_sort_rows(n, &keys[0], bits, <uint64_t *> &order[0], pairs, <int64_t *> pairs + n)
+    free(pairs)
+
+
+cdef uint64_t *sort_memory(int64_t n, int bits, size_t behind) except NULL:
+    """Of n pairs and the starts of the buckets, and so many bytes behind them. In one piece: what is freed and asked for
+    again in every epoch then stays with the process, without new pages."""
+    cdef uint64_t *memory = <uint64_t *> malloc((n + (2 << bits)) * sizeof(uint64_t) + behind)
+    if memory == NULL:
+        raise MemoryError(f"no memory to sort {n} rows")
+    return memory
 
 
 def math(str name, x, out, str isa=None):

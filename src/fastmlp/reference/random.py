@@ -81,16 +81,18 @@ def normal(seed: int, stream: int, substream: int, n: int) -> NDArray[np.float64
     return quantile53(_bits53(seed, stream, substream, n))
 
 
-def permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+def permutation(seed: int, epoch: int, n: int, into: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """The order of n rows in an epoch: rows sorted by a 32-bit random key, equal keys by row.
 
-    Row r's key is word r % 4 of block r // 4 of stream SHUFFLE, substream `epoch`.
+    Row r's key is word r % 4 of block r // 4 of stream SHUFFLE, substream `epoch`. `into` is an array of n that is no
+    longer needed: the answer may be made in it.
 
     Examples
     --------
     >>> sorted(permutation(seed=0, epoch=3, n=5).tolist())
     [0, 1, 2, 3, 4]
     """
+    del into  # a new array is made on the way in any case
     keys = philox(seed, SHUFFLE, epoch, 0, (n + 3) // 4).reshape(-1)[:n]
     if n > 1 << 32:
         return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
