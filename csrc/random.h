@@ -46,8 +46,8 @@ FM_INLINE void fm_starts(int64_t buckets, int64_t *sizes) {
 /* The rows 0 .. n-1 in the order of their 32-bit keys, equal keys in row order. Two passes of a stable radix sort bring
  * the keys' first 2 * bits bits in order, the later of them first; keys that agree in these, few if the keys are
  * random, are left to an insertion sort. `pairs` has room for n, `start` for two times 2^bits. */
-static inline void fm_sort_rows(int64_t n, const uint32_t *keys, int bits, uint64_t *order, uint64_t *pairs,
-                                int64_t *start) {
+static inline void fm_sort_rows(int64_t n, const uint32_t *FM_RESTRICT keys, int bits, uint64_t *FM_RESTRICT order,
+                                uint64_t *FM_RESTRICT pairs, int64_t *FM_RESTRICT start) {
   const int64_t buckets = (int64_t)1 << bits;
   const int late = 32 - 2 * bits, early = 32 - bits;
   /* A key and its row as one number. With digits of 16 bits the second pass is the last, and its digit is enough: more
@@ -67,6 +67,7 @@ static inline void fm_sort_rows(int64_t n, const uint32_t *keys, int bits, uint6
   for (int64_t i = 0; i < n; i++) order[early_start[pairs[i] >> (64 - bits)]++] = pairs[i];
   for (int64_t i = 1; bits < 16 && i < n; i++) {
     const uint64_t pair = order[i];
+    if (order[i - 1] < pair) continue;
     int64_t place = i;
     for (; place > 0 && order[place - 1] > pair; place--) order[place] = order[place - 1];
     order[place] = pair;
