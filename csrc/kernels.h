@@ -101,6 +101,8 @@ typedef struct fm_kernels {
   /* Part of a transposition: rows x columns (each <= panel) of one block into a block of the transpose. */
   void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const void *in, void *out);
 
+  /* Blocks first .. first + blocks of random numbers, four each. */
+  void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks, uint32_t *out);
   /* The vector functions over arrays, for their tests. */
   void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
   /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */

@@ -1,5 +1,5 @@
-/* Counter-based random numbers (Philox4x32-10; Salmon, Moraes, Dror, Shaw 2011) and the shuffle made of them: a row's
- * place depends on seed, epoch and row alone, never on a thread. Mirror: reference/random.py. */
+/* The shuffle of an epoch's rows: a sort by random keys, so that a row's place depends on seed, epoch and row alone,
+ * never on a thread. Mirror: reference/random.py. */
 #ifndef FASTMLP_RANDOM_H
 #define FASTMLP_RANDOM_H
 
@@ -7,25 +7,8 @@
 
 #include "base.h"
 
+/* What random numbers are for: the stream of the kernel `philox`. */
 enum { FM_STREAM_SHUFFLE = 1 };
-
-FM_INLINE void fm_philox(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t index, uint32_t out[4]) {
-  uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-  uint32_t c0 = (uint32_t)index, c1 = (uint32_t)(index >> 32), c2 = substream, c3 = stream;
-  for (int round = 0; round < 10; round++) {
-    const uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ key0;
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ key1;
-    c3 = (uint32_t)p0;
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-  out[0] = c0;
-  out[1] = c1;
-  out[2] = c2;
-  out[3] = c3;
-}
 
 /* Bits of a digit in the sort of n random keys: two digits tell nearly all of them apart. */
 FM_INLINE int fm_digit_bits(int64_t n) {

@@ -402,6 +402,20 @@ def test_permutation_is_the_references(n):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("blocks", [0, 1, 63, 64, 65, 200])
+def test_random_numbers_are_the_references(isa, blocks):
+    for seed, stream, substream, first in ((0, 1, 0, 0), (2**64 - 1, 2**32 - 1, 5, 2**32 - 70), (9, 2, 3, 2**64 - 7)):
+        out = np.empty((blocks, 4), np.uint32)
+        kernels.philox(seed, stream, substream, first, out, isa)
+        np.testing.assert_array_equal(out, reference.random.philox(seed, stream, substream, first, blocks))
+
+
+def test_a_block_of_random_numbers_has_four():
+    with pytest.raises(ValueError, match="four numbers, not 3"):
+        kernels.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))
+
+
 @pytest.mark.parametrize("bits", [1, 2, 8, 11, 15, 16])
 @pytest.mark.parametrize("distinct", [1, 50, 2**32])
 def test_rows_are_sorted_by_key_and_equal_keys_by_row(bits, distinct):

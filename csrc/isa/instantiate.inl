@@ -11,6 +11,7 @@ enum { PANEL = 2 * VL };
 #include "../ops/optimizer.inl"
 #include "../kernels/gemm.inl"
 #include "../kernels/pack.inl"
+#include "../kernels/random.inl"
 
 #define FM_ROW_ACTIVATION(name, param_name) [FM_ACTIVATION_##name] = {name##_forward, name##_backward},
 #define FM_ROW_LOSS(name, output, clipped) [FM_LOSS_##name] = name##_rows,
@@ -45,6 +46,7 @@ static const fm_kernels table = {
     .pack = pack,
     .unpack = unpack,
     .transpose = transpose,
+    .philox = philox,
     .math = {FM_MATHS(FM_ROW_MATH)},
     .fma_loop = fma_loop,
 };

@@ -671,6 +671,17 @@ static void check_math(shape s, result *out) {
   append_array(out, y, n);
 }
 
+/* Blocks beyond 2^32, so that all words of the counter change. */
+static void check_philox(shape s, result *out) {
+  const ptrdiff_t blocks = s.rows * s.columns;
+  array *words = new_array(4 * blocks, sizeof(uint32_t));
+  allow(words, 0, 4 * blocks);
+  seal_all();
+  T->philox(0x9E3779B97F4A7C15u, 3, 7, 0xFFFFFFFFu, blocks, (uint32_t *)words->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < 4 * blocks; i++) append_bits(out, ((const uint32_t *)words->data)[i]);
+}
+
 /* Its flops depend on the tile; what it must do is count them and keep to two vectors of memory. */
 static void check_fma_loop(shape s, result *out) {
   (void)out;
@@ -710,6 +721,7 @@ static const check CHECKS[] = {
     {"finite", check_finite, 3 * FM_SOURCE_COUNT, fm_source_name, 3, 2},
     {"pack, unpack", check_pack, 2, NULL, 1, 2},
     {"transpose", check_transpose, 1, NULL, 1, 2},
+    {"philox", check_philox, 1, NULL, 1, 2},
     {"math", check_math, FM_MATH_COUNT, fm_math_name, 1, 2},
     {"fma_loop", check_fma_loop, 1, NULL, 1, 2},
 };

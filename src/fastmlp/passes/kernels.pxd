@@ -1,6 +1,6 @@
 # The C tables (csrc/kernels.h) as Cython sees them. Only kernels.pyx links the arithmetic; the other passes reach it
 # through the table that a plan points at.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct fm_activation_kernels:
@@ -54,6 +54,8 @@ cdef extern from "kernels.h" nogil:
         void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,
                        ptrdiff_t row_stride) noexcept nogil
         void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const void *block, void *out) noexcept nogil
+        void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks,
+                       uint32_t *out) noexcept nogil
         fm_math_kernel *math
         double (*fma_loop)(ptrdiff_t iterations, void *sink) noexcept nogil
 

@@ -1,6 +1,7 @@
 """The C tables seen from Python: which ISAs there are, the names in the lists, single kernels for tests and benchmarks.
 
-The one module that links csrc. Mirror: reference/activation.py, reference/loss.py, reference/optimizer.py (the lists).
+The one module that links csrc. Mirror: reference/activation.py, reference/loss.py, reference/optimizer.py (the lists),
+reference/random.py.
 """
 import os
 
@@ -41,7 +42,6 @@ cdef extern from "kernels.h" nogil:
 cdef extern from "random.h" nogil:
     enum:
         FM_STREAM_SHUFFLE
-    void fm_philox(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t index, uint32_t *out) noexcept
     int fm_digit_bits(int64_t n) noexcept
     void fm_sort_rows(int64_t n, const uint32_t *keys, int bits, uint64_t *order, uint64_t *pairs,
                       int64_t *start) noexcept
@@ -230,7 +230,7 @@ def finite(array):
 
 def permute_into(seed, epoch, int64_t[::1] order not None):
     """Write the shuffle of rows for (seed, epoch) into order: see reference.random.permutation."""
-    cdef int64_t n = order.shape[0], block, blocks = (n + 3) // 4
+    cdef int64_t n = order.shape[0], blocks = (n + 3) // 4
     cdef uint64_t key = seed
     cdef uint32_t stream = epoch
     cdef int bits = fm_digit_bits(n)
@@ -239,10 +239,18 @@ def permute_into(seed, epoch, int64_t[::1] order not None):
     cdef uint64_t *pairs = sort_memory(n, bits, 4 * blocks * sizeof(uint32_t))
     cdef uint32_t *keys = <uint32_t *> (pairs + n + (2 << bits))
     with nogil:
-        for block in range(blocks):
-            fm_philox(key, FM_STREAM_SHUFFLE, stream, block, keys + 4 * block)
+        _TABLES[_BEST][0].philox(key, FM_STREAM_SHUFFLE, stream, 0, blocks, keys)
         fm_sort_rows(n, keys, bits, <uint64_t *> &order[0], pairs, <int64_t *> pairs + n)
     free(pairs)
+
+
+def philox(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, uint32_t[:, ::1] out not None,
+           str isa=None):
+    """Write blocks of four random numbers, the first of number `first`, into out: see reference.random.philox."""
+    if out.shape[1] != 4:
+        raise ValueError(f"a block has four numbers, not {out.shape[1]}")
+    if out.shape[0]:
+        kernel_table(isa, "float32").philox(seed, stream, substream, first, out.shape[0], &out[0, 0])
 
 
 def rows_by_key(const uint32_t[::1] keys not None, int bits, int64_t[::1] order not None):
@@ -256,8 +264,8 @@ def rows_by_key(const uint32_t[::1] keys not None, int bits, int64_t[::1] order 
 
 
 cdef uint64_t *sort_memory(int64_t n, int bits, size_t behind) except NULL:
-    """Of n pairs and the starts of the buckets, and so many bytes behind them. In one piece: what is freed and asked for
-    again in every epoch then stays with the process, without new pages."""
+    """Of n pairs and the starts of the buckets, and so many bytes behind them. In one piece: what is freed and asked
+    for again in every epoch then stays with the process, without new pages."""
     cdef uint64_t *memory = <uint64_t *> malloc((n + (2 << bits)) * sizeof(uint64_t) + behind)
     if memory == NULL:
         raise MemoryError(f"no memory to sort {n} rows")

@@ -1,4 +1,6 @@
-"""Counter-based random numbers: Philox4x32-10, uniform, normal, permutation. Mirror of csrc/random.h.
+"""Counter-based random numbers: Philox4x32-10, uniform, normal, permutation.
+
+Mirror of csrc/kernels/random.inl (philox) and csrc/random.h (permutation).
 
 A number is a function of (seed, stream, substream, index) alone: no state, no order of drawing, the same on every
 platform.
