@@ -85,12 +85,19 @@ class History(Mapping[str, list[float]]):
     def since(self, start: int) -> "History":
         """The epochs from place `start` on, as a History of its own."""
         self._even()
-        part = History()
-        rows = {name: column[start:] for name, column in self._columns() if column}
-        for place in range(len(self.epoch) - start):
-            logs = {name: column[place] for name, column in rows.items()}
-            part.append({k: v for k, v in logs.items() if not (isinstance(v, float) and math.isnan(v))})
-        return part
+
+        def measured(column: list[float]) -> list[float]:
+            return [] if all(map(math.isnan, column[start:])) else column[start:]
+
+        metrics = {name: measured(column) for name, column in self.metrics.items()}
+        return History(
+            self.epoch[start:],
+            self.loss[start:],
+            measured(self.val_loss),
+            {name: column for name, column in metrics.items() if column},
+            self.seconds[start:],
+            self.samples_per_second[start:],
+        )
 
     def _even(self) -> int:
         """Drop an epoch of which only a part was noted (a Ctrl-C at the wrong moment); return the number that stay."""
@@ -594,7 +601,8 @@ def fit(
     learner.use(optimizer)
     safety = _Safety(learner)
     order = np.arange(n, dtype=np.int64)
-    losses = np.empty(-(-n // batch_size))
+    losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
+    total_weight = float(n)
     logs: Logs = {}
 
     def diverged(what: str, step: int | None, rows: NDArray[np.int64]) -> TrainingDiverged:
@@ -630,7 +638,10 @@ def fit(
                 raise run.exception
             learner.epoch += 1
 
-            logs = {"epoch": learner.epoch, "loss": _mean_loss(losses, order, data.weight, batch_size)}
+            if data.weight is not None:
+                batch_weights = _batch_weights(order, data.weight, batch_size)
+                total_weight = _sum(batch_weights)
+            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / total_weight}
             logs |= {"seconds": seconds, "samples_per_second": n / seconds if seconds > 0 else math.inf}
             try:
                 if run.exception is not None:
@@ -679,15 +690,19 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
     return float(losses[0])
 
 
-def _mean_loss(
-    losses: NDArray[np.float64], order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
-) -> float:
-    """Mean loss over an epoch's rows, summed in order: early stopping may hang on the last bit, and NumPy's own order
-    is not promised.
-    """
+def _batch_weights(
+    order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
+) -> NDArray[np.float64]:
+    """What each batch of an epoch counts for in its mean loss: its rows' weights, or its rows."""
     starts = np.arange(0, len(order), batch_size)
-    sizes = np.minimum(batch_size, len(order) - starts) if weight is None else np.add.reduceat(weight[order], starts)
-    return float(np.add.accumulate(losses * sizes)[-1] / np.add.accumulate(sizes)[-1])
+    if weight is not None:
+        return np.add.reduceat(weight[order], starts)
+    return np.minimum(batch_size, len(order) - starts).astype(np.float64)
+
+
+def _sum(values: NDArray[np.float64]) -> float:
+    """The sum in order: early stopping may hang on its last bit, and NumPy's own order is not promised."""
+    return float(np.add.accumulate(values)[-1])
 
 
 def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
