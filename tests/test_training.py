@@ -425,6 +425,26 @@ def test_a_copy_is_of_one_network_and_optimizer(backend):
         engine.restore(second)
 
 
+@pytest.mark.parametrize("sizes", [(70, 33, 9), (40, 5, 3), (3, 40, 1), (40, 20, 1), (1, 1)])
+@pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.01), fastmlp.SGD(0.01, momentum=0.9), fastmlp.Adam()])
+def test_what_is_restored_predicts_and_learns_as_before(backend, sizes, optimizer):
+    """A copy has one of W and W^T; wide, narrow and very narrow layers differ in which."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, sizes[0])), rng.normal(size=(20, sizes[-1]))
+    net, other = (fastmlp.MLP(sizes, seed=0, backend=backend, dtype="float64") for _ in range(2))
+    for each in (net, other):
+        each.fit(X, y, batch_size=6, optimizer=optimizer)
+    copy, engine = net._learner.snapshot(), net._learner.engine
+    net.fit(X, y, epochs=3, batch_size=6)
+    net._learner.restore(copy)
+    assert net.predict(X).tobytes() == other.predict(X).tobytes()
+    assert net.predict(X[:1]).tobytes() == other.predict(X[:1]).tobytes()
+    for each in (net, other):
+        each.fit(X, y, batch_size=6)
+    assert parameters(net) == parameters(other)
+    assert engine.is_finite()
+
+
 def test_divergence_in_the_last_update(backend):
     """One step whose loss is finite, and whose update makes weights under which no loss is."""
     X = np.ones((4, 2))

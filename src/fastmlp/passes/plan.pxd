@@ -70,11 +70,11 @@ cdef class Parameters:
     cdef object spec
     cdef char *arena
     cdef char *state_arena
-    cdef size_t arena_bytes
+    cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
     cdef size_t lay_out(self, char *base)
     cdef size_t lay_out_state(self, char *base)
-    cdef void refresh_transposes(self) noexcept
+    cdef void refresh_transposes(self) noexcept nogil
 
 cdef class Copy:
     cdef char *memory

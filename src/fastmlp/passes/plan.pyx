@@ -81,8 +81,7 @@ cdef class Parameters:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
             self.describe(l, layers[l])
-        self.arena_bytes = self.lay_out(NULL)
-        self.arena = allocate(self.arena_bytes)
+        self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 
     def __dealloc__(self):
@@ -111,18 +110,22 @@ cdef class Parameters:
             to.activation = index_of("activation", layer.activation.name)
 
     cdef size_t lay_out(self, char *base):
+        """What is updated first, then the transposes, which can be made of it."""
         cdef size_t used = 0
         cdef Layer *layer
         cdef size_t width = self.net.panel * self.net.item
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            if not layer.dots:
-                layer.weight = take(base, &used, layer.out_panels * layer.n_in * width)
-            if l > 0 or layer.narrow:
-                layer.weight_t = take(base, &used, layer.in_panels * layer.n_out * width)
-            layer.updated = layer.weight_t if layer.narrow else layer.weight
-            layer.transposed = layer.weight if layer.narrow else layer.weight_t
+            layer.updated = take(base, &used, layer.column_panels * layer.rows * width)
             layer.bias = take(base, &used, layer.out_panels * width)
+        self.updated_bytes = used
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            layer.transposed = NULL
+            if (layer.narrow and not layer.dots) or (l > 0 and not layer.narrow):
+                layer.transposed = take(base, &used, layer.row_blocks * layer.columns * width)
+            layer.weight = layer.transposed if layer.narrow else layer.updated
+            layer.weight_t = layer.updated if layer.narrow else layer.transposed
         return used
 
     cdef size_t lay_out_state(self, char *base):
@@ -156,7 +159,7 @@ cdef class Parameters:
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
-    cdef void refresh_transposes(self) noexcept:
+    cdef void refresh_transposes(self) noexcept nogil:
         """The other copy of every matrix from the one that is updated, block by block."""
         cdef Layer *layer
         cdef ptrdiff_t i, j, panel = self.net.panel, item = self.net.item
@@ -228,26 +231,27 @@ cdef class Parameters:
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
         needed, if there is one: new pages cost more than what is written to them."""
         cdef Copy copy = into
-        if into is None or (into.parameters_bytes, into.state_bytes) != (self.arena_bytes, self.state_bytes):
-            copy = Copy(self.arena_bytes, self.state_bytes)
+        if into is None or (into.parameters_bytes, into.state_bytes) != (self.updated_bytes, self.state_bytes):
+            copy = Copy(self.updated_bytes, self.state_bytes)
         with nogil:
-            memcpy(copy.memory, self.arena, self.arena_bytes)
+            memcpy(copy.memory, self.arena, self.updated_bytes)
             if self.state_bytes:
-                memcpy(copy.memory + self.arena_bytes, self.state_arena, self.state_bytes)
+                memcpy(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes)
         return copy
 
     def restore(self, Copy copy not None):
-        if (copy.parameters_bytes, copy.state_bytes) != (self.arena_bytes, self.state_bytes):
+        if (copy.parameters_bytes, copy.state_bytes) != (self.updated_bytes, self.state_bytes):
             raise ValueError("the copy is of another network or optimizer")
         with nogil:
-            memcpy(self.arena, copy.memory, self.arena_bytes)
+            memcpy(self.arena, copy.memory, self.updated_bytes)
             if self.state_bytes:
-                memcpy(self.state_arena, copy.memory + self.arena_bytes, self.state_bytes)
+                memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
+            self.refresh_transposes()
 
     def is_finite(self):
         """Whether all parameters are; padding is."""
         cdef int source = FM_SOURCE_float32 if self.net.item == 4 else FM_SOURCE_float64
-        cdef ptrdiff_t n = <ptrdiff_t> self.arena_bytes // self.net.item
+        cdef ptrdiff_t n = <ptrdiff_t> self.updated_bytes // self.net.item
         cdef bint answer
         with nogil:
             answer = self.net.kernels.finite[source](1, n, self.arena, 0, self.net.item)
