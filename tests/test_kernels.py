@@ -140,6 +140,18 @@ def test_finite_sees_every_place(dtype, bad):
             assert passes.finite(array)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 0, -2])
+@pytest.mark.parametrize("shape", [(1 << 20, 1), (30_000, 35), (5, 200_000)])
+def test_finite_by_several_threads(shape, threads):
+    """8 MB and more are several pieces."""
+    for array in matrices("float64", *shape):
+        assert passes.finite(array, threads)
+        for place in ((0, 0), (shape[0] // 2, shape[1] - 1), (shape[0] - 1, 0)):
+            array[place] = np.nan
+            assert not passes.finite(array, threads), place
+            array[place] = 1
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_finite_looks_at_nothing_else(dtype):
     room = np.full((9, 20), np.nan, dtype)

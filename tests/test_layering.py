@@ -123,7 +123,19 @@ def test_every_isa_has_its_files() -> None:
 # ---- passes/ --------------------------------------------------------------------------------------------------------
 
 # Lowest first: a pass uses those before it.
-PASS_ORDER = ["kernels", "threads", "plan", "gemm", "forward", "backward", "update", "inputs", "predict", "epoch"]
+PASS_ORDER = [
+    "kernels",
+    "threads",
+    "sweep",
+    "plan",
+    "gemm",
+    "forward",
+    "backward",
+    "update",
+    "inputs",
+    "predict",
+    "epoch",
+]
 
 
 @each_cython_file

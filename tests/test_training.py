@@ -445,6 +445,33 @@ def test_what_is_restored_predicts_and_learns_as_before(backend, sizes, optimize
     assert engine.is_finite()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 0, -2])
+def test_copies_by_several_threads_are_equal(threads):
+    """Parameters and state of 13 MB each: several pieces, the last of them cut off."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4, 900)), rng.normal(size=(4, 701))
+    net = fastmlp.MLP([900, 1000, 701], seed=0, dtype="float64", backend="cython")
+    engine = net._learner.engine
+
+    def everything():
+        return [array.tobytes() for W, b in (engine.get_parameters(), *engine.get_state()) for array in (*W, *b)]
+
+    net.fit(X, y, threads=1)
+    wanted, copy = everything(), engine.copy(None, threads)
+    assert engine.is_finite(threads)
+    net.fit(X, y, threads=1)
+    again, second = everything(), engine.copy(threads=threads)
+    engine.restore(copy)
+    assert everything() == wanted
+    assert engine.copy(second, threads) is second
+    engine.restore(second)
+    assert everything() == wanted != again
+    weights, biases = engine.get_parameters()
+    biases[-1][-1] = np.inf
+    engine.set_parameters(weights, biases)
+    assert not engine.is_finite(threads)
+
+
 def test_divergence_in_the_last_update(backend):
     """One step whose loss is finite, and whose update makes weights under which no loss is."""
     X = np.ones((4, 2))

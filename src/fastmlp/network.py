@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import training
-from fastmlp.data import as_inputs, as_real, as_targets, as_weights, check_finite
+from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
@@ -223,7 +224,7 @@ class MLP:
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
-        data = self._data(X, y, sample_weight)
+        data = self._data(X, y, sample_weight, n_threads)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
         with self._training() as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
@@ -635,19 +636,23 @@ class MLP:
             finally:
                 self._is_training = False
 
-    def _inputs(self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False, check: bool = True) -> Array:
-        learner = self._learner
-        return as_inputs(
-            X, learner.spec.sizes[0], name, allow_empty=allow_empty, check=check, finite=learner.backend.finite
-        )
+    def _inputs(
+        self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False, check: bool = True, threads: int = 1
+    ) -> Array:
+        n_features = self._learner.spec.sizes[0]
+        return as_inputs(X, n_features, name, allow_empty=allow_empty, check=check, finite=self._finite(threads))
 
-    def _targets(self, y: ArrayLike, n_rows: int, name: str = "y") -> Array:
+    def _targets(self, y: ArrayLike, n_rows: int, name: str = "y", threads: int = 1) -> Array:
         spec = self._learner.spec
-        return as_targets(y, spec.loss, spec.sizes[-1], n_rows, name, finite=self._learner.backend.finite)
+        return as_targets(y, spec.loss, spec.sizes[-1], n_rows, name, finite=self._finite(threads))
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
-        rows = self._inputs(X)
-        return Data(rows, self._targets(y, len(rows)), as_weights(sample_weight, len(rows)))
+    def _finite(self, threads: int) -> Finite | None:
+        finite = self._learner.backend.finite
+        return None if finite is None else partial(finite, threads=threads)
+
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int = 1) -> Data:
+        rows = self._inputs(X, threads=threads)
+        return Data(rows, self._targets(y, len(rows), threads=threads), as_weights(sample_weight, len(rows)))
 
     def _validation(self, given: Sequence[ArrayLike] | None) -> Data | None:
         if given is None:

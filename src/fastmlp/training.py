@@ -516,9 +516,9 @@ class Learner:
             peak = fma_peak(isa=self.engine.isa, dtype=self.spec.dtype) if self.backend.name == "cython" else 0.0
             found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, self.spec.sizes, peak))
 
-    def snapshot(self, instead_of: Snapshot | None = None) -> Snapshot:
+    def snapshot(self, instead_of: Snapshot | None = None, threads: int = 1) -> Snapshot:
         """A snapshot, in the memory of one that is no longer needed if there is one."""
-        return Snapshot(self.engine.copy(instead_of and instead_of.copy), self.step, self.epoch)
+        return Snapshot(self.engine.copy(instead_of and instead_of.copy, threads), self.step, self.epoch)
 
     def restore(self, snapshot: Snapshot) -> None:
         self.engine.restore(snapshot.copy)
@@ -552,19 +552,19 @@ SNAPSHOT_STEPS = 64
 class _Safety:
     """Two snapshots: training goes back to the latest one under which a loss was finite."""
 
-    def __init__(self, learner: Learner) -> None:
-        self.learner = learner
-        self.latest = self.previous = learner.snapshot()
+    def __init__(self, learner: Learner, threads: int) -> None:
+        self.learner, self.threads = learner, threads
+        self.latest = self.previous = learner.snapshot(None, threads)
         self.since = 0  # updates since the latest, each of which began with a finite loss
 
     def epoch_done(self) -> bool:
         """Take a snapshot if it is due; False if the parameters are no longer finite."""
         if self.since < SNAPSHOT_STEPS:
             return True
-        if not self.learner.engine.is_finite():
+        if not self.learner.engine.is_finite(self.threads):
             return False
         oldest = None if self.previous is self.latest else self.previous
-        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(oldest), 0
+        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(oldest, self.threads), 0
         return True
 
     def restore(self) -> Snapshot:
@@ -599,7 +599,7 @@ def fit(
         callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
 
     learner.use(optimizer)
-    safety = _Safety(learner)
+    safety = _Safety(learner, threads)
     order = np.arange(n, dtype=np.int64)
     losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
     total_weight = float(n)
@@ -707,7 +707,7 @@ def _sum(values: NDArray[np.float64]) -> float:
 
 def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
     """Whether parameters, and the loss of these rows under them, are finite."""
-    if not learner.engine.is_finite():
+    if not learner.engine.is_finite(threads):
         return False
     out, row_loss = np.empty((len(rows), learner.spec.sizes[-1]), dtype=learner.spec.dtype), np.empty(len(rows))
     learner.engine.evaluate(data.X[rows], data.y[rows], out, row_loss, threads)

@@ -1,7 +1,8 @@
 """The compiled backend: Cython passes over the C kernels. Mirror: fastmlp.reference."""
 
 from fastmlp.passes.epoch import Engine, permutation
-from fastmlp.passes.kernels import default_isa, finite, isas
+from fastmlp.passes.kernels import default_isa, isas
+from fastmlp.passes.sweep import finite
 from fastmlp.passes.threads import max_threads, openmp, workers
 
 try:

@@ -383,8 +383,8 @@ cdef class Engine:
         for slot, (weights, biases) in enumerate(state):
             self.parameters.write(weights, biases, slot)
 
-    def copy(self, into=None):
-        return self.parameters.copy(into)
+    def copy(self, into=None, int threads=1):
+        return self.parameters.copy(into, threads)
 
     def restore(self, copy):
         self.predictor.close()
@@ -393,8 +393,8 @@ cdef class Engine:
         finally:
             self.predictor.open()
 
-    def is_finite(self):
-        return self.parameters.is_finite()
+    def is_finite(self, int threads=1):
+        return self.parameters.is_finite(threads)
 
     def start_profile(self):
         self.profile = np.zeros(N_STAGES + 2, np.int64)

@@ -217,17 +217,6 @@ cdef class Rows:
             PyBuffer_Release(&self.view)
 
 
-def finite(array):
-    """Whether every element of an array of a source dtype, 1-D or 2-D, is finite. Reads it once, allocates nothing."""
-    cdef Rows rows = Rows(array)
-    cdef Matrix m = rows.matrix
-    cdef const fm_kernels *table = _TABLES[_BEST][0]
-    cdef int answer
-    with nogil:
-        answer = table.finite[m.source](m.rows, m.columns, m.data, m.row_stride, m.column_stride)
-    return bool(answer)
-
-
 def permute_into(seed, epoch, int64_t[::1] order not None):
     """Write the shuffle of rows for (seed, epoch) into order: see reference.random.permutation."""
     cdef int64_t n = order.shape[0], blocks = (n + 3) // 4

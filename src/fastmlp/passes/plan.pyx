@@ -8,12 +8,14 @@ from fastmlp.passes.kernels cimport (
     FM_DOT_COLUMNS,
     FM_SOURCE_float32,
     FM_SOURCE_float64,
+    Matrix,
     fm_kernels,
     index_of,
     kernel_table,
     loss_output,
     optimizer_states,
 )
+from fastmlp.passes.sweep cimport all_finite, copy_bytes
 from fastmlp.passes.threads cimport MAX_THREADS, fm_allocate, fm_allocate_raw, fm_free, fm_nanoseconds
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -227,16 +229,14 @@ cdef class Parameters:
         if state < 0:
             self.refresh_transposes()
 
-    def copy(self, Copy into=None):
+    def copy(self, Copy into=None, int threads=1):
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
         needed, if there is one: new pages cost more than what is written to them."""
         cdef Copy copy = into
         if into is None or (into.parameters_bytes, into.state_bytes) != (self.updated_bytes, self.state_bytes):
             copy = Copy(self.updated_bytes, self.state_bytes)
-        with nogil:
-            memcpy(copy.memory, self.arena, self.updated_bytes)
-            if self.state_bytes:
-                memcpy(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes)
+        copy_bytes(copy.memory, self.arena, self.updated_bytes, threads)
+        copy_bytes(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes, threads)
         return copy
 
     def restore(self, Copy copy not None):
@@ -248,14 +248,13 @@ cdef class Parameters:
                 memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
             self.refresh_transposes()
 
-    def is_finite(self):
+    def is_finite(self, int threads=1):
         """Whether all parameters are; padding is."""
-        cdef int source = FM_SOURCE_float32 if self.net.item == 4 else FM_SOURCE_float64
-        cdef ptrdiff_t n = <ptrdiff_t> self.updated_bytes // self.net.item
-        cdef bint answer
-        with nogil:
-            answer = self.net.kernels.finite[source](1, n, self.arena, 0, self.net.item)
-        return answer
+        cdef Matrix matrix
+        matrix.data, matrix.rows, matrix.columns = self.arena, <ptrdiff_t> self.updated_bytes // self.net.item, 1
+        matrix.row_stride = matrix.column_stride = self.net.item
+        matrix.source = FM_SOURCE_float32 if self.net.item == 4 else FM_SOURCE_float64
+        return bool(all_finite(&matrix, self.net.kernels, threads))
 
     @property
     def isa(self):

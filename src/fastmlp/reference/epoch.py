@@ -83,7 +83,7 @@ class Engine:
             for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
                 slot.assign(weights, biases)
 
-    def copy(self, into: list[Array] | None = None) -> list[Array]:
+    def copy(self, into: list[Array] | None = None, threads: int = 1) -> list[Array]:
         """Parameters and the optimizer's state as they lie, for `restore`; into a copy that is no longer needed."""
         with self._lock:
             vectors = [part.vector for part in (self._plan.parameters, *self._plan.state)]
@@ -99,7 +99,7 @@ class Engine:
             for part, vector in zip((self._plan.parameters, *self._plan.state), copy, strict=True):
                 np.copyto(part.vector, vector)
 
-    def is_finite(self) -> bool:
+    def is_finite(self, threads: int = 1) -> bool:
         """Whether all parameters are."""
         with self._lock:
             return bool(np.isfinite(self._plan.parameters.vector).all())
