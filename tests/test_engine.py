@@ -402,6 +402,12 @@ def test_permutation_is_the_references(n):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_permutation_in_the_place_of_an_older_one():
+    order = permutation(0, 1, 1000)
+    assert permutation(0, 2, 1000, order) is order
+    np.testing.assert_array_equal(order, reference.permutation(0, 2, 1000, np.empty(1000, np.int64)))
+
+
 @pytest.mark.parametrize("isa", nets.ISAS)
 @pytest.mark.parametrize("blocks", [0, 1, 63, 64, 65, 200])
 def test_random_numbers_are_the_references(isa, blocks):
