@@ -102,23 +102,31 @@ cdef ptrdiff_t claim_next(Team *team, Place *place) noexcept nogil:
         if item >= 0:
             place.finished += 1
             return item
+        # Who comes last need not look at the others' tickets, which may be far away.
+        if place.finished and report(team, place):
+            return -1
         place.victim += 1
         if place.victim == team.n:
             place.victim = 0
     return -1
 
 
+cdef inline bint report(Team *team, Place *place) noexcept nogil:
+    """Count what this thread has finished; whether the phase is over with it."""
+    cdef uint32_t done = fm_counter_add(team.done, place.finished)
+    place.finished = 0
+    if done != place.target:
+        return False
+    fm_fence()  # either this thread sees the sleeper, or the sleeper sees that all is done
+    if fm_counter_load(team.sleepers) != 0:
+        fm_wake_all(team.done)
+    return True
+
+
 cdef void wait_for_all(Team *team, Place *place) noexcept nogil:
     """Until the phase's items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
     cdef uint32_t done
     cdef int _spin
-    if place.finished:
-        done = fm_counter_add(team.done, place.finished)
-        if done == place.target:
-            fm_fence()  # either this thread sees the sleeper, or the sleeper sees that all is done
-            if fm_counter_load(team.sleepers) != 0:
-                fm_wake_all(team.done)
-            return
     for _spin in range(SPINS):
         # `done` may be beyond the target by now: others are free to go on without this thread.
         if <int> (fm_counter_load(team.done) - place.target) >= 0:
