@@ -48,9 +48,11 @@ typedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptr
 typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h);
 
 /* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels, whose padding is left
- * alone. Strides in bytes. */
-typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,
-                                 ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride);
+ * alone. Strides in bytes. With each row, the one `ahead` places later in the order is fetched into the caches (0:
+ * none); the order is `known` places long. */
+typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
+                                 ptrdiff_t ahead, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                                 void *panels, ptrdiff_t stride);
 
 /* Whether every element of a strided matrix is finite. */
 typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
@@ -80,6 +82,8 @@ typedef struct fm_kernels {
   /* out (one row of a panel) = the sum of b's `rows` rows, += where accumulate; `panels` panels. */
   void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate, void *out);
 
+  /* out += x; n elements, a multiple of the vector length. */
+  void (*add)(ptrdiff_t n, const void *x, void *out);
   /* The sum of the squares of a matrix in panels, padding not counted. */
   double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
 

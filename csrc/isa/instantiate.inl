@@ -34,6 +34,7 @@ static const fm_kernels table = {
     .gemm_columns = gemm_columns,
     .gemm_dots = gemm_dots,
     .sum_rows = sum_rows,
+    .add = add,
     .sum_squares = sum_squares,
     .activation = {FM_ACTIVATIONS(FM_ROW_ACTIVATION)},
     .softmax_forward = softmax_forward,

@@ -172,6 +172,12 @@ static void sum_rows(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t 
   for (; panels > 0; panels--, block += b_stride, sums += PANEL) sum_panels(1, rows, block, b_stride, accumulate, sums);
 }
 
+static void add(ptrdiff_t n, const void *x, void *out) {
+  const real *more = (const real *)x;
+  real *sum = (real *)out;
+  for (ptrdiff_t i = 0; i < n; i += VL) vstore(sum + i, vadd(vload(sum + i), vload(more + i)));
+}
+
 /* Multiply-adds of a full register tile with both operands in registers: what the processor can do at best. */
 static double fma_loop(ptrdiff_t iterations, void *sink) {
   vreal sum[FM_TILE_ROWS][2];

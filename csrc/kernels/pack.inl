@@ -35,13 +35,15 @@ FM_INLINE real real_from(const int source, const char *p) {
 }
 #undef FM_LOAD_CASE
 
-/* `later` is a row that will be gathered soon, or NULL. */
+/* `later` is a row that will be gathered soon, whose elements follow each other, or NULL. */
 FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t columns, const char *x,
                           ptrdiff_t column_stride, const char *later, real *out, ptrdiff_t stride) {
   for (ptrdiff_t c = 0; c < columns; c += PANEL, out += stride, x += PANEL * column_stride) {
     const ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
-    if (later)
+    if (later) {
       for (ptrdiff_t i = c * item; i < (c + n) * item; i += 64) FM_PREFETCH(later + i);
+      if (c + n == columns) FM_PREFETCH(later + columns * item - 1); /* a row need not begin with a cache line */
+    }
     if (column_stride == item)
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * item);
     else
@@ -49,17 +51,13 @@ FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t colu
   }
 }
 
-/* Shuffled rows lie anywhere in memory, where no prefetcher expects them: the one that is so many bytes of copying away
- * is asked for meanwhile. */
-enum { GATHER_AHEAD_BYTES = 1024 };
-
 FM_INLINE void gather_rows(const int source, const ptrdiff_t item, ptrdiff_t rows, ptrdiff_t columns,
-                           const int64_t *order, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
-                           void *panels, ptrdiff_t stride) {
-  const ptrdiff_t ahead = order && column_stride == item ? 1 + GATHER_AHEAD_BYTES / (columns * item) : rows;
+                           const int64_t *order, ptrdiff_t known, ptrdiff_t ahead, const void *x, ptrdiff_t row_stride,
+                           ptrdiff_t column_stride, void *panels, ptrdiff_t stride) {
+  if (!ahead) ahead = known = rows;
   for (ptrdiff_t r = 0; r < rows; r++) {
     const ptrdiff_t from = order ? (ptrdiff_t)order[r] : r;
-    const char *later = r + ahead < rows ? (const char *)x + (ptrdiff_t)order[r + ahead] * row_stride : NULL;
+    const char *later = r + ahead < known ? (const char *)x + (ptrdiff_t)order[r + ahead] * row_stride : NULL;
     gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, later,
                (real *)panels + r * PANEL, stride);
   }
@@ -110,10 +108,11 @@ FM_INLINE int finite_rows(const ptrdiff_t item, const uint64_t exponent, ptrdiff
 }
 
 #define FM_DEFINE_SOURCE(name, type)                                                                                   \
-  static void gather_##name(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,                    \
-                            ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels, ptrdiff_t stride) {           \
-    gather_rows(FM_SOURCE_##name, (ptrdiff_t)sizeof(type), rows, columns, order, x, row_stride, column_stride, panels, \
-                stride);                                                                                               \
+  static void gather_##name(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known, ptrdiff_t ahead, \
+                            const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels,                \
+                            ptrdiff_t stride) {                                                                        \
+    gather_rows(FM_SOURCE_##name, (ptrdiff_t)sizeof(type), rows, columns, order, known, ahead, x, row_stride,          \
+                column_stride, panels, stride);                                                                        \
   }                                                                                                                    \
   static int finite_##name(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,                     \
                            ptrdiff_t column_stride) {                                                                  \
@@ -130,7 +129,7 @@ static void pack(ptrdiff_t rows, ptrdiff_t columns, const void *in, ptrdiff_t ro
   if (used)
     for (ptrdiff_t r = 0; r < rows; r++)
       for (ptrdiff_t c = used; c < PANEL; c++) ((real *)panels)[last * stride + r * PANEL + c] = 0;
-  gather_rows(source, item, rows, columns, NULL, in, row_stride * item, item, panels, stride);
+  gather_rows(source, item, rows, columns, NULL, rows, 0, in, row_stride * item, item, panels, stride);
 }
 
 static void unpack(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,

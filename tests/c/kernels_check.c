@@ -393,6 +393,22 @@ static void check_sum_rows(shape s, result *out) {
   append_array(out, sums, s.columns);
 }
 
+static void check_add(shape s, result *out) {
+  const ptrdiff_t used = s.rows * s.columns, n = (used + T->lanes - 1) / T->lanes * T->lanes;
+  array *x = new_reals(n), *sums = new_reals(n), *before = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(x->data, i, i < used ? ordinary() : 0.0);
+    put(before->data, i, i < used ? ordinary() : 0.0);
+    put(sums->data, i, get(before->data, i));
+  }
+  allow(sums, 0, n);
+  seal_all();
+  T->add(n, x->data, sums->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) expect(get(sums->data, i), rounded(get(before->data, i) + get(x->data, i)));
+  append_array(out, sums, used);
+}
+
 static void check_activation_forward(shape s, result *out) {
   const int f = s.variant;
   const matrix z = new_matrix(s.rows, s.columns), bias = new_matrix(1, s.columns), c = new_matrix(s.rows, s.columns);
@@ -564,14 +580,15 @@ static void check_gather(shape s, result *out) {
   const int source = s.variant / 6, layout = s.variant / 2 % 3, ordered = s.variant % 2;
   const ptrdiff_t rows = 2 * s.rows + 1; /* of the source */
   const strided x = new_strided(source, rows, s.columns, layout);
-  array *order = new_array(s.rows, sizeof(int64_t));
-  for (ptrdiff_t r = 0; r < s.rows; r++) ((int64_t *)(void *)order->data)[r] = below(rows);
+  const ptrdiff_t more = ordered ? 3 : 0, ahead = ordered && layout == 0 ? 2 : 0;
+  array *order = new_array(s.rows + more, sizeof(int64_t));
+  for (ptrdiff_t r = 0; r < s.rows + more; r++) ((int64_t *)(void *)order->data)[r] = below(rows);
   const matrix m = new_matrix(s.rows, s.columns);
   for (ptrdiff_t p = 0; p < m.panels; p++)
     for (ptrdiff_t r = 0; r < s.rows; r++) allow(m.memory, p * m.stride + (GUARD_ROWS + r) * T->panel, width_of(m, p));
   seal_all();
-  T->gather[source](s.rows, s.columns, ordered ? (const int64_t *)(const void *)order->data : NULL, x.first,
-                    x.row_stride, x.column_stride, panel_of(m, 0), m.stride);
+  T->gather[source](s.rows, s.columns, ordered ? (const int64_t *)(const void *)order->data : NULL, s.rows + more,
+                    ahead, x.first, x.row_stride, x.column_stride, panel_of(m, 0), m.stride);
   check_all();
   for (ptrdiff_t r = 0; r < s.rows; r++)
     for (ptrdiff_t c = 0; c < s.columns; c++) {
@@ -590,7 +607,7 @@ static void check_gather_halves(shape s, result *out) {
   const matrix m = new_matrix(SIDE, SIDE);
   allow_matrix(m, SIDE);
   seal_all();
-  T->gather[FM_SOURCE_float16](SIDE, SIDE, NULL, x->data, SIDE * 2, 2, panel_of(m, 0), m.stride);
+  T->gather[FM_SOURCE_float16](SIDE, SIDE, NULL, SIDE, 0, x->data, SIDE * 2, 2, panel_of(m, 0), m.stride);
   check_all();
   for (ptrdiff_t i = 0; i < SIDE * SIDE; i++)
     expect(at(m, i / SIDE, i % SIDE), source_value(FM_SOURCE_float16, x->data + 2 * i));
@@ -709,6 +726,7 @@ static const check CHECKS[] = {
     {"gemm_columns", check_gemm_columns, 2, NULL, 1, 3},
     {"gemm_dots", check_gemm_dots, 1, NULL, 1, 3},
     {"sum_rows", check_sum_rows, 2, NULL, 1, 2},
+    {"add", check_add, 1, NULL, 1, 2},
     {"sum_squares", check_sum_squares, 1, NULL, 1, 2},
     {"activation.forward", check_activation_forward, FM_ACTIVATION_COUNT, fm_activation_name, 1, 2},
     {"activation.backward", check_activation_backward, FM_ACTIVATION_COUNT, fm_activation_name, 1, 2},

@@ -8,21 +8,22 @@ from fastmlp.passes.plan cimport SOFTMAX, Layer
 from libc.stdint cimport int32_t
 
 
-cdef void gather(Network *net, Workspace *ws, Matrix *source, const int64_t *order, ptrdiff_t start, char *to,
+cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t start, char *to,
                  ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
     cdef const char *data = source.data
+    cdef const int64_t *order = examples.order
     if order == NULL:
         data += (start + row) * source.row_stride
     else:
         order += start + row
-    net.kernels.gather[source.source](rows, source.columns, order, data, source.row_stride, source.column_stride,
-                                      block_of(net, ws, to, row, 0), ws.stride)
+    net.kernels.gather[source.source](rows, source.columns, order, examples.rows - (start + row), source.ahead, data,
+                                      source.row_stride, source.column_stride, block_of(net, ws, to, row, 0), ws.stride)
 
 
 cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                       ptrdiff_t rows) noexcept nogil:
     """Rows [row, row + rows) of the batch that begins at `start` of the order: their inputs."""
-    gather(net, ws, &examples.x, examples.order, start, ws.a[0], row, rows)
+    gather(net, ws, examples, &examples.x, start, ws.a[0], row, rows)
 
 
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
@@ -32,7 +33,7 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
     cdef int32_t label
     cdef double scale
     if not examples.labels:
-        gather(net, ws, &examples.y, examples.order, start, ws.target, row, rows)
+        gather(net, ws, examples, &examples.y, start, ws.target, row, rows)
     for r in range(row, row + rows):
         number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
         if examples.labels:

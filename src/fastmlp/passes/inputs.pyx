@@ -4,8 +4,23 @@ No mirror in reference/: NumPy checks its own bounds.
 """
 import numpy as np
 
+from fastmlp.passes.kernels cimport Matrix
 from fastmlp.passes.plan cimport Network
 from libc.stdint cimport int32_t
+
+cdef enum:
+    # Of a matrix that stays in a core's second-level cache, nothing needs to be asked for ahead.
+    CACHED_BYTES = 256 * 1024
+    # Shuffled rows lie anywhere in memory, where no prefetcher expects them: the one that is so many bytes of copying
+    # away is asked for meanwhile.
+    AHEAD_BYTES = 4096
+
+
+cdef ptrdiff_t rows_ahead(Matrix *matrix, ptrdiff_t item) noexcept:
+    cdef ptrdiff_t row_bytes = matrix.columns * item
+    if matrix.column_stride != item or matrix.rows * row_bytes <= CACHED_BYTES:
+        return 0
+    return 1 + AHEAD_BYTES // max(row_bytes, <ptrdiff_t> 1)
 
 
 cdef class Inputs:
@@ -42,6 +57,10 @@ cdef class Inputs:
             self.rows = self.order.shape[0]
             self.check_order()
             self.examples.order = &self.order[0] if self.order.shape[0] else NULL
+            self.examples.x.ahead = rows_ahead(&self.examples.x, self.x.view.itemsize)
+            if self.has_targets:
+                self.examples.y.ahead = rows_ahead(&self.examples.y, self.y.view.itemsize)
+        self.examples.rows = self.rows
 
     cdef check_labels(self, y, ptrdiff_t n_outputs):
         cdef ptrdiff_t r

@@ -12,7 +12,8 @@ cdef extern from "kernels.h" nogil:
                                     const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) noexcept nogil
     ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1,
                                          const double *h) noexcept nogil
-    ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, const void *x,
+    ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
+                                     ptrdiff_t ahead, const void *x,
                                       ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels,
                                       ptrdiff_t stride) noexcept nogil
     ctypedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
@@ -38,6 +39,7 @@ cdef extern from "kernels.h" nogil:
                           ptrdiff_t b_stride, ptrdiff_t columns, void *c) noexcept nogil
         void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
                          void *out) noexcept nogil
+        void (*add)(ptrdiff_t n, const void *x, void *out) noexcept nogil
         double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
                               ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
@@ -79,6 +81,7 @@ cdef struct Matrix:
     ptrdiff_t row_stride
     ptrdiff_t column_stride
     int source
+    ptrdiff_t ahead                  # rows in an order after which one is fetched into the caches; 0: none are
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
 cdef int index_of(str kind, str name) except -2

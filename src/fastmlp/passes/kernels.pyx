@@ -199,6 +199,7 @@ cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept:
     matrix.rows, matrix.row_stride = view.shape[0], view.strides[0]
     matrix.columns = view.shape[1] if view.ndim == 2 else 1
     matrix.column_stride = view.strides[1] if view.ndim == 2 else view.itemsize
+    matrix.ahead = 0
     return 1
 
 

@@ -64,6 +64,7 @@ cdef struct Examples:
     bint labels                      # y holds int32 class labels
     const double *weight             # per row of X, or NULL
     const int64_t *order
+    ptrdiff_t rows                   # in the order; of X where there is none
 
 cdef class Parameters:
     cdef Network net
