@@ -147,12 +147,13 @@ def test_runs_of_other_batch_sizes_follow_each_other():
     np.testing.assert_allclose(*(flat(e.get_parameters()) for e in engines), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("widths", [(37, 45, 3), (290, 300, 3)], ids=["microbatches", "parts"])
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-def test_train_with_batches_too_large_for_the_caches(optimizer):
-    """They go through the network in parts; the smaller batch after them goes in one."""
-    spec = NetworkSpec.make([37, 45, 3], "tanh", loss="cross_entropy", dtype="float64")
-    rng, n = np.random.default_rng(13), 5500
-    X, y, weight = rng.normal(size=(n, 37)), targets(spec, n, labels=True), rng.integers(0, 3, n) / 2
+def test_train_with_batches_too_large_for_the_caches(optimizer, widths):
+    """They are cut; the smaller batch after them goes through the network in one."""
+    spec = NetworkSpec.make(widths, "tanh", loss="cross_entropy", dtype="float64")
+    rng, n = np.random.default_rng(13), 5200
+    X, y, weight = rng.normal(size=(n, widths[0])), targets(spec, n, labels=True), rng.integers(0, 3, n) / 2
     order, results = rng.permutation(n), []
     for engine in pair(spec):
         penalties = np.empty(2)

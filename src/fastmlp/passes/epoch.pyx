@@ -20,6 +20,7 @@ from fastmlp.passes.forward cimport (
 from fastmlp.passes.inputs cimport Inputs
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
+    MAX_MICROBATCHES,
     NO_OPTIMIZER,
     TRAIN,
     Buffers,
@@ -29,6 +30,7 @@ from fastmlp.passes.plan cimport (
     Parameters,
     Tuner,
     Workspace,
+    microbatch_rows,
     multiply_adds,
     panel_group,
     part_rows,
@@ -57,8 +59,16 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
-from fastmlp.passes.update cimport gradient_item, scratch_bytes, update_item, update_items
-from libc.stdint cimport int64_t
+from fastmlp.passes.update cimport (
+    gradient_item,
+    gradient_summed,
+    items_by_panel,
+    scratch_bytes,
+    update_item,
+    update_items,
+    update_summed,
+)
+from libc.stdint cimport int32_t, int64_t
 
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
@@ -98,9 +108,11 @@ cdef struct Steps:
     ptrdiff_t batch_size
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
-    ptrdiff_t part              # rows of a batch that go through both phases together
+    ptrdiff_t microbatch        # rows whose gradient one thread sums up alone; 0 where batches are not cut so
+    ptrdiff_t part              # rows of a batch or microbatch that go through both phases together
     ptrdiff_t block             # rows of an item of the rows phase
     bint by_panels
+    const int32_t *items        # of the squares phase, in the order of their panels; NULL: as they are
     const double *weight_sums   # per step
     double *losses              # per step: weighted mean before the update
     double *penalties           # per step: sum of the squared weights before the update; NULL when not wanted
@@ -109,6 +121,9 @@ cdef struct Steps:
     int n_scalars
     bint apply                  # the gradients, to the parameters
     Network *gradients          # where they are summed over the parts of a batch; NULL for batches of one part
+    Workspace *workspaces[MAX_THREADS]      # for microbatches: one of each thread's own
+    Network *sums[MAX_MICROBATCHES]         # their gradients
+    double sums_of_losses[MAX_MICROBATCHES]
     char *scratch               # per thread
     ptrdiff_t scratch_stride
     ptrdiff_t *finished         # per thread: steps behind it
@@ -140,6 +155,14 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
         if fm_counter_load(run.team.stop):
             return
         batch = min(run.batch_size, run.rows - step * run.batch_size)
+        if run.microbatch > 0:
+            part.step, part.start, part.rows = step, step * run.batch_size, batch
+            part.first = part.last = True
+            microbatches_phase(run, &place, &part)
+            if fm_counter_load(run.team.failed) or (run.watch_blocks and fm_counter_load(run.team.stop)):
+                return
+            sums_phase(run, &place, &part)
+            continue
         done = 0
         while done < batch:
             part.step, part.start, part.rows = step, step * run.batch_size + done, min(run.part, batch - done)
@@ -168,8 +191,7 @@ cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexce
 
 cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
-    cdef ptrdiff_t item, row, rows
-    cdef bint finite
+    cdef ptrdiff_t item, row
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
     phase_begin(run.team, place, blocks + penalty_items(run, part))
@@ -180,22 +202,97 @@ cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         if item >= blocks:
             square_layer(run, <int> (item - blocks))
             continue
-        if run.watch_blocks and place.thread == 0:
-            look_for_signals(run.team, &run.watch)
         row = item * run.block
-        rows = min(run.block, part.rows - row)
-        load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
-        load_targets(run.net, run.ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
-        since = lap(run, place.thread, GATHER, since)
-        forward_rows(run.net, run.ws, run.net.fused, row, rows)
-        since = lap(run, place.thread, FORWARD, since)
-        finite = loss_rows(run.net, run.ws, row, rows)
-        since = lap(run, place.thread, LOSS, since)
-        if finite:
-            backward_rows(run.net, run.ws, row, rows)
+        since = block_of_rows(run, run.ws, place.thread, part, row, min(run.block, part.rows - row), since)
+    phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
+
+
+cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *part, ptrdiff_t row, ptrdiff_t rows,
+                                  int64_t since) noexcept nogil:
+    cdef bint finite
+    if run.watch_blocks and thread == 0:
+        look_for_signals(run.team, &run.watch)
+    load_inputs(run.net, ws, run.examples, part.start, row, rows)
+    load_targets(run.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+    since = lap(run, thread, GATHER, since)
+    forward_rows(run.net, ws, run.net.fused, row, rows)
+    since = lap(run, thread, FORWARD, since)
+    finite = loss_rows(run.net, ws, row, rows)
+    since = lap(run, thread, LOSS, since)
+    if finite:
+        backward_rows(run.net, ws, row, rows)
+    else:
+        fm_counter_store(run.team.failed, 1)
+    return lap(run, thread, BACKWARD, since)
+
+
+cdef void microbatches_phase(Steps *run, Place *place, Part *batch) noexcept nogil:
+    """Both phases of a batch that is cut: each item a microbatch, whose gradient is summed on its own. Outputs and
+    deltas never leave the cache of the core that made them; what travels is the gradients."""
+    cdef ptrdiff_t item, count = microbatches_of(run, batch)
+    cdef int64_t since
+    phase_begin(run.team, place, count + penalty_items(run, batch))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        if item >= count:
+            square_layer(run, <int> (item - count))
+        elif not fm_counter_load(run.team.failed):
+            microbatch(run, place.thread, batch, item)
+    since = 0 if run.times == NULL else fm_nanoseconds()
+    phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
+
+
+cdef inline ptrdiff_t microbatches_of(Steps *run, Part *batch) noexcept nogil:
+    return (batch.rows + run.microbatch - 1) // run.microbatch
+
+
+cdef void microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number) noexcept nogil:
+    cdef Workspace *ws = run.workspaces[thread]
+    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
+    cdef ptrdiff_t done = number * run.microbatch, last = min(done + run.microbatch, batch.rows), row, item
+    cdef Part part = batch[0]
+    part.first = True
+    run.sums_of_losses[number] = 0
+    while done < last:
+        part.start, part.rows = batch.start + done, min(run.part, last - done)
+        row = 0
+        while row < part.rows:
+            since = block_of_rows(run, ws, thread, &part, row, min(run.block, part.rows - row), since)
+            row += run.block
+            if fm_counter_load(run.team.failed) or (run.watch_blocks and fm_counter_load(run.team.stop)):
+                return
+        for item in range(update_items(run.net)):
+            gradient_item(run.net, ws, part.rows, item, not part.first, run.sums[number])
+        run.sums_of_losses[number] = add_row_losses(run, ws, &part, run.sums_of_losses[number])
+        since = lap(run, thread, UPDATE, since)
+        part.first = False
+        done += part.rows
+
+
+cdef void sums_phase(Steps *run, Place *place, Part *batch) noexcept nogil:
+    """The gradients of the microbatches are added up, a square at a time, and applied."""
+    cdef ptrdiff_t item, number, count = microbatches_of(run, batch)
+    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
+    phase_begin(run.team, place, 1 + update_items(run.net))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        if item == 0:
+            run.losses[batch.step] = 0
+            for number in range(count):
+                run.losses[batch.step] += run.sums_of_losses[number]
+            finish_loss(run, batch)
+        elif run.apply:
+            update_summed(run.net, run.sums, count, item - 1, run.scalars + batch.step * run.n_scalars, run.n_scalars,
+                          run.scratch + place.thread * run.scratch_stride)
         else:
-            fm_counter_store(run.team.failed, 1)
-        since = lap(run, place.thread, BACKWARD, since)
+            gradient_summed(run.net, run.sums, count, item - 1, run.gradients)
+    since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
@@ -217,14 +314,15 @@ cdef void square_layer(Steps *run, int l) noexcept nogil:
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
-    works on the weights that it has updated itself; what travels between the threads is outputs and deltas."""
+    works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last layer
+    of fewer panels than threads goes with the loss, which is split by rows."""
     cdef Network *net = run.net
     cdef ptrdiff_t item, group
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    cdef int l
+    cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
     load_phase(run, place, part)
     since = lap(run, place.thread, GATHER, since)
-    for l in range(net.n_layers):
+    for l in range(layers):
         group = panel_group(net.layers[l].out_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
         while True:
@@ -242,7 +340,7 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     since = lap(run, place.thread, LOSS, since)
     if fm_counter_load(run.team.failed):
         return
-    for l in range(net.n_layers - 1, 0, -1):
+    for l in range(layers - 1, 0, -1):
         group = panel_group(net.layers[l].in_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].in_panels + group - 1) // group)
         while True:
@@ -254,6 +352,10 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
         since = lap(run, place.thread, BACKWARD, since)
         phase_end(run.team, place)
         since = lap(run, place.thread, WAIT, since)
+
+
+cdef inline bint narrow_end(Steps *run) noexcept nogil:
+    return run.net.layers[run.net.n_layers - 1].out_panels < run.team.n
 
 
 cdef void load_phase(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -278,6 +380,8 @@ cdef void load_phase(Steps *run, Place *place, Part *part) noexcept nogil:
 cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
     cdef ptrdiff_t item, row, rows
+    cdef bint with_layer = narrow_end(run)
+    cdef int last = run.net.n_layers - 1
     phase_begin(run.team, place, (part.rows + run.block - 1) // run.block)
     while True:
         item = phase_next(run.team, place)
@@ -285,29 +389,35 @@ cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
             break
         row = item * run.block
         rows = min(run.block, part.rows - row)
+        if with_layer:
+            forward_layer(run.net, run.ws, last, elementwise(run.net, last, run.net.fused), row, rows, 0,
+                          run.net.layers[last].out_panels, run.ws.a[last + 1])
         finish_outputs(run.net, run.ws, run.net.fused, row, rows)
         if not loss_rows(run.net, run.ws, row, rows):
             fm_counter_store(run.team.failed, 1)
+        elif with_layer and last > 0:
+            backward_layer(run.net, run.ws, last, row, rows, 0, run.net.layers[last].in_panels)
     phase_end(run.team, place)
 
 
 cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Item 0 sums the part's loss, while its rows' losses are still there; the others are squares of weights."""
     cdef Network *before = NULL if part.first else run.gradients
-    cdef ptrdiff_t item
+    cdef ptrdiff_t item, square
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     phase_begin(run.team, place, 1 + update_items(run.net))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
+        square = item - 1 if item == 0 or run.items == NULL else run.items[item - 1]
         if item == 0:
             add_loss(run, part)
         elif part.last and run.apply:
-            update_item(run.net, run.ws, part.rows, item - 1, before, run.scalars + part.step * run.n_scalars,
+            update_item(run.net, run.ws, part.rows, square, before, run.scalars + part.step * run.n_scalars,
                         run.n_scalars, run.scratch + place.thread * run.scratch_stride)
         else:
-            gradient_item(run.net, run.ws, part.rows, item - 1, not part.first, run.gradients)
+            gradient_item(run.net, run.ws, part.rows, square, not part.first, run.gradients)
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
@@ -315,22 +425,30 @@ cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
 
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
     """sum w l / sum w of a step's batch, added up in row order; the penalty, in layer order."""
+    run.losses[part.step] = add_row_losses(run, run.ws, part, 0 if part.first else run.losses[part.step])
+    finish_loss(run, part)
+
+
+cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) noexcept nogil:
+    """total + sum w l."""
     cdef Examples *examples = run.examples
-    cdef double total = 0 if part.first else run.losses[part.step]
-    cdef double penalty = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t r, number
-    cdef int l
     for r in range(part.rows):
         if examples.weight == NULL:
-            total += run.ws.row_loss[r]
+            total += ws.row_loss[r]
         else:
             number = part.start + r
             if examples.order != NULL:
                 number = <ptrdiff_t> examples.order[number]
-            total += examples.weight[number] * run.ws.row_loss[r]
+            total += examples.weight[number] * ws.row_loss[r]
+    return total
+
+
+cdef void finish_loss(Steps *run, Part *part) noexcept nogil:
+    cdef double penalty = 0, weights = run.weight_sums[part.step]
+    cdef int l
     if part.last:
-        total = total / weights if weights != 0 else 0.0
-    run.losses[part.step] = total
+        run.losses[part.step] = run.losses[part.step] / weights if weights != 0 else 0.0
     if run.penalties != NULL and part.first:
         for l in range(run.net.n_layers):
             penalty += run.layer_squares[l]
@@ -343,16 +461,19 @@ cdef class Engine:
     time, for which the caller locks."""
 
     cdef Parameters parameters
-    cdef Buffers training            # of the last batch size
-    cdef Parameters gradients        # laid out like the parameters, for batches in parts
+    cdef list training               # Buffers of the last batch size, more than one for microbatches
+    cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
     cdef Predictor predictor
     cdef dict tuners                 # by batch size and largest number of threads
+    cdef int32_t[::1] items          # of the squares phase, in the order of their panels
     cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)
         self.predictor = Predictor(self.parameters)
         self.tuners = {}
+        self.training = []
+        self.gradients = []
 
     @property
     def isa(self):
@@ -422,14 +543,10 @@ cdef class Engine:
         if steps == 0:
             return Run(0, "done", None)
         batch = min(batch_size, order.shape[0])
-        run.part = part_rows(net, batch)
-        if self.training is None or self.training.ws.capacity != run.part:
-            self.training = None
-            self.training = Buffers(self.parameters, run.part, TRAIN)
-        if run.part < batch and self.gradients is None:
-            self.gradients = Parameters(self.parameters.spec, self.isa)
-        run.net, run.ws, run.apply = net, &self.training.ws, True
-        run.gradients = &self.gradients.net if run.part < batch else NULL
+        run.net, run.apply = net, True
+        self.cut(&run, batch)
+        if self.training and (<Buffers> self.training[0]).ws.capacity != run.part:
+            self.training = []
         run.rows, run.batch_size = order.shape[0], batch_size
         run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
         run.losses = &losses[0]
@@ -437,10 +554,22 @@ cdef class Engine:
         weight_sums = inputs.weight_sums(batch_size)
         most = -threads or max_threads()
         if threads > 0 or most == 1 or steps == 1:
-            team_size = self.team_size(run.part, True, threads)
+            team_size = self.team_size(batch if run.microbatch else run.part, True, threads)
             by_panels = share_by_panels(net, run.part, team_size)
-            return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels)
+            return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
         return self.run_tuned(&run, inputs, weight_sums, steps, most)
+
+    cdef cut(self, Steps *run, ptrdiff_t batch):
+        """How a batch goes through the network, and where the sums of its gradients are kept meanwhile."""
+        cdef ptrdiff_t number, sums
+        run.microbatch = microbatch_rows(run.net, batch)
+        run.part = part_rows(run.net, run.microbatch or batch, run.microbatch > 0)
+        sums = (batch + run.microbatch - 1) // run.microbatch if run.microbatch else run.part < batch
+        while len(self.gradients) < sums:
+            self.gradients.append(Parameters(self.parameters.spec, self.isa))
+        for number in range(sums):
+            run.sums[number] = &(<Parameters> self.gradients[number]).net
+        run.gradients = run.sums[0] if sums else NULL
 
     cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
         """A run in pieces, so that the number of threads is found, and found again, by trying."""
@@ -454,7 +583,7 @@ cdef class Engine:
             per_step = tuner.step_seconds(way) or 2e-9 + multiply_adds(run.net, run.batch_size, True) * 2e-11
             count = <ptrdiff_t> min(1 + seconds / per_step, <double> (steps - done))
             start = fm_nanoseconds()
-            outcome = self.run(run, inputs, weight_sums, done, done + count, way[0], way[1])
+            outcome = self.run(run, inputs, weight_sums, done, done + count, way[0], way[1], self.training)
             tuner.report(way, count, (fm_nanoseconds() - start) * 1e-9)
             done += count
             if outcome.status != "done" or done == steps:
@@ -465,8 +594,9 @@ cdef class Engine:
         return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
 
     cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size,
-             bint by_panels):
-        """Fill in the rest of a run, do steps [first, last), and say how many of all have been done."""
+             bint by_panels, list buffers):
+        """Fill in the rest of a run, do steps [first, last), and say how many of all have been done. More buffers are
+        made where they are too few."""
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
@@ -478,10 +608,18 @@ cdef class Engine:
             times = np.zeros((team_size, N_STAGES), np.int64)
             run.times = &times[0, 0]
         run.first, run.last = first, last
+        while len(buffers) < (team_size if run.microbatch else 1):
+            buffers.append(Buffers(self.parameters, run.part, TRAIN))
+        for thread, space in enumerate(buffers):
+            run.workspaces[thread] = &(<Buffers> space).ws
+            run.workspaces[thread].has_labels = inputs.examples.labels
+        run.ws = run.workspaces[0]
         run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
-        run.ws.has_labels = inputs.examples.labels
-        run.block = row_block(net, run.part, team_size, True)
+        run.block = row_block(net, run.part, 1 if run.microbatch else team_size, True)
         run.by_panels = by_panels and team_size > 1
+        if run.by_panels and self.items is None:
+            self.items = items_by_panel(net)
+        run.items = &self.items[0] if run.by_panels else NULL
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
@@ -534,18 +672,17 @@ cdef class Engine:
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
         cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef double[::1] losses = np.zeros(1)
-        cdef Buffers buffers
         cdef Steps run
         if rows == 0:
             raise ValueError("X has no rows; a mean loss needs at least one")
-        run.part = min(part_rows(net, rows), self.chunk_rows())
-        buffers = Buffers(self.parameters, run.part, TRAIN)
-        run.net, run.ws, run.gradients, run.apply = net, &buffers.ws, &gradients.net, False
+        run.net, run.apply = net, False
+        self.cut(&run, rows)
+        run.part, run.gradients = min(run.part, self.chunk_rows()), &gradients.net
         run.rows, run.batch_size = rows, rows
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
         team_size = self.team_size(rows, True, threads)
         by_panels = share_by_panels(net, run.part, team_size)
-        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels)
+        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels, [])
         if outcome.exception is not None:
             raise outcome.exception
         weights, biases = gradients.read()

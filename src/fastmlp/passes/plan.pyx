@@ -38,6 +38,12 @@ cdef enum:
     PANELS_AT_ONCE = 4
     # Outputs and deltas of a part of a large batch.
     PART_BYTES = 1536 * 1024
+    # The same in a core's second-level cache, beside W, W^T and a gradient, where one thread does both phases.
+    PART_ALONE_BYTES = 512 * 1024
+    # A batch is cut into microbatches where weights and gradients stay in those caches, and where a microbatch has rows
+    # enough: to store its gradient and to add it to the others costs as much as the products of about two rows.
+    MICROBATCH_WEIGHT_BYTES = 256 * 1024
+    MICROBATCH_ROWS = 128
 
 _MOST_BYTES = 1 << 46
 
@@ -47,7 +53,8 @@ cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, bef
 cdef double CHOICE_SECONDS = 0.5      # until they are tried again, or longer:
 cdef double CHOICE_TRIALS = 50        # trials may take one part in so many of the time
 cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
-cdef double PREFERENCE = 0.95         # a way that is less simple has to be faster by that
+cdef double PREFERENCE = 0.95         # more threads have to be faster by that,
+cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -352,13 +359,26 @@ cdef double weight_bytes(Network *net) noexcept:
     return total * net.item
 
 
-cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch) noexcept:
+cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept:
+    """Rows of a batch whose gradient one thread sums up alone; 0 where the batch is not cut so.
+
+    This decides the order of the sums, so it may depend on the network and the batch only.
+    """
+    cdef ptrdiff_t count = 1  # a power of two, which most numbers of threads share evenly
+    while 2 * count <= min(<ptrdiff_t> MAX_MICROBATCHES, batch // MICROBATCH_ROWS):
+        count *= 2
+    if count < 2 or weight_bytes(net) > MICROBATCH_WEIGHT_BYTES:
+        return 0
+    return ((batch + count - 1) // count + 15) // 16 * 16
+
+
+cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch, bint alone) noexcept:
     """Rows of a batch that go through both phases together, their gradient being added to that of the parts before.
 
     Outputs and deltas of one part should stay in the caches until their gradient is taken; but each part reads and
     writes the whole gradient once, which has to be little beside them.
     """
-    cdef double wanted = max(<double> PART_BYTES, 4 * weight_bytes(net))
+    cdef double wanted = max(<double> (PART_ALONE_BYTES if alone else PART_BYTES), 4 * weight_bytes(net))
     cdef ptrdiff_t rows = <ptrdiff_t> min(wanted / row_bytes(net), <double> batch)
     rows = max(rows, <ptrdiff_t> 128) // 64 * 64
     return rows if 2 * rows <= batch else batch
@@ -493,7 +513,8 @@ cdef class Tuner:
         self.seconds = self.tried
         self.choice = self.candidates[0]
         for way in self.candidates:
-            if self.seconds[way] < PREFERENCE * self.seconds[self.choice]:
+            alike = way[0] == self.choice[0]
+            if self.seconds[way] < (PREFERENCE_ALIKE if alike else PREFERENCE) * self.seconds[self.choice]:
                 self.choice = way
         self.expires = fm_nanoseconds() * 1e-9 + max(CHOICE_SECONDS, CHOICE_TRIALS * self.spent)
 

@@ -3,6 +3,8 @@
 An item is a square of panel x panel weights of one layer, or a layer's biases; it is summed over the whole batch and
 updated by one thread, so the sums do not depend on the number of threads. Mirror: reference/update.py.
 """
+import numpy as np
+
 from libc.string cimport memcpy
 
 from fastmlp.passes.gemm cimport Ahead, gradient_block
@@ -60,6 +62,18 @@ cdef Square square_of(Network *net, ptrdiff_t item) noexcept nogil:
     return s
 
 
+cdef items_by_panel(Network *net):
+    """All items in the order of their panels' places from left to right, those of a panel still in a run: shares of it
+    are what the threads work on where layers are split by panels."""
+    cdef ptrdiff_t item
+    cdef Square s
+    places = []
+    for item in range(update_items(net)):
+        s = square_of(net, item)
+        places.append((0.5 if s.bias else (s.j + 0.5) / net.layers[s.l].column_panels, item))
+    return np.array([item for _, item in sorted(places)], np.int32)
+
+
 cdef inline ptrdiff_t offset_of(Network *net, Square *s) noexcept nogil:
     """Bytes from the beginning of a layer's matrix to the square."""
     return (s.j * net.layers[s.l].rows + s.i * net.panel) * net.panel * net.item
@@ -115,19 +129,40 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
                       const double *scalars, int n_scalars, char *scratch) noexcept nogil:
     """One square's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Square s = square_of(net, item)
-    cdef Layer *layer = &net.layers[s.l]
-    cdef double undecayed[FM_MAX_SCALARS]
-    cdef char *state[MAX_STATES]
-    cdef char *first
-    cdef ptrdiff_t offset = 0 if s.bias else offset_of(net, &s), n = elements_of(net, &s)
     cdef Ahead ahead
-    cdef int slot
     ahead.n = 0
     if net.far and not s.bias:
         note_what_comes_next(net, &s, &ahead)
     if before != NULL:
-        memcpy(scratch, place_in(before, &s), n * net.item)
+        memcpy(scratch, place_in(before, &s), elements_of(net, &s) * net.item)
     gradient_of(net, ws, rows, &s, before != NULL, &ahead, scratch)
+    apply_gradient(net, &s, scalars, n_scalars, scratch)
+
+
+cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *scalars,
+                        int n_scalars, char *scratch) noexcept nogil:
+    """One square's update with the sum of the gradients of a batch's microbatches."""
+    cdef Square s = square_of(net, item)
+    add_up(net, sums, n_sums, &s, scratch)
+    apply_gradient(net, &s, scalars, n_scalars, scratch)
+
+
+cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Square *s, char *g) noexcept nogil:
+    """In the order of the microbatches."""
+    cdef ptrdiff_t i, n = elements_of(net, s)
+    memcpy(g, place_in(sums[0], s), n * net.item)
+    for i in range(1, n_sums):
+        net.kernels.add(n, place_in(sums[i], s), g)
+
+
+cdef inline void apply_gradient(Network *net, Square *s, const double *scalars, int n_scalars,
+                                const char *g) noexcept nogil:
+    cdef Layer *layer = &net.layers[s.l]
+    cdef double undecayed[FM_MAX_SCALARS]
+    cdef char *state[MAX_STATES]
+    cdef char *first
+    cdef ptrdiff_t offset = 0 if s.bias else offset_of(net, s)
+    cdef int slot
     for slot in range(MAX_STATES):
         first = layer.bias_state[slot] if s.bias else layer.weight_state[slot]
         state[slot] = NULL if first == NULL else first + offset
@@ -136,9 +171,9 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
         memcpy(undecayed, scalars, n_scalars * sizeof(double))
         undecayed[n_scalars - 1] = 0
         scalars = undecayed
-    net.kernels.optimizer[net.optimizer](n, place_in(net, &s), scratch, state[0], state[1], scalars)
+    net.kernels.optimizer[net.optimizer](elements_of(net, s), place_in(net, s), g, state[0], state[1], scalars)
     if layer.transposed != NULL and not s.bias:
-        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset, transpose_of(net, &s))
+        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset, transpose_of(net, s))
 
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
@@ -148,3 +183,9 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     cdef Ahead nothing
     nothing.n = 0
     gradient_of(net, ws, rows, &s, accumulate, &nothing, place_in(to, &s))
+
+
+cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil:
+    """The sum of the gradients of a batch's microbatches, stored where `to` has its parameters."""
+    cdef Square s = square_of(net, item)
+    add_up(net, sums, n_sums, &s, place_in(to, &s))
