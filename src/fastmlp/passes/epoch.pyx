@@ -314,8 +314,8 @@ cdef void square_layer(Steps *run, int l) noexcept nogil:
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
-    works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last layer
-    of fewer panels than threads goes with the loss, which is split by rows."""
+    works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last
+    layer of fewer panels than threads goes with the loss, which is split by rows."""
     cdef Network *net = run.net
     cdef ptrdiff_t item, group
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
@@ -415,7 +415,7 @@ cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
             add_loss(run, part)
         elif part.last and run.apply:
             update_item(run.net, run.ws, part.rows, square, before, run.scalars + part.step * run.n_scalars,
-                        run.n_scalars, run.scratch + place.thread * run.scratch_stride)
+                        run.n_scalars, run.team.n > 1, run.scratch + place.thread * run.scratch_stride)
         else:
             gradient_item(run.net, run.ws, part.rows, square, not part.first, run.gradients)
     since = lap(run, place.thread, UPDATE, since)

@@ -1,6 +1,9 @@
 # The three products of a layer, panel by panel.
 from fastmlp.passes.plan cimport Network
 
+cdef extern from "sync.h" nogil:
+    void fm_prefetch(const char *p, ptrdiff_t size) noexcept
+
 cdef enum:
     MAX_AHEAD = 4
 
@@ -8,6 +11,16 @@ cdef enum:
 cdef struct Ahead:
     int n
     const char *blocks[MAX_AHEAD]
+
+cdef inline void fetch_ahead(Network *net, const Ahead *ahead, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """So many rows of each block."""
+    cdef ptrdiff_t width = net.panel * net.item
+    cdef int i
+    for i in range(ahead.n):
+        fm_prefetch(ahead.blocks[i] + row * width, rows * width)
+
+cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
+    return 1 if columns <= net.lanes else 2
 
 cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                          ptrdiff_t columns, char *c) noexcept nogil

@@ -3,14 +3,6 @@
 Blocking never changes a sum's order: a block continues where the one before stopped. Mirror: np.matmul in
 reference/forward.py, reference/backward.py and reference/update.py.
 """
-cdef extern from "sync.h" nogil:
-    void fm_prefetch(const char *p, ptrdiff_t size) noexcept
-
-
-cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
-    return 1 if columns <= net.lanes else 2
-
-
 cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                          ptrdiff_t columns, char *c) noexcept nogil:
     """c (rows x panel) = a (rows x k) b (k x panel), where `columns` of the panel's columns are in use."""
@@ -47,7 +39,6 @@ cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const ch
     """
     cdef ptrdiff_t done = 0, n, row, tile
     cdef ptrdiff_t width = net.panel * net.item
-    cdef int i
     while done < batch:
         n = min(net.block_rows, batch - done)
         row = 0
@@ -55,8 +46,7 @@ cdef void gradient_block(Network *net, ptrdiff_t rows, ptrdiff_t batch, const ch
             tile = rows
             if done == 0 and ahead.n > 0:
                 tile = min(net.kernels.tile_rows, rows - row)
-                for i in range(ahead.n):
-                    fm_prefetch(ahead.blocks[i] + row * width, tile * width)
+                fetch_ahead(net, ahead, row, tile)
             net.kernels.gemm_columns(tile, n, a + done * width + row * net.item, d + done * width,
                                      vectors_in(net, columns), accumulate or done > 0, g + row * width)
             row += tile

@@ -7,7 +7,7 @@ import numpy as np
 
 from libc.string cimport memcpy
 
-from fastmlp.passes.gemm cimport Ahead, gradient_block
+from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block, vectors_in
 from fastmlp.passes.kernels cimport FM_MAX_SCALARS
 from fastmlp.passes.plan cimport MAX_STATES, Layer
 
@@ -87,30 +87,28 @@ cdef inline char *transpose_of(Network *net, Square *s) noexcept nogil:
     return layer.transposed + (s.i * layer.columns + s.j * net.panel) * net.panel * net.item
 
 
-cdef void note_what_comes_next(Network *net, Square *s, Ahead *ahead) noexcept nogil:
-    """What the update of a square is going to change."""
+cdef void what_changes(Network *net, Square *s, bint shared, Ahead *ahead) noexcept nogil:
+    """What the update of a square changes and is worth fetching meanwhile: all of it where it is far away, and where
+    other threads have read the weights, those, since they have to give them up first."""
     cdef ptrdiff_t offset = offset_of(net, s)
     cdef int slot
+    ahead.n = 0
+    if not (net.far or shared):
+        return
     ahead.blocks[0], ahead.n = net.layers[s.l].updated + offset, 1
-    for slot in range(net.n_states):
+    if net.layers[s.l].transposed != NULL:
+        ahead.blocks[1], ahead.n = transpose_of(net, s), 2
+    for slot in range(net.n_states if net.far else 0):
         ahead.blocks[ahead.n] = net.layers[s.l].weight_state[slot] + offset
         ahead.n += 1
-    if net.layers[s.l].transposed != NULL:
-        ahead.blocks[ahead.n] = transpose_of(net, s)
-        ahead.n += 1
 
 
-cdef void gradient_of(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
-                      const Ahead *ahead, char *g) noexcept nogil:
-    cdef Layer *layer = &net.layers[s.l]
+cdef inline void operands_of(Network *net, Workspace *ws, Square *s, const char **a, const char **d) noexcept nogil:
+    """The two panels whose product, a^T d, is the square's gradient."""
     cdef ptrdiff_t panel_bytes = ws.stride * net.item
-    cdef char *left = ws.d[s.l + 1] if layer.narrow else ws.a[s.l]
-    cdef char *right = ws.a[s.l] if layer.narrow else ws.d[s.l + 1]
-    if s.bias:
-        net.kernels.sum_rows(rows, layer.out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
-    else:
-        gradient_block(net, s.rows, rows, left + s.i * panel_bytes, right + s.j * panel_bytes, s.columns, accumulate,
-                       ahead, g)
+    cdef bint narrow = net.layers[s.l].narrow
+    a[0] = (ws.d[s.l + 1] if narrow else ws.a[s.l]) + s.i * panel_bytes
+    d[0] = (ws.a[s.l] if narrow else ws.d[s.l + 1]) + s.j * panel_bytes
 
 
 cdef inline char *place_in(Network *net, Square *s) noexcept nogil:
@@ -126,17 +124,78 @@ cdef inline ptrdiff_t elements_of(Network *net, Square *s) noexcept nogil:
 
 
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
-                      const double *scalars, int n_scalars, char *scratch) noexcept nogil:
+                      const double *scalars, int n_scalars, bint shared, char *scratch) noexcept nogil:
     """One square's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Square s = square_of(net, item)
-    cdef Ahead ahead
-    ahead.n = 0
-    if net.far and not s.bias:
-        note_what_comes_next(net, &s, &ahead)
     if before != NULL:
         memcpy(scratch, place_in(before, &s), elements_of(net, &s) * net.item)
-    gradient_of(net, ws, rows, &s, before != NULL, &ahead, scratch)
-    apply_gradient(net, &s, scalars, n_scalars, scratch)
+    if s.bias:
+        sum_deltas(net, ws, rows, &s, before != NULL, scratch)
+        update_biases(net, &s, scalars, n_scalars, scratch)
+    else:
+        update_square(net, ws, rows, &s, before != NULL, scalars, shared, scratch)
+
+
+cdef void update_square(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
+                        const double *scalars, bint shared, char *g) noexcept nogil:
+    """A few rows of the square at a time, a register tile: the processor begins with the products of the next while it
+    still divides, and waits for memory, for the one before."""
+    cdef const char *a
+    cdef const char *d
+    cdef Ahead ahead
+    cdef ptrdiff_t width = net.panel * net.item, row = 0, n
+    cdef ptrdiff_t done = (rows - 1) // net.block_rows * net.block_rows
+    operands_of(net, ws, s, &a, &d)
+    what_changes(net, s, shared, &ahead)
+    if done > 0:
+        gradient_block(net, s.rows, done, a, d, s.columns, accumulate, &ahead, g)
+        ahead.n = 0
+    while row < s.rows:
+        n = min(net.kernels.tile_rows, s.rows - row)
+        fetch_ahead(net, &ahead, row, n)
+        net.kernels.gemm_columns(n, rows - done, a + done * width + row * net.item, d + done * width,
+                                 vectors_in(net, s.columns), accumulate or done > 0, g + row * width)
+        if not net.far:
+            update_rows(net, s, row, n, scalars, g)
+        row += n
+    if net.far:  # what has been asked for needs longer than one tile to arrive
+        update_rows(net, s, 0, s.rows, scalars, g)
+    transpose_square(net, s)
+
+
+cdef inline void update_rows(Network *net, Square *s, ptrdiff_t row, ptrdiff_t rows, const double *scalars,
+                             const char *g) noexcept nogil:
+    """Rows [row, row + rows) of a square, by their gradient."""
+    cdef Layer *layer = &net.layers[s.l]
+    cdef ptrdiff_t start = row * net.panel * net.item
+    cdef ptrdiff_t offset = offset_of(net, s) + start
+    cdef char *state[MAX_STATES]
+    cdef int slot
+    for slot in range(MAX_STATES):
+        state[slot] = NULL if layer.weight_state[slot] == NULL else layer.weight_state[slot] + offset
+    net.kernels.optimizer[net.optimizer](rows * net.panel, layer.updated + offset, g + start, state[0], state[1],
+                                         scalars)
+
+
+cdef inline void transpose_square(Network *net, Square *s) noexcept nogil:
+    if net.layers[s.l].transposed != NULL:
+        net.kernels.transpose(s.rows, min(net.panel, s.columns), net.layers[s.l].updated + offset_of(net, s),
+                              transpose_of(net, s))
+
+
+cdef void update_biases(Network *net, Square *s, const double *scalars, int n_scalars, const char *g) noexcept nogil:
+    """Without weight decay, the last scalar, which is for weights."""
+    cdef Layer *layer = &net.layers[s.l]
+    cdef double undecayed[FM_MAX_SCALARS]
+    memcpy(undecayed, scalars, n_scalars * sizeof(double))
+    undecayed[n_scalars - 1] = 0
+    net.kernels.optimizer[net.optimizer](elements_of(net, s), layer.bias, g, layer.bias_state[0], layer.bias_state[1],
+                                         undecayed)
+
+
+cdef inline void sum_deltas(Network *net, Workspace *ws, ptrdiff_t rows, Square *s, bint accumulate,
+                            char *g) noexcept nogil:
+    net.kernels.sum_rows(rows, net.layers[s.l].out_panels, ws.d[s.l + 1], ws.stride, accumulate, g)
 
 
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *scalars,
@@ -144,7 +203,11 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
     """One square's update with the sum of the gradients of a batch's microbatches."""
     cdef Square s = square_of(net, item)
     add_up(net, sums, n_sums, &s, scratch)
-    apply_gradient(net, &s, scalars, n_scalars, scratch)
+    if s.bias:
+        update_biases(net, &s, scalars, n_scalars, scratch)
+    else:
+        update_rows(net, &s, 0, s.rows, scalars, scratch)
+        transpose_square(net, &s)
 
 
 cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Square *s, char *g) noexcept nogil:
@@ -155,34 +218,19 @@ cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Square *
         net.kernels.add(n, place_in(sums[i], s), g)
 
 
-cdef inline void apply_gradient(Network *net, Square *s, const double *scalars, int n_scalars,
-                                const char *g) noexcept nogil:
-    cdef Layer *layer = &net.layers[s.l]
-    cdef double undecayed[FM_MAX_SCALARS]
-    cdef char *state[MAX_STATES]
-    cdef char *first
-    cdef ptrdiff_t offset = 0 if s.bias else offset_of(net, s)
-    cdef int slot
-    for slot in range(MAX_STATES):
-        first = layer.bias_state[slot] if s.bias else layer.weight_state[slot]
-        state[slot] = NULL if first == NULL else first + offset
-    if s.bias:
-        # Weight decay, the last scalar, is for weights.
-        memcpy(undecayed, scalars, n_scalars * sizeof(double))
-        undecayed[n_scalars - 1] = 0
-        scalars = undecayed
-    net.kernels.optimizer[net.optimizer](elements_of(net, s), place_in(net, s), g, state[0], state[1], scalars)
-    if layer.transposed != NULL and not s.bias:
-        net.kernels.transpose(s.rows, min(net.panel, s.columns), layer.updated + offset, transpose_of(net, s))
-
-
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
                         Network *to) noexcept nogil:
     """The same sums, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
     cdef Square s = square_of(net, item)
+    cdef const char *a
+    cdef const char *d
     cdef Ahead nothing
     nothing.n = 0
-    gradient_of(net, ws, rows, &s, accumulate, &nothing, place_in(to, &s))
+    if s.bias:
+        sum_deltas(net, ws, rows, &s, accumulate, place_in(to, &s))
+    else:
+        operands_of(net, ws, &s, &a, &d)
+        gradient_block(net, s.rows, rows, a, d, s.columns, accumulate, &nothing, place_in(to, &s))
 
 
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil:
