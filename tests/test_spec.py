@@ -371,6 +371,14 @@ def test_adam_scalars():
         }
 
 
+@pytest.mark.parametrize("start", [360, 420, 422, 36_000, 44_342, 44_400])  # where 0.9^t and 0.999^t cease to count
+def test_powers_that_are_left_out_would_change_nothing(start):
+    adam = Adam(0.01)
+    rows = adam.scalars(start, 30)
+    assert rows[:, 0].tolist() == (0.01 / (1.0 - spec.powers(0.9, start, 30))).tolist()
+    assert rows[:, 5].tolist() == (1.0 / np.sqrt(1.0 - spec.powers(0.999, start, 30))).tolist()
+
+
 def test_scalars_far_into_a_training():
     late = Adam(0.5).scalars(10**9, 2)  # both powers are zero by then, and it does not take a billion products
     assert late[:, 0].tolist() == [0.5, 0.5]

@@ -369,6 +369,11 @@ def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
     return chain[start - first * _STRIDE :][:steps]
 
 
+def _counts(beta: float, start: int) -> bool:
+    """False where 1 - beta^(start + 1) is 1, as then for all later steps: below 2^-54, of which 2^-64 is well short."""
+    return beta > 0 and (start + 1) * math.log2(beta) > -64
+
+
 @lru_cache(maxsize=16)
 def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
     """One row _STRIDE times, read-only: to copy them takes a quarter of the time that filling columns does."""
@@ -533,10 +538,13 @@ class Adam(Optimizer):
         object.__setattr__(self, "weight_decay", _not_negative(self.weight_decay, "weight_decay"))
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        row = (0.0, self.beta1, self.beta2, 1.0 - self.beta1, 1.0 - self.beta2, 0.0, self.epsilon, self.weight_decay)
+        rests = 1.0 - self.beta1, 1.0 - self.beta2
+        row = (self.learning_rate, self.beta1, self.beta2, *rests, 1.0, self.epsilon, self.weight_decay)
         rows = _equal_rows(row, steps)
-        rows[:, 0] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
-        rows[:, 5] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
+        if _counts(self.beta1, start):
+            rows[:, 0] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
+        if _counts(self.beta2, start):
+            rows[:, 5] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
         return rows
 
 
