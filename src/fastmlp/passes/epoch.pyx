@@ -122,7 +122,8 @@ cdef struct Steps:
     bint apply                  # the gradients, to the parameters
     Network *gradients          # where they are summed over the parts of a batch; NULL for batches of one part
     Workspace *workspaces[MAX_THREADS]      # for microbatches: one of each thread's own
-    Network *sums[MAX_MICROBATCHES]         # their gradients
+    Network *sums[MAX_MICROBATCHES]         # their gradients,
+    ptrdiff_t n_sums                        # of a whole batch
     double sums_of_losses[MAX_MICROBATCHES]
     char *scratch               # per thread
     ptrdiff_t scratch_stride
@@ -244,6 +245,11 @@ cdef void microbatches_phase(Steps *run, Place *place, Part *batch) noexcept nog
     since = 0 if run.times == NULL else fm_nanoseconds()
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
+
+
+cdef ptrdiff_t most_threads(Steps *run) noexcept:
+    """That can have a part in a step."""
+    return run.n_sums if run.microbatch else <ptrdiff_t> MAX_THREADS
 
 
 cdef inline ptrdiff_t microbatches_of(Steps *run, Part *batch) noexcept nogil:
@@ -552,31 +558,32 @@ cdef class Engine:
         run.losses = &losses[0]
         run.penalties = NULL if penalties is None else &penalties[0]
         weight_sums = inputs.weight_sums(batch_size)
-        most = -threads or max_threads()
+        most = min(-threads or max_threads(), most_threads(&run))
         if threads > 0 or most == 1 or steps == 1:
             team_size = self.team_size(batch if run.microbatch else run.part, True, threads)
+            team_size = min(team_size, most_threads(&run))
             by_panels = share_by_panels(net, run.part, team_size)
             return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
         return self.run_tuned(&run, inputs, weight_sums, steps, most)
 
     cdef cut(self, Steps *run, ptrdiff_t batch):
         """How a batch goes through the network, and where the sums of its gradients are kept meanwhile."""
-        cdef ptrdiff_t number, sums
+        cdef ptrdiff_t number
         run.microbatch = microbatch_rows(run.net, batch)
         run.part = part_rows(run.net, run.microbatch or batch, run.microbatch > 0)
-        sums = (batch + run.microbatch - 1) // run.microbatch if run.microbatch else run.part < batch
-        while len(self.gradients) < sums:
+        run.n_sums = (batch + run.microbatch - 1) // run.microbatch if run.microbatch else run.part < batch
+        while len(self.gradients) < run.n_sums:
             self.gradients.append(Parameters(self.parameters.spec, self.isa))
-        for number in range(sums):
+        for number in range(run.n_sums):
             run.sums[number] = &(<Parameters> self.gradients[number]).net
-        run.gradients = run.sums[0] if sums else NULL
+        run.gradients = run.sums[0] if run.n_sums else NULL
 
     cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
         """A run in pieces, so that the number of threads is found, and found again, by trying."""
         cdef ptrdiff_t done = 0, count
         tuner = self.tuners.get((run.batch_size, most))
         if tuner is None:
-            tuner = Tuner(ways_to_share(run.net, run.part, most))
+            tuner = Tuner(ways_to_share(run.net, run.batch_size if run.microbatch else run.part, most))
             self.tuners[run.batch_size, most] = tuner
         while True:
             way, seconds = tuner.next()
@@ -680,7 +687,7 @@ cdef class Engine:
         run.part, run.gradients = min(run.part, self.chunk_rows()), &gradients.net
         run.rows, run.batch_size = rows, rows
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
-        team_size = self.team_size(rows, True, threads)
+        team_size = min(self.team_size(rows, True, threads), most_threads(&run))
         by_panels = share_by_panels(net, run.part, team_size)
         outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels, [])
         if outcome.exception is not None:
