@@ -134,6 +134,7 @@ PASS_ORDER = [
     "update",
     "inputs",
     "predict",
+    "steps",
     "epoch",
 ]
 
