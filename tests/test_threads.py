@@ -509,7 +509,7 @@ def test_keyboard_interrupt_is_noticed_at_once():
 @POSIX
 def test_a_handler_that_returns_does_not_stop_training():
     spec = NetworkSpec.make([16, 64, 64, 1], "tanh")
-    X, y, order = np.ones((50, 16), "float32"), np.ones((50, 1), "float32"), np.arange(50).repeat(800)
+    X, y, order = np.ones((50, 16), "float32"), np.ones((50, 1), "float32"), np.arange(50).repeat(8000)
     optimizer, calls = nets.OPTIMIZERS["momentum"], []
     engine, undisturbed = fill(Engine(spec), spec), fill(Engine(spec), spec)
     train(undisturbed, X, y, order, 8, optimizer)
