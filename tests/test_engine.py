@@ -596,3 +596,15 @@ def test_wrong_parameters_are_refused_and_change_nothing():
 def test_an_engine_of_an_unknown_isa():
     with pytest.raises(ValueError, match=r"isa is 'sse9'; this machine can run: .*scalar"):
         Engine(NetworkSpec.make([1, 1]), "sse9")
+
+
+@pytest.mark.parametrize(("output", "loss"), [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy")])
+def test_deltas_that_would_end_in_denormal_numbers_are_zero(output, loss):
+    for dtype, gone, kept in (("float32", -60.0, -30.0), ("float64", -400.0, -60.0)):
+        spec = NetworkSpec.make([1, 4], output=output, loss=loss, dtype=dtype)
+        engine = Engine(spec)
+        engine.set_parameters([np.zeros((1, 4), dtype)], [np.array([0.0, 0.0, gone, kept], dtype)])
+        y = np.array([[1.0, 0.0, 0.0, 0.0]], dtype)
+        _, _, (gradient,) = engine.loss_and_grad(np.ones((1, 1), dtype), y, None, 1)
+        assert gradient[2] == 0
+        assert gradient[3] == pytest.approx(np.exp(kept) / (2 if output == "softmax" else 1), rel=1e-6)

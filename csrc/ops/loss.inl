@@ -75,10 +75,17 @@ FM_INLINE loss_terms squared_error_terms(vreal a, vreal y) {
   return (loss_terms){a, error, vmul(vmul(vset1((real)0.5), error), error)};
 }
 
+/* Zero for the delta of a probability so small that its products and an optimizer's square of them would be denormal
+ * numbers: many processors take several times as long for those, and a confident network is full of them. */
+FM_INLINE vreal not_tiny(vreal delta) {
+  const vreal least = vset1(FM_REAL_IS_FLOAT ? (real)0x1p-57 : (real)0x1p-480);
+  return vselect(vlt(vabs(delta), least), vzero(), delta);
+}
+
 /* sum_k softplus(z_k) - y_k z_k; delta logistic(z) - y. */
 FM_INLINE loss_terms binary_cross_entropy_terms(vreal z, vreal y) {
   const vreal p = vlogistic(z);
-  return (loss_terms){p, vsub(p, y), vfnma(y, z, vsoftplus(z))};
+  return (loss_terms){p, not_tiny(vsub(p, y)), vfnma(y, z, vsoftplus(z))};
 }
 
 /* A probability cut to [eps, 1 - eps], with eps the distance from 1 to the next number; NaN passes. */
@@ -92,7 +99,7 @@ FM_INLINE vreal clipped(vreal p) {
 FM_INLINE loss_terms clipped_binary_cross_entropy_terms(vreal z, vreal y) {
   const vreal one = vset1(1), p = vlogistic(z), cut = clipped(p);
   const vreal logs = vfma(y, vlog(cut), vmul(vsub(one, y), vlog(vsub(one, cut))));
-  return (loss_terms){p, vsub(p, y), vsub(vzero(), logs)};
+  return (loss_terms){p, not_tiny(vsub(p, y)), vsub(vzero(), logs)};
 }
 
 /* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
@@ -147,7 +154,7 @@ FM_INLINE softmax_sums softmax_row(ptrdiff_t n, real *p, ptrdiff_t p_stride, con
   for (ptrdiff_t c = 0; c < n; c += VL) {
     const vreal wanted = y ? vload(y + at(c, y_stride)) : vzero();
     const vreal error = vsub(vmul(vload(p + at(c, p_stride)), vset1(sums.mass)), wanted);
-    vstore(delta + at(c, d_stride), vmul(vfirst(error, n - c), vset1(scale)));
+    vstore(delta + at(c, d_stride), not_tiny(vmul(vfirst(error, n - c), vset1(scale))));
   }
   if (!y) delta[at(label, d_stride)] = (p[at(label, p_stride)] - 1) * scale;
   return sums;
