@@ -15,6 +15,7 @@ from typing import Any
 
 from _common import WorkerFailed, without_handicaps
 
+import fastmlp
 from _peers.job import Job
 
 __all__ = ["Crew", "RivalError", "Worker", "assemble", "same_job"]
@@ -38,8 +39,9 @@ class Worker:
         self.versions: dict[str, str] = {}
         self.facts: dict[str, Any] = {}
         environment = without_handicaps({**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"})
+        package = str(Path(fastmlp.__file__).parents[1])  # the fastmlp that this process has
         environment["PYTHONPATH"] = os.pathsep.join(
-            [str(BENCH), *filter(None, [os.environ.get("PYTHONPATH")]), str(BENCH.parent / "src")]
+            [str(BENCH), package, *filter(None, [os.environ.get("PYTHONPATH")])]
         )
         if threads and rival != "fastmlp":  # fastmlp is told at every call
             environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
