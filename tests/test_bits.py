@@ -92,6 +92,20 @@ def test_same_bits_where_a_batch_is_too_large_for_the_caches(dtype, widths, batc
             assert outcome(spec, isa, threads, batch_size, OPTIMIZERS["sgd"]) == wanted, (isa, threads)
 
 
+@pytest.mark.parametrize(("batch_size", "last"), [(1000, 44), (1000, 255), (1000, 700), (2049, 2048)])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_run_cut_in_two_gives_the_same_bits_as_a_whole_one(batch_size, last, threads):
+    """How a batch is cut into microbatches may not depend on the batches before it in the same run."""
+    spec = NetworkSpec.make((37, 20, 3), "tanh")
+    rng, n = np.random.default_rng(last), batch_size + last
+    X, y, order = rng.normal(size=(n, 37)).astype("float32"), targets(spec, n), rng.permutation(n)
+    whole, halves = fill(Engine(spec), spec), fill(Engine(spec), spec)
+    train(whole, X, y, order, batch_size, OPTIMIZERS["adam"], threads=threads)
+    train(halves, X, y, order[:batch_size], batch_size, OPTIMIZERS["adam"], threads=threads)
+    train(halves, X, y, order[batch_size:], batch_size, OPTIMIZERS["adam"], threads=threads, start=1)
+    assert flat(halves.get_parameters()).tobytes() == flat(whole.get_parameters()).tobytes()
+
+
 @pytest.mark.parametrize("activation", fastmlp.spec.ACTIVATION_NAMES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_same_bits_for_every_activation(activation, dtype):

@@ -17,6 +17,7 @@ from fastmlp.passes.plan cimport (
     Tuner,
     Workspace,
     microbatch_rows,
+    microbatches,
     multiply_adds,
     part_rows,
     row_block,
@@ -173,7 +174,7 @@ cdef class Engine:
         cdef ptrdiff_t number
         run.microbatch = microbatch_rows(run.net, batch)
         run.part = part_rows(run.net, run.microbatch or batch, run.microbatch > 0)
-        run.n_sums = (batch + run.microbatch - 1) // run.microbatch if run.microbatch else run.part < batch
+        run.n_sums = microbatches(run.net, batch) or run.part < batch
         while len(self.gradients) < run.n_sums:
             self.gradients.append(Parameters(self.parameters.spec, self.isa))
         for number in range(run.n_sums):

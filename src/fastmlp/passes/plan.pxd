@@ -109,7 +109,8 @@ cdef class Tuner:
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
 cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
-cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept
+cdef ptrdiff_t microbatches(Network *net, ptrdiff_t batch) noexcept nogil
+cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept nogil
 cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch, bint alone) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
 cdef ptrdiff_t panel_group(ptrdiff_t panels, int threads) noexcept nogil

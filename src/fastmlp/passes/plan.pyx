@@ -351,7 +351,7 @@ cdef ptrdiff_t row_bytes(Network *net) noexcept:
     return width * net.item
 
 
-cdef double weight_bytes(Network *net) noexcept:
+cdef double weight_bytes(Network *net) noexcept nogil:
     cdef double total = 0
     cdef int l
     for l in range(net.n_layers):
@@ -359,15 +359,21 @@ cdef double weight_bytes(Network *net) noexcept:
     return total * net.item
 
 
-cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept:
-    """Rows of a batch whose gradient one thread sums up alone; 0 where the batch is not cut so.
-
-    This decides the order of the sums, so it may depend on the network and the batch only.
-    """
-    cdef ptrdiff_t count = 1  # a power of two, which most numbers of threads share evenly
+cdef ptrdiff_t microbatches(Network *net, ptrdiff_t batch) noexcept nogil:
+    """Into how many a batch is cut at most, or 0; a power of two, which most numbers of threads share evenly."""
+    cdef ptrdiff_t count = 1
     while 2 * count <= min(<ptrdiff_t> MAX_MICROBATCHES, batch // MICROBATCH_ROWS):
         count *= 2
-    if count < 2 or weight_bytes(net) > MICROBATCH_WEIGHT_BYTES:
+    return 0 if count < 2 or weight_bytes(net) > MICROBATCH_WEIGHT_BYTES else count
+
+
+cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept nogil:
+    """Rows of a batch whose gradient one thread sums up alone; 0 where the batch is not cut so.
+
+    This decides the order of the sums, so it may depend on the network and the batch only, not on those beside it.
+    """
+    cdef ptrdiff_t count = microbatches(net, batch)
+    if count == 0:
         return 0
     return ((batch + count - 1) // count + 15) // 16 * 16
 

@@ -23,7 +23,7 @@ cdef struct Steps:
     ptrdiff_t batch_size
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
-    ptrdiff_t microbatch        # rows whose gradient one thread sums up alone; 0 where batches are not cut so
+    ptrdiff_t microbatch        # of a whole batch: rows whose gradient one thread sums up alone; 0: it is not cut so
     ptrdiff_t part              # rows of a batch or microbatch that go through both phases together
     ptrdiff_t block             # rows of an item of the rows phase
     bint by_panels

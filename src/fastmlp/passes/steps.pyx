@@ -16,7 +16,7 @@ from fastmlp.passes.forward cimport (
     load_inputs,
     load_targets,
 )
-from fastmlp.passes.plan cimport Layer, panel_group
+from fastmlp.passes.plan cimport Layer, microbatch_rows, panel_group
 from fastmlp.passes.threads cimport (
     Place,
     fm_counter_load,
@@ -35,6 +35,7 @@ cdef struct Part:
     ptrdiff_t step
     ptrdiff_t start             # in the order
     ptrdiff_t rows
+    ptrdiff_t microbatch        # rows that a thread takes through both phases alone; 0: the batch is not cut so
     bint first
     bint last
 
@@ -50,7 +51,7 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
             look_for_signals(run.team, &run.watch)
         if fm_counter_load(run.team.stop):
             return
-        if not (step_by_microbatches(run, &place, step) if run.microbatch > 0 else step_by_parts(run, &place, step)):
+        if not whole_step(run, &place, step):
             return
     run.finished[thread] = run.last
 
@@ -60,14 +61,18 @@ cdef inline bint goes_on(Steps *run) noexcept nogil:
     return not (fm_counter_load(run.team.failed) or (run.watch_blocks and fm_counter_load(run.team.stop)))
 
 
-cdef inline bint step_by_parts(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
+cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
     cdef ptrdiff_t batch = min(run.batch_size, run.rows - step * run.batch_size), done = 0
     cdef Part part
+    part.microbatch = run.microbatch
+    if run.microbatch > 0 and batch < run.batch_size:  # the last one: cut as if it came alone, in a run of its own
+        part.microbatch = microbatch_rows(run.net, batch)
     while done < batch:
-        part.step, part.start, part.rows = step, step * run.batch_size + done, min(run.part, batch - done)
+        part.step, part.start = step, step * run.batch_size + done
+        part.rows = batch if part.microbatch > 0 else min(run.part, batch - done)
         part.first, part.last = done == 0, done + part.rows == batch
-        if run.by_panels:
+        if run.by_panels and part.microbatch == 0:
             panels_phases(run, place, &part)
         else:
             rows_phase(run, place, &part)
@@ -75,19 +80,6 @@ cdef inline bint step_by_parts(Steps *run, Place *place, ptrdiff_t step) noexcep
             return False
         squares_phase(run, place, &part)
         done += part.rows
-    return True
-
-
-cdef bint step_by_microbatches(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
-    """False if it was given up."""
-    cdef Part batch
-    batch.step, batch.start = step, step * run.batch_size
-    batch.rows = min(run.batch_size, run.rows - batch.start)
-    batch.first = batch.last = True
-    microbatches_phase(run, place, &batch)
-    if not goes_on(run):
-        return False
-    sums_phase(run, place, &batch)
     return True
 
 
@@ -102,10 +94,11 @@ cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexce
 
 
 cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Gather, forward, loss, backward: each item a block of rows that passes through all of them."""
-    cdef ptrdiff_t item, row
+    """Gather, forward, loss, backward: each item a block of rows that passes through all of them, or a microbatch."""
+    cdef ptrdiff_t item, row, rows
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
+    cdef ptrdiff_t size = part.microbatch if part.microbatch > 0 else run.block
+    cdef ptrdiff_t blocks = (part.rows + size - 1) // size
     phase_begin(run.team, place, blocks + penalty_items(run, part))
     while True:
         item = phase_next(run.team, place)
@@ -114,20 +107,27 @@ cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         if item >= blocks:
             square_layer(run, <int> (item - blocks))
             continue
-        row = item * run.block
-        since = block_of_rows(run, run.ws, place.thread, part, row, min(run.block, part.rows - row), since)
+        row = item * size
+        rows = min(size, part.rows - row)
+        if part.microbatch > 0:
+            since = microbatch(run, place.thread, part, item, row, row + rows, since)
+        else:
+            since = block_of_rows(run, run.ws, place.thread, part, row, rows, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
 
 cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *part, ptrdiff_t row, ptrdiff_t rows,
                                   int64_t since) noexcept nogil:
+    """All that can be done with it: where layers are split by panels, it is only loaded."""
     cdef bint finite
     if run.watch_blocks and thread == 0:
         look_for_signals(run.team, &run.watch)
     load_inputs(run.net, ws, run.examples, part.start, row, rows)
     load_targets(run.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     since = lap(run, thread, GATHER, since)
+    if run.by_panels and part.microbatch == 0:
+        return since
     forward_rows(run.net, ws, run.net.fused, row, rows)
     since = lap(run, thread, FORWARD, since)
     finite = loss_rows(run.net, ws, row, rows)
@@ -139,74 +139,30 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     return lap(run, thread, BACKWARD, since)
 
 
-cdef void microbatches_phase(Steps *run, Place *place, Part *batch) noexcept nogil:
-    """Both phases of a batch that is cut: each item a microbatch, whose gradient is summed on its own. Outputs and
-    deltas never leave the cache of the core that made them; what travels is the gradients."""
-    cdef ptrdiff_t item, count = microbatches_of(run, batch)
-    cdef int64_t since
-    phase_begin(run.team, place, count + penalty_items(run, batch))
-    while True:
-        item = phase_next(run.team, place)
-        if item < 0:
-            break
-        if item >= count:
-            square_layer(run, <int> (item - count))
-        elif not fm_counter_load(run.team.failed):
-            microbatch(run, place.thread, batch, item)
-    since = 0 if run.times == NULL else fm_nanoseconds()
-    phase_end(run.team, place)
-    lap(run, place.thread, WAIT, since)
-
-
-cdef inline ptrdiff_t microbatches_of(Steps *run, Part *batch) noexcept nogil:
-    return (batch.rows + run.microbatch - 1) // run.microbatch
-
-
-cdef void microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number) noexcept nogil:
+cdef int64_t microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number, ptrdiff_t done, ptrdiff_t end,
+                        int64_t since) noexcept nogil:
+    """Rows [done, end) of a batch through both phases, their gradient summed on its own. Outputs and deltas never leave
+    the cache of the core that made them; what travels is the gradients."""
     cdef Workspace *ws = run.workspaces[thread]
-    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    cdef ptrdiff_t done = number * run.microbatch, last = min(done + run.microbatch, batch.rows), row, item
+    cdef ptrdiff_t row, item
     cdef Part part = batch[0]
     part.first = True
     run.sums_of_losses[number] = 0
-    while done < last:
-        part.start, part.rows = batch.start + done, min(run.part, last - done)
+    while done < end:
+        part.start, part.rows = batch.start + done, min(run.part, end - done)
         row = 0
         while row < part.rows:
+            if not goes_on(run):
+                return since
             since = block_of_rows(run, ws, thread, &part, row, min(run.block, part.rows - row), since)
             row += run.block
-            if not goes_on(run):
-                return
         for item in range(update_items(run.net)):
             gradient_item(run.net, ws, part.rows, item, not part.first, run.sums[number])
         run.sums_of_losses[number] = add_row_losses(run, ws, &part, run.sums_of_losses[number])
         since = lap(run, thread, UPDATE, since)
         part.first = False
         done += part.rows
-
-
-cdef void sums_phase(Steps *run, Place *place, Part *batch) noexcept nogil:
-    """The gradients of the microbatches are added up, a square at a time, and applied."""
-    cdef ptrdiff_t item, number, count = microbatches_of(run, batch)
-    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    phase_begin(run.team, place, 1 + update_items(run.net))
-    while True:
-        item = phase_next(run.team, place)
-        if item < 0:
-            break
-        if item == 0:
-            run.losses[batch.step] = 0
-            for number in range(count):
-                run.losses[batch.step] += run.sums_of_losses[number]
-            finish_loss(run, batch)
-        elif run.apply:
-            update_summed(run.net, run.sums, count, item - 1, run.scalars + batch.step * run.n_scalars, run.n_scalars,
-                          run.scratch + place.thread * run.scratch_stride)
-        else:
-            gradient_summed(run.net, run.sums, count, item - 1, run.gradients)
-    since = lap(run, place.thread, UPDATE, since)
-    phase_end(run.team, place)
-    lap(run, place.thread, WAIT, since)
+    return since
 
 
 cdef inline ptrdiff_t penalty_items(Steps *run, Part *part) noexcept nogil:
@@ -230,10 +186,10 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     layer of fewer panels than threads goes with the loss, which is split by rows."""
     cdef Network *net = run.net
     cdef ptrdiff_t item, group
-    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
+    cdef int64_t since
     cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
-    load_phase(run, place, part)
-    since = lap(run, place.thread, GATHER, since)
+    rows_phase(run, place, part)  # which loads them
+    since = 0 if run.times == NULL else fm_nanoseconds()
     for l in range(layers):
         group = panel_group(net.layers[l].out_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
@@ -270,25 +226,6 @@ cdef inline bint narrow_end(Steps *run) noexcept nogil:
     return run.net.layers[run.net.n_layers - 1].out_panels < run.team.n
 
 
-cdef void load_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Inputs and targets of a part, a block of rows at a time, and the penalty."""
-    cdef ptrdiff_t item, row, rows
-    cdef ptrdiff_t blocks = (part.rows + run.block - 1) // run.block
-    phase_begin(run.team, place, blocks + penalty_items(run, part))
-    while True:
-        item = phase_next(run.team, place)
-        if item < 0:
-            break
-        if item >= blocks:
-            square_layer(run, <int> (item - blocks))
-            continue
-        row = item * run.block
-        rows = min(run.block, part.rows - row)
-        load_inputs(run.net, run.ws, run.examples, part.start, row, rows)
-        load_targets(run.net, run.ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
-    phase_end(run.team, place)
-
-
 cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
     cdef ptrdiff_t item, row, rows
@@ -314,31 +251,60 @@ cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
 
 cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Item 0 sums the part's loss, while its rows' losses are still there; the others are squares of weights."""
-    cdef Network *before = NULL if part.first else run.gradients
-    cdef ptrdiff_t item, square
+    cdef ptrdiff_t item
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     phase_begin(run.team, place, 1 + update_items(run.net))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
-        square = item - 1 if item == 0 or run.items == NULL else run.items[item - 1]
         if item == 0:
             add_loss(run, part)
-        elif part.last and run.apply:
-            update_item(run.net, run.ws, part.rows, square, before, run.scalars + part.step * run.n_scalars,
-                        run.n_scalars, run.team.n > 1, run.scratch + place.thread * run.scratch_stride)
         else:
-            gradient_item(run.net, run.ws, part.rows, square, not part.first, run.gradients)
+            square_item(run, place.thread, part, item - 1 if run.items == NULL else run.items[item - 1])
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
 
+cdef inline void square_item(Steps *run, int thread, Part *part, ptrdiff_t item) noexcept nogil:
+    """A square's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
+    cdef char *scratch = run.scratch + thread * run.scratch_stride
+    if part.microbatch > 0 and run.apply:
+        update_summed(run.net, run.sums, microbatches_of(part), item, run.scalars + part.step * run.n_scalars,
+                      run.n_scalars, scratch)
+    elif part.microbatch > 0:
+        gradient_summed(run.net, run.sums, microbatches_of(part), item, run.gradients)
+    elif part.last and run.apply:
+        update_item(run.net, run.ws, part.rows, item, NULL if part.first else run.gradients,
+                    run.scalars + part.step * run.n_scalars, run.n_scalars, run.team.n > 1, scratch)
+    else:
+        gradient_item(run.net, run.ws, part.rows, item, not part.first, run.gradients)
+
+
+cdef inline ptrdiff_t microbatches_of(Part *batch) noexcept nogil:
+    return (batch.rows + batch.microbatch - 1) // batch.microbatch
+
+
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
-    """sum w l / sum w of a step's batch, added up in row order; the penalty, in layer order."""
-    run.losses[part.step] = add_row_losses(run, run.ws, part, 0 if part.first else run.losses[part.step])
-    finish_loss(run, part)
+    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the penalty, in layer
+    order."""
+    cdef double total = 0 if part.first else run.losses[part.step]
+    cdef double penalty = 0, weights = run.weight_sums[part.step]
+    cdef ptrdiff_t number
+    cdef int l
+    if part.microbatch > 0:
+        for number in range(microbatches_of(part)):
+            total += run.sums_of_losses[number]
+    else:
+        total = add_row_losses(run, run.ws, part, total)
+    if part.last:
+        total = total / weights if weights != 0 else 0.0
+    run.losses[part.step] = total
+    if run.penalties != NULL and part.first:
+        for l in range(run.net.n_layers):
+            penalty += run.layer_squares[l]
+        run.penalties[part.step] = penalty
 
 
 cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) noexcept nogil:
@@ -354,14 +320,3 @@ cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) 
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * ws.row_loss[r]
     return total
-
-
-cdef void finish_loss(Steps *run, Part *part) noexcept nogil:
-    cdef double penalty = 0, weights = run.weight_sums[part.step]
-    cdef int l
-    if part.last:
-        run.losses[part.step] = run.losses[part.step] / weights if weights != 0 else 0.0
-    if run.penalties != NULL and part.first:
-        for l in range(run.net.n_layers):
-            penalty += run.layer_squares[l]
-        run.penalties[part.step] = penalty
