@@ -4,7 +4,6 @@ training.py or the engine do the work. Nothing is computed here.
 
 import os
 import secrets
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import training
+from fastmlp.access import Access
 from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.profile import Profile
@@ -86,7 +86,11 @@ class MLP:
 
     Notes
     -----
-    A network may be used from several Python threads: they wait for each other.
+    A network may be used from several Python threads: they wait for each other. A signal's handler runs where the call
+    that it interrupts is at rest, a training after a whole step: there it may read the network (`save` it, for
+    example), and what would change it is refused. A child process forked at such a moment, or while nothing trains, has
+    the network as it is then; in one that was forked while another thread was in the middle of a step, using it is an
+    error.
 
     Examples
     --------
@@ -131,8 +135,7 @@ class MLP:
         chosen = choose_backend(backend, stacklevel=4)
         self._requested_backend = backend
         self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
-        self._lock = threading.RLock()
-        self._is_training = False
+        self._access = Access(self._learner.engine)
         self.profile_: Profile | None = None
 
     # ---- learning -------------------------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ class MLP:
         data = self._data(X, y, sample_weight, n_threads)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
-        with self._training() as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
+        with self._training("fit") as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
             return training.fit(
                 learner,
                 self,
@@ -239,6 +242,7 @@ class MLP:
                 shuffle=shuffle,
                 threads=n_threads,
                 callbacks=called,
+                lent=self._access.lent,
                 bar=bar,
                 train_metrics=train_metrics,
             )
@@ -286,7 +290,7 @@ class MLP:
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
-        with self._training() as learner:
+        with self._training("step") as learner:
             return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     def loss_and_grad(
@@ -317,7 +321,7 @@ class MLP:
         """
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
-        with self._lock:
+        with self._access.reading("loss_and_grad"):
             return self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
 
     # ---- use ------------------------------------------------------------------------------------------------------
@@ -370,13 +374,14 @@ class MLP:
         return result
 
     def _fill(self, out: Array, rows: Array, threads: int, check: bool) -> None:
+        self._access.check_whole()
         engine = self._learner.engine
         try:
             if not engine.predict(rows, out, threads, check):
                 # The parameters are just changing: wait for whoever changes them.
-                with self._lock:
+                with self._access.reading("predict"):
                     if not engine.predict(rows, out, threads, check):
-                        raise RuntimeError("predict was called in the middle of a training step of the same network")
+                        raise RuntimeError("predict was called while other code changes this network's engine")
         except ValueError:
             check_finite(rows, "X")  # says which value, and where
             raise
@@ -412,7 +417,7 @@ class MLP:
         """
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
-        with self._lock:
+        with self._access.reading("evaluate"):
             return training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
 
     def trace(self, X: ArrayLike, y: ArrayLike | None = None, *, threads: int | None = None) -> Trace:
@@ -438,7 +443,7 @@ class MLP:
         n_threads = engine_threads(threads)
         rows = self._inputs(X)
         targets = None if y is None else self._targets(y, len(rows))
-        with self._lock:
+        with self._access.reading("trace"):
             return Trace(*self._learner.engine.trace(rows, targets, n_threads))
 
     # ---- state ----------------------------------------------------------------------------------------------------
@@ -458,25 +463,25 @@ class MLP:
         >>> net.weights[0].shape
         (2, 3)
         """
-        with self._lock:
+        with self._access.reading("weights"):
             return _frozen(self._learner.engine.get_parameters()[0])
 
     @weights.setter
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
-        with self._lock:
+        with self._access.setting("weights ="):
             self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
 
     @property
     def biases(self) -> tuple[Array, ...]:
         """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
-        with self._lock:
+        with self._access.reading("biases"):
             return _frozen(self._learner.engine.get_parameters()[1])
 
     @biases.setter
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
-        with self._lock:
+        with self._access.setting("biases ="):
             self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
 
     @property
@@ -560,7 +565,7 @@ class MLP:
         save_model(path, self._model())
 
     def _model(self) -> ModelFile:
-        with self._lock:
+        with self._access.reading("save"):
             learner = self._learner
             weights, biases = learner.engine.get_parameters()
             return ModelFile(
@@ -580,7 +585,7 @@ class MLP:
         self._set_up(model.spec, model.seed, backend)
         learner, engine = self._learner, self._learner.engine
         engine.set_parameters(model.weights, model.biases)
-        learner.epoch = model.epoch
+        learner.position = model.epoch, None
         if optimizer is not None:
             learner.use(optimizer)
             slots = len(engine.get_state())
@@ -588,11 +593,10 @@ class MLP:
                 raise ValueError(
                     f"optimizer {optimizer.name} has {slots} arrays of state per layer, not {len(model.state)}"
                 )
-            engine.set_state(model.state)
-            learner.step = model.step
+            engine.set_state(model.state, model.step)
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
+        with self._access.reading("pickle"):
             return {"model": self._model(), "history": self.history, "backend": self._requested_backend}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -626,15 +630,12 @@ class MLP:
     # ---- arguments ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _training(self) -> Iterator[Learner]:
-        with self._lock:
-            if self._is_training:
-                raise RuntimeError("this network is being trained: a callback may use it, but not call fit or step")
-            self._is_training = True
+    def _training(self, call: str) -> Iterator[Learner]:
+        with self._access.training(call):
             try:
                 yield self._learner
             finally:
-                self._is_training = False
+                self._learner.end_epoch()
 
     def _inputs(
         self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False, check: bool = True, threads: int = 1

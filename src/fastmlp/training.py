@@ -7,7 +7,7 @@ per step (DESIGN 3, the epoch call). Arguments were validated in network.py.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -449,7 +449,7 @@ class _Explained:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that training changes: the engine's copy of parameters and state, and the counters."""
+    """Everything that training changes: the engine's copy of parameters, state and count of steps, and the epoch."""
 
     copy: object
     step: int
@@ -461,7 +461,9 @@ class Learner:
     """An engine and how far its training has come.
 
     `epoch` counts finished epochs and keys the shuffle; `step` counts updates of the optimizer's present state.
-    Together with the engine's parameters and optimizer state they are all that the next update depends on.
+    Together with the engine's parameters and optimizer state they are all that the next update depends on. Both are
+    true whenever other code may look, a signal's handler in the middle of an epoch too: steps are counted by the
+    engine, and `position` is the number of finished epochs with the step at which one more will be finished.
     """
 
     spec: NetworkSpec
@@ -469,17 +471,34 @@ class Learner:
     engine: Engine
     seed: int
     optimizer: Optimizer | None = None
-    step: int = 0
-    epoch: int = 0
+    position: tuple[int, int | None] = (0, None)
     history: History = field(default_factory=History)
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
 
+    @property
+    def step(self) -> int:
+        return self.engine.n_steps
+
+    @property
+    def epoch(self) -> int:
+        finished, end = self.position
+        return finished + (end is not None and self.engine.n_steps >= end)
+
+    def begin_epoch(self, steps: int) -> None:
+        """An epoch of so many steps begins; it counts when they have been made."""
+        self.position = self.epoch, self.engine.n_steps + steps
+
+    def end_epoch(self) -> None:
+        """What counts now is what has been finished: an epoch that was broken off begins again."""
+        self.position = self.epoch, None
+
     def use(self, optimizer: Optimizer) -> None:
         """Go on with this optimizer: with its state if it is (equal to) the one in use, else with a fresh one."""
         if optimizer != self.optimizer:
+            self.end_epoch()
             self.engine.use_optimizer(optimizer.name)
-            self.optimizer, self.step = optimizer, 0
+            self.optimizer = optimizer
 
     def train(
         self,
@@ -491,14 +510,14 @@ class Learner:
     ) -> Run:
         """One update for each batch of `order`; fills `losses`. What a signal's handler raises is in the answer."""
         assert self.optimizer is not None
-        scalars = self.optimizer.scalars(self.step, len(losses))
+        before = self.step
+        scalars = self.optimizer.scalars(before, len(losses))
         losses.fill(np.nan)
         try:
             run = self.engine.train(data.X, data.y, order, batch_size, scalars, data.weight, losses, threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            run = Run(int(np.isfinite(losses).sum()), "interrupted", error)
-        self.step += run.steps
+            run = Run(self.step - before, "interrupted", error)
         self.steps_trained += run.steps
         self.rows_trained += min(run.steps * batch_size, len(order))
         return run
@@ -522,7 +541,7 @@ class Learner:
 
     def restore(self, snapshot: Snapshot) -> None:
         self.engine.restore(snapshot.copy)
-        self.step, self.epoch = snapshot.step, snapshot.epoch
+        self.position = snapshot.epoch, None
 
     def first_bad_layer(self, data: Data, rows: NDArray[np.int64]) -> int | None:
         """Number (from 1) of the first layer whose parameters, or signals on these rows, are not finite."""
@@ -585,6 +604,7 @@ def fit(
     shuffle: bool,
     threads: int,
     callbacks: Sequence[Callback],
+    lent: Callable[[], AbstractContextManager[None]],
     bar: "Bar",
     train_metrics: bool,
 ) -> History:
@@ -595,8 +615,9 @@ def fit(
     metric = METRICS[learner.spec.loss]
     names += ["val_loss", f"val_{metric}"] if validation is not None else []
     names += [metric] if train_metrics else []
-    for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
+    with lent():
+        for callback in callbacks:
+            callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
 
     learner.use(optimizer)
     safety = _Safety(learner, threads)
@@ -620,6 +641,7 @@ def fit(
             if shuffle:
                 order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n, order)
             bar.begin(learner.epoch + 1)
+            learner.begin_epoch(len(losses))
             seconds, done = 0.0, 0
             while done < len(losses):
                 count = bar.steps(len(losses) - done)
@@ -636,7 +658,7 @@ def fit(
                 raise diverged(what, done + 1, order[done * batch_size : (done + 1) * batch_size])
             if run.exception is not None and done < len(losses):
                 raise run.exception
-            learner.epoch += 1
+            learner.end_epoch()
 
             if data.weight is not None:
                 batch_weights = _batch_weights(order, data.weight, batch_size)
@@ -660,16 +682,18 @@ def fit(
             if not safety.epoch_done():
                 raise diverged(f"the parameters are no longer finite after epoch {learner.epoch}", None, order[-32:])
             stop = False
-            for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
-                stop |= bool(callback.on_epoch_end(net, dict(logs)))
+            with lent():
+                for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
+                    stop |= bool(callback.on_epoch_end(net, dict(logs)))
             if stop:
                 break
 
     last = order[-32:]
     if not _is_sound(learner, data, last, threads):
         raise diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", None, last)
-    for callback in callbacks:
-        callback.on_train_end(net, dict(logs))
+    with lent():
+        for callback in callbacks:
+            callback.on_train_end(net, dict(logs))
     return history.since(start)
 
 

@@ -4,14 +4,17 @@ Mirror: reference/epoch.py.
 """
 import numpy as np
 
+from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport backward_rows, loss_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows, load_inputs, load_targets
+from fastmlp.passes.gate cimport REFUSED, Entry, Gate
 from fastmlp.passes.inputs cimport Inputs
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
     NO_OPTIMIZER,
     TRAIN,
     Buffers,
+    Copy,
     Network,
     Parameters,
     Tuner,
@@ -21,6 +24,7 @@ from fastmlp.passes.plan cimport (
     multiply_adds,
     part_rows,
     row_block,
+    rows_between_rests,
     share_by_panels,
     threads_for,
     ways_to_share,
@@ -49,7 +53,7 @@ from fastmlp.spec import Run
 cdef enum:
     CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
 
-# Multiply-adds between two looks for signals: well under a millisecond.
+# Multiply-adds between two looks at the clock: well under a millisecond.
 cdef double WATCH_MULTIPLY_ADDS = 5e6
 
 
@@ -64,11 +68,36 @@ cdef ptrdiff_t most_threads(Steps *run) noexcept:
     return run.n_sums if run.microbatch else <ptrdiff_t> MAX_THREADS
 
 
+cdef inline ptrdiff_t latest(ptrdiff_t *finished, int threads) noexcept:
+    """What the thread that came furthest has finished, if need be alone."""
+    cdef ptrdiff_t most = 0
+    cdef int thread
+    for thread in range(threads):
+        most = max(most, finished[thread])
+    return most
+
+
+cdef class Call:
+    """What a run tells its engine where it is at rest, and what comes of it."""
+
+    cdef Engine engine
+    cdef bint counts                 # whether steps are updates of the engine's parameters
+    cdef int64_t before              # the engine's count of updates, less the steps of the run
+    cdef object exception            # what a signal's handler raised
+
+
+cdef bint run_handlers(void *call, ptrdiff_t step) noexcept nogil:
+    with gil:
+        return (<Call> call).engine.at_rest(<Call> call, step)
+
+
 cdef class Engine:
     """One network's parameters and the passes over them. Arrays are validated by the caller (see spec.py, data.py);
     what could read out of bounds is checked here once more. Predictions may run side by side; of all else one call at a
-    time, for which the caller locks."""
+    time, for which the caller locks. Handlers of signals may use the engine where it is at rest (gate.pyx)."""
 
+    cdef readonly int64_t n_steps    # updates that the optimizer's present state has made
+    cdef Gate gate
     cdef Parameters parameters
     cdef list training               # Buffers of the last batch size, more than one for microbatches
     cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
@@ -80,6 +109,7 @@ cdef class Engine:
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)
         self.predictor = Predictor(self.parameters)
+        self.gate = self.predictor.gate
         self.tuners = {}
         self.training = []
         self.gradients = []
@@ -92,36 +122,52 @@ cdef class Engine:
         return self.parameters.read()
 
     def set_parameters(self, weights, biases):
-        self.predictor.close()
+        self.gate.close("set_parameters")
         try:
             self.parameters.write(weights, biases)
         finally:
-            self.predictor.open()
+            self.gate.open()
 
     def clip_losses(self, clip):
+        self.gate.refuse_inside("clip_losses")
         self.parameters.clip_losses(clip)
 
     def use_optimizer(self, name):
+        self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
+        self.n_steps = 0
 
     def get_state(self):
         return [self.parameters.read(slot) for slot in range(self.parameters.n_states)]
 
-    def set_state(self, state):
+    def set_state(self, state, n_steps=0):
+        self.gate.refuse_inside("set_state")
         if len(state) != self.parameters.n_states:
             raise ValueError(f"state has {len(state)} slots; this optimizer has {self.parameters.n_states}")
         for slot, (weights, biases) in enumerate(state):
             self.parameters.write(weights, biases, slot)
+        self.n_steps = n_steps
 
     def copy(self, into=None, int threads=1):
-        return self.parameters.copy(into, threads)
+        cdef Copy copy = self.parameters.copy(into, threads)
+        copy.n_steps = self.n_steps
+        return copy
 
-    def restore(self, copy):
-        self.predictor.close()
+    def restore(self, Copy copy not None):
+        self.gate.close("restore")
+        self.gate.unfinished = True
         try:
             self.parameters.restore(copy)
+            self.n_steps = copy.n_steps
         finally:
-            self.predictor.open()
+            self.gate.unfinished = False
+            self.gate.open()
+
+    def running(self):
+        return self.gate.running()
+
+    def forked(self):
+        return self.gate.forked()
 
     def is_finite(self, int threads=1):
         return self.parameters.is_finite(threads)
@@ -153,7 +199,7 @@ cdef class Engine:
             return Run(0, "done", None)
         batch = min(batch_size, order.shape[0])
         run.net, run.apply = net, True
-        self.cut(&run, batch)
+        self.cut(&run, batch, self.gradients)
         if self.training and (<Buffers> self.training[0]).ws.capacity != run.part:
             self.training = []
         run.rows, run.batch_size = order.shape[0], batch_size
@@ -169,16 +215,16 @@ cdef class Engine:
             return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
         return self.run_tuned(&run, inputs, weight_sums, steps, most)
 
-    cdef cut(self, Steps *run, ptrdiff_t batch):
+    cdef cut(self, Steps *run, ptrdiff_t batch, list gradients):
         """How a batch goes through the network, and where the sums of its gradients are kept meanwhile."""
         cdef ptrdiff_t number
         run.microbatch = microbatch_rows(run.net, batch)
         run.part = part_rows(run.net, run.microbatch or batch, run.microbatch > 0)
         run.n_sums = microbatches(run.net, batch) or run.part < batch
-        while len(self.gradients) < run.n_sums:
-            self.gradients.append(Parameters(self.parameters.spec, self.isa))
+        while len(gradients) < run.n_sums:
+            gradients.append(Parameters(self.parameters.spec, self.isa))
         for number in range(run.n_sums):
-            run.sums[number] = &(<Parameters> self.gradients[number]).net
+            run.sums[number] = &(<Parameters> gradients[number]).net
         run.gradients = run.sums[0] if run.n_sums else NULL
 
     cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
@@ -211,8 +257,6 @@ cdef class Engine:
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
         cdef double[::1] layer_squares = np.zeros(net.n_layers)
         cdef int64_t[:, ::1] times
-        cdef int64_t began
-        cdef list caught = []
         run.times = NULL
         if self.profile is not None and run.apply:
             times = np.zeros((team_size, N_STAGES), np.int64)
@@ -233,32 +277,95 @@ cdef class Engine:
         run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         run.finished = &finished[0]
         run.layer_squares = &layer_squares[0]
-        run.watch = watch_for_signals(caught)
-        run.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(net, run.part, True))
-        run.watch_blocks = multiply_adds(net, run.block, True) > WATCH_MULTIPLY_ADDS
+        self.plan_rests(run, team_size)
         run.scratch = <char *> fm_allocate(team_size * run.scratch_stride)
         if run.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch squares")
-        self.predictor.close()
         try:
-            run.team = team_new(team_size)
-            began = fm_nanoseconds()
-            with nogil:
-                team_run(run.team, run_steps, run)
-            if run.times != NULL:
-                began = fm_nanoseconds() - began
-                self.profile[:N_STAGES] += np.asarray(times).sum(axis=0)
-                self.profile[N_STAGES:] += began, team_size * began
-            failed = fm_counter_load(run.team.failed)
-            team_free(run.team)
+            outcome = self.regions(run, team_size)
         finally:
-            self.predictor.open()
             fm_free(run.scratch)
-        steps = max(finished)
-        exception = caught[0] if caught else None
-        if failed:
-            return Run(steps, "non_finite", exception)
-        return Run(steps, "done" if exception is None else "interrupted", exception)
+        if run.times != NULL:
+            self.profile[:N_STAGES] += np.asarray(times).sum(axis=0)
+        return outcome
+
+    cdef plan_rests(self, Steps *run, int team_size):
+        """Where a run comes to rest, and looks for signals."""
+        cdef Network *net = run.net
+        cdef ptrdiff_t batch = min(run.batch_size, run.rows), share = run.block * team_size
+        run.at_rest = run_handlers
+        run.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(net, batch, True))
+        run.wave = rows_between_rests(net, batch, team_size)
+        run.microbatch_wave = 0
+        if run.microbatch > 0:
+            run.microbatch_wave = max(run.wave * run.microbatch // batch // run.part, <ptrdiff_t> 1) * run.part
+        elif run.wave > 0:
+            run.wave = (run.wave + share - 1) // share * share
+
+    cdef regions(self, Steps *run, int team_size):
+        """One region after the other, until all steps are done or one is given up; between two of them, signals."""
+        cdef Call call = Call()
+        cdef Entry entry = REFUSED
+        call.engine, call.counts = self, run.apply
+        call.before = self.n_steps - run.first
+        run.call = <void *> call
+        if run.apply:
+            self.gate.close("training")
+        else:
+            entry = self.gate.enter("loss_and_grad")
+            if entry == REFUSED:
+                raise RuntimeError("the network is being trained")
+        try:
+            while True:
+                failed = self.region(run, team_size)
+                done = latest(run.finished, team_size)
+                if call.counts:
+                    self.n_steps = call.before + done
+                if failed:
+                    return Run(done, "non_finite", call.exception)
+                if done == run.last or call.exception is not None or not self.at_rest(call, done):
+                    return Run(done, "done" if call.exception is None else "interrupted", call.exception)
+                run.first = done
+        finally:
+            if run.apply:
+                self.gate.open()
+            else:
+                self.gate.leave(entry)
+
+    cdef bint region(self, Steps *run, int team_size) except -1:
+        """Whether a loss was not finite."""
+        cdef int64_t began
+        cdef bint failed
+        run.watch = watch_for_signals()
+        run.team = team_new(team_size)
+        began = fm_nanoseconds()
+        self.gate.unfinished = run.apply
+        with nogil:
+            team_run(run.team, run_steps, run)
+        if run.apply:
+            self.gate.unfinished = False
+        failed = fm_counter_load(run.team.failed)
+        team_free(run.team)
+        if run.times != NULL:
+            began = fm_nanoseconds() - began
+            self.profile[N_STAGES:] += began, team_size * began
+        return failed
+
+    cdef bint at_rest(self, Call call, ptrdiff_t step) noexcept:
+        """Let signal handlers run; False if one raised."""
+        cdef bint unfinished = self.gate.unfinished
+        if call.counts:
+            self.n_steps = call.before + step
+            self.gate.unfinished = False
+        try:
+            PyErr_CheckSignals()
+            if call.counts and not unfinished:  # no region is open: who waits to predict may do so
+                self.gate.let_readers_in()
+        except BaseException as exception:
+            call.exception = exception
+        if call.counts:
+            self.gate.unfinished = unfinished
+        return call.exception is None
 
     cdef int team_size(self, ptrdiff_t batch, bint train, int threads) except -1:
         """n for n > 0, chosen for 0, chosen from 1 to n for -n."""
@@ -282,11 +389,12 @@ cdef class Engine:
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
         cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef double[::1] losses = np.zeros(1)
+        cdef list sums = []      # not self.gradients, with which a training may be at work that a handler interrupts
         cdef Steps run
         if rows == 0:
             raise ValueError("X has no rows; a mean loss needs at least one")
         run.net, run.apply = net, False
-        self.cut(&run, rows)
+        self.cut(&run, rows, sums)
         run.part, run.gradients = min(run.part, self.chunk_rows()), &gradients.net
         run.rows, run.batch_size = rows, rows
         run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL

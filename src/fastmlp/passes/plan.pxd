@@ -79,6 +79,7 @@ cdef class Parameters:
 
 cdef class Copy:
     cdef char *memory
+    cdef int64_t n_steps
     cdef size_t parameters_bytes
     cdef size_t state_bytes
 
@@ -115,3 +116,5 @@ cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch, bint alone) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
 cdef ptrdiff_t panel_group(ptrdiff_t panels, int threads) noexcept nogil
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil
+cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1
+cdef ptrdiff_t rows_between_rests(Network *net, ptrdiff_t batch, int threads) except -1

@@ -48,11 +48,13 @@ cdef enum:
 _MOST_BYTES = 1 << 46
 
 cdef double BYTES_PER_SECOND = 1e11      # that one thread reads from a third-level cache
+cdef double GATHER_SECONDS = 2.5e-10     # of a byte of X that is brought from memory
 cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
 cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
 cdef double CHOICE_SECONDS = 0.5      # until they are tried again, or longer:
 cdef double CHOICE_TRIALS = 50        # trials may take one part in so many of the time
 cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
+cdef double REST_SECONDS = 0.05      # of a step, by the model, after which signals are looked for inside it
 cdef double PREFERENCE = 0.95         # more threads have to be faster by that,
 cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
 
@@ -443,6 +445,20 @@ cdef double seconds_per_fma(const fm_kernels *table) except -1:
             best = min(best, max(nanoseconds, <int64_t> 1))
         _SECONDS_PER_FMA[key] = 2 * best * 1e-9 / (flops / 2)
     return _SECONDS_PER_FMA[key]
+
+
+cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1:
+    """About how long one thread needs for a pass over so many rows, gathered from memory."""
+    return (multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+            + <double> rows * net.layers[0].n_in * net.item * GATHER_SECONDS)
+
+
+cdef ptrdiff_t rows_between_rests(Network *net, ptrdiff_t batch, int threads) except -1:
+    """Rows of a batch after which a long step comes to rest, so that signals are noticed; 0 where it is over soon."""
+    cdef double seconds = seconds_of_rows(net, batch, True) / threads
+    if seconds <= REST_SECONDS:
+        return 0
+    return max(<ptrdiff_t> (batch * (REST_SECONDS / seconds)), <ptrdiff_t> 1)
 
 
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1:

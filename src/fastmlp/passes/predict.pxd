@@ -1,22 +1,32 @@
 # Forward passes over any number of rows.
+from fastmlp.passes.gate cimport Gate
 from fastmlp.passes.inputs cimport Inputs
-from fastmlp.passes.plan cimport Examples, Parameters, Purpose
+from fastmlp.passes.plan cimport Examples, Network, Parameters, Purpose, Workspace
+from fastmlp.passes.threads cimport Team
 
-cdef extern from "sync.h" nogil:
-    ctypedef struct fm_gate:
-        pass
+# What the threads of a call share: rows [first, last), of which an item is a chunk.
+cdef struct Chunks:
+    Team *team
+    Network *net
+    Workspace **ws              # per thread
+    Examples *examples
+    bint targets
+    bint check                  # whether rows may hold NaN or infinity, which ends the call
+    ptrdiff_t chunk
+    ptrdiff_t first
+    ptrdiff_t last
+    char *out                   # all rows x n_outputs, row-major
+    double *row_loss
 
 cdef class Predictor:
     cdef Parameters parameters
     cdef object dtype
     cdef list pool                   # sets of buffers, one for each thread of a call, that no call is using
-    cdef fm_gate gate
-    cdef bint enter(self) noexcept
-    cdef void leave(self) noexcept
-    cdef close(self)
-    cdef void open(self) noexcept
+    cdef Gate gate
     cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size)
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1
     cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check)
+    cdef few_rows(self, Chunks *run, int team_size)
+    cdef waves(self, Chunks *run, int team_size)
     cdef small(self, X)
     cdef run_small(self, Examples *examples)

@@ -1,6 +1,7 @@
 """Prediction and evaluation: forward passes over any number of rows, a chunk at a time, buffers for each thread.
 
-Any number of calls may run at once; while the parameters change, the gate is closed. Mirror: reference/epoch.py.
+Any number of calls may run at once; while the parameters change, the gate is closed (gate.pyx). Mirror:
+reference/epoch.py.
 """
 import numpy as np
 
@@ -12,6 +13,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport loss_rows
 from fastmlp.passes.forward cimport (
     elementwise,
@@ -21,6 +23,7 @@ from fastmlp.passes.forward cimport (
     load_inputs,
     load_targets,
 )
+from fastmlp.passes.gate cimport REFUSED, Entry, Gate
 from fastmlp.passes.kernels cimport Matrix, matrix_of
 from fastmlp.passes.plan cimport (
     EVALUATE,
@@ -32,36 +35,30 @@ from fastmlp.passes.plan cimport (
     multiply_adds,
     panel_group,
     row_block,
+    seconds_of_rows,
     share_by_panels,
     threads_for,
 )
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
-    Team,
     Watch,
     fm_counter_load,
     fm_counter_store,
-    look_for_signals,
+    fm_nanoseconds,
     phase_begin,
     phase_end,
     phase_next,
     team_free,
     team_new,
     team_run,
+    time_to_look,
     watch_for_signals,
 )
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastmlp.passes.threads import max_threads
-
-cdef extern from "sync.h" nogil:
-    int fm_gate_enter(fm_gate *gate) noexcept
-    void fm_gate_leave(fm_gate *gate) noexcept
-    void fm_gate_close(fm_gate *gate) noexcept
-    int fm_gate_empty(fm_gate *gate) noexcept
-    void fm_gate_open(fm_gate *gate) noexcept
-    void fm_nap() noexcept
 
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
@@ -69,37 +66,27 @@ cdef object empty = np.empty
 # Multiply-adds of a call that is over before releasing the GIL would pay: some ten microseconds.
 cdef double SMALL_MULTIPLY_ADDS = 1e6
 
-
-# What the threads of a call share: an item is a chunk of rows.
-cdef struct Chunks:
-    Team *team
-    Network *net
-    Workspace **ws              # per thread
-    Examples *examples
-    bint targets
-    bint check                  # whether rows may hold NaN or infinity, which ends the call
-    ptrdiff_t chunk
-    char *out                   # rows x n_outputs, row-major
-    double *row_loss
-    Watch watch
+# Rows are predicted in waves of about so much time, between which signal handlers may run. The first is short by what
+# the model says of its speed, and no wave is more than so many times as large as the one before it.
+cdef double WAVE_SECONDS = 0.02
+cdef double FIRST_WAVE_SECONDS = 0.005
+cdef ptrdiff_t WAVE_GROWTH = 8
 
 
 cdef void run_chunks(void *context, int thread) noexcept nogil:
     cdef Chunks *run = <Chunks *> context
-    cdef ptrdiff_t item, start, rows, total = run.examples.x.rows
+    cdef ptrdiff_t item, start, rows
     cdef Place place
     place.thread, place.phase, place.target = thread, 0, 0
-    phase_begin(run.team, &place, (total + run.chunk - 1) // run.chunk)
+    phase_begin(run.team, &place, (run.last - run.first + run.chunk - 1) // run.chunk)
     while True:
         item = phase_next(run.team, &place)
         if item < 0:
             break
-        if thread == 0:
-            look_for_signals(run.team, &run.watch)
         if fm_counter_load(run.team.stop):
             continue  # an item that has been claimed counts as done, or other threads would wait for it
-        start = item * run.chunk
-        rows = min(run.chunk, total - start)
+        start = run.first + item * run.chunk
+        rows = min(run.chunk, run.last - start)
         if run.check and not finite_rows(run, start, rows):
             fm_counter_store(run.team.failed, 1)
             fm_counter_store(run.team.stop, 1)
@@ -162,28 +149,19 @@ cdef void forward_chunk(Chunks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t r
                        n_outputs)
 
 
+cdef ptrdiff_t whole_chunks(Chunks *run, double rows, int team_size) noexcept:
+    """About so many rows: as many whole chunks for each thread as they make, and at least one."""
+    cdef ptrdiff_t share = run.chunk * team_size
+    return <ptrdiff_t> max(min(rows, <double> run.examples.x.rows) / share, 1.0) * share
+
+
 cdef class Predictor:
 
     def __init__(self, Parameters parameters):
         self.parameters = parameters
         self.dtype = np.dtype(parameters.spec.dtype)
         self.pool = []
-
-    cdef bint enter(self) noexcept:
-        return fm_gate_enter(&self.gate)
-
-    cdef void leave(self) noexcept:
-        fm_gate_leave(&self.gate)
-
-    cdef close(self):
-        """Turn away whoever wants to read the parameters, and wait for those who do."""
-        fm_gate_close(&self.gate)
-        while not fm_gate_empty(&self.gate):
-            with nogil:
-                fm_nap()
-
-    cdef void open(self) noexcept:
-        fm_gate_open(&self.gate)
+        self.gate = Gate()
 
     cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size):
         """A set of buffers of at least `chunk` rows, out of the pool if one there is large enough."""
@@ -207,16 +185,18 @@ cdef class Predictor:
         """Fill `out` and, where there are targets, `row_loss`; False if the gate is closed and nothing was done. With
         `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled."""
         cdef int team_size = min(threads, <int> MAX_THREADS)
+        cdef Entry entry
         if row_loss is not None and row_loss.shape[0] != inputs.examples.x.rows:
             raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {inputs.examples.x.rows}")
         if threads <= 0:
             team_size = threads_for(&self.parameters.net, inputs.examples.x.rows, False, -threads or max_threads())
-        if not self.enter():
+        entry = self.gate.enter("evaluate" if inputs.has_targets else "predict")
+        if entry == REFUSED:
             return False
         try:
             self.run_over(inputs, out, row_loss, team_size, check)
         finally:
-            self.leave()
+            self.gate.leave(entry)
         return True
 
     cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check):
@@ -226,8 +206,7 @@ cdef class Predictor:
         cdef Py_buffer view
         cdef Chunks run
         cdef int thread
-        cdef bint by_panels, failed = False
-        cdef list caught = []
+        cdef bint by_panels
         if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
             raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
                              f"({rows}, {net.layers[net.n_layers - 1].n_out})")
@@ -245,24 +224,49 @@ cdef class Predictor:
         run.check = check
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:
-            run.out, run.watch = <char *> view.buf, watch_for_signals(caught)
-            run.team = team_new(team_size)
-            with nogil:
-                if not by_panels:
-                    team_run(run.team, run_chunks, &run)
-                elif not check or finite_rows(&run, 0, rows):
-                    forward_by_panels(&run)
-                else:
-                    failed = True
-                failed = failed or fm_counter_load(run.team.failed)
-                team_free(run.team)
+            run.out = <char *> view.buf
+            if by_panels:
+                self.few_rows(&run, team_size)
+            else:
+                self.waves(&run, team_size)
         finally:
             PyBuffer_Release(&view)
         self.pool.append(buffers)
-        if caught:
-            raise caught[0]
-        if failed:
+
+    cdef few_rows(self, Chunks *run, int team_size):
+        run.team = team_new(team_size)
+        cdef bint good
+        with nogil:
+            good = not run.check or finite_rows(run, 0, run.examples.x.rows)
+            if good:
+                forward_by_panels(run)
+            team_free(run.team)
+        if not good:
             raise ValueError("X holds values that are not finite")
+
+    cdef waves(self, Chunks *run, int team_size):
+        """All rows, a wave of chunks at a time; between two of them, signal handlers, with all workers at rest."""
+        cdef ptrdiff_t total = run.examples.x.rows, rows
+        cdef double seconds = seconds_of_rows(run.net, total, False) / team_size
+        cdef Watch watch = watch_for_signals()
+        cdef int64_t began
+        cdef bint failed
+        rows = whole_chunks(run, total * FIRST_WAVE_SECONDS / max(seconds, 1e-9), team_size)
+        run.last = 0
+        while run.last < total:
+            run.first, run.last = run.last, min(total, run.last + rows)
+            run.team = team_new(team_size)
+            began = fm_nanoseconds()
+            with nogil:
+                team_run(run.team, run_chunks, run)
+                failed = fm_counter_load(run.team.failed)
+                team_free(run.team)
+            if failed:
+                raise ValueError("X holds values that are not finite")
+            if run.last < total and time_to_look(&watch):
+                PyErr_CheckSignals()
+            seconds = max((fm_nanoseconds() - began) * 1e-9, 1e-9) / (run.last - run.first)
+            rows = whole_chunks(run, min(WAVE_SECONDS / seconds, <double> (WAVE_GROWTH * rows)), team_size)
 
     cdef small(self, X):
         """Outputs of a few rows, with as little around the arithmetic as there can be; None where X is not plainly good
@@ -281,26 +285,27 @@ cdef class Predictor:
             memset(&examples, 0, sizeof(examples))
             if (not matrix_of(&view, x) or view.ndim != 2 or x.columns != net.layers[0].n_in
                     or multiply_adds(net, x.rows, False) > SMALL_MULTIPLY_ADDS or x.rows == 0
-                    or not net.kernels.finite[x.source](x.rows, x.columns, x.data, x.row_stride, x.column_stride)
-                    or not self.enter()):
+                    or not net.kernels.finite[x.source](x.rows, x.columns, x.data, x.row_stride, x.column_stride)):
                 return None
-            try:
-                return self.run_small(&examples)
-            finally:
-                self.leave()
+            return self.run_small(&examples)
         finally:
             PyBuffer_Release(&view)
 
     cdef run_small(self, Examples *examples):
-        cdef Network *net = &self.parameters.net
-        cdef ptrdiff_t rows = examples.x.rows
-        cdef list buffers = self.take_buffers(rows, PREDICT, 1)
+        """The gate is passed when everything has been allocated: a collection of garbage may run any Python code, also
+        such as would wait for this call."""
+        cdef list buffers = self.take_buffers(examples.x.rows, PREDICT, 1)
         cdef Chunks run
         cdef Py_buffer view
-        out = empty((rows, net.layers[net.n_layers - 1].n_out), self.dtype)
+        cdef bint entered
+        out = empty((examples.x.rows, self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out), self.dtype)
+        run.net, run.examples, run.targets = &self.parameters.net, examples, False
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-        run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
-        forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, rows)
+        run.out = <char *> view.buf
+        entered = self.gate.enter_shortly()
+        if entered:
+            forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, examples.x.rows)
+            self.gate.leave_shortly()
         PyBuffer_Release(&view)
         self.pool.append(buffers)
-        return out
+        return out if entered else None

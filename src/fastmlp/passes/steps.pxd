@@ -13,6 +13,10 @@ cdef enum:
     WAIT
     N_STAGES
 
+# What the calling thread does while all others wait: run signal handlers. Nothing of the given step has been applied
+# yet, and all of those before it. False: the step is to be given up.
+ctypedef bint (*rest_hook)(void *call, ptrdiff_t step) noexcept nogil
+
 # Everything the threads of one run share.
 cdef struct Steps:
     Team *team
@@ -45,7 +49,10 @@ cdef struct Steps:
     ptrdiff_t *finished         # per thread: steps behind it
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
     Watch watch
-    ptrdiff_t watch_steps       # steps between two looks for signals
-    bint watch_blocks           # a block of rows takes long enough for a look after each
+    ptrdiff_t watch_steps       # steps between two looks at the clock, where steps are short
+    ptrdiff_t wave              # where they are long: rows of a step between two rests,
+    ptrdiff_t microbatch_wave   # and of each of its microbatches
+    rest_hook at_rest
+    void *call                  # what at_rest is told
 
 cdef void run_steps(void *context, int thread) noexcept nogil

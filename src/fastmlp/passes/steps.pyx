@@ -7,6 +7,11 @@ Mirror: Engine.train in reference/epoch.py.
 # phase for each layer; when they are too many for the caches, the batch goes through both phases in parts. The sums are
 # the same in all three. Large batches of small networks are cut into microbatches, whose gradients are summed apart and
 # then added.
+#
+# Signal handlers run where everybody is at rest and the parameters are those after a whole step. Short steps: the
+# calling thread looks at the clock now and then, and raises a flag that ends the region. Long ones: there are rests at
+# the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
+# are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows, loss_rows
 from fastmlp.passes.forward cimport (
     elementwise,
@@ -22,10 +27,10 @@ from fastmlp.passes.threads cimport (
     fm_counter_load,
     fm_counter_store,
     fm_nanoseconds,
-    look_for_signals,
     phase_begin,
     phase_end,
     phase_next,
+    time_to_look,
 )
 from fastmlp.passes.update cimport gradient_item, gradient_summed, update_item, update_items, update_summed
 
@@ -47,8 +52,10 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     place.thread, place.phase, place.target = thread, 0, 0
     for step in range(run.first, run.last):
         run.finished[thread] = step
-        if thread == 0 and step % run.watch_steps == 0:
-            look_for_signals(run.team, &run.watch)
+        if run.wave > 0:
+            rest(run, &place, step)
+        elif thread == 0 and step % run.watch_steps == 0 and time_to_look(&run.watch):
+            fm_counter_store(run.team.stop, 1)
         if fm_counter_load(run.team.stop):
             return
         if not whole_step(run, &place, step):
@@ -56,9 +63,20 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     run.finished[thread] = run.last
 
 
+cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
+    """Everybody waits while the calling thread runs signal handlers, if it is time to look for them."""
+    phase_begin(run.team, place, 1)
+    if place.thread == 0:
+        while phase_next(run.team, place) >= 0:
+            if time_to_look(&run.watch) and not run.at_rest(run.call, step):
+                fm_counter_store(run.team.stop, 1)
+    phase_end(run.team, place)
+
+
 cdef inline bint goes_on(Steps *run) noexcept nogil:
-    """Asked where nothing of a batch has been applied yet. If another thread goes on, it finishes the step alone."""
-    return not (fm_counter_load(run.team.failed) or (run.watch_blocks and fm_counter_load(run.team.stop)))
+    """Whether a step may be finished of which nothing has been applied. In a short step the flag to stop asks for no
+    more than an end after it: a thread that others have left in it finishes it alone."""
+    return not (fm_counter_load(run.team.failed) or (run.wave > 0 and fm_counter_load(run.team.stop)))
 
 
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
@@ -75,11 +93,15 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         if run.by_panels and part.microbatch == 0:
             panels_phases(run, place, &part)
         else:
-            rows_phase(run, place, &part)
+            rows_phases(run, place, &part)
         if not goes_on(run):
             return False
         squares_phase(run, place, &part)
         done += part.rows
+        if run.wave > 0 and done < batch and done // run.wave != (done - part.rows) // run.wave:
+            rest(run, place, step)
+            if not goes_on(run):
+                return False
     return True
 
 
@@ -93,26 +115,44 @@ cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexce
     return now
 
 
-cdef void rows_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Gather, forward, loss, backward: each item a block of rows that passes through all of them, or a microbatch."""
-    cdef ptrdiff_t item, row, rows
+cdef inline void rows_phases(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Gather, forward, loss, backward: one phase, or in a long step a wave of rows after the other."""
+    cdef ptrdiff_t rows = part.microbatch if part.microbatch > 0 else part.rows, done = 0
+    cdef ptrdiff_t wave = run.microbatch_wave if part.microbatch > 0 else run.wave
+    if run.wave == 0:
+        rows_phase(run, place, part, 0, rows)
+        return
+    while True:
+        rows_phase(run, place, part, done, min(done + wave, rows))
+        done += wave
+        if done >= rows or not goes_on(run):
+            return
+        rest(run, place, part.step)
+        if not goes_on(run):
+            return
+
+
+cdef void rows_phase(Steps *run, Place *place, Part *part, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
+    """Rows [first, last) of a part: each item is a block of them that passes through all layers and back. Or the same
+    of each microbatch: an item is a microbatch."""
+    cdef ptrdiff_t item, row
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    cdef ptrdiff_t size = part.microbatch if part.microbatch > 0 else run.block
-    cdef ptrdiff_t blocks = (part.rows + size - 1) // size
-    phase_begin(run.team, place, blocks + penalty_items(run, part))
+    cdef ptrdiff_t items = ((part.rows + part.microbatch - 1) // part.microbatch if part.microbatch > 0
+                            else (last - first + run.block - 1) // run.block)
+    phase_begin(run.team, place, items + (penalty_items(run, part) if first == 0 else 0))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
-        if item >= blocks:
-            square_layer(run, <int> (item - blocks))
-            continue
-        row = item * size
-        rows = min(size, part.rows - row)
-        if part.microbatch > 0:
-            since = microbatch(run, place.thread, part, item, row, row + rows, since)
+        if item >= items:
+            square_layer(run, <int> (item - items))
+        elif part.microbatch > 0:
+            row = item * part.microbatch
+            since = microbatch(run, place.thread, part, item, row + first, min(row + last, part.rows), first == 0,
+                               since)
         else:
-            since = block_of_rows(run, run.ws, place.thread, part, row, rows, since)
+            row = first + item * run.block
+            since = block_of_rows(run, run.ws, place.thread, part, row, min(run.block, last - row), since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
@@ -121,8 +161,6 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
                                   int64_t since) noexcept nogil:
     """All that can be done with it: where layers are split by panels, it is only loaded."""
     cdef bint finite
-    if run.watch_blocks and thread == 0:
-        look_for_signals(run.team, &run.watch)
     load_inputs(run.net, ws, run.examples, part.start, row, rows)
     load_targets(run.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     since = lap(run, thread, GATHER, since)
@@ -140,19 +178,20 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
 
 
 cdef int64_t microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number, ptrdiff_t done, ptrdiff_t end,
-                        int64_t since) noexcept nogil:
-    """Rows [done, end) of a batch through both phases, their gradient summed on its own. Outputs and deltas never leave
-    the cache of the core that made them; what travels is the gradients."""
+                        bint first, int64_t since) noexcept nogil:
+    """Rows [done, end) of a batch through both phases, their gradient summed on its own, beginning with the `first`.
+    Outputs and deltas never leave the cache of the core that made them; what travels is the gradients."""
     cdef Workspace *ws = run.workspaces[thread]
     cdef ptrdiff_t row, item
     cdef Part part = batch[0]
-    part.first = True
-    run.sums_of_losses[number] = 0
+    part.first = first
+    if first:
+        run.sums_of_losses[number] = 0
     while done < end:
         part.start, part.rows = batch.start + done, min(run.part, end - done)
         row = 0
         while row < part.rows:
-            if not goes_on(run):
+            if fm_counter_load(run.team.failed):
                 return since
             since = block_of_rows(run, ws, thread, &part, row, min(run.block, part.rows - row), since)
             row += run.block
@@ -188,27 +227,31 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     cdef ptrdiff_t item, group
     cdef int64_t since
     cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
-    rows_phase(run, place, part)  # which loads them
-    since = 0 if run.times == NULL else fm_nanoseconds()
+    rows_phase(run, place, part, 0, part.rows)  # which loads them
     for l in range(layers):
+        if not goes_on_after_rest(run, place, part):
+            return
+        since = 0 if run.times == NULL else fm_nanoseconds()
         group = panel_group(net.layers[l].out_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
         while True:
             item = phase_next(run.team, place)
             if item < 0:
                 break
-            if run.watch_blocks and place.thread == 0:
-                look_for_signals(run.team, &run.watch)
             forward_layer(net, run.ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
                           min(group, net.layers[l].out_panels - item * group), run.ws.a[l + 1])
         since = lap(run, place.thread, FORWARD, since)
         phase_end(run.team, place)
         since = lap(run, place.thread, WAIT, since)
+    since = 0 if run.times == NULL else fm_nanoseconds()
     loss_phase(run, place, part)
-    since = lap(run, place.thread, LOSS, since)
+    lap(run, place.thread, LOSS, since)
     if fm_counter_load(run.team.failed):
         return
     for l in range(layers - 1, 0, -1):
+        if not goes_on_after_rest(run, place, part):
+            return
+        since = 0 if run.times == NULL else fm_nanoseconds()
         group = panel_group(net.layers[l].in_panels, run.team.n)
         phase_begin(run.team, place, (net.layers[l].in_panels + group - 1) // group)
         while True:
@@ -220,6 +263,13 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
         since = lap(run, place.thread, BACKWARD, since)
         phase_end(run.team, place)
         since = lap(run, place.thread, WAIT, since)
+
+
+cdef inline bint goes_on_after_rest(Steps *run, Place *place, Part *part) noexcept nogil:
+    if run.wave == 0:
+        return True
+    rest(run, place, part.step)
+    return goes_on(run)
 
 
 cdef inline bint narrow_end(Steps *run) noexcept nogil:

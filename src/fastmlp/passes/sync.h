@@ -64,6 +64,9 @@ FM_SYNC_INLINE int fm_gate_enter(fm_gate *gate) {
 FM_SYNC_INLINE void fm_gate_close(fm_gate *gate) { atomic_fetch_or(&gate->value, FM_GATE_CLOSED); }
 FM_SYNC_INLINE int fm_gate_empty(fm_gate *gate) { return !(atomic_load(&gate->value) & ~(uint32_t)FM_GATE_CLOSED); }
 FM_SYNC_INLINE void fm_gate_open(fm_gate *gate) { atomic_fetch_and(&gate->value, ~(uint32_t)FM_GATE_CLOSED); }
+FM_SYNC_INLINE void fm_gate_reset(fm_gate *gate, int readers, int closed) {
+  atomic_store(&gate->value, (uint32_t)readers + (closed ? (uint32_t)FM_GATE_CLOSED : 0u));
+}
 
 FM_SYNC_INLINE void fm_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
 

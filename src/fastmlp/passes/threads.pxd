@@ -22,7 +22,7 @@ cdef struct Team:
     fm_counter *done      # items finished in all phases so far, modulo 2^32
     fm_counter *sleepers
     fm_counter *failed    # flags that any thread may raise: a loss is not finite,
-    fm_counter *stop      # begin no further step
+    fm_counter *stop      # begin no further step: it is time to look for signals, or a handler has raised
 
 # One thread's place in the sequence of phases, which is the same for every thread.
 cdef struct Place:
@@ -33,10 +33,12 @@ cdef struct Place:
     ptrdiff_t items
     int victim            # whose share is being worked on
 
-# What the calling thread needs to look for signals now and then.
+cdef enum:
+    SIGNAL_NANOSECONDS = 40_000_000   # how often signals are looked for
+
+# When the calling thread is to look for signals next.
 cdef struct Watch:
     int64_t next_look     # nanoseconds
-    void *caught          # a borrowed list: the exception of a signal's handler goes there
 
 ctypedef void (*team_body)(void *context, int thread) noexcept nogil
 
@@ -68,6 +70,6 @@ cdef inline void phase_end(Team *team, Place *place) noexcept nogil:
     if team.n > 1:
         wait_for_all(team, place)
 
-cdef Watch watch_for_signals(list caught) noexcept
-cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil
+cdef Watch watch_for_signals() noexcept nogil
+cdef bint time_to_look(Watch *watch) noexcept nogil
 cdef double phase_seconds(int threads) except -1

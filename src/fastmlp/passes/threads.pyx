@@ -3,7 +3,6 @@
 A phase ends when its items are done. Each thread takes its own contiguous share first and then helps the others; one
 that the system put to sleep with nothing claimed delays nobody. No mirror in reference/: NumPy has no threads of ours.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -31,7 +30,6 @@ workers = "pool" if FM_POOL else "openmp" if openmp else "none"
 cdef enum:
     # Looks at the counter before a waiting thread goes to sleep: some tens of microseconds.
     SPINS = 2000
-    SIGNAL_NANOSECONDS = 50_000_000   # how often pending signals are looked for
 
 
 def max_threads():
@@ -144,24 +142,20 @@ cdef void wait_for_all(Team *team, Place *place) noexcept nogil:
 
 # -- signals -----------------------------------------------------------------------------------------------------------
 
-cdef Watch watch_for_signals(list caught) noexcept:
+cdef Watch watch_for_signals() noexcept nogil:
+    """Python looks for them between calls; the first look of a call is due when it has gone on for a while."""
     cdef Watch watch
-    watch.next_look, watch.caught = 0, <void *> caught
+    watch.next_look = fm_nanoseconds() + SIGNAL_NANOSECONDS
     return watch
 
 
-cdef void look_for_signals(Team *team, Watch *watch) noexcept nogil:
-    """To be called often, by the calling thread: if a handler raises, nothing further shall be begun."""
+cdef bint time_to_look(Watch *watch) noexcept nogil:
+    """To be asked often, by the calling thread."""
     cdef int64_t now = fm_nanoseconds()
     if now < watch.next_look:
-        return
+        return False
     watch.next_look = now + SIGNAL_NANOSECONDS
-    with gil:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as exception:
-            (<list> watch.caught).append(exception)
-            fm_counter_store(team.stop, 1)
+    return True
 
 
 # -- what a phase costs ------------------------------------------------------------------------------------------------

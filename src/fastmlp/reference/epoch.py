@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +14,7 @@ from fastmlp import spec as specs  # the module, not its names: spec.py itself i
 from .activation import Array
 from .backward import backward
 from .forward import activate, forward, gather, loss, target
+from .gate import Gate
 from .plan import Plan
 from .update import update
 
@@ -28,20 +25,21 @@ if TYPE_CHECKING:
 ROWS = 1024
 
 State = list[tuple[list[Array], list[Array]]]
-Handler = Callable[[int, FrameType | None], Any]
+Copy = tuple[int, list[Array]]  # updates made; parameters and state
 
 
 class Engine:
     """A network's parameters and optimizer state, and what can be done with them. Callers have checked all arguments.
 
     `threads` is accepted everywhere and left to NumPy's BLAS. An engine serves one Python thread at a time; others
-    wait.
+    wait. Handlers of signals run where it is at rest (gate.py).
     """
 
     def __init__(self, spec: specs.NetworkSpec, isa: str | None = None) -> None:
         self._spec = spec
         self._plan = Plan(spec)
-        self._lock = threading.RLock()
+        self._gate = Gate()
+        self._n_steps = 0
         self._profile: dict[str, float] | None = None
 
     @property
@@ -49,14 +47,19 @@ class Engine:
         """What does the arithmetic."""
         return "numpy"
 
+    @property
+    def n_steps(self) -> int:
+        """Updates that the optimizer's present state has made."""
+        return self._n_steps
+
     def get_parameters(self) -> tuple[list[Array], list[Array]]:
         """Copies of the weights (n_in, n_out) and biases (n_out,) of all layers."""
-        with self._lock:
+        with self._gate.reading("get_parameters"):
             return self._plan.parameters.copies()
 
     def set_parameters(self, weights: list[Array], biases: list[Array]) -> None:
         """Replace all weights and biases."""
-        with self._lock:
+        with self._gate.changing("set_parameters"):
             self._plan.parameters.assign(weights, biases)
 
     def clip_losses(self, clip: bool) -> None:
@@ -64,44 +67,55 @@ class Engine:
 
         eps is the dtype's; gradients, and losses that are no logarithms of probabilities, stay as they are.
         """
-        with self._lock:
+        with self._gate.changing("clip_losses"):
             self._plan.clip_losses(clip)
 
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
-        with self._lock:
+        with self._gate.changing("use_optimizer"):
             self._plan.use_optimizer(name)
+            self._n_steps = 0
 
     def get_state(self) -> State:
         """Copies of the optimizer's state, one (like weights, like biases) per slot."""
-        with self._lock:
+        with self._gate.reading("get_state"):
             return [slot.copies() for slot in self._plan.state]
 
-    def set_state(self, state: State) -> None:
-        """Replace the optimizer's state."""
-        with self._lock:
+    def set_state(self, state: State, n_steps: int = 0) -> None:
+        """Replace the optimizer's state, and the number of updates that it has made."""
+        with self._gate.changing("set_state"):
             for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
                 slot.assign(weights, biases)
+            self._n_steps = n_steps
 
-    def copy(self, into: list[Array] | None = None, threads: int = 1) -> list[Array]:
+    def copy(self, into: Copy | None = None, threads: int = 1) -> Copy:
         """Parameters and the optimizer's state as they lie, for `restore`; into a copy that is no longer needed."""
-        with self._lock:
+        with self._gate.reading("copy"):
             vectors = [part.vector for part in (self._plan.parameters, *self._plan.state)]
             if into is None:
-                return [vector.copy() for vector in vectors]
-            for old, vector in zip(into, vectors, strict=True):
+                return self._n_steps, [vector.copy() for vector in vectors]
+            for old, vector in zip(into[1], vectors, strict=True):
                 np.copyto(old, vector)
-            return into
+            return self._n_steps, into[1]
 
-    def restore(self, copy: list[Array]) -> None:
+    def restore(self, copy: Copy) -> None:
         """Go back to them; the network and the optimizer must be the same."""
-        with self._lock:
-            for part, vector in zip((self._plan.parameters, *self._plan.state), copy, strict=True):
+        with self._gate.changing("restore"):
+            self._n_steps, vectors = copy
+            for part, vector in zip((self._plan.parameters, *self._plan.state), vectors, strict=True):
                 np.copyto(part.vector, vector)
+
+    def running(self) -> str | None:
+        """What this thread is in the middle of, where a signal's handler asks; or None."""
+        return self._gate.running()
+
+    def forked(self) -> bool:
+        """Forget, in a forked child, the threads that it does not have. False if one of them was in a change."""
+        return self._gate.forked()
 
     def is_finite(self, threads: int = 1) -> bool:
         """Whether all parameters are."""
-        with self._lock:
+        with self._gate.reading("is_finite"):
             return bool(np.isfinite(self._plan.parameters.vector).all())
 
     def start_profile(self) -> None:
@@ -162,14 +176,14 @@ class Engine:
             A loss that is not finite stops before the update of its step; the exception of a signal handler stops
             between two steps.
         """
-        with self._lock, np.errstate(all="ignore"), _SignalGate() as gate:
+        with self._gate.changing("training") as rest, np.errstate(all="ignore"):
             plan = self._plan
             if plan.optimizer is None:
                 raise RuntimeError("train needs use_optimizer first")
             step = 0  # steps done
             try:
                 for step, h in enumerate(scalars):
-                    gate.open()
+                    rest.handlers()
                     since = 0.0 if self._profile is None else time.perf_counter()
                     rows = order[step * batch_size : (step + 1) * batch_size]
                     batch = plan.batch(len(rows))
@@ -195,11 +209,12 @@ class Engine:
                     backward(plan, batch)
                     since = self._lap("backward", since)
                     update(plan, h.tolist())
+                    self._n_steps += 1
                     self._lap("update", since)
                 step = len(scalars)
-                gate.open()
+                rest.handlers()
             except BaseException as exception:
-                if exception is not gate.raised:
+                if exception is not rest.raised:
                     raise
                 return specs.Run(step, "interrupted", exception)
             return specs.Run(step, "done", None)
@@ -217,9 +232,10 @@ class Engine:
 
         With `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled.
         """
-        with self._lock, np.errstate(all="ignore"):
+        with self._gate.reading("predict") as rest, np.errstate(all="ignore"):
             plan = self._plan
             for start in range(0, len(X), ROWS):
+                rest.handlers()
                 rows = slice(start, min(start + ROWS, len(X)))
                 if check and not np.isfinite(X[rows]).all():
                     raise ValueError("X holds values that are not finite")
@@ -230,9 +246,10 @@ class Engine:
 
     def evaluate(self, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], threads: int = 0) -> None:
         """Outputs of all rows into `out` (n, O), and each row's loss into `row_loss` (n,)."""
-        with self._lock, np.errstate(all="ignore"):
+        with self._gate.reading("evaluate") as rest, np.errstate(all="ignore"):
             plan = self._plan
             for start in range(0, len(X), ROWS):
+                rest.handlers()
                 rows = slice(start, min(start + ROWS, len(X)))
                 batch = plan.batch(rows.stop - start)
                 forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
@@ -242,13 +259,14 @@ class Engine:
         self, X: Array, y: Array, sample_weight: NDArray[np.float64] | None, threads: int = 0
     ) -> tuple[float, list[Array], list[Array]]:
         """The weighted mean loss of all rows of X, and its gradient by weights and by biases. No weight decay."""
-        with self._lock, np.errstate(all="ignore"):
+        with self._gate.reading("loss_and_grad") as rest, np.errstate(all="ignore"):
             plan, n = self._plan, len(X)
             row_loss = np.empty(n)
             scales = None if sample_weight is None else np.empty((n, 1), plan.dtype)
             total, scale = (float(n), 1.0 / n) if scales is None else _scale(sample_weight, scales)
             sum_of_parts: Array | None = None
             for start in range(0, n, ROWS):
+                rest.handlers()
                 rows = slice(start, min(start + ROWS, n))
                 batch = plan.batch(rows.stop - start)
                 gather(X, rows, batch.x)
@@ -268,12 +286,13 @@ class Engine:
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
         """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""
-        with self._lock, np.errstate(all="ignore"):
+        with self._gate.reading("trace") as rest, np.errstate(all="ignore"):
             plan, n = self._plan, len(X)
             signals = [np.empty((n, width), plan.dtype) for width in plan.sizes[1:]]
             outputs = [np.empty_like(z) for z in signals]
             deltas = None if y is None else [np.empty_like(z) for z in signals]
             for start in range(0, n, ROWS):
+                rest.handlers()
                 rows = slice(start, min(start + ROWS, n))
                 batch = plan.batch(rows.stop - start)
                 a = self._inputs(X, rows, batch.x)
@@ -324,65 +343,3 @@ def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, tot
 def _sum_of_squares(vector: Array) -> float:
     """Summed in float64, without a copy."""
     return float(np.einsum("i,i->", vector, vector, dtype=np.float64))
-
-
-class _SignalGate:
-    """Holds back Python signal handlers, so that what they raise comes between two steps and never inside one.
-
-    Python runs handlers in the main thread, between any two byte codes: half an update would remain. Elsewhere there is
-    nothing to hold back.
-    """
-
-    #: Signals that people handle. Asking about all of them would cost more than a small step.
-    SIGNALS = tuple(
-        getattr(signal, name)
-        for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
-        if hasattr(signal, name)
-    )
-
-    def __init__(self) -> None:
-        self.raised: BaseException | None = None
-        self._held: list[tuple[int, FrameType | None]] = []
-        self._handlers: dict[int, Handler] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            try:
-                for number in self.SIGNALS:
-                    handler = signal.getsignal(number)
-                    if callable(handler):
-                        self._handlers[number] = handler
-                        signal.signal(number, self._hold)
-            except BaseException:  # of a handler that is not held back yet
-                self._release(list(self._handlers))
-                raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._release(list(self._handlers))
-        self.open()
-
-    def open(self) -> None:
-        """Run the handlers of the signals that came; `raised` is what one of them raised."""
-        while self._held:
-            number, frame = self._held.pop(0)
-            try:
-                self._handlers[number](number, frame)
-            except BaseException as exception:
-                self.raised = exception
-                raise
-
-    def _release(self, numbers: list[int]) -> None:
-        """Give these signals their handlers back, even if one of those is called at once and raises."""
-        if numbers:
-            number = numbers.pop()
-            try:
-                if signal.getsignal(number) == self._hold:  # else a handler that ran has chosen another
-                    signal.signal(number, self._handlers[number])
-            finally:
-                self._release(numbers)
-
-    def _hold(self, number: int, frame: FrameType | None) -> None:
-        self._held.append((number, frame))
