@@ -33,6 +33,7 @@ from fastmlp.sklearn import (
     MLPClassifier,
     MLPRegressor,
     PerceptronClassifier,
+    fitting,
     from_sklearn,
     network,
     to_sklearn,
@@ -445,18 +446,28 @@ def test_several_python_threads_share_one_estimator(digits):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
 @pytest.mark.parametrize("sparse", [False, True])
-def test_ctrl_c_keeps_what_was_learnt(digits, sparse):
+def test_ctrl_c_keeps_what_was_learnt(digits, sparse, monkeypatch):
     X, y = digits
     X = scipy.sparse.csr_matrix(X) if sparse else X
     clf = MLPClassifier(30, max_iter=10**6, tol=0.0, n_iter_no_change=np.inf, random_state=0)
+    count_improvement = fitting._count_improvement
+
+    def count(est, *arguments):
+        if est.n_iter_ == 20:  # a timer that is set before could go off outside of the training
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        count_improvement(est, *arguments)
+
+    monkeypatch.setattr(fitting, "_count_improvement", count)
     old = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    gc.disable()  # what is raised in a callback of the collector (hypothesis has one) is lost
     try:
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.enable()
         signal.signal(signal.SIGALRM, old)
+    assert clf.n_iter_ >= 20
     assert clf.score(X, y) > 0.5
     clf.partial_fit(X, y)
 
