@@ -618,3 +618,29 @@ def test_an_answer_that_a_signal_swallowed_still_counts(backend, toy, monkeypatc
         net.fit(*toy, epochs=1)
     assert isinstance(net._learner, Learner)
     assert net.n_steps == 6
+
+
+def test_early_stopping_that_runs_to_its_end_goes_back_to_the_best_epoch(backend):
+    """What is learnt from one half is wrong for the other: the first epochs are better there than the last."""
+    X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int64)
+    net = fastmlp.MLP([2, 8, 2], output="softmax", seed=0, backend=backend)
+    seen, stop = [], fastmlp.EarlyStopping(patience=100)
+    history = net.fit(
+        X, y, epochs=8, validation_data=(X, 1 - y), callbacks=[lambda net, logs: seen.append(parameters(net)), stop]
+    )
+    assert stop.stopped_epoch is None
+    assert stop.best_epoch == 1 + int(np.argmin(history.val_loss)) < 8
+    assert parameters(net) == seen[stop.best_epoch - 1] != seen[-1]
+    assert net.evaluate(X, 1 - y)["loss"] == stop.best == min(history.val_loss)
+    assert net.n_epochs == 8
+
+
+def test_early_stopping_that_runs_to_its_end_may_keep_the_last_epoch(backend):
+    X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int64)
+    net = fastmlp.MLP([2, 8, 2], output="softmax", seed=0, backend=backend)
+    stop = fastmlp.EarlyStopping(patience=100, restore_best=False)
+    history = net.fit(X, y, epochs=8, validation_data=(X, 1 - y), callbacks=[stop])
+    assert stop.best_epoch < 8
+    assert net.evaluate(X, 1 - y)["loss"] == history.val_loss[-1] > stop.best
