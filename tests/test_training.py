@@ -644,3 +644,14 @@ def test_early_stopping_that_runs_to_its_end_may_keep_the_last_epoch(backend):
     history = net.fit(X, y, epochs=8, validation_data=(X, 1 - y), callbacks=[stop])
     assert stop.best_epoch < 8
     assert net.evaluate(X, 1 - y)["loss"] == history.val_loss[-1] > stop.best
+
+
+def test_infinite_weights_under_which_losses_are_finite_do_not_become_the_last_good_ones(backend):
+    """The first update overflows; tanh makes 1 of infinity, so that no loss ever tells."""
+    net = fastmlp.MLP([1, 1, 1], activation="tanh", seed=0, backend=backend)
+    net.weights, net.biases = [np.zeros((1, 1)), np.ones((1, 1))], [np.zeros(1), np.zeros(1)]
+    before = parameters(net)
+    X, y = np.array([[1e30]], np.float32), np.array([[1e9]], np.float32)
+    with pytest.raises(fastmlp.TrainingDiverged):
+        net.fit(X, y, epochs=4 * SNAPSHOT_STEPS, optimizer=fastmlp.SGD(1.0))
+    assert (parameters(net), net.n_steps, net.n_epochs) == (before, 0, 0)
