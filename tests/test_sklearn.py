@@ -676,3 +676,19 @@ def test_adaline_classifies_and_says_when_it_diverges(toy, cancer):
         AdalineClassifier(10.0).fit(X, y)
     with pytest.raises(ValueError, match="at least 2 classes"):
         AdalineClassifier().fit(X, np.zeros(len(X)))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
+    """Also where rows are made dense in pieces, some of which weigh more than others."""
+    X, y = (array[:500] for array in digits)
+    monkeypatch.setattr(fitting, "DENSE_NUMBERS", 100 * X.shape[1])
+    weight = np.linspace(0, 2, len(y)) ** 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        dense = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30)
+        dense.fit(X, y, sample_weight=weight)
+        sparse = clone(dense).fit(scipy.sparse.csr_matrix(X), y, sample_weight=weight)
+    assert sparse.loss_ == pytest.approx(dense.loss_, rel=1e-6)
+    for found, wanted in zip(sparse.coefs_, dense.coefs_, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
