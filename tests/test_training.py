@@ -12,6 +12,7 @@ import pytest
 from conftest import parameters
 
 import fastmlp
+from fastmlp.runtime import get_backend
 from fastmlp.training import SNAPSHOT_STEPS, History, Learner
 
 OPTIMIZERS = [
@@ -655,3 +656,27 @@ def test_infinite_weights_under_which_losses_are_finite_do_not_become_the_last_g
     with pytest.raises(fastmlp.TrainingDiverged):
         net.fit(X, y, epochs=4 * SNAPSHOT_STEPS, optimizer=fastmlp.SGD(1.0))
     assert (parameters(net), net.n_steps, net.n_epochs) == (before, 0, 0)
+
+
+def test_each_epoch_has_the_shuffle_of_its_number(backend, toy):
+    """Which a second call of `fit` goes on counting."""
+    net, steps = classifier(backend), classifier(backend)
+    net.fit(*toy, epochs=2, batch_size=40)
+    net.fit(*toy, epochs=1, batch_size=40)
+    orders = [get_backend(backend).permutation(net.seed, epoch, 150) for epoch in range(3)]
+    assert len({order.tobytes() for order in orders}) == 3
+    for order in orders:
+        for start in range(0, 150, 40):
+            rows = order[start : start + 40]
+            steps.step(toy[0][rows], toy[1][rows])
+    assert parameters(net) == parameters(steps)
+
+
+def test_patience_begins_again_with_every_improvement():
+    net = fastmlp.MLP([2, 1], seed=0)
+    stop = fastmlp.EarlyStopping("loss", patience=2)
+    stop.on_train_begin(net, {"names": ["loss"]})
+    losses = [9.0, 9.5, 8.0, 8.5, 7.0, 7.0, 6.0, 6.5]
+    assert not any(stop.on_epoch_end(net, {"loss": loss, "epoch": epoch}) for epoch, loss in enumerate(losses, 1))
+    assert stop.on_epoch_end(net, {"loss": 6.5, "epoch": 9})
+    assert (stop.best, stop.best_epoch, stop.stopped_epoch) == (6.0, 7, 9)
