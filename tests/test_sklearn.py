@@ -36,6 +36,7 @@ from fastmlp.sklearn import (
     fitting,
     from_sklearn,
     network,
+    schedules,
     to_sklearn,
 )
 from fastmlp.sklearn.sparse import SparsePrediction
@@ -692,3 +693,13 @@ def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
     assert sparse.loss_ == pytest.approx(dense.loss_, rel=1e-6)
     for found, wanted in zip(sparse.coefs_, dense.coefs_, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_the_rate_of_an_adam_that_was_interrupted_is_that_of_its_last_step():
+    adam = schedules.Adam(0.1, 0.9, 0.999, 1e-8)
+    rates = adam.scalars(np.zeros(5))[:, 0]
+    adam.advance(3)
+    assert (adam.t, adam.learning_rate) == (3, rates[2])
+    assert adam.scalars(np.zeros(2))[:, 0].tolist() == rates[3:].tolist()
+    adam.advance(0)
+    assert (adam.t, adam.learning_rate) == (3, rates[2])

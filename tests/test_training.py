@@ -680,3 +680,29 @@ def test_patience_begins_again_with_every_improvement():
     assert not any(stop.on_epoch_end(net, {"loss": loss, "epoch": epoch}) for epoch, loss in enumerate(losses, 1))
     assert stop.on_epoch_end(net, {"loss": 6.5, "epoch": 9})
     assert (stop.best, stop.best_epoch, stop.stopped_epoch) == (6.0, 7, 9)
+
+
+def test_an_epoch_whose_last_step_is_done_counts_when_a_signal_ends_it(backend, toy, monkeypatch):
+    """What goes on afterwards is the next epoch, not the same shuffle once more."""
+    net, undisturbed = classifier(backend), classifier(backend)
+    net.step(*toy)
+    undisturbed.step(*toy)
+    engine = net._learner.engine
+
+    class Late:
+        def __getattr__(self, name):
+            return getattr(engine, name)
+
+        def train(self, *arguments):
+            engine.train(*arguments)
+            raise Alarm
+
+    with monkeypatch.context() as patch, pytest.raises(Alarm):
+        patch.setattr(net._learner, "engine", Late())
+        net.fit(*toy, epochs=3)
+    undisturbed.fit(*toy, epochs=1)
+    assert (net.n_steps, net.n_epochs) == (6, 1)
+    assert net.history.loss == undisturbed.history.loss
+    net.fit(*toy, epochs=1)
+    undisturbed.fit(*toy, epochs=1)
+    assert parameters(net) == parameters(undisturbed)
