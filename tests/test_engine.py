@@ -638,3 +638,28 @@ def test_a_class_with_neither_target_nor_probability_is_no_loss(isa, dead, dtype
     assert run.status == "done"
     np.testing.assert_allclose(losses[0], loss, rtol=1e-6)
     assert np.isfinite(flat(engine.get_parameters())).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("sizes", "batch"),
+    [((5, 3, 1), 8), ((37, 45, 33), 2), ((5, 3, 1), 300), ((37, 45, 33), 5000), ((290, 300, 9), 1000)],
+    ids=["rows", "panels", "two microbatches", "microbatches", "parts"],
+)
+def test_a_step_whose_loss_is_not_finite_changes_nothing(sizes, batch, threads):
+    """However the batch is cut, and wherever in it the bad row is."""
+    spec = NetworkSpec.make(sizes, "tanh")
+    rng = np.random.default_rng(0)
+    X, order = rng.normal(size=(3 * batch, sizes[0])).astype("float32"), np.arange(3 * batch)
+    one = fill(Engine(spec), spec)
+    train(one, X, targets(spec, 3 * batch), order[:batch], batch, nets.OPTIMIZERS["adam"], threads=threads)
+    for bad in (batch, batch + batch // 2, 2 * batch - 1):
+        y = targets(spec, 3 * batch)
+        y[bad, -1] = 1e30
+        engine = fill(Engine(spec), spec)
+        run, losses = train(engine, X, y, order, batch, nets.OPTIMIZERS["adam"], threads=threads)
+        assert (run.status, run.steps) == ("non_finite", 1)
+        assert np.isfinite(losses[0])
+        assert flat(engine.get_parameters()).tobytes() == flat(one.get_parameters()).tobytes()
+        for found, wanted in zip(engine.get_state(), one.get_state(), strict=True):
+            assert flat(found).tobytes() == flat(wanted).tobytes()
