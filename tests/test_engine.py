@@ -663,3 +663,22 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing(sizes, batch, threads):
         assert flat(engine.get_parameters()).tobytes() == flat(one.get_parameters()).tobytes()
         for found, wanted in zip(engine.get_state(), one.get_state(), strict=True):
             assert flat(found).tobytes() == flat(wanted).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", [(37, 70, 33), (290, 300, 9)], ids=str)
+def test_batches_of_another_size_find_room(sizes, threads):
+    """Larger and smaller ones, in microbatches, in parts and whole, are trained as by an engine that knew no others."""
+    spec = NetworkSpec.make(sizes, "tanh")
+    X = np.random.default_rng(0).normal(size=(1200, sizes[0])).astype("float32")
+    y = targets(spec, 1200)
+    engine = fill(Engine(spec), spec)
+    for batch in (3, 1, 64, 200, 7, 1100, 300, 1200, 130):
+        fresh = Engine(spec)
+        fresh.set_parameters(*engine.get_parameters())
+        order = np.arange(1200)[: 2 * batch]
+        found = [
+            train(each, X, y, order, batch, nets.OPTIMIZERS["momentum"], threads=threads) for each in (engine, fresh)
+        ]
+        assert found[0][1].tobytes() == found[1][1].tobytes()
+        assert flat(engine.get_parameters()).tobytes() == flat(fresh.get_parameters()).tobytes()

@@ -106,7 +106,7 @@ def test_an_epoch_of_many_steps_stops_after_a_whole_one(sizes, dtype, batch_size
     n = 300_000 if sizes is LARGE else 4_000_000
     net, X = network(sizes, dtype), rows_of(n, dtype)
     interrupted(net.fit, X, X, epochs=1, batch_size=batch_size, shuffle=False, threads=threads)
-    assert 0 < net.n_steps < n // batch_size
+    assert net.n_steps < n // batch_size  # maybe none: what comes before the first may take long
     assert (net.n_epochs, net.history.loss) == (0, [])
     assert is_as_after_whole_steps(net, sizes, dtype, X, batch_size)
     net.fit(X[:100], X[:100], epochs=1)
