@@ -405,3 +405,17 @@ def test_numbers_of_numpy_are_numbers(backend):
     net = fastmlp.MLP(np.array([2, 3, 3]), output="softmax", seed=np.int32(4), backend=backend)
     net.fit(X, CLASSES, epochs=np.int64(2), batch_size=np.uint8(3), threads=np.int16(1), shuffle=np.True_)
     assert (net.seed, net.n_epochs, net.n_steps) == (4, 2, 4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("row", [0, 2500, 4999])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_bad_row_among_many_is_found_by_predict(backend, bad, row, threads):
+    """Which takes them in chunks, and looks at each just before it reads it."""
+    net = fastmlp.MLP([20, 64, 3], seed=0, backend=backend)
+    X = np.zeros((5000, 20), np.float32)
+    X[row, 7] = bad
+    with pytest.raises(ValueError, match=rf"X has {bad} at row {row}, column 7"):
+        net.predict(X, threads=threads)
+    X[row, 7] = 0
+    assert np.isfinite(net.predict(X, threads=threads)).all()

@@ -39,7 +39,8 @@ def test_training_flops():
 @needs_extension
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_fma_peak(threads):
-    alone, together = fma_peak(1, seconds=0.03), fma_peak(threads, seconds=0.03)
+    alone = max(fma_peak(1, seconds=0.03) for _ in range(5))  # one may have met a busy moment
+    together = fma_peak(threads, seconds=0.03)
     assert together > 1e8
     # More threads do not make one processor faster; the factor leaves room for a busy machine.
     assert together < 5 * min(threads, os.cpu_count()) * alone
@@ -53,7 +54,8 @@ def test_fma_peak_of_what_is_not_there():
 
 @needs_extension
 def test_phase_seconds():
-    assert 0 < phase_seconds(2, 0.01) < 0.1
+    # A difference, cut at 0: on a busy machine phases may take no longer than the same work alone.
+    assert 0 <= phase_seconds(2, 0.01) < 0.1
 
 
 def test_busy_threads():

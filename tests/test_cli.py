@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -52,9 +51,11 @@ def no_extension(tmp_path):
 
 @pytest.mark.slow
 def test_demo_reaches_its_accuracy_in_time():
-    start = time.monotonic()
+    before = os.times()
     result = run("demo", OPENBLAS_NUM_THREADS="")  # with everything as a user has it
-    assert time.monotonic() - start < 15 * (1 if os.cpu_count() > 1 else 2)
+    after = os.times()  # of its processes: the time by the clock is everybody's
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 30  # 15 s on two processors
     assert (result.returncode, result.stderr) == (0, "")
     *_, last = result.stdout.splitlines()
     assert re.fullmatch(r"test accuracy 0\.\d{4}", last)
@@ -156,7 +157,7 @@ def test_info_report():
         for rates in isa.values():
             assert set(rates) == {"1", str(found["threads"])}
             assert all(rate > 0 for rate in rates.values())
-    assert all(0 < seconds < 1 for seconds in found["phase_seconds"].values())
+    assert all(0 <= seconds < 1 for seconds in found["phase_seconds"].values())
     assert set(found["phase_seconds"]) >= {str(found["threads"])} - {"1"}
 
 
@@ -221,7 +222,7 @@ def test_ctrl_c_is_quiet():
         signal.signal(signal.SIGINT, old)
     with process:
         try:
-            time.sleep(3)  # long after the imports, which Ctrl-C would interrupt with a traceback
+            assert process.stdout.readline().startswith("fastmlp ")  # the imports are over, which know no Ctrl-C
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
         finally:

@@ -608,3 +608,77 @@ def test_deltas_that_would_end_in_denormal_numbers_are_zero(output, loss):
         _, _, (gradient,) = engine.loss_and_grad(np.ones((1, 1), dtype), y, None, 1)
         assert gradient[2] == 0
         assert gradient[3] == pytest.approx(np.exp(kept) / (2 if output == "softmax" else 1), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dead", [[1], [0, 2], [16], [3, 20, 39]], ids=str)
+@pytest.mark.parametrize("isa", ["numpy", *nets.ISAS])
+def test_a_class_with_neither_target_nor_probability_is_no_loss(isa, dead, dtype):
+    """Its shifted logit is -infinity, which 0 times would be NaN. The others share the probability."""
+    n = max(3, max(dead) + 1)
+    largest = float(np.finfo(dtype).max)
+    alive = np.setdiff1d(np.arange(n), dead)
+    bias = np.full(n, largest)
+    bias[dead] = -largest
+    spec = NetworkSpec.make([2, n], output="softmax", loss="cross_entropy", dtype=dtype)
+    engine = reference.Engine(spec) if isa == "numpy" else Engine(spec, isa)
+    engine.set_parameters([np.zeros((2, n), dtype)], [bias.astype(dtype)])
+    y = np.zeros((5, n))
+    y[:, alive] = np.random.default_rng(0).dirichlet(np.ones(len(alive)), 5)
+    X, out, row_loss = np.ones((5, 2)), np.empty((5, n), dtype), np.empty(5)
+    engine.evaluate(X, y, out, row_loss, 1)
+    assert not out[:, dead].any()
+    np.testing.assert_allclose(out[:, alive], 1 / len(alive), rtol=1e-6)
+    np.testing.assert_allclose(row_loss, np.log(len(alive)) * y.sum(axis=1), rtol=1e-6, atol=1e-12)
+    loss, (gradient,), (by_bias,) = engine.loss_and_grad(X, y, None, 1)
+    np.testing.assert_allclose(loss, row_loss.mean(), rtol=1e-6, atol=1e-12)
+    assert not gradient[:, dead].any()
+    np.testing.assert_allclose(by_bias[alive], (1 / len(alive) - y[:, alive]).mean(axis=0), rtol=1e-4, atol=1e-6)
+    run, losses = train(engine, X, y, np.arange(5), 5, nets.OPTIMIZERS["sgd"])
+    assert run.status == "done"
+    np.testing.assert_allclose(losses[0], loss, rtol=1e-6)
+    assert np.isfinite(flat(engine.get_parameters())).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("sizes", "batch"),
+    [((5, 3, 1), 8), ((37, 45, 33), 2), ((5, 3, 1), 300), ((37, 45, 33), 5000), ((290, 300, 9), 1000)],
+    ids=["rows", "panels", "two microbatches", "microbatches", "parts"],
+)
+def test_a_step_whose_loss_is_not_finite_changes_nothing(sizes, batch, threads):
+    """However the batch is cut, and wherever in it the bad row is."""
+    spec = NetworkSpec.make(sizes, "tanh")
+    rng = np.random.default_rng(0)
+    X, order = rng.normal(size=(3 * batch, sizes[0])).astype("float32"), np.arange(3 * batch)
+    one = fill(Engine(spec), spec)
+    train(one, X, targets(spec, 3 * batch), order[:batch], batch, nets.OPTIMIZERS["adam"], threads=threads)
+    for bad in (batch, batch + batch // 2, 2 * batch - 1):
+        y = targets(spec, 3 * batch)
+        y[bad, -1] = 1e30
+        engine = fill(Engine(spec), spec)
+        run, losses = train(engine, X, y, order, batch, nets.OPTIMIZERS["adam"], threads=threads)
+        assert (run.status, run.steps) == ("non_finite", 1)
+        assert np.isfinite(losses[0])
+        assert flat(engine.get_parameters()).tobytes() == flat(one.get_parameters()).tobytes()
+        for found, wanted in zip(engine.get_state(), one.get_state(), strict=True):
+            assert flat(found).tobytes() == flat(wanted).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", [(37, 70, 33), (290, 300, 9)], ids=str)
+def test_batches_of_another_size_find_room(sizes, threads):
+    """Larger and smaller ones, in microbatches, in parts and whole, are trained as by an engine that knew no others."""
+    spec = NetworkSpec.make(sizes, "tanh")
+    X = np.random.default_rng(0).normal(size=(1200, sizes[0])).astype("float32")
+    y = targets(spec, 1200)
+    engine = fill(Engine(spec), spec)
+    for batch in (3, 1, 64, 200, 7, 1100, 300, 1200, 130):
+        fresh = Engine(spec)
+        fresh.set_parameters(*engine.get_parameters())
+        order = np.arange(1200)[: 2 * batch]
+        found = [
+            train(each, X, y, order, batch, nets.OPTIMIZERS["momentum"], threads=threads) for each in (engine, fresh)
+        ]
+        assert found[0][1].tobytes() == found[1][1].tobytes()
+        assert flat(engine.get_parameters()).tobytes() == flat(fresh.get_parameters()).tobytes()

@@ -673,3 +673,25 @@ def test_any_json_header_is_a_value_error_or_tensors(tmp_path, header, content):
     with contextlib.suppress(ValueError):
         tensors, _ = load_file(path)
         assert sum(array.nbytes for array in tensors.values()) == len(content)
+
+
+@posix
+def test_what_replaces_a_private_file_is_private_before_anything_is_written(tmp_path, monkeypatch):
+    path, modes = tmp_path / "t", []
+    opened = os.open
+
+    def open_(name, *arguments, **options):
+        descriptor = opened(name, *arguments, **options)
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return descriptor
+
+    old = os.umask(0o022)
+    try:
+        save_file(path, {})
+        path.chmod(0o600)
+        monkeypatch.setattr("os.open", open_)
+        save_file(path, {"secret": np.ones(1)})
+    finally:
+        os.umask(old)
+    assert modes[0] == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

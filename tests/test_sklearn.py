@@ -33,8 +33,10 @@ from fastmlp.sklearn import (
     MLPClassifier,
     MLPRegressor,
     PerceptronClassifier,
+    fitting,
     from_sklearn,
     network,
+    schedules,
     to_sklearn,
 )
 from fastmlp.sklearn.sparse import SparsePrediction
@@ -445,18 +447,28 @@ def test_several_python_threads_share_one_estimator(digits):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
 @pytest.mark.parametrize("sparse", [False, True])
-def test_ctrl_c_keeps_what_was_learnt(digits, sparse):
+def test_ctrl_c_keeps_what_was_learnt(digits, sparse, monkeypatch):
     X, y = digits
     X = scipy.sparse.csr_matrix(X) if sparse else X
     clf = MLPClassifier(30, max_iter=10**6, tol=0.0, n_iter_no_change=np.inf, random_state=0)
+    count_improvement = fitting._count_improvement
+
+    def count(est, *arguments):
+        if est.n_iter_ == 20:  # a timer that is set before could go off outside of the training
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        count_improvement(est, *arguments)
+
+    monkeypatch.setattr(fitting, "_count_improvement", count)
     old = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    gc.disable()  # what is raised in a callback of the collector (hypothesis has one) is lost
     try:
         with pytest.warns(UserWarning, match="Training interrupted by user"):
             clf.fit(X, y)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.enable()
         signal.signal(signal.SIGALRM, old)
+    assert clf.n_iter_ >= 20
     assert clf.score(X, y) > 0.5
     clf.partial_fit(X, y)
 
@@ -665,3 +677,29 @@ def test_adaline_classifies_and_says_when_it_diverges(toy, cancer):
         AdalineClassifier(10.0).fit(X, y)
     with pytest.raises(ValueError, match="at least 2 classes"):
         AdalineClassifier().fit(X, np.zeros(len(X)))
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
+    """Also where rows are made dense in pieces, some of which weigh more than others."""
+    X, y = (array[:500] for array in digits)
+    monkeypatch.setattr(fitting, "DENSE_NUMBERS", 100 * X.shape[1])
+    weight = np.linspace(0, 2, len(y)) ** 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        dense = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30)
+        dense.fit(X, y, sample_weight=weight)
+        sparse = clone(dense).fit(scipy.sparse.csr_matrix(X), y, sample_weight=weight)
+    assert sparse.loss_ == pytest.approx(dense.loss_, rel=1e-6)
+    for found, wanted in zip(sparse.coefs_, dense.coefs_, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_the_rate_of_an_adam_that_was_interrupted_is_that_of_its_last_step():
+    adam = schedules.Adam(0.1, 0.9, 0.999, 1e-8)
+    rates = adam.scalars(np.zeros(5))[:, 0]
+    adam.advance(3)
+    assert (adam.t, adam.learning_rate) == (3, rates[2])
+    assert adam.scalars(np.zeros(2))[:, 0].tolist() == rates[3:].tolist()
+    adam.advance(0)
+    assert (adam.t, adam.learning_rate) == (3, rates[2])

@@ -1,5 +1,6 @@
 """Threads of every kind: ours, Python's, other libraries'; forks, signals, limits. No timing decides, but hangs do."""
 
+import gc
 import json
 import os
 import signal
@@ -429,19 +430,21 @@ else:                    # steps of some 20 ms
 X, y = rng.normal(size=(n, sizes[0])).astype("float32"), rng.normal(size=(n, 1)).astype("float32")
 net = fastmlp.MLP(sizes, activation="tanh", seed=0)
 before = net.weights
-noted = {}
-def handler(number, frame):
-    noted["handler"] = time.monotonic()
-    raise KeyboardInterrupt
-signal.signal(signal.SIGINT, handler)
-def ready(net, logs):
-    if logs["epoch"] == 1:
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Ready(fastmlp.Callback):
+    # Says so after an epoch; where the first one is the last, once training has used some processor time.
+    def on_train_begin(self, net, logs):
+        if kind == "steps":
+            threading.Thread(target=self.later, args=(time.process_time() + 0.5,), daemon=True).start()
+    def later(self, due):
+        while time.process_time() < due:
+            time.sleep(0.005)
         print("ready", flush=True)
+    def on_epoch_end(self, net, logs):
+        if kind != "steps" and logs["epoch"] == 1:
+            print("ready", flush=True)
 try:
-    if kind == "steps":  # the first epoch is the last
-        print("ready", flush=True)
-    net.fit(X, y, epochs=epochs, batch_size=batch, threads=threads, optimizer=fastmlp.SGD(1e-4),
-            callbacks=[] if kind == "steps" else [ready])
+    net.fit(X, y, epochs=epochs, batch_size=batch, threads=threads, optimizer=fastmlp.SGD(1e-4), callbacks=[Ready()])
     outcome = "finished"
 except KeyboardInterrupt:
     outcome = "interrupted"
@@ -450,7 +453,7 @@ changed = any((a != b).any() for a, b in zip(after, before, strict=True))
 finite = all(np.isfinite(a).all() for a in after)
 history = net.fit(X[:100], y[:100], epochs=1, batch_size=10, threads=threads)
 outputs = net.predict(X[:5])
-print(json.dumps({"outcome": outcome, "handler": noted.get("handler"), "changed": changed, "finite": finite,
+print(json.dumps({"outcome": outcome, "changed": changed, "finite": finite,
                   "usable": bool(np.isfinite(outputs).all()), "loss": history.loss[-1]}))
 """
 
@@ -464,44 +467,45 @@ def test_keyboard_interrupt(kind, number):
     ) as process:
         try:
             assert process.stdout.readline() == "ready\n", process.stderr.read()
-            time.sleep(1.0 if kind == "steps" else 0.1)  # validation and shuffling of many rows come first
-            sent = time.monotonic()
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     assert process.returncode == 0, errors
     found = json.loads(output)
-    delay = found.pop("handler") - sent  # both clocks are the system's
-    print(f"{kind}, {number} threads: noticed after {1e3 * delay:.0f} ms")
-    assert 0 <= delay < 2
     assert 0 < found.pop("loss") < 10
     assert found == {"outcome": "interrupted", "changed": True, "finite": True, "usable": True}
 
 
 @POSIX
 def test_keyboard_interrupt_is_noticed_at_once():
-    """The fastest of a few tries, since whatever else the machine does delays them."""
+    """The fastest of a few tries, in processor time, since whatever else the machine does delays them."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2000, 64)), rng.normal(size=(2000, 1))
     net = fastmlp.MLP([64, 128, 128, 1], seed=0, backend="cython")
-    delays = []
+    sent, delays, senders = [], [], []
 
-    def interrupt():
-        time.sleep(0.1)
-        delays.append(-time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+    class Interrupt(fastmlp.Callback):
+        def on_train_begin(self, net, logs):  # before, it could come outside of `fit`
+            senders.append(threading.Thread(target=self.later))
+            senders[-1].start()
+
+        def later(self):
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+            sent.append(time.process_time())
 
     old = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+    gc.disable()  # what is raised in a callback of the collector (hypothesis has one) is lost
     try:
         for _ in range(5):
-            sender = threading.Thread(target=interrupt)
-            sender.start()
             with pytest.raises(KeyboardInterrupt):
-                net.fit(X, y, epochs=20_000, batch_size=64, threads=2)
-            delays[-1] += time.monotonic()
-            sender.join()
+                net.fit(X, y, epochs=20_000, batch_size=64, threads=2, callbacks=[Interrupt()])
+            noticed = time.process_time()
+            senders.pop().join()
+            delays.append(noticed - sent.pop())
     finally:
+        gc.enable()
         signal.signal(signal.SIGINT, old)
     assert min(delays) < 0.1
 

@@ -65,7 +65,9 @@ def _cross_entropy(
         picked = a.reshape(-1).take(target.labels)
     else:
         assert target.values is not None
-        np.multiply(a, target.values, out=scratch.matrix)
+        np.not_equal(target.values, 0.0, out=scratch.mask)  # 0 times -infinity is no loss
+        scratch.matrix.fill(0.0)
+        np.multiply(a, target.values, out=scratch.matrix, where=scratch.mask)
         picked = scratch.matrix.sum(axis=1, dtype=np.float64)
     np.exp(a, out=a)
     np.sum(a, axis=1, keepdims=True, out=column)
