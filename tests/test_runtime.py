@@ -61,6 +61,11 @@ def test_import_is_light_and_silent():
     assert loaded == "[]\n"
 
 
+def test_an_import_without_the_extension_is_silent():
+    code = "import sys; sys.modules['fastmlp.passes'] = None; import fastmlp; print(fastmlp.get_num_threads() >= 1)"
+    assert python(code) == "True\n"  # what goes to stderr is an error in there
+
+
 def test_typed():
     assert (Path(fastmlp.__file__).parent / "py.typed").exists()
 
@@ -187,6 +192,32 @@ def test_threadpoolctl_caps():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
         assert fastmlp.get_num_threads() == 1
+
+
+FIRST_USE = """
+import {module}
+from threadpoolctl import threadpool_limits
+
+with threadpool_limits({arguments}):
+    import numpy as np, fastmlp
+    limited = fastmlp.get_num_threads()
+    net = fastmlp.MLP([64, 256, 256, 1], seed=0)
+    net.fit(np.ones((2048, 64)), np.ones(2048), epochs=1, batch_size=512)
+    net.predict(np.ones((8192, 64)))
+    from pathlib import Path
+    names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print(limited, names.count("fastmlp"))
+"""
+
+
+@pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP is missing")
+@pytest.mark.parametrize("module", ["fastmlp", "fastmlp.sklearn"])
+@pytest.mark.parametrize("arguments", ["1", "1, user_api='openmp'"])
+def test_threadpoolctl_caps_the_first_use(module, arguments):
+    pytest.importorskip("threadpoolctl")
+    if module == "fastmlp.sklearn":
+        pytest.importorskip("sklearn")
+    assert python(FIRST_USE.format(module=module, arguments=arguments)) == "1 0\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")

@@ -1,6 +1,6 @@
 """What runs the arithmetic: choice of the backend, cap on the number of threads, and `show_config`.
 
-The compiled passes are imported here and nowhere else: when first needed, and with one answer if they are missing.
+The compiled passes are imported here and nowhere else: with the package, and with one answer if they are missing.
 """
 
 import functools
@@ -185,6 +185,11 @@ def get_num_threads() -> int:
         What `set_num_threads` was given, else the least of: OpenMP's maximum (``OMP_NUM_THREADS``, threadpoolctl), the
         processors in the affinity mask, and the CPU quota of the control group (rounded up). A build without OpenMP
         reads ``OMP_NUM_THREADS`` and does not know of threadpoolctl.
+
+    Notes
+    -----
+    threadpoolctl limits the libraries that are loaded when the limit is entered: ``import fastmlp`` has to come before
+    ``with threadpool_limits(1):``, not inside it. Like all of OpenMP's limits, it holds in the thread that entered it.
     """
     if _process.threads is not None:
         return _process.threads
@@ -412,3 +417,7 @@ def show_config() -> None:
 
 def _bytes(size: int) -> str:
     return f"{size / 1048576:g} MiB" if size >= 1 << 20 else f"{size / 1024:g} KiB"
+
+
+# Not when it is first needed: `with threadpool_limits(1)` around the first use limits what is loaded by then.
+load_passes()
