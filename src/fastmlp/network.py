@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastmlp import training
 from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
 from fastmlp.initializers import Function, Initializer, draw, resolve
+from fastmlp.measure import thread_peak
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
@@ -190,7 +191,7 @@ class MLP:
             Whether to draw a progress bar (needs tqdm).
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
-            which prints as a table with advice.
+            which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
         train_metrics : bool
             Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
 
@@ -227,6 +228,8 @@ class MLP:
         data = self._data(X, y, sample_weight, n_threads)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
+        if profile:
+            thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         with self._training() as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
             return training.fit(
                 learner,
