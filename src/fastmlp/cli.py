@@ -354,9 +354,7 @@ def _show_info(report: Report) -> None:
         for dtype, of in dtypes.items()
     ]
     threads = [_threads(n) for n in sorted({1, report["threads"]})]
-    print(
-        "\nFMA peak, just measured: what multiply-adds reach that touch no memory, in GFLOP/s (10^9 operations a second)"
-    )
+    print("\nFMA peak, just measured: the most that multiply-adds reach, in GFLOP/s (10^9 operations a second)")
     print(table(["ISA", "dtype", "", *threads], rows, 3))
     if report["phase_seconds"]:
         costs = [f"{seconds * 1e6:.2f} us on {n} threads" for n, seconds in report["phase_seconds"].items()]
