@@ -166,7 +166,7 @@ class MLP:
         X : array_like of shape (n, n_inputs)
             Real numbers of any dtype; float64, float32, float16, uint8, int16, int32 and int64 are read in place,
             whatever their strides, and never converted as a whole. Read-only arrays and memmaps larger than memory are
-            welcome.
+            welcome (see Notes).
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
             (n, n_outputs), or (n,) if there is one output.
@@ -209,6 +209,11 @@ class MLP:
         KeyboardInterrupt, or what a signal's handler raises
             After a whole step. The network stays usable and keeps what it learnt; the unfinished epoch counts as not
             begun.
+
+        Notes
+        -----
+        A memmap whose file is too short for it when a call begins is refused. To cut the file *during* a call, from
+        another process, ends this one with SIGBUS, as reading it with NumPy does: replace files by renaming them.
 
         Examples
         --------
