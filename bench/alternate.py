@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if sys.argv[1:] == ["--worker", "torch-before"]:  # fastmlp loads its OpenMP when it is imported
+    import torch  # noqa: F401
 
 import numpy as np
 from _common import Worker, describe, machine, one_of, positive, run_script, serve, write_json
@@ -20,12 +24,11 @@ from _common import Worker, describe, machine, one_of, positive, run_script, ser
 import fastmlp
 from fastmlp.cli import table
 from fastmlp.measure import BusyThreads
-from fastmlp.runtime import load_passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: In which order libraries are loaded. `import fastmlp` alone loads no OpenMP: the first network, or load_passes, does.
+#: In which order libraries are loaded.
 ORDERS = ("alone", "torch-before", "torch-after")
 LEAST_SECONDS = 0.3  # of warming up: clocks, pools, BLAS buffers
 
@@ -45,12 +48,9 @@ class Alternation:
     """One process: the two calls, alone and in turns."""
 
     def __init__(self, order: str) -> None:
-        if order == "torch-before":
-            import torch
-        load_passes()
-        if order == "torch-after":
-            import torch
         if order != "alone":
+            import torch
+
             torch.ones(512, 512).matmul(torch.ones(512, 512))  # its pool of threads exists
         self.torch = None if order == "alone" else torch.__version__
 

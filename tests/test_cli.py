@@ -9,6 +9,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +146,9 @@ def test_info():
     for shown in (config["version"], config["cpu"], config["numpy"], "caches"):
         assert shown in result.stdout
     assert ("FMA peak" in result.stdout) == COMPILED
+    several = COMPILED and config["threads"] > 1
+    assert ("wait for each other at least twice" in result.stdout) == several
+    assert max(map(len, result.stdout.splitlines()[-10:])) <= 120
 
 
 @pytest.mark.skipif(not COMPILED, reason="needs the compiled extension")
@@ -238,6 +243,42 @@ def test_a_closed_pipe_is_quiet():
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 2
+
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX shells only")
+FULL = pytest.param("/dev/full", marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here"))
+
+
+@POSIX
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("command", ["info", "info --json", "demo --epochs 1 --no-numpy"])
+@pytest.mark.parametrize("output", ["&-", FULL])
+def test_output_that_cannot_be_written_is_an_error_in_one_line(command, output, unbuffered):
+    shell = ["sh", "-c", f'exec "$0" -m fastmlp {command} >{output}', sys.executable]
+    environment = os.environ | ONE_BLAS_THREAD | {"PYTHONUNBUFFERED": unbuffered}
+    result = subprocess.run(shell, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("fastmlp: error: ")
+    assert ("standard output is closed" if output == "&-" else "No space left on device") in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@POSIX
+@pytest.mark.parametrize("output", [FULL])
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_what_argparse_prints_can_fail_as_well(option, output):
+    shell = ["sh", "-c", f'exec "$0" -m fastmlp {option} >{output}', sys.executable]
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    result = subprocess.run(shell, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in result.stderr
+
+
+@POSIX
+@pytest.mark.parametrize("output", ["&-", FULL])
+def test_without_any_output_the_exit_code_tells(output):
+    shell = ["sh", "-c", f'exec "$0" -m fastmlp info >{output} 2>{output}', sys.executable]
+    assert subprocess.run(shell, timeout=120, check=False).returncode not in (0, 1)  # 1: a traceback
 
 
 # ---- layout ---------------------------------------------------------------------------------------------------------

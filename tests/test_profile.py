@@ -1,9 +1,16 @@
 """Profiles of a training: what they count, and when they advise."""
 
+import os
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
+from conftest import EXTENSION
 
 import fastmlp
+from fastmlp import measure
 from fastmlp.profile import Profile
 from fastmlp.spec import STAGES
 
@@ -47,6 +54,102 @@ def test_a_profile_survives_an_exception(backend):
     with pytest.raises(KeyError, match="enough"):
         net.fit(X, X[:, 0], epochs=5, batch_size=10, callbacks=[stop], profile=True)
     assert net.profile_.steps == 4
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The instruction set and dtype of each call of the measuring kernel, in a process that has measured nothing."""
+    calls, kernel = [], EXTENSION.kernels.fma_rate
+
+    def count(isa, dtype, iterations):
+        calls.append((isa, dtype))
+        return kernel(isa, dtype, iterations)
+
+    monkeypatch.setattr(EXTENSION.kernels, "fma_rate", count)
+    monkeypatch.setattr(measure, "_peaks", measure._Peaks())
+    return calls
+
+
+def profiled(dtype="float32"):
+    net = fastmlp.MLP([3, 1], seed=0, backend="cython", dtype=dtype)
+    net.fit(np.zeros((40, 3)), np.zeros(40), epochs=1, profile=True)
+    return net.profile_.peak
+
+
+@pytest.mark.skipif(EXTENSION is None, reason="the extension is missing")
+def test_the_peak_is_measured_once_per_dtype(measured):
+    peaks = {dtype: profiled(dtype) for dtype in ("float32", "float64")}
+    assert {dtype for _, dtype in measured} == set(peaks)
+    before = len(measured)
+    assert {dtype: profiled(dtype) for dtype in peaks} == peaks
+    assert len(measured) == before
+
+
+@pytest.mark.skipif(EXTENSION is None, reason="the extension is missing")
+def test_threads_that_profile_measure_the_peak_once(measured):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(profiled())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1  # two measurements would hardly agree to the last bit
+    before = len(measured)
+    assert profiled() == found[0]
+    assert len(measured) == before
+
+
+@pytest.mark.skipif(EXTENSION is None, reason="the extension is missing")
+def test_a_network_is_free_while_the_peak_is_measured(measured, monkeypatch):
+    net = fastmlp.MLP([3, 1], seed=0, backend="cython")
+    asked = []
+
+    def fma_peak(*_):
+        asked.append(threading.Thread(target=lambda: asked.append(len(net.weights)), daemon=True))
+        asked[0].start()
+        asked[0].join(30)
+        return 1e9
+
+    monkeypatch.setattr(measure, "fma_peak", fma_peak)
+    net.fit(np.zeros((40, 3)), np.zeros(40), epochs=1, profile=True)
+    assert asked[1:] == [1]
+    assert net.profile_.peak == 1e9
+    assert measured == []
+
+
+FORK_WHILE_ANOTHER_THREAD_MEASURES = """
+import os, signal, threading, warnings
+from fastmlp import measure
+
+begun, end = threading.Event(), threading.Event()
+measure.fma_peak = lambda *_: begun.set() or end.wait() and 1e9
+thread = threading.Thread(target=measure.thread_peak, args=("avx2", "float32"))
+thread.start()
+begun.wait()
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other threads: that is the point
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # a hang ends here
+    measure.fma_peak = lambda *_: 2e9
+    os._exit(0 if measure.thread_peak("avx2", "float32") == 2e9 else 1)
+end.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+assert measure.thread_peak("avx2", "float32") == 1e9
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+def test_a_child_can_profile_that_was_forked_during_the_measurement():
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_WHILE_ANOTHER_THREAD_MEASURES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_operations_and_shares():

@@ -1,6 +1,7 @@
 """Choice of the backend, import of the extension, threads and what caps them, the report, a light import."""
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -59,6 +60,11 @@ def test_import_is_light_and_silent():
     heavy = ("tqdm", "scipy", "sklearn", "torch", "matplotlib", "safetensors", "onnx", "pandas", "multiprocessing")
     loaded = python(f"import sys, fastmlp; print([name for name in {heavy} if name in sys.modules])")
     assert loaded == "[]\n"
+
+
+def test_an_import_without_the_extension_is_silent():
+    code = "import sys; sys.modules['fastmlp.passes'] = None; import fastmlp; print(fastmlp.get_num_threads() >= 1)"
+    assert python(code) == "True\n"  # what goes to stderr is an error in there
 
 
 def test_typed():
@@ -155,7 +161,8 @@ def test_set_num_threads():
 )
 def test_the_lowest_limit_caps(monkeypatch, openmp, affinity, cgroup, cap, argument):
     monkeypatch.setattr(runtime, "_openmp_threads", lambda: openmp)
-    monkeypatch.setattr(runtime, "_processors", lambda pid: (affinity, cgroup))
+    monkeypatch.setattr(runtime, "_affinity", lambda: affinity)
+    monkeypatch.setattr(runtime, "_quota", lambda pid: cgroup)
     assert fastmlp.get_num_threads() == cap
     assert runtime.engine_threads(None) == argument
     assert runtime.engine_threads(7) == 7  # what a call says is what it gets
@@ -189,12 +196,114 @@ def test_threadpoolctl_caps():
         assert fastmlp.get_num_threads() == 1
 
 
+FIRST_USE = """
+import {module}
+from threadpoolctl import threadpool_limits
+
+with threadpool_limits({arguments}):
+    import numpy as np, fastmlp
+    limited = fastmlp.get_num_threads()
+    net = fastmlp.MLP([64, 256, 256, 1], seed=0)
+    net.fit(np.ones((2048, 64)), np.ones(2048), epochs=1, batch_size=512)
+    net.predict(np.ones((8192, 64)))
+    from pathlib import Path
+    names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print(limited, names.count("fastmlp"))
+"""
+
+
+@pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP is missing")
+@pytest.mark.parametrize("module", ["fastmlp", "fastmlp.sklearn"])
+@pytest.mark.parametrize("arguments", ["1", "1, user_api='openmp'"])
+def test_threadpoolctl_caps_the_first_use(module, arguments):
+    pytest.importorskip("threadpoolctl")
+    if module == "fastmlp.sklearn":
+        pytest.importorskip("sklearn")
+    assert python(FIRST_USE.format(module=module, arguments=arguments)) == "1 0\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_affinity_caps():
     code = (
         "import os, fastmlp; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(fastmlp.get_num_threads())"
     )
     assert python(code) == "1\n"
+
+
+needs_processors = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="one processor, or no affinity here",
+)
+AFFINITY = """
+import json, os, pathlib, time
+before = sorted(os.sched_getaffinity(0))
+import numpy as np, fastmlp
+
+net, X = fastmlp.MLP([64, 64, 1], seed=0), np.ones((64, 64))
+
+def look(mask=None):
+    "Caller's processors, number of threads, and the processors of the one worker, after some training."
+    if mask is not None:
+        os.sched_setaffinity(0, mask)
+    number = fastmlp.get_num_threads()
+    net.fit(X, X[:, 0], epochs=1, threads=2)
+    deadline, found = time.monotonic() + 30, []
+    while not found and time.monotonic() < deadline:  # a worker may not have got as far as its name
+        for task in pathlib.Path("/proc/self/task").iterdir():
+            if (task / "comm").read_text() == "fastmlp\\n":
+                found.append(sorted(os.sched_getaffinity(int(task.name))))
+    return sorted(os.sched_getaffinity(0)), number, *found
+
+"""
+
+
+def most(mask):
+    """How many threads there may be on these processors."""
+    return min(len(mask), runtime.cgroup_quota() or len(mask))
+
+
+@needs_extension
+@needs_processors
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"OMP_PROC_BIND": "true"},
+        {"OMP_PROC_BIND": "close"},
+        {"OMP_PROC_BIND": "spread", "OMP_PLACES": "threads"},
+        {"OMP_PLACES": "cores"},
+        {"OMP_PLACES": "sockets"},
+    ],
+    ids=str,
+)
+def test_binding_by_openmp_takes_no_processors_away(environment):
+    before, here = json.loads(python(AFFINITY + "print(json.dumps([before, look()]))", **environment))
+    assert here == [before, most(before), before]
+
+
+@needs_extension
+@needs_processors
+def test_a_caller_that_another_openmp_has_bound_has_workers_elsewhere():
+    """As when scikit-learn, which brings an OpenMP of its own, is imported later."""
+    code = AFFINITY + "print(json.dumps([before, look(before[:1])]))"
+    before, here = json.loads(python(code, OMP_PROC_BIND="true", OMP_PLACES="threads"))
+    assert here == [before[:1], most(before), before]
+
+
+@pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP is missing")
+@needs_processors
+def test_places_of_openmp_are_a_limit():
+    first = min(os.sched_getaffinity(0))
+    before, here = json.loads(python(AFFINITY + "print(json.dumps([before, look()]))", OMP_PLACES=f"{{{first}}}"))
+    assert here == [before, 1, [first]]
+
+
+@needs_extension
+@needs_processors
+def test_workers_follow_the_affinity_of_who_calls():
+    code = AFFINITY + "print(json.dumps([before, [look(m) for m in (before[:1], before, before[1:2], before)]]))"
+    before, found = json.loads(python(code))
+    assert found == [[mask, most(mask), mask] for mask in (before[:1], before, before[1:2], before)]
 
 
 def write(path, text):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,26 +55,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         From argparse: with 0 after ``--help`` and ``--version``, with 2 after arguments that are wrong.
     """
     parser = _parser()
+    try:
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        try:
+            return _obey(parser, arguments)
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be told
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # as in `fastmlp info | head -1`: nobody is left to tell
+        _forget_output()
+    except (ImportError, MemoryError, OSError, TrainingDiverged, TypeError, ValueError) as error:
+        if isinstance(error, OSError):
+            _forget_output()
+        _complain(f"{parser.prog}: error: {str(error) or type(error).__name__}")
+    return FAILED
+
+
+def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Do what the arguments say; the exit code."""
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help(sys.stderr)
         return FAILED
-    try:
-        report: Report = given.gather(given)
-        if given.json:
-            print(json.dumps(report, indent=2, allow_nan=False))
-        else:
-            given.show(report)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # as in `fastmlp info | head -1`: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (ImportError, MemoryError, OSError, TrainingDiverged, TypeError, ValueError) as error:
-        print(f"{parser.prog}: error: {str(error) or type(error).__name__}", file=sys.stderr)
-        return FAILED
+    report: Report = given.gather(given)
+    if given.json:
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        given.show(report)
     return 0
+
+
+def _complain(text: str) -> None:
+    """A line on standard error, if it is there and takes it."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError):
+            print(text, file=sys.stderr)
+
+
+def _forget_output() -> None:
+    """What could not be written to standard output is not tried again, with a message, when Python ends."""
+    with suppress(AttributeError, OSError, ValueError):  # closed, or not a file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--only-numpy", action="store_true", help=argparse.SUPPRESS)  # what _numpy_runs starts
     demo.set_defaults(gather=_demo, show=_show_demo)
 
-    what = "show the configuration, and measure FMA peak and the cost of threads' waiting for each other"
+    what = "show what fastmlp uses on this machine, and measure how fast its arithmetic can be"
     info = commands.add_parser("info", help=what, description=what[0].upper() + what[1:] + ".")
     info.set_defaults(gather=_info, show=_show_info)
 
@@ -328,11 +354,12 @@ def _show_info(report: Report) -> None:
         for dtype, of in dtypes.items()
     ]
     threads = [_threads(n) for n in sorted({1, report["threads"]})]
-    print("\nFMA peak in GFLOP/s, just measured")
+    print("\nFMA peak, just measured: the most that multiply-adds reach, in GFLOP/s (10^9 operations a second)")
     print(table(["ISA", "dtype", "", *threads], rows, 3))
     if report["phase_seconds"]:
-        costs = [f"{seconds * 1e6:.2f} us for {n}" for n, seconds in report["phase_seconds"].items()]
-        print("\nWaiting for each other at the end of a phase costs threads " + ", ".join(costs))
+        costs = [f"{seconds * 1e6:.2f} us on {n} threads" for n, seconds in report["phase_seconds"].items()]
+        print("\nThreads that share a training step wait for each other at least twice in it. Each time costs")
+        print(", ".join(costs))
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Nothing here copies an array of a source dtype, so memmaps larger than memory st
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -242,6 +243,8 @@ def as_real(value: Any, name: str) -> Array:
         raise ValueError(f"{name} is not a rectangular array: {error}") from error
     except (TypeError, RuntimeError) as error:  # PyTorch: tensors on a GPU, bfloat16, tensors that require gradients
         raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read: {error}") from error
+    if array.base is not None:
+        _check_file(array, name)
     dtype = array.dtype
     if dtype.kind not in "fiub" or dtype.isbuiltin == 2:
         what = f"has dtype {dtype}" if isinstance(value, list | tuple) or hasattr(value, "dtype") else _described(value)
@@ -329,6 +332,31 @@ def _table(array: Array) -> Array:
 
 def _place(array: Array, place: tuple[int, int]) -> str:
     return f"row {place[0]}, column {place[1]}" if array.ndim == 2 else f"row {place[0]}"
+
+
+def _check_file(array: Array, name: str) -> None:
+    """Refuse an array in a file that has become too short for it: to read behind a file's end is a SIGBUS."""
+    base: Any = array
+    file, offset = "", 0
+    while isinstance(base, np.ndarray | memoryview):
+        if isinstance(base, np.memmap):  # a view's offset is that of the whole
+            file, offset = f" {str(base.filename)!r}" if base.filename else "", base.offset or 0
+        base = base.obj if isinstance(base, memoryview) else base.base
+    if not isinstance(base, mmap.mmap) or array.size == 0:
+        return
+    try:
+        size = base.size()
+    except (OSError, ValueError):  # no file, or none that the mapping knows
+        return
+    begin = np.frombuffer(base, np.uint8, 1).__array_interface__["data"][0]
+    last = sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True) if stride > 0)
+    end = array.__array_interface__["data"][0] + last + array.itemsize
+    needed = offset - offset % mmap.ALLOCATIONGRANULARITY + end - begin
+    if needed > size:
+        raise ValueError(
+            f"{name} lies in the first {needed} bytes of the file{file}, which has {size} now: it was cut after it had "
+            "been mapped"
+        )
 
 
 def _is_sparse(value: Any) -> bool:

@@ -1,6 +1,6 @@
 """What this machine can do and what a training asks of it: FMA peak, cost of a phase, operations, busy threads.
 
-Figures are measured when they are asked for: by `fastmlp demo`, `fastmlp info` and the scripts in bench/.
+Figures are measured when they are asked for: by profiles, `fastmlp demo`, `fastmlp info` and the scripts in bench/.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Self
 
 from fastmlp.runtime import load_passes
 
-__all__ = ["BusyThreads", "fma_peak", "limit_threads", "phase_seconds", "training_flops"]
+__all__ = ["BusyThreads", "fma_peak", "limit_threads", "phase_seconds", "thread_peak", "training_flops"]
 
 # One call of the multiply-add loop: long against the call, short against the scheduler's time slices.
 SLICE_SECONDS = 5e-4
@@ -103,6 +103,44 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
     length = (last - first) / WINDOWS
     windows = [(first + part * length, first + (part + 1) * length) for part in range(WINDOWS)]
     return max(sum(_within(mine, low, high) for mine in spans) / length for low, high in windows)
+
+
+class _Peaks:
+    """What `thread_peak` has found in this process, and a lock, since who measures wants the processor for himself."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], float] = {}
+        self.renew_lock()
+        if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
+            os.register_at_fork(after_in_child=self.renew_lock)
+
+    def renew_lock(self) -> None:
+        self.lock = threading.RLock()  # a signal's handler may ask as well, in the middle of a measurement
+
+
+_peaks = _Peaks()
+
+
+def thread_peak(isa: str, dtype: str) -> float:
+    """`fma_peak` of one thread, measured once per process, instruction set and dtype.
+
+    Parameters
+    ----------
+    isa : str
+        As an engine names it.
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    float
+        0 for ``"numpy"``, whose instruction set is not known.
+    """
+    if isa == "numpy":
+        return 0.0
+    with _peaks.lock:
+        if (isa, dtype) not in _peaks.found:
+            _peaks.found[isa, dtype] = fma_peak(1, isa, dtype)
+        return _peaks.found[isa, dtype]
 
 
 def _within(spans: list[tuple[float, float, float]], low: float, high: float) -> float:

@@ -17,6 +17,7 @@ from fastmlp import training
 from fastmlp.access import Access
 from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
 from fastmlp.initializers import Function, Initializer, draw, resolve
+from fastmlp.measure import thread_peak
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
@@ -168,7 +169,7 @@ class MLP:
         X : array_like of shape (n, n_inputs)
             Real numbers of any dtype; float64, float32, float16, uint8, int16, int32 and int64 are read in place,
             whatever their strides, and never converted as a whole. Read-only arrays and memmaps larger than memory are
-            welcome.
+            welcome (see Notes).
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
             (n, n_outputs), or (n,) if there is one output.
@@ -193,7 +194,7 @@ class MLP:
             Whether to draw a progress bar (needs tqdm).
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
-            which prints as a table with advice.
+            which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
         train_metrics : bool
             Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
 
@@ -211,6 +212,11 @@ class MLP:
         KeyboardInterrupt, or what a signal's handler raises
             After a whole step. The network stays usable and keeps what it learnt; the unfinished epoch counts as not
             begun.
+
+        Notes
+        -----
+        A memmap whose file is too short for it when a call begins is refused. To cut the file *during* a call, from
+        another process, ends this one with SIGBUS, as reading it with NumPy does: replace files by renaming them.
 
         Examples
         --------
@@ -230,6 +236,8 @@ class MLP:
         data = self._data(X, y, sample_weight, n_threads)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
+        if profile:
+            thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         with self._training("fit") as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
             return training.fit(
                 learner,

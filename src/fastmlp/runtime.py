@@ -1,6 +1,6 @@
 """What runs the arithmetic: choice of the backend, cap on the number of threads, and `show_config`.
 
-The compiled passes are imported here and nowhere else: when first needed, and with one answer if they are missing.
+The compiled passes are imported here and nowhere else: with the package, and with one answer if they are missing.
 """
 
 import functools
@@ -10,7 +10,8 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -109,12 +110,32 @@ _process = _Process()
 def load_passes() -> tuple[ModuleType | None, str]:
     """`fastmlp.passes` and "", or None and the reason why it cannot be used. Tried once per process."""
     try:
-        module = import_module("fastmlp.passes")
+        with _affinity_kept():
+            module = import_module("fastmlp.passes")
         if not hasattr(module, "Engine"):  # the directory of sources, without what is built from them
             raise ImportError("fastmlp.passes has not been compiled")
     except ImportError as error:
         return None, f"{type(error).__name__}: {error}"
     return module, ""
+
+
+@contextmanager
+def _affinity_kept() -> Iterator[None]:
+    """Leave this thread the processors that it has, whatever the block does.
+
+    OpenMP binds the thread that loads it to one processor if OMP_PROC_BIND says so, and what that thread starts later
+    inherits it: threads, other programs. Where the workers are ours, OpenMP has no thread to bind.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        if os.sched_getaffinity(0) != before:
+            with suppress(OSError):  # a processor may have been taken away meanwhile
+                os.sched_setaffinity(0, before)
 
 
 @functools.cache
@@ -190,18 +211,36 @@ def get_num_threads() -> int:
     -------
     int
         What `set_num_threads` was given, else the least of: OpenMP's maximum (``OMP_NUM_THREADS``, threadpoolctl), the
-        processors in the affinity mask, and the CPU quota of the control group (rounded up). A build without OpenMP
-        reads ``OMP_NUM_THREADS`` and does not know of threadpoolctl.
+        processors in the calling thread's affinity mask, and the CPU quota of the control group (rounded up) as it was
+        at the first call. A build without OpenMP reads ``OMP_NUM_THREADS`` and does not know of threadpoolctl.
+
+    Notes
+    -----
+    Workers run where the thread that calls may run at the time. With ``OMP_PROC_BIND`` or ``OMP_PLACES`` a mask that is
+    one of OpenMP's places counts as OpenMP's doing, and all of its places are what may be used. Import fastmlp before
+    other libraries that bring an OpenMP: it leaves the thread that imports it unbound, where others may bind it to one
+    place first, and nothing tells then which others there were.
+
+    threadpoolctl limits the libraries that are loaded when the limit is entered: ``import fastmlp`` has to come before
+    ``with threadpool_limits(1):``, not inside it. Like all of OpenMP's limits, it holds in the thread that entered it.
     """
     if _process.threads is not None:
         return _process.threads
-    return max(1, min(n for n in (_openmp_threads(), *_processors(os.getpid())) if n is not None))
+    most = _affinity()
+    for limit in (_openmp_threads(), _quota(os.getpid())):
+        if limit is not None and limit < most:
+            most = limit
+    return max(1, most)
 
 
 def thread_limits() -> dict[str, int | None]:
     """Every cap on the number of threads by its source; None where a source does not limit."""
-    affinity, cgroup = _processors(os.getpid())
-    return {"set_num_threads": _process.threads, "openmp": _openmp_threads(), "affinity": affinity, "cgroup": cgroup}
+    return {
+        "set_num_threads": _process.threads,
+        "openmp": _openmp_threads(),
+        "affinity": _affinity(),
+        "cgroup": _quota(os.getpid()),
+    }
 
 
 def check_threads(threads: Any, name: str = "threads") -> int:
@@ -229,11 +268,18 @@ def _openmp_threads() -> int | None:
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
+def _affinity() -> int:
+    """Processors that the calling thread and workers beside it may run on, asked for anew: it takes 0.3 us."""
+    module, _ = load_passes()
+    if module is not None and (n := module.processors()):
+        return int(n)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @functools.lru_cache(maxsize=1)
-def _processors(_pid: int) -> tuple[int, int | None]:
-    """Processors that this process may run on, and its control group's quota; read again in a forked child."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return affinity, cgroup_quota() if sys.platform == "linux" else None
+def _quota(_pid: int) -> int | None:
+    """The control group's quota; read again in a forked child."""
+    return cgroup_quota() if sys.platform == "linux" else None
 
 
 def cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -419,3 +465,7 @@ def show_config() -> None:
 
 def _bytes(size: int) -> str:
     return f"{size / 1048576:g} MiB" if size >= 1 << 20 else f"{size / 1024:g} KiB"
+
+
+# Not when it is first needed: `with threadpool_limits(1)` around the first use limits what is loaded by then.
+load_passes()

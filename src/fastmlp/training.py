@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.measure import fma_peak
+from fastmlp.measure import thread_peak
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Run
@@ -532,7 +532,7 @@ class Learner:
         finally:
             seconds, wall, all_threads = self.engine.stop_profile()
             steps, rows = self.steps_trained - steps, self.rows_trained - rows
-            peak = fma_peak(isa=self.engine.isa, dtype=self.spec.dtype) if self.backend.name == "cython" else 0.0
+            peak = thread_peak(self.engine.isa, self.spec.dtype)
             found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, self.spec.sizes, peak))
 
     def snapshot(self, instead_of: Snapshot | None = None, threads: int = 1) -> Snapshot:

@@ -1,5 +1,5 @@
 /* Checks passes/pool.h without Python, so that it can run under ThreadSanitizer: regions of one caller and of many,
- * inside each other, after a sleep, after a fork, and when the system has no threads to give. */
+ * inside each other, after a sleep, after a fork, on other processors, and when the system has no threads to give. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -29,6 +29,9 @@ typedef struct {
   _Atomic int next, inside;
   int seen[FM_MAX_WORKERS + 1]; /* not atomic: two threads under one number would be a race */
   int done[ITEMS];              /* the same: what workers wrote has to be there when the region is over */
+#if defined(__linux__)
+  cpu_set_t cpus; /* where the caller may run */
+#endif
 } region;
 
 static void run(int items, int threads, int nested);
@@ -42,6 +45,10 @@ static void work(void *context, int thread) {
   pthread_sigmask(SIG_SETMASK, NULL, &blocked);
   if (thread > 0) helped++;
   if (thread > 0) CHECK(sigismember(&blocked, SIGINT) && !sigismember(&blocked, SIGSEGV));
+#if defined(__linux__)
+  cpu_set_t cpus;
+  CHECK(sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_EQUAL(&cpus, &r->cpus));
+#endif
   for (int item; (item = atomic_fetch_add(&r->next, 1)) < r->items;) {
     r->done[item]++;
     if (r->nested) run(2, 2, r->nested - 1);
@@ -51,6 +58,9 @@ static void work(void *context, int thread) {
 
 static void run(int items, int threads, int nested) {
   region r = {.items = items, .threads = threads, .nested = nested};
+#if defined(__linux__)
+  CHECK(sched_getaffinity(0, sizeof(r.cpus), &r.cpus) == 0);
+#endif
   fm_pool_run(work, &r, threads);
   CHECK(r.inside == 0);
   CHECK(r.seen[0] == 1);
@@ -83,6 +93,27 @@ static void *call_often(void *argument) {
   const int rounds = *(int *)argument;
   for (int i = 0; i < rounds; i++) run(i % ITEMS, 1 + i % 5, i % 16 == 0);
   return NULL;
+}
+
+/* Regions of a caller that is moved between one processor and all that it had: workers go with it, also those that were
+ * made meanwhile. */
+static void move_often(int times) {
+#if defined(__linux__)
+  cpu_set_t all, one;
+  CHECK(sched_getaffinity(0, sizeof(all), &all) == 0);
+  for (int i = 0; i < times; i++) {
+    CPU_ZERO(&one);
+    for (int cpu = 0, wanted = i % CPU_COUNT(&all); cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &all) && wanted-- == 0) CPU_SET(cpu, &one);
+    CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+    run(ITEMS, 2 + i % 16, 0);
+    CHECK(sched_setaffinity(0, sizeof(all), &all) == 0);
+    run(ITEMS, 2 + i % 16, 1);
+    if (i % 3 == 0) until_all_sleep();
+  }
+#else
+  (void)times;
+#endif
 }
 
 /* Children of a process whose other threads are in the middle of regions. */
@@ -124,6 +155,7 @@ int main(int n, char **arguments) {
     run(i % ITEMS, 8, 0);
     if (i % 3 == 0) until_all_sleep();
   }
+  move_often(50);
   many_callers(1, rounds, 0);
   CHECK(helped > 0);
   many_callers(8, rounds / 8, forks);

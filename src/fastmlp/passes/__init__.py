@@ -3,7 +3,7 @@
 from fastmlp.passes.epoch import Engine, permutation
 from fastmlp.passes.kernels import default_isa, isas
 from fastmlp.passes.sweep import finite
-from fastmlp.passes.threads import max_threads, openmp, workers
+from fastmlp.passes.threads import max_threads, openmp, processors, workers
 
 try:
     from fastmlp import _build_config
@@ -21,5 +21,6 @@ __all__ = [
     "max_threads",
     "openmp",
     "permutation",
+    "processors",
     "workers",
 ]

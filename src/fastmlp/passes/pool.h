@@ -21,6 +21,52 @@
 #include <sys/prctl.h>
 #endif
 
+/* ---- where threads may run
+ * -----------------------------------------------------------------------------------------*/
+
+/* Linux has no mask of a process, but one of each thread, which the threads that it makes inherit. OpenMP binds its
+ * threads if OMP_PROC_BIND or OMP_PLACES say so, and to begin with the one that loads it: each to one of the places
+ * that it made of the mask it found. There can be several OpenMPs in a process, all with the same places. So a mask
+ * that is one of the places says nothing of where this process may run, and all places together do. */
+#if defined(__linux__) && defined(CPU_SET)
+#define FM_AFFINITY
+typedef cpu_set_t fm_cpus;
+static cpu_set_t *fm_places, fm_all_places;
+static int fm_n_places = 0;
+
+static void fm_read_places(void) {
+#if defined(_OPENMP) && _OPENMP >= 201511
+  const int n = omp_get_num_places();
+  fm_places = n > 0 ? calloc((size_t)n, sizeof(*fm_places)) : NULL;
+  if (!fm_places) return;
+  for (int place = 0; place < n; place++) {
+    int ids[CPU_SETSIZE];
+    const int size = omp_get_place_num_procs(place);
+    if (size > CPU_SETSIZE) continue;
+    omp_get_place_proc_ids(place, ids);
+    for (int i = 0; i < size; i++) CPU_SET(ids[i], &fm_places[place]);
+    CPU_OR(&fm_all_places, &fm_all_places, &fm_places[place]);
+  }
+  fm_n_places = n;
+#endif
+}
+
+/* How many processors the calling thread's region may run on, and which; 0 where the system does not tell. */
+static int fm_allowed(fm_cpus *cpus) {
+  cpu_set_t both;
+  if (sched_getaffinity(0, sizeof(*cpus), cpus)) return 0;
+  for (int place = 0; place < fm_n_places; place++)
+    if (CPU_EQUAL(cpus, &fm_places[place])) *cpus = fm_all_places;
+  CPU_AND(&both, cpus, &fm_all_places);
+  if (CPU_COUNT(&both)) *cpus = both;
+  return CPU_COUNT(cpus);
+}
+#else
+typedef char fm_cpus;
+FM_SYNC_INLINE void fm_read_places(void) {}
+FM_SYNC_INLINE int fm_allowed(fm_cpus *cpus) { return *cpus = 0; }
+#endif
+
 typedef void fm_body(void *context, int thread);
 
 #if defined(_WIN32)
@@ -49,6 +95,8 @@ typedef struct {
   int thread;
   fm_body *body;
   void *context;
+  pthread_t id;
+  fm_cpus cpus; /* where it may run; like all above but the word, for who has taken the worker */
 #if !defined(__linux__) || defined(FM_NO_FUTEX)
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -111,26 +159,8 @@ static uint32_t fm_begin(fm_worker *worker) {
   }
 }
 
-/* OpenMP binds its threads if OMP_PROC_BIND says so, and to begin with the one that loads it, to the first of its
- * places, which workers would inherit and share. They may run in any place. */
-static void fm_leave_place(void) {
-#if defined(__linux__) && defined(CPU_SET) && defined(_OPENMP) && _OPENMP >= 201511
-  cpu_set_t allowed;
-  int ids[CPU_SETSIZE];
-  CPU_ZERO(&allowed);
-  for (int place = 0; place < omp_get_num_places(); place++) {
-    const int n = omp_get_place_num_procs(place);
-    if (n > CPU_SETSIZE) continue;
-    omp_get_place_proc_ids(place, ids);
-    for (int i = 0; i < n; i++) CPU_SET(ids[i], &allowed);
-  }
-  if (CPU_COUNT(&allowed)) sched_setaffinity(0, sizeof(allowed), &allowed);
-#endif
-}
-
 static void *fm_work(void *argument) {
   fm_worker *worker = argument;
-  fm_leave_place();
 #if defined(__linux__)
   prctl(PR_SET_NAME, "fastmlp", 0, 0, 0); /* what top and debuggers show */
 #endif
@@ -154,23 +184,41 @@ static int fm_make_thread(fm_worker *worker) {
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
   const int refused = pthread_create(&thread, NULL, fm_work, worker);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (!refused) pthread_detach(thread);
-  return !refused;
+  if (refused) return 0;
+  pthread_detach(thread);
+  worker->id = thread;
+  memset(&worker->cpus, 0, sizeof(worker->cpus)); /* none is known: it has its maker's, or a place of OpenMP's */
+  return 1;
+}
+
+/* A worker runs where its caller may now, wherever it was made. Only a change costs more than a look. */
+static void fm_let_run_on(fm_worker *worker, const fm_cpus *cpus) {
+#if defined(FM_AFFINITY)
+  if (CPU_EQUAL(&worker->cpus, cpus)) return;
+  pthread_setaffinity_np(worker->id, sizeof(*cpus), cpus);
+  worker->cpus = *cpus;
+#else
+  (void)worker, (void)cpus;
+#endif
 }
 
 /* ---- a caller's side ---------------------------------------------------------------------------------------------*/
 
-/* Returns the worker's word if it has been given the region, and zero if it is busy or cannot be made. */
-static uint32_t fm_give(fm_worker *worker, fm_body *body, void *context, int thread) {
+/* Returns the worker's word if it has been given the region, and zero if it is busy or cannot be made. It is kept to
+ * some processors if any are named. */
+static uint32_t fm_give(fm_worker *worker, fm_body *body, void *context, int thread, const fm_cpus *cpus) {
   const uint32_t seen = atomic_load(&worker->word), state = fm_state(seen);
   const uint32_t given = fm_in_state(seen + FM_STATES, FM_GIVEN);
   if (state > FM_ASLEEP || !fm_move(worker, seen, fm_in_state(given, FM_TAKEN))) return 0;
+  if (state == FM_ABSENT && !fm_make_thread(worker)) {
+    atomic_store(&worker->word, FM_ABSENT);
+    return 0;
+  }
   worker->body = body, worker->context = context, worker->thread = thread;
+  if (cpus) fm_let_run_on(worker, cpus);
   atomic_store(&worker->word, given);
   if (state == FM_ASLEEP) fm_wake(worker);
-  if (state != FM_ABSENT || fm_make_thread(worker)) return given;
-  atomic_store(&worker->word, FM_ABSENT);
-  return 0;
+  return given;
 }
 
 /* Until a worker that has begun is through: spins for a bounded time, then sleeps. */
@@ -190,8 +238,10 @@ static void fm_pool_run(fm_body *body, void *context, int threads) {
   uint32_t given[FM_MAX_WORKERS];
   int most = (threads > fm_processors ? threads : fm_processors) - 1, n = 0;
   if (most > FM_MAX_WORKERS) most = FM_MAX_WORKERS;
+  fm_cpus cpus;
+  const int known = fm_allowed(&cpus);
   for (int thread = 1; n < most && thread < threads; n++) {
-    given[n] = fm_give(&fm_workers[n], body, context, thread);
+    given[n] = fm_give(&fm_workers[n], body, context, thread, known ? &cpus : NULL);
     if (given[n])
       thread++;
     else if (fm_state(atomic_load(&fm_workers[n].word)) == FM_ABSENT)
@@ -214,6 +264,7 @@ static void fm_no_workers(void) {
 static void fm_pool_init(void) {
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   fm_processors = processors < 1 ? 1 : processors > FM_MAX_WORKERS ? FM_MAX_WORKERS + 1 : (int)processors;
+  fm_read_places();
   fm_no_workers();
   pthread_atfork(NULL, NULL, fm_no_workers);
 }
@@ -234,6 +285,10 @@ FM_SYNC_INLINE int fm_openmp(void) {
 #else
   return 0;
 #endif
+}
+FM_SYNC_INLINE int fm_allowed_processors(void) {
+  fm_cpus cpus;
+  return fm_allowed(&cpus);
 }
 FM_SYNC_INLINE int fm_max_threads(void) {
 #if defined(_OPENMP) && _OPENMP >= 200805

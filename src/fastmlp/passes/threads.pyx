@@ -21,6 +21,7 @@ cdef extern from "pool.h" nogil:
     void fm_pool_run(team_body body, void *context, int threads) noexcept
     int fm_openmp() noexcept
     int fm_max_threads() noexcept
+    int fm_allowed_processors() noexcept
 
 fm_pool_start()
 
@@ -34,6 +35,11 @@ cdef enum:
 
 def max_threads():
     return min(fm_max_threads(), <int> MAX_THREADS)
+
+
+def processors():
+    """How many processors the calling thread and workers beside it may run on now; 0 where the system does not tell."""
+    return fm_allowed_processors()
 
 
 cdef Team *team_new(int threads) except NULL:
