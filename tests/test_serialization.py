@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -316,6 +317,33 @@ def test_a_model_of_thousands_of_layers_and_their_moments_loads(tmp_path):
     np.testing.assert_array_equal(loaded.state[1][1], state[1][1])
 
 
+@pytest.mark.parametrize("kind", [str, os.fsencode, lambda path: path], ids=["str", "bytes", "path-like"])
+def test_paths_of_every_kind(tmp_path, kind):
+    path = kind(tmp_path / "näme")
+    save_file(path, {"x": np.ones(1)})
+    assert list(load_file(path)[0]) == ["x"]
+    save_model(path, a_model())
+    assert load_model(path).epoch == 7
+    assert [child.name for child in tmp_path.iterdir()] == ["näme"]
+
+
+@pytest.mark.parametrize(
+    "path", [5, True, np.int64(5), None, io.BytesIO(), ["m"]], ids=lambda path: type(path).__name__
+)
+def test_what_is_no_path_is_refused_and_no_descriptor_is_touched(path):
+    for use in (load_model, load_file, lambda path: save_file(path, {}), lambda path: save_model(path, a_model())):
+        with pytest.raises(TypeError, match=r"path must be a str, bytes or path-like, got .* \(\w+\)"):
+            use(path)
+
+
+def test_a_descriptor_in_the_place_of_a_path_stays_open(tmp_path):
+    with (tmp_path / "m").open("wb") as file:
+        with pytest.raises(TypeError, match="path must be"):
+            load_model(file.fileno())
+        file.write(b"still open")
+        file.flush()
+
+
 def test_paths_that_are_no_files(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_file(tmp_path / "missing")
@@ -593,6 +621,8 @@ def changed(model, **changes):
         ({"seed": True}, ValueError, "seed is True"),
         ({"epoch": 1.0}, ValueError, "epoch is 1.0"),
         ({"step": None}, ValueError, "step is None"),
+        ({"step": 2**61 + 1}, ValueError, "step is"),
+        ({"epoch": 2**63 - 1}, ValueError, f"epoch is {2**63 - 1}; it must be an integer from 0 to {2**61}"),
         ({"optimizer": None}, ValueError, "state has 2 slots without an optimizer"),
         ({"optimizer": {"name": "adamw"}}, ValueError, "adamw"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a mapping"),
@@ -635,6 +665,8 @@ def test_state_may_overflow_but_not_be_nan():
         ({"fastmlp": '{"x":' + "1" * 100 + "}"}, "a number has 100 digits or more"),
         ({"fastmlp": description() + "{}"}, "text after its end"),
         ({"fastmlp": '{"\\ud800": 1}'}, 'metadata "fastmlp" is not valid JSON'),
+        ({"fastmlp": description(epoch=2**61 + 1)}, f"epoch is {2**61 + 1}; it must be an integer from 0 to {2**61}"),
+        ({"fastmlp": description(step=2**62)}, f"step is {2**62}; it must be an integer from 0 to {2**61}"),
         ({"fastmlp": description(format=2)}, "model format is 2; this version of fastmlp reads format 1"),
         ({"fastmlp": description(format=True)}, "model format is True"),
         ({"fastmlp": description(format=...)}, "model format is None"),

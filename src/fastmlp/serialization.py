@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["ModelFile", "load_file", "load_model", "save_file", "save_model"]
 
 Array: TypeAlias = NDArray[Any]
-FilePath: TypeAlias = str | os.PathLike[str]
+FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 _FORMAT: Final = 1
 _FIELDS: Final = frozenset({"format", "spec", "seed", "epoch", "step", "optimizer", "slots"})
 _MAX_SEED: Final = 2**64 - 1
-_MAX_COUNT: Final = 2**63 - 1
+_MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that training can go on counting
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,11 @@ class ModelFile:
     seed : int
         Of the random numbers, in [0, 2**64).
     epoch : int
-        Epochs that training has completed.
+        Epochs that training has completed, in [0, 2**61].
     optimizer : dict, optional
         As `Optimizer.to_dict` makes it.
     step : int
-        Steps that the optimizer has made.
+        Steps that the optimizer has made, in [0, 2**61].
     state : list of (list of ndarray, list of ndarray)
         The optimizer's slots, each shaped as (weights, biases). They may hold infinities, as Adam's second moment can
         overflow, but no NaN.
@@ -101,7 +101,7 @@ def save_model(path: FilePath, model: ModelFile) -> None:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
         Conventionally ``*.safetensors``. Layer k is in the tensors ``layers.k.weight`` and ``layers.k.bias``, slot s of
         the optimizer in ``optimizer.s.layers.k.weight`` and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
     model : ModelFile
@@ -131,7 +131,7 @@ def load_model(path: FilePath) -> ModelFile:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
 
     Returns
     -------
@@ -160,7 +160,7 @@ def save_file(path: FilePath, tensors: Mapping[str, Array], metadata: Mapping[st
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
     tensors : mapping of str to ndarray
         Of any shape and strides; float64, float32, float16, the integers of 8 to 64 bits, or bool.
     metadata : mapping of str to str, optional
@@ -224,7 +224,7 @@ def load_file(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
 
     Returns
     -------
@@ -250,6 +250,7 @@ def load_file(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
 @contextlib.contextmanager
 def _reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, Entry], dict[str, str]]]:
     """Open a file and check its header; every ValueError in the block is given the file's name."""
+    path = _name_of(path)
     with open(path, "rb", opener=_open_without_waiting) as file:
         try:
             status = os.fstat(file.fileno())
@@ -258,9 +259,17 @@ def _reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, Entry], dict[
             entries, metadata = read_header(file, status.st_size)
             yield file, entries, metadata
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
         except RecursionError as error:  # in the repr of what a message shows
-            raise ValueError(f"{os.fspath(path)}: nested too deeply") from error
+            raise ValueError(f"{path}: nested too deeply") from error
+
+
+def _name_of(path: FilePath) -> str:
+    """A path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path must be a str, bytes or path-like, got {path!r:.80} ({type(path).__name__})") from None
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -289,12 +298,13 @@ def _read_tensor(file: BinaryIO, name: str, entry: Entry) -> Array:
 @contextlib.contextmanager
 def _replacing(path: FilePath) -> Iterator[BinaryIO]:
     """Open a temporary file beside the target of path, which replaces it when the block is left without an error."""
+    path = _name_of(path)
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:  # new, or a link whose target is
         mode = None
     if mode is not None and not stat.S_ISREG(mode):
-        raise OSError(f"{os.fspath(path)}: not a regular file; it cannot be replaced")
+        raise OSError(f"{path}: not a regular file; it cannot be replaced")
     target = Path(path).resolve()
     temporary = target.parent / f".fastmlp-{secrets.token_hex(8)}.tmp"
     # The kernel applies the umask to a new file; what replaces a private one is private from the beginning.
