@@ -335,10 +335,11 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             engine, problem, self._optimizer, rows, batch_size, float(self.alpha), self._loss_scale(), threads
         )
 
-        def score() -> float:
+        def score(alive: bool) -> float:
             assert held_out is not None
-            outputs = np.empty((held_out[0].shape[0], self.n_outputs_), self._network_dtype())
-            predict_rows(engine, held_out[0], outputs, threads)
+            outputs = np.full((held_out[0].shape[0], self.n_outputs_), np.nan, self._network_dtype())
+            if alive:  # else the outputs would be NaN, of which a classifier makes its first class
+                predict_rows(engine, held_out[0], outputs, threads)
             return self._validation_score(outputs, held_out[1], held_out[2])
 
         fit_stochastic(
