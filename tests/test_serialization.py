@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +123,11 @@ def test_we_read_the_safetensors_librarys(tmp_path):
         ({}, {"key": 1}, TypeError, "metadata must map str to str; it has 'key': int"),
         ({}, {1: "text"}, TypeError, "it has 1: str"),
         ({}, {"key": "\udfff"}, ValueError, "not valid Unicode"),
-        ({}, {"key": "x" * 100_000_000}, ValueError, "they may take 100000000"),
+        ({}, {"key": "x" * 8_388_608}, ValueError, "they may take 8388608"),
+        ({}, {"key": "x" * 4_194_304}, ValueError, "a string of 4194306 bytes; it may have 4194304"),
+        ({}, dict.fromkeys(map(str, range(1001)), ""), ValueError, "more than 1000 metadata"),
+        (dict.fromkeys(map(str, range(65_537)), np.ones(0)), None, ValueError, "more than 65536 tensors"),
+        ({"x": np.ones((1,) * 32)[..., np.newaxis]}, None, ValueError, "at most 32 sizes"),
     ],
 )
 def test_what_cannot_be_saved_changes_nothing(tmp_path, tensors, metadata, error, message):
@@ -137,9 +143,9 @@ HOSTILE = {
     "empty": (b"", "truncated: 0 bytes, not even the 8"),
     "seven bytes": (bytes(7), "truncated: 7 bytes"),
     "no header": (bytes(8), "header is not a JSON object"),
-    "header length huge": (packed({}, length=2**64 - 1), "header length is 18446744073709551615; at most 100000000"),
-    "header length over the limit": (packed({}, length=100_000_001), "at most 100000000"),
-    "header longer than file": (packed({}, length=100_000_000), "truncated: a header of 100000000 bytes in a file of"),
+    "header length huge": (packed({}, length=2**64 - 1), "header length is 18446744073709551615; at most 8388608"),
+    "header length over the limit": (packed({}, length=8_388_609), "at most 8388608"),
+    "header longer than file": (packed({}, length=8_388_608), "truncated: a header of 8388608 bytes in a file of"),
     "header too short": (packed({"x": entry()}, bytes(8), length=20), "header is not valid JSON"),
     "invalid UTF-8": (packed(b'{"\xff": 1}'), "header is not UTF-8"),
     "UTF-16": (packed('{"x": 1}'.encode("utf-16")), "header is not a JSON object"),
@@ -150,11 +156,18 @@ HOSTILE = {
     "a list": (packed(b"[]"), "header is not a JSON object"),
     "lone surrogate": (packed(b'{"\\ud800": 1}'), "header is not valid JSON"),
     "control character": (packed(b'{"\n": 1}'), "header is not valid JSON"),
+    "no colon": (packed(b'{"x" {}}'), "':' is missing"),
+    "no comma": (packed(b'{"x": %b "y": %b}' % ((json.dumps(entry()).encode(),) * 2)), "',' is missing"),
+    "comma at the end": (packed(b'{"x": %b,}' % json.dumps(entry()).encode()), "a string is missing"),
+    "name without an end": (packed(b'{"x'), "header is not valid JSON at byte 1: a string is missing or does not end"),
+    "name that ends escaped": (packed(b'{"x\\\"'), "a string is missing or does not end"),
+    "invalid UTF-8 in an entry": (packed(b'{"x": {"dtype": "\xff"}}'), "header is not UTF-8"),
     "NaN": (packed(b'{"x": NaN}'), "NaN is not JSON"),
     "Infinity": (packed(b'{"x": -Infinity}'), "-Infinity is not JSON"),
-    "ten thousand digits": (packed(b'{"x": ' + b"9" * 10_000 + b"}"), "header is not valid JSON"),
+    "ten thousand digits": (packed(b'{"x": ' + b"9" * 10_000 + b"}"), "tensor 'x' must have dtype"),
+    "size of a thousand digits": (packed({"x": entry(shape=(10**999,))}, bytes(8)), "has shape"),
     "deep lists": (packed(b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply"),
-    "deep objects": (packed(b'{"x":' * 100_000 + b"1" + b"}" * 100_000), "nested too deeply"),
+    "deep objects": (packed(b'{"x":' * 100_000 + b"1" + b"}" * 100_000), "header is not valid JSON"),
     "deep and open": (packed(b'{"x": ' + b"[" * 1_000_000), "nested too deeply"),
     "deep shape": (packed(b'{"x":{"dtype":"F32","data_offsets":[0,8],"shape":' + b"[" * 900 + b"]" * 900 + b"}}"),
                    "has shape|nested too deeply"),
@@ -219,6 +232,116 @@ def test_hostile_files_are_named_with_their_fault(tmp_path, name):
         assert str(caught.value).startswith(f"{path}: ")
         assert len(str(caught.value)) < 1000
         assert peak < 20_000_000
+
+
+def brimful(start, unit, end, size=8 << 20):
+    """A header of that size: as many units as go in."""
+    return packed(start + unit * ((size - len(start) - len(end)) // len(unit)) + end)
+
+
+def full_of_tensors(count, metadata=b"", name="%d", size=0):
+    """A header of so many tensors, of one float32 each or (size 0) of none, and their bytes."""
+    tensors = (
+        f'"{name % k}":{{"dtype":"F32","shape":[{size}],"data_offsets":[{4 * size * k},{4 * size * (k + 1)}]}}'
+        for k in range(count)
+    )
+    return packed(b"{" + metadata + ",".join(tensors).encode() + b"}", bytes(4 * size * count))
+
+
+def described(text, count):
+    """So many tensors, and a description that may be as long as that many allow."""
+    return full_of_tensors(count, b'"__metadata__":{"fastmlp":%b},' % json.dumps(text).encode(), size=1)
+
+
+SMILE = "\U0001f600".encode()  # makes Python take four bytes for every character of the string
+# Each is made of its worst bytes, up to a limit of what is parsed or (the first two) far beyond.
+BOMBS = {
+    "94 MB of lists": lambda: brimful(b'{"x":[', b"[],", b"[]]}", 94_000_000),
+    "a million tensors": lambda: full_of_tensors(1_000_000),
+    "lists": lambda: brimful(b'{"x":[', b"[],", b"[]]}"),
+    "lists in a tensor": lambda: brimful(b'{"x":{"shape":[', b"[],", b"[]]}}"),
+    "objects": lambda: brimful(b"{", b'"":{},', b'"x":{}}'),
+    "depth": lambda: brimful(b'{"x":', b"[", b""),
+    "digits": lambda: brimful(b'{"x":', b"9", b"}"),
+    "spaces": lambda: brimful(b'{"x":', b" ", b"1}"),
+    "metadata": lambda: brimful(b'{"__metadata__":{', b'"":"",', b'"":""}}'),
+    "tensors": lambda: full_of_tensors(65_537),
+    "tensors of long names": lambda: full_of_tensors(65_536, name="%d" + "a" * 60 + SMILE.decode()),
+    "a long name": lambda: brimful(b'{"' + SMILE, b"a", b'":1}', 4 << 20),
+    "a longer name": lambda: brimful(b'{"' + SMILE, b"a", b'":1}'),
+    "escapes": lambda: brimful(b'{"__metadata__":{"":"' + SMILE, b"\\n", b'"}}', 4 << 20),
+    "escapes without an end": lambda: brimful(b'{"__metadata__":{"":"', b'\\"', b""),
+    "description of lists": lambda: described('{"x":[' + "[]," * 40_000 + "[]]}", 20_000),
+    "description of numbers": lambda: described('{"x":[' + "1000," * 79_000 + "1]}", 20_000),
+    "description of a string": lambda: described('{"x":"' + SMILE.decode() + "a" * 3_900_000 + '"}', 20_000),
+    "description of digits": lambda: described('{"x":' + "9" * 3_900_000 + "}", 20_000),
+}
+LOAD_BOMB = """
+import sys
+from pathlib import Path
+from fastmlp.serialization import load_model
+
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+before = peak()
+try:
+    load_model(sys.argv[1])
+except ValueError as error:
+    assert str(error).startswith(sys.argv[1] + ": "), error
+    print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from Linux's /proc")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_hostile_file_takes_memory_in_the_order_of_its_size(tmp_path, name):
+    path = tmp_path / "bomb"
+    path.write_bytes(BOMBS[name]())
+    environment = {**os.environ, "PYTHONINTMAXSTRDIGITS": "0"}  # without Python's own limit, as some programs want it
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD_BOMB, path], capture_output=True, text=True, check=False, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) < 2 * path.stat().st_size + 50_000_000
+
+
+def test_a_model_of_thousands_of_layers_and_their_moments_loads(tmp_path):
+    rng = np.random.default_rng(0)
+    spec = NetworkSpec.make([1] * 10_001, Activation("leaky_relu", 0.012345678901234567))
+    weights, biases = layers_of(spec, rng)
+    state = [layers_of(spec, rng) for _ in range(2)]
+    save_model(tmp_path / "m", ModelFile(spec, weights, biases, optimizer=Adam().to_dict(), step=1, state=state))
+    loaded = load_model(tmp_path / "m")
+    assert loaded.spec == spec
+    np.testing.assert_array_equal(loaded.state[1][1], state[1][1])
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, lambda path: path], ids=["str", "bytes", "path-like"])
+def test_paths_of_every_kind(tmp_path, kind):
+    path = kind(tmp_path / "näme")
+    save_file(path, {"x": np.ones(1)})
+    assert list(load_file(path)[0]) == ["x"]
+    save_model(path, a_model())
+    assert load_model(path).epoch == 7
+    assert [child.name for child in tmp_path.iterdir()] == ["näme"]
+
+
+@pytest.mark.parametrize(
+    "path", [5, True, np.int64(5), None, io.BytesIO(), ["m"]], ids=lambda path: type(path).__name__
+)
+def test_what_is_no_path_is_refused_and_no_descriptor_is_touched(path):
+    for use in (load_model, load_file, lambda path: save_file(path, {}), lambda path: save_model(path, a_model())):
+        with pytest.raises(TypeError, match=r"path must be a str, bytes or path-like, got .* \(\w+\)"):
+            use(path)
+
+
+def test_a_descriptor_in_the_place_of_a_path_stays_open(tmp_path):
+    with (tmp_path / "m").open("wb") as file:
+        with pytest.raises(TypeError, match="path must be"):
+            load_model(file.fileno())
+        file.write(b"still open")
+        file.flush()
 
 
 def test_paths_that_are_no_files(tmp_path):
@@ -498,6 +621,8 @@ def changed(model, **changes):
         ({"seed": True}, ValueError, "seed is True"),
         ({"epoch": 1.0}, ValueError, "epoch is 1.0"),
         ({"step": None}, ValueError, "step is None"),
+        ({"step": 2**61 + 1}, ValueError, "step is"),
+        ({"epoch": 2**63 - 1}, ValueError, f"epoch is {2**63 - 1}; it must be an integer from 0 to {2**61}"),
         ({"optimizer": None}, ValueError, "state has 2 slots without an optimizer"),
         ({"optimizer": {"name": "adamw"}}, ValueError, "adamw"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be a mapping"),
@@ -534,7 +659,14 @@ def test_state_may_overflow_but_not_be_nan():
         ({"fastmlp": ""}, 'metadata "fastmlp" is not valid JSON'),
         ({"fastmlp": "[]"}, 'metadata "fastmlp" is not a JSON object'),
         ({"fastmlp": '{"format": 1, "format": 1}'}, "twice"),
-        ({"fastmlp": "{" + '"x":[' * 100_000}, "not valid JSON|nested too deeply"),
+        ({"fastmlp": "{" + '"x":[' * 100_000}, "has 500001 characters; it may have 2800"),
+        ({"fastmlp": '{"x":' + "[" * 110}, "not valid JSON|nested too deeply"),
+        ({"fastmlp": '{"x":[' + "[]," * 100 + "[]]}"}, "has 203 commas and opening brackets; it may have 116"),
+        ({"fastmlp": '{"x":' + "1" * 100 + "}"}, "a number has 100 digits or more"),
+        ({"fastmlp": description() + "{}"}, "text after its end"),
+        ({"fastmlp": '{"\\ud800": 1}'}, 'metadata "fastmlp" is not valid JSON'),
+        ({"fastmlp": description(epoch=2**61 + 1)}, f"epoch is {2**61 + 1}; it must be an integer from 0 to {2**61}"),
+        ({"fastmlp": description(step=2**62)}, f"step is {2**62}; it must be an integer from 0 to {2**61}"),
         ({"fastmlp": description(format=2)}, "model format is 2; this version of fastmlp reads format 1"),
         ({"fastmlp": description(format=True)}, "model format is True"),
         ({"fastmlp": description(format=...)}, "model format is None"),
@@ -634,6 +766,35 @@ def test_flipped_bytes_are_value_errors_or_a_model(tmp_path, model_bytes, data):
 
         loaded = load_file(path)[0]
         assert_same(library_load(path), loaded)  # what we take, the library takes, and finds the same in it
+
+
+SPLICES = [
+    *b'{}[],:"\\09-',
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"9" * 5000,
+    b"[[" * 60,
+    b"\xff",
+    SMILE,
+    b'"__metadata__"',
+    b"null",
+]
+
+
+@fuzz
+@given(data=st.data())
+def test_spliced_headers_are_value_errors_or_a_model(tmp_path, model_bytes, data):
+    length = int.from_bytes(model_bytes[:8], "little")
+    header = bytearray(model_bytes[8 : 8 + length])
+    for _ in range(data.draw(st.integers(1, 3))):
+        place, gone = data.draw(st.integers(0, len(header))), data.draw(st.sampled_from([0, 0, 1, 2, 20]))
+        piece = data.draw(st.sampled_from(SPLICES))
+        header[place : place + gone] = bytes([piece]) if isinstance(piece, int) else piece
+    path = tmp_path / "m"
+    path.write_bytes(packed(bytes(header), model_bytes[8 + length :]))
+    for load in (load_model, load_file):
+        assert_loads_or_is_refused(load, path)
 
 
 @fuzz

@@ -25,6 +25,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_multilabel_cl
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
+from sklearn.utils._param_validation import InvalidParameterError
 
 import fastmlp
 from fastmlp.sklearn import (
@@ -112,6 +113,27 @@ def test_an_edited_network_goes_on_learning_from_the_edit(cancer):
         clf.coefs_[0][:] *= 0.5
         clf.partial_fit(X, y)
     np.testing.assert_allclose(flat(ours), flat(theirs), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [tuple, lambda arrays: np.array([*arrays, None], object)[:-1], iter])
+def test_any_sequence_of_arrays_may_be_given(digits, kind):
+    X, y = digits
+    clf = MLPClassifier(15, random_state=0, max_iter=2).fit(X, y)
+    other = MLPClassifier(15, random_state=1, max_iter=2).fit(X, y)
+    clf.coefs_, clf.intercepts_ = kind(other.coefs_), kind(other.intercepts_)
+    np.testing.assert_array_equal(clf.predict_proba(X), other.predict_proba(X))
+    clf.coefs_ = kind([W.tolist() for W in other.coefs_])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), other.predict_proba(X))
+    assert not np.array_equal(flat(clf.partial_fit(X, y)), flat(other))
+    assert isinstance(clf.coefs_, list)
+    with pytest.raises(TypeError, match=r"coefs_ must be a list of arrays, got 5 \(int\)"):
+        clf.coefs_ = 5
+
+
+@pytest.mark.parametrize("activation", [(-3, 4), ["relu", None], ["softmax"], ("relu", "relu"), [], 3, "softmax"])
+def test_wrong_activations_are_parameters_that_scikit_learn_would_refuse(digits, activation):
+    with pytest.raises(InvalidParameterError, match="activation.* must be .*one"):
+        MLPClassifier(15, activation=activation).fit(*digits)
 
 
 def test_wrong_shapes_are_refused(digits):

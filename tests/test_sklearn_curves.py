@@ -1,5 +1,6 @@
 """Against scikit-learn itself: the same random state gives the same loss curves, and scores that are as good."""
 
+import contextlib
 import inspect
 import re
 import warnings
@@ -186,6 +187,101 @@ def test_partial_fit_in_pieces(solver):
         fitted.append(estimator)
     np.testing.assert_allclose(fitted[1].loss_curve_, fitted[0].loss_curve_, rtol=1e-9)
     np.testing.assert_allclose(fitted[1].predict_proba(X), fitted[0].predict_proba(X), rtol=1e-7, atol=1e-12)
+
+
+def history(library, parameters, calls, X, y, weight):
+    """What a classifier, fitted by these calls, has counted, and its parameters."""
+    clf = library.MLPClassifier(**parameters)
+    for call in calls:
+        first = {"classes": np.unique(y)} if call == "partial_fit" and not hasattr(clf, "classes_") else {}
+        getattr(clf, call)(X, y, **first, **({} if weight is None else {"sample_weight": weight}))
+    scores = [] if clf.validation_scores_ is None else [*clf.validation_scores_, clf.best_validation_score_]
+    return [
+        [clf.n_iter_, clf._no_improvement_count],
+        scores,
+        clf.loss_curve_,
+        np.concatenate([np.ravel(array) for array in (*clf.coefs_, *clf.intercepts_)]),
+        clf.predict(X),
+    ]
+
+
+def assert_same_history(parameters, calls, X, y, weight=None):
+    with np.errstate(all="ignore"):  # some diverge, and scikit-learn's then warns
+        found, expected = (history(library, parameters, calls, X, y, weight) for library in (ours, neural_network))
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9, err_msg=f"{calls} {parameters}")
+
+
+unfinished = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@unfinished
+@pytest.mark.parametrize("calls", [["fit"], ["fit", "fit"]], ids=["fit", "fit twice"])
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_one_class_and_early_stopping(activation, solver, calls):
+    X, y = np.random.default_rng(0).normal(size=(64, 7)), np.zeros(64, int)
+    common = {"hidden_layer_sizes": 6, "solver": solver, "activation": activation, "early_stopping": True}
+    for seed in range(3):
+        assert_same_history(common | {"random_state": seed, "max_iter": 30, "n_iter_no_change": 3}, calls, X, y)
+
+
+@unfinished
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_one_class_in_pieces_and_going_on(solver):
+    X, y = np.random.default_rng(0).normal(size=(64, 7)), np.full(64, 3)
+    common = {"hidden_layer_sizes": 6, "solver": solver, "activation": "logistic", "random_state": 0, "max_iter": 5}
+    assert_same_history(common, ["partial_fit", "partial_fit"], X, y)
+    assert_same_history(common | {"warm_start": True}, ["fit", "fit", "partial_fit"], X, y)
+
+
+@unfinished
+@pytest.mark.parametrize("seed", range(8))
+def test_early_stopping_at_random(seed):
+    """Few rows of one, two or three classes, or of several labels, through all that decides when training stops."""
+    rng = np.random.default_rng(seed)
+    for _ in range(30):
+        n, classes = int(rng.integers(12, 70)), int(rng.integers(1, 4))
+        X, y = rng.normal(size=(n, rng.integers(1, 6))), rng.integers(0, classes, n)
+        y[: 3 * classes] = [*range(classes)] * 3
+        if rng.random() < 0.15:
+            y = rng.integers(0, 2, (n, rng.integers(2, 4)))
+        parameters = {
+            "hidden_layer_sizes": tuple(rng.integers(1, 8, rng.integers(0, 3))),
+            "activation": str(rng.choice(["identity", "logistic", "tanh", "relu"])),
+            "solver": str(rng.choice(["sgd", "adam"])),
+            "learning_rate": str(rng.choice(["constant", "adaptive", "invscaling"])),
+            "learning_rate_init": float(rng.choice([1e-3, 0.1])),
+            "early_stopping": True,
+            "validation_fraction": float(rng.choice([0.2, 0.5])),
+            "max_iter": int(rng.integers(1, 25)),
+            "n_iter_no_change": int(rng.integers(1, 6)),
+            "tol": float(rng.choice([0, 1e-4, 1e-2])),
+            "batch_size": int(rng.choice([2, 5])),
+            "random_state": int(rng.integers(1000)),
+        }
+        assert_same_history(parameters, ["fit"], X, y, rng.random(n) if HAS_WEIGHTS and rng.random() < 0.3 else None)
+
+
+@unfinished
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_scores_after_a_loss_that_is_not_finite(classes):
+    X, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % classes
+    X[:, 0] += y
+    parameters = {"solver": "sgd", "activation": "identity", "learning_rate_init": 1e90, "early_stopping": True}
+    parameters |= {"max_iter": 15, "hidden_layer_sizes": 7, "validation_fraction": 0.3, "n_iter_no_change": 20}
+    compared = 0
+    for seed in range(10):
+        last = []
+        for library in (ours, neural_network):
+            with np.errstate(all="ignore"), contextlib.suppress(ValueError):  # where the lost parameters are the best
+                clf = library.MLPClassifier(**parameters, random_state=seed).fit(X, y)
+                if not np.isfinite(clf.loss_curve_[-1]):
+                    last.append(clf.validation_scores_[-1])
+        if len(last) == 2:
+            assert last[0] == pytest.approx(last[1])
+            compared += 1
+    assert compared
 
 
 def test_default_parameters_are_the_same():

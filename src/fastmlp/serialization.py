@@ -17,12 +17,13 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .data import check_finite
+from .header import DTYPES, MAX_HEADER, Entry, parse_header, parse_json, read_header
 from .spec import NetworkSpec, Optimizer
 
 if TYPE_CHECKING:
@@ -31,30 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["ModelFile", "load_file", "load_model", "save_file", "save_model"]
 
 Array: TypeAlias = NDArray[Any]
-FilePath: TypeAlias = str | os.PathLike[str]
+FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-_DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "F64": np.dtype(np.float64),
-    "F32": np.dtype(np.float32),
-    "F16": np.dtype(np.float16),
-    "I64": np.dtype(np.int64),
-    "I32": np.dtype(np.int32),
-    "I16": np.dtype(np.int16),
-    "I8": np.dtype(np.int8),
-    "U64": np.dtype(np.uint64),
-    "U32": np.dtype(np.uint32),
-    "U16": np.dtype(np.uint16),
-    "U8": np.dtype(np.uint8),
-    "BOOL": np.dtype(np.bool_),
-}
-_NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
-_MAX_HEADER: Final = 100_000_000  # as the safetensors library
-_MAX_DIMENSIONS: Final = 32  # what every NumPy can hold
-_MAX_BYTES: Final = 2**63 - 1
+_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 _FORMAT: Final = 1
 _FIELDS: Final = frozenset({"format", "spec", "seed", "epoch", "step", "optimizer", "slots"})
 _MAX_SEED: Final = 2**64 - 1
-_MAX_COUNT: Final = 2**63 - 1
+_MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that training can go on counting
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +56,11 @@ class ModelFile:
     seed : int
         Of the random numbers, in [0, 2**64).
     epoch : int
-        Epochs that training has completed.
+        Epochs that training has completed, in [0, 2**61].
     optimizer : dict, optional
         As `Optimizer.to_dict` makes it.
     step : int
-        Steps that the optimizer has made.
+        Steps that the optimizer has made, in [0, 2**61].
     state : list of (list of ndarray, list of ndarray)
         The optimizer's slots, each shaped as (weights, biases). They may hold infinities, as Adam's second moment can
         overflow, but no NaN.
@@ -117,7 +101,7 @@ def save_model(path: FilePath, model: ModelFile) -> None:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
         Conventionally ``*.safetensors``. Layer k is in the tensors ``layers.k.weight`` and ``layers.k.bias``, slot s of
         the optimizer in ``optimizer.s.layers.k.weight`` and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
     model : ModelFile
@@ -147,7 +131,7 @@ def load_model(path: FilePath) -> ModelFile:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
 
     Returns
     -------
@@ -176,7 +160,7 @@ def save_file(path: FilePath, tensors: Mapping[str, Array], metadata: Mapping[st
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
     tensors : mapping of str to ndarray
         Of any shape and strides; float64, float32, float16, the integers of 8 to 64 bits, or bool.
     metadata : mapping of str to str, optional
@@ -186,7 +170,8 @@ def save_file(path: FilePath, tensors: Mapping[str, Array], metadata: Mapping[st
     TypeError
         A name or text is not a string, or a dtype cannot be stored.
     ValueError
-        A name is ``"__metadata__"``, a text is not valid Unicode, or the header exceeds 100 MB.
+        A name is ``"__metadata__"``, a text is not valid Unicode, or there is more than a file may have: a header of
+        8 MiB with 65,536 tensors of 32 dimensions and 1000 metadata of 4 MiB.
     OSError
         The file cannot be written; what was there before is untouched.
     """
@@ -222,8 +207,9 @@ def save_file(path: FilePath, tensors: Mapping[str, Array], metadata: Mapping[st
     except UnicodeEncodeError as error:
         raise ValueError(f"a tensor name or metadata text is not valid Unicode: {error}") from error
     encoded += b" " * (-len(encoded) % 8)
-    if len(encoded) > _MAX_HEADER:
-        raise ValueError(f"names and metadata take {len(encoded)} bytes; they may take {_MAX_HEADER}")
+    if len(encoded) > MAX_HEADER:
+        raise ValueError(f"names and metadata take {len(encoded)} bytes; they may take {MAX_HEADER}")
+    parse_header(encoded, 8 + len(encoded) + offset)  # nothing is saved that would not be loaded
 
     with _replacing(path) as file:
         file.write(len(encoded).to_bytes(8, "little"))
@@ -238,7 +224,7 @@ def load_file(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
 
     Returns
     -------
@@ -252,38 +238,38 @@ def load_file(path: FilePath) -> tuple[dict[str, Array], dict[str, str]]:
         The file cannot be read.
     ValueError
         The file is damaged, or not a safetensors file of the dtypes of `save_file`; the message names the file and the
-        fault. No more memory is asked for than the file is large.
+        fault. What a header may hold is bounded, and no more memory is asked for than the file is large.
     """
     with _reading(path) as (file, entries, metadata):
         return {name: _read_tensor(file, name, entry) for name, entry in entries.items()}, metadata
-
-
-class _Entry(NamedTuple):
-    """Where a tensor is: begin and end count from the start of the file."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, _Entry], dict[str, str]]]:
+def _reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, Entry], dict[str, str]]]:
     """Open a file and check its header; every ValueError in the block is given the file's name."""
+    path = _name_of(path)
     with open(path, "rb", opener=_open_without_waiting) as file:
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ValueError("not a regular file")
-            entries, metadata = _read_header(file, status.st_size)
+            entries, metadata = read_header(file, status.st_size)
             yield file, entries, metadata
         except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error
         except RecursionError as error:  # in the repr of what a message shows
-            raise ValueError(f"{os.fspath(path)}: nested too deeply") from error
+            raise ValueError(f"{path}: nested too deeply") from error
+
+
+def _name_of(path: FilePath) -> str:
+    """A path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path must be a str, bytes or path-like, got {path!r:.80} ({type(path).__name__})") from None
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -291,97 +277,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_header(file: BinaryIO, size: int) -> tuple[dict[str, _Entry], dict[str, str]]:
-    prefix = file.read(8)
-    if len(prefix) < 8:
-        raise ValueError(f"truncated: {len(prefix)} bytes, not even the 8 of the header's length")
-    length = int.from_bytes(prefix, "little")
-    if length > _MAX_HEADER:
-        raise ValueError(f"header length is {length}; at most {_MAX_HEADER} is allowed (is this a safetensors file?)")
-    start = 8 + length
-    if start > size:
-        raise ValueError(f"truncated: a header of {length} bytes in a file of {size}")
-    encoded = file.read(length)
-    if len(encoded) < length:
-        raise ValueError(f"truncated while it was read: header of {length} bytes ends after {len(encoded)}")
-    if not encoded.startswith(b"{"):
-        raise ValueError("header is not a JSON object")
-    try:
-        text = encoded.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"header is not UTF-8: {error}") from error
-    header = _parse_json(text, "header")
-
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("__metadata__ must map strings to strings")
-    entries = {name: _parse_entry(name, value, start) for name, value in header.items()}
-    position = start
-    for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if entry.begin != position:
-            fault = "overlaps the one before" if entry.begin < position else "leaves a gap before it"
-            raise ValueError(f"tensor {name!r:.80} {fault}: it begins at byte {entry.begin}, not {position}")
-        position = entry.end
-    if position > size:
-        raise ValueError(f"truncated: tensors end at byte {position}, the file at {size}")
-    if position < size:
-        raise ValueError(f"{size - position} bytes too many: tensors end at byte {position}, the file at {size}")
-    return entries, metadata
-
-
-def _parse_json(text: str, what: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: no duplicate keys, no NaN, no lone surrogates, no overlong numbers."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            raise ValueError("an object has the same key twice")
-        return result
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-        if "\\u" in text:  # the only way to a lone surrogate
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise ValueError(f"{what} is nested too deeply") from error
-    except ValueError as error:
-        raise ValueError(f"{what} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} is not a JSON object")
-    return value
-
-
-def _parse_entry(name: str, value: Any, start: int) -> _Entry:
-    where = f"tensor {name!r:.80}"
-    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"{where} must have dtype, shape and data_offsets")
-    code, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(code, str) or code not in _DTYPES:
-        raise ValueError(f"{where} has dtype {code!r:.40}; it must be one of {', '.join(_DTYPES)}")
-    if not _are_sizes(shape) or len(shape) > _MAX_DIMENSIONS:
-        raise ValueError(f"{where} has shape {shape!r:.80}; it must be a list of at most {_MAX_DIMENSIONS} sizes")
-    if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise ValueError(f"{where} has data_offsets {offsets!r:.80}; they must be [begin, end]")
-    dtype = _DTYPES[code]
-    # NumPy counts an empty array's other dimensions too.
-    if math.prod(size for size in shape if size) * dtype.itemsize > _MAX_BYTES:
-        raise ValueError(f"{where} has shape {shape!r:.80}, too large for any memory")
-    needed = math.prod(shape) * dtype.itemsize
-    if offsets[1] - offsets[0] != needed:
-        raise ValueError(
-            f"{where} has {offsets[1] - offsets[0]} bytes; dtype {code} and shape {shape!r:.80} make {needed}"
-        )
-    return _Entry(dtype, tuple(shape), start + offsets[0], start + offsets[1])
-
-
-def _are_sizes(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value <= _MAX_BYTES for value in values)
-
-
-def _read_tensor(file: BinaryIO, name: str, entry: _Entry) -> Array:
+def _read_tensor(file: BinaryIO, name: str, entry: Entry) -> Array:
     flat = np.empty(math.prod(entry.shape), entry.dtype)
     content = flat.view(np.uint8)
     if content.size:
@@ -402,12 +298,13 @@ def _read_tensor(file: BinaryIO, name: str, entry: _Entry) -> Array:
 @contextlib.contextmanager
 def _replacing(path: FilePath) -> Iterator[BinaryIO]:
     """Open a temporary file beside the target of path, which replaces it when the block is left without an error."""
+    path = _name_of(path)
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:  # new, or a link whose target is
         mode = None
     if mode is not None and not stat.S_ISREG(mode):
-        raise OSError(f"{os.fspath(path)}: not a regular file; it cannot be replaced")
+        raise OSError(f"{path}: not a regular file; it cannot be replaced")
     target = Path(path).resolve()
     temporary = target.parent / f".fastmlp-{secrets.token_hex(8)}.tmp"
     # The kernel applies the umask to a new file; what replaces a private one is private from the beginning.
@@ -484,10 +381,13 @@ def _check_count(value: Any, name: str, limit: int) -> None:
         raise ValueError(f"{name} is {value!r:.40}; it must be an integer from 0 to {limit}")
 
 
-def _read_model(file: BinaryIO, entries: dict[str, _Entry], metadata: dict[str, str]) -> ModelFile:
+def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str]) -> ModelFile:
     if "fastmlp" not in metadata:
         raise ValueError('not a fastmlp model: its metadata has no "fastmlp"')
-    description = _parse_json(metadata["fastmlp"], 'metadata "fastmlp"')
+    # A hidden layer, with two tensors or more, takes less than 100 characters and four commas and brackets.
+    description = parse_json(
+        metadata["fastmlp"], 'metadata "fastmlp"', 2000 + 200 * len(entries), 100 + 4 * len(entries)
+    )
     version = description.get("format")
     if type(version) is not int or version != _FORMAT:
         raise ValueError(f"model format is {version!r:.40}; this version of fastmlp reads format {_FORMAT}")

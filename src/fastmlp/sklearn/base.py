@@ -20,6 +20,7 @@ from fastmlp.sklearn import schedules
 from fastmlp.sklearn.compat import (
     CallbackSupport,
     Interval,
+    InvalidParameterError,
     Options,
     StrOptions,
     TagSupport,
@@ -50,6 +51,7 @@ __all__ = ["BaseMLP"]
 
 Array = NDArray[Any]
 
+ACTIVATIONS = {*ACTIVATION_NAMES, *ACTIVATION_ALIASES}
 #: What a training by mini-batches goes on counting where it goes on.
 COUNTED = (
     "loss_curve_",
@@ -82,12 +84,28 @@ def _as_rows(X: Any) -> Any:
     return X.tocsr() if is_sparse(X) else as_source(X)
 
 
+class ActivationPerLayer(Options):  # type: ignore[misc]
+    """A list or tuple of activations; that there is one for each hidden layer is seen when those are known."""
+
+    def __init__(self) -> None:
+        super().__init__(object, set())  # a kind of constraint that scikit-learn lets others derive from
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether it is one."""
+        return isinstance(val, list | tuple) and all(
+            isinstance(kind, Activation) or (isinstance(kind, str) and kind in ACTIVATIONS) for kind in val
+        )
+
+    def __str__(self) -> str:
+        return "a list or tuple of them, one for each hidden layer"
+
+
 class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
     """What classifier and regressor share: parameters, training, and the arrays that a user sees."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({*ACTIVATION_NAMES, *ACTIVATION_ALIASES}), Activation, list, tuple],
+        "activation": [StrOptions(ACTIVATIONS), Activation, ActivationPerLayer()],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -176,7 +194,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
     def _spec(self, sizes: Sequence[int], dtype: str) -> NetworkSpec:
         activation = self.activation
         if not isinstance(activation, str | Activation) and len(activation) != len(sizes) - 2:
-            raise ValueError(
+            raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
         loss = "squared_error" if self.loss == "squared_error" else LOSS_OF_OUTPUT[self.out_activation_]
@@ -335,10 +353,11 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             engine, problem, self._optimizer, rows, batch_size, float(self.alpha), self._loss_scale(), threads
         )
 
-        def score() -> float:
+        def score(alive: bool) -> float:
             assert held_out is not None
-            outputs = np.empty((held_out[0].shape[0], self.n_outputs_), self._network_dtype())
-            predict_rows(engine, held_out[0], outputs, threads)
+            outputs = np.full((held_out[0].shape[0], self.n_outputs_), np.nan, self._network_dtype())
+            if alive:  # else the outputs would be NaN, of which a classifier makes its first class
+                predict_rows(engine, held_out[0], outputs, threads)
             return self._validation_score(outputs, held_out[1], held_out[2])
 
         fit_stochastic(

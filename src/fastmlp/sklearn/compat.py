@@ -7,13 +7,14 @@ error messages cannot be had, `_check_sample_weight`, and the warning of its L-B
 from typing import Any
 
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
     "CallbackSupport",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "TagSupport",

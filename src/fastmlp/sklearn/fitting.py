@@ -163,7 +163,7 @@ class Epochs:
 
 
 def fit_stochastic(
-    est: Any, epochs: Epochs, *, incremental: bool, early_stopping: bool, score: Callable[[], float], watch: Watch
+    est: Any, epochs: Epochs, *, incremental: bool, early_stopping: bool, score: Callable[[bool], float], watch: Watch
 ) -> None:
     """Train until the loss, or the validation score, stops improving; all attributes as scikit-learn leaves them."""
     n, schedule, rng = len(epochs.rows), epochs.schedule, est._random_state
@@ -220,19 +220,21 @@ NOT_FINITE = (
 )
 
 
-def _count_improvement(est: Any, early_stopping: bool, score: Callable[[], float], alive: bool) -> None:
+def _count_improvement(est: Any, early_stopping: bool, score: Callable[[bool], float], alive: bool) -> None:
     if not early_stopping:
         loss = est.loss_curve_[-1]
         est._no_improvement_count = est._no_improvement_count + 1 if loss > est.best_loss_ - est.tol else 0
         est.best_loss_ = min(est.best_loss_, loss) if loss == loss else est.best_loss_
         return
-    value = score() if alive else float("nan")
+    value = score(alive)
     est.validation_scores_.append(value)
     if est.verbose:
         print(f"Validation score: {value:f}")
     worse = value < est.best_validation_score_ + est.tol
     est._no_improvement_count = est._no_improvement_count + 1 if worse else 0
     if value > est.best_validation_score_:
+        if not alive:
+            raise ValueError(NOT_FINITE)  # the lost parameters would be the best from here on
         est.best_validation_score_ = value
         est._best_parameters = est._network.engine(est._spec).get_parameters()
 

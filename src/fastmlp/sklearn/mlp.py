@@ -323,6 +323,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _validation_score(self, outputs: Array, targets: Array, weight: NDArray[np.float64] | None) -> float:
         if self.out_activation_ == "softmax":
             right = outputs.argmax(axis=1) == (targets if targets.ndim == 1 else targets.argmax(axis=1))
+        elif len(self.classes_) == 1:
+            right = np.ones(len(targets), dtype=bool)  # there is nothing else to predict, whatever the output says
         else:
             right = ((outputs > 0.5) == targets).all(axis=1)
         return float(np.average(right, weights=weight))

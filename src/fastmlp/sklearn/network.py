@@ -51,12 +51,12 @@ class Network:
                 self._seen = [array.copy() for array in (*weights, *biases)]
             return self._lists[name]
 
-    def put(self, name: str, value: list[Array]) -> None:
-        """Let the user's list take the place of one."""
+    def put(self, name: str, value: Sequence[Array]) -> None:
+        """Let the user's list, or a list of what is in their sequence, take the place of one."""
         with self.lock:
             if self._engine is not None:
                 self.get(name)
-            self._lists[name] = value
+            self._lists[name] = _as_list(value, name)
 
     def has_parameters(self) -> bool:
         """Whether there are weights and biases."""
@@ -203,8 +203,18 @@ class Network:
     ) -> None:
         """Take parameters, and an optimizer's state by its name, from elsewhere; the engine is made when needed."""
         lists = {"coefs_": weights, "intercepts_": biases}
-        self._lists = {name: arrays for name, arrays in lists.items() if arrays is not None}
+        self._lists = {name: _as_list(arrays, name) for name, arrays in lists.items() if arrays is not None}
         self._engine, self._seen, self._state = None, [], state
+
+
+def _as_list(value: Any, name: str) -> list[Array]:
+    """A list as it is, so that it stays the user's own; of another sequence, a list that training can write into."""
+    if isinstance(value, list):
+        return value
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a list of arrays, got {value!r:.80} ({type(value).__name__})") from None
 
 
 def _same(array: Any, seen: Array) -> bool:
