@@ -26,7 +26,7 @@ __all__ = ["Backend", "Engine", "config", "get_backend", "get_num_threads", "set
 
 VERSION = "0.1.0"  # pyproject.toml has it too, and a test compares them
 BACKENDS = ("cython", "numpy")
-PURE = "pure wheel: built without it, with FASTMLP_PURE=1"  # why there is no extension
+PURE = "pure wheel: built without the compiled extension, with FASTMLP_PURE=1"  # why there is no extension
 
 
 class Engine(Protocol):
@@ -354,7 +354,7 @@ def config() -> dict[str, Any]:
     if module is None:
         report |= {
             "backend": "numpy",
-            "backend_reason": f"the compiled extension cannot be used ({reason})",
+            "backend_reason": reason if is_pure() else f"the compiled extension cannot be used ({reason})",
             "isa": "numpy",
             "isa_reason": "NumPy and its BLAS choose by themselves",
             "isas": [],
