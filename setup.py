@@ -1,7 +1,8 @@
 """The compiled part of the build: csrc/ once, as objects inside `fastmlp.passes.kernels`, and one extension per pass.
 
-All metadata but the licence's name is in pyproject.toml. Read from the environment: FASTMLP_NO_OPENMP=1 (do not look
-for it), FASTMLP_DEBUG=1 (asserts, -O1 -g), FASTMLP_SANITIZE=address,undefined, FASTMLP_WERROR=1 (warnings are errors).
+All metadata but the licence's name is in pyproject.toml. Read from the environment: FASTMLP_PURE=1 (nothing is
+compiled: NumPy only), FASTMLP_NO_OPENMP=1 (do not look for it), FASTMLP_DEBUG=1 (asserts, -O1 -g),
+FASTMLP_SANITIZE=address,undefined, FASTMLP_WERROR=1 (warnings are errors).
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CCompilerError, CompileError, ExecError, LinkError
+from setuptools.command.build_py import build_py
+from setuptools.errors import CCompilerError, CompileError, ExecError, LinkError, PlatformError
 
-COMPILER_ERRORS = (CCompilerError, CompileError, LinkError, ExecError)
+COMPILER_ERRORS = (CCompilerError, CompileError, LinkError, ExecError, PlatformError)
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "src/fastmlp"
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
@@ -64,15 +68,46 @@ NO_OPENMP_WARNING = """
 """
 
 
+COMPILER_PROBE = """
+#include <stdio.h>
+int main(void) { return printf("C") == 1 ? 0 : 1; }
+"""
+
+# The last lines that a user sees when it cannot be compiled: what is missing, and both ways out.
+CANNOT_COMPILE = """
+********************************************************************************
+  fastmlp is written in C for speed, and {missing}.
+
+  Either install what compiles it, then repeat the command:
+    Debian, Ubuntu   apt-get install gcc libc6-dev python3-dev
+    Fedora           dnf install gcc python3-devel
+    macOS            xcode-select --install
+    Windows          Visual Studio's Build Tools, "Desktop development with C++"
+    conda            conda install c-compiler
+  or do without: the same in NumPy alone, several times slower:
+    FASTMLP_PURE=1 pip install .        (Windows: set FASTMLP_PURE=1 first)
+********************************************************************************"""
+
+
 def require_python_headers() -> None:
     """Stop with a way out rather than with the compiler's "Python.h: No such file or directory"."""
     folders = {sysconfig.get_path(name) for name in ("include", "platinclude")}
-    if any(Path(folder, "Python.h").exists() for folder in folders):
-        return
-    raise SystemExit(
-        f"fastmlp is compiled, and Python's C headers are missing (no Python.h in {', '.join(sorted(folders))}).\n"
-        "Debian, Ubuntu: apt-get install python3-dev.   Fedora: dnf install python3-devel."
-    )
+    if not any(Path(folder, "Python.h").exists() for folder in folders):
+        where = ", ".join(sorted(folders))
+        raise SystemExit(CANNOT_COMPILE.format(missing=f"Python's C headers are missing (Python.h in\n  {where})"))
+
+
+PURE_CONFIG = '''"""How this copy of fastmlp was built. Written by setup.py."""
+
+PURE = True  # whether it was to be without the extension
+OPENMP = False
+OPENMP_VERSION = 0
+OPENMP_REASON = "FASTMLP_PURE is set"
+COMPILER = ""
+CFLAGS = ""
+SANITIZE = ""
+DEBUG = False
+'''
 
 
 def enabled(variable: str) -> bool:
@@ -147,6 +182,7 @@ class BuildKernelsAndPasses(build_ext):
                 Path(path).write_text(self._config_text(), encoding="utf-8")
 
     def build_extensions(self) -> None:
+        self._require_compiler()
         require_python_headers()
         self._msvc = self.compiler.compiler_type == "msvc"
         self._flags = Flags(self._msvc)
@@ -182,6 +218,7 @@ class BuildKernelsAndPasses(build_ext):
         flags = [*self._flags.common, *self._flags.kernels]
         return (
             '"""How this copy of fastmlp was built. Written by setup.py."""\n\n'
+            "PURE = False  # whether it was to be without the extension\n"
             f"OPENMP = {bool(self._openmp_version)}\n"
             f"OPENMP_VERSION = {self._openmp_version}  # of the specification, yyyymm; 0: built without\n"
             f"OPENMP_REASON = {self._openmp_reason!r}  # why it was built without\n"
@@ -275,22 +312,46 @@ class BuildKernelsAndPasses(build_ext):
 
     def _run_probe(self, compile_args: list[str], link_args: list[str]) -> int:
         """The OpenMP version that a small program prints when it is built with these arguments; 0 if it cannot be."""
+        flags = self._flags.link
+        try:
+            return int(self._output_of(OPENMP_PROBE, [*flags, *compile_args], [*flags, *link_args]))
+        except (*COMPILER_ERRORS, OSError, subprocess.SubprocessError, ValueError):
+            return 0
+
+    def _require_compiler(self) -> None:
+        try:
+            self._output_of(COMPILER_PROBE, [], [])
+        except (*COMPILER_ERRORS, OSError, subprocess.SubprocessError) as error:
+            missing = f"no program in C could be compiled and run:\n  {error}"
+            raise SystemExit(CANNOT_COMPILE.format(missing=missing)) from None
+
+    def _output_of(self, program: str, compile_args: list[str], link_args: list[str]) -> str:
+        """What a program in C prints."""
         with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.c")
-            source.write_text(OPENMP_PROBE, encoding="utf-8")
+            Path(folder, "probe.c").write_text(program, encoding="utf-8")
             # Absolute sources would put the object beside themselves, out of output_dir.
             before = Path.cwd()
             os.chdir(folder)
             try:
-                objects = self.compiler.compile(["probe.c"], extra_postargs=[*self._flags.link, *compile_args])
-                self.compiler.link_executable(objects, "probe", extra_postargs=[*self._flags.link, *link_args])
-                program = self.compiler.executable_filename("probe", output_dir=folder)
-                result = subprocess.run([program], capture_output=True, text=True, check=True, timeout=60)
-                return int(result.stdout)
-            except (*COMPILER_ERRORS, OSError, subprocess.SubprocessError, ValueError):
-                return 0
+                objects = self.compiler.compile(["probe.c"], extra_postargs=compile_args)
+                self.compiler.link_executable(objects, "probe", extra_postargs=link_args)
+                command = [self.compiler.executable_filename("probe", output_dir=folder)]
+                return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
             finally:
                 os.chdir(before)
+
+
+class BuildPure(build_py):
+    """build_py that leaves the passes out and says so in fastmlp/_build_config.py."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.packages = [name for name in self.packages or [] if name != "fastmlp.passes"]
+
+    def run(self) -> None:
+        super().run()
+        folder = PACKAGE if self.editable_mode else f"{self.build_lib}/fastmlp"
+        Path(folder, "_build_config.py").write_text(PURE_CONFIG, encoding="utf-8")
 
 
 def extensions() -> list[Extension]:
@@ -307,5 +368,17 @@ def extensions() -> list[Extension]:
     ]
 
 
+def what_is_built() -> dict[str, Any]:
+    if enabled("FASTMLP_PURE"):
+        return {"cmdclass": {"build_py": BuildPure}}
+    return {"ext_modules": extensions(), "cmdclass": {"build_ext": BuildKernelsAndPasses}}
+
+
+def licence() -> dict[str, str]:
+    """Under the name that this version of setuptools has for it: pyproject.toml's form changed with 77."""
+    expression = int(setuptools.__version__.partition(".")[0]) >= 77
+    return {"license_expression" if expression else "license": "BSD-3-Clause"}
+
+
 if __name__ == "__main__":  # cythonize's workers may import this file
-    setup(license="BSD-3-Clause", ext_modules=extensions(), cmdclass={"build_ext": BuildKernelsAndPasses})
+    setup(**licence(), **what_is_built())

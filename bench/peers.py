@@ -7,7 +7,6 @@ take turns, round by round. `python bench/peers.py --help` tells the options, RE
 
 import argparse
 import statistics
-from pathlib import Path
 from typing import Any
 
 from _common import (
@@ -23,7 +22,7 @@ from _common import (
 )
 from _peers.crew import assemble, same_job
 from _peers.job import ACTIVATIONS, Job
-from _peers.report import OURS, add_options, best_rival, chart, ratios, say_left_out, threads_in_use
+from _peers.report import OURS, add_options, best_rival, draw_training, ratios, say_left_out, threads_in_use
 
 from fastmlp.cli import table
 from fastmlp.measure import fma_peak, training_flops
@@ -192,10 +191,10 @@ def main() -> int:
         "seconds": options.seconds,
         "tune_seconds": options.tune_seconds,
     }
-    path = write_json(options.json, "peers", {"machine": where, "settings": settings, "results": results})
-    print(f"\nwritten to {path}")
+    report = {"machine": where, "settings": settings, "results": results}
+    print(f"\nwritten to {write_json(options.json, 'peers', report)}")
     if options.png:
-        draw(options.png, where, options, results)
+        draw_training(options.png, report)
     differing = different_losses(results)
     failed = failures(results, options) if options.check else []
     for line in differing:
@@ -203,27 +202,6 @@ def main() -> int:
     for line in failed:
         print(f"CHECK FAILED  {line}")
     return 1 if failed or differing else 0
-
-
-def draw(path: Path, where: dict[str, Any], options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
-    groups = {
-        f"{name}\n{short(result['job']['sizes'])}\nbatch {result['job']['batch']}": {
-            variant: {"us": f["us_per_step_median"], "ratio": f["slower_than_fastmlp"]["median"]}
-            for variant, f in result["variants"].items()
-        }
-        for name, result in results.items()
-    }
-    threads = f"{options.threads or where['cpus']} threads"
-    title = (
-        f"One training step, {options.dtype}, Adam — {where['cpu']}, {where['isa']}, {threads}, {where['date'][:10]}"
-    )
-    chart(path, title, "step", groups)
-
-
-def short(sizes: list[int]) -> str:
-    """An architecture that fits on an axis."""
-    text = "-".join(map(str, sizes))
-    return text if len(text) < 22 else f"{sizes[0]}-…-{sizes[-1]}, {len(sizes) - 1} layers"
 
 
 if __name__ == "__main__":

@@ -164,13 +164,14 @@ def main() -> int:
     if options.png:
         groups = {
             name.replace(", ", "\n"): {
-                variant: {"us": f["us_per_call_median"], "ratio": f["slower_than_fastmlp"]["median"]}
-                for variant, f in result["variants"].items()
+                variant: figures["slower_than_fastmlp"]["median"]
+                for variant, figures in result["variants"].items()
+                if variant != "fastmlp"
             }
             for name, result in results.items()
         }
-        title = f"Prediction, {options.dtype} — {where['cpu']}, {where['isa']}, {where['date'][:10]}"
-        chart(options.png, title, "call", groups)
+        note = f"{options.dtype}; {where['cpu']}, {where['isa']}; {where['date'][:10]}"
+        chart(options.png, "Others take {least:.3g} to {most:.0f} times as long for a prediction", note, groups)
     wrong = [
         f"{name}: {variant}'s outputs are off by {figures['error']:.1e}"
         for name, result in results.items()

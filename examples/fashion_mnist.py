@@ -1,7 +1,7 @@
 """Fashion-MNIST, 784-256-128-10: epochs, seconds, GFLOP/s and test accuracy.
 
-Debian and Ubuntu have the data in the package dataset-fashion-mnist; a folder with the four IDX files does as well:
-python examples/fashion_mnist.py [--data FOLDER] [--epochs 15]
+Needs fastmlp and the data: Debian and Ubuntu have it in the package dataset-fashion-mnist; a folder with the four IDX
+files does as well:  python examples/fashion_mnist.py [--data FOLDER] [--epochs 15]
 """
 
 import argparse

@@ -1,10 +1,12 @@
 """How the L2 penalty alpha smooths what scikit-learn's MLP learns; run it with and without fastmlp.
 
+Needs scikit-learn (pip install '.[sklearn]'), and matplotlib for ``--plot``:
+
     python examples/sklearn_alpha.py
     python -m fastmlp.patch examples/sklearn_alpha.py
 
-Larger alphas mean smaller weights and a simpler border between the classes. With ``--plot regions.png`` (needs
-matplotlib) the decision regions are drawn.
+Larger alphas mean smaller weights and a simpler border between the classes. With ``--plot regions.png`` the decision
+regions are drawn.
 """
 
 import argparse
@@ -61,9 +63,14 @@ def main() -> None:
             low, high = X.min(axis=0) - 0.5, X.max(axis=0) + 0.5
             grid = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
             chance = model.predict_proba(np.column_stack([each.ravel() for each in grid]))[:, 1]
-            axis.contourf(*grid, chance.reshape(grid[0].shape), cmap="RdBu", alpha=0.8, levels=20)
-            axis.scatter(*X.T, c=y, cmap="RdBu", edgecolors="black", s=12)
+            # From 0 to 1 in every panel: a network that is sure of nothing is white all over.
+            drawn = axis.contourf(*grid, chance.reshape(grid[0].shape), cmap="RdBu", levels=np.linspace(0, 1, 21))
+            for label, color in enumerate(("tab:red", "tab:blue")):
+                axis.scatter(*X[y == label].T, color=color, edgecolors="white", linewidths=0.7, s=22)
             axis.set(title=f"{name}, alpha {alpha:g}", xticks=[], yticks=[])
+        figure.colorbar(
+            drawn, ax=axes, label="probability of the blue class", shrink=0.5, ticks=[0, 0.25, 0.5, 0.75, 1]
+        )
         figure.savefig(options.plot)
 
 

@@ -1,6 +1,6 @@
 """fastmlp's estimators where scikit-learn's would stand: a pipeline, a search, and what they add.
 
-python examples/sklearn_drop_in.py
+Needs scikit-learn (pip install '.[sklearn]'):  python examples/sklearn_drop_in.py
 """
 
 import warnings

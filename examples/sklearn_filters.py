@@ -1,10 +1,12 @@
 """What the hidden units of scikit-learn's MLP look for in images; run it with and without fastmlp.
 
+Needs scikit-learn (pip install '.[sklearn]'), and matplotlib for ``--plot``:
+
     python examples/sklearn_filters.py
     python -m fastmlp.patch examples/sklearn_filters.py
 
-Fashion-MNIST if it is installed, else scikit-learn's digits. With ``--plot filters.png`` (needs matplotlib) the weights
-of the first layer are drawn as images.
+Fashion-MNIST if it is installed, else scikit-learn's digits. With ``--plot filters.png`` the weights of the
+first layer are drawn as images.
 """
 
 import argparse
@@ -54,8 +56,9 @@ def main() -> None:
         figure, axes = plt.subplots(4, 10, figsize=(12, 5), constrained_layout=True)
         largest = abs(net.coefs_[0]).max() / 2
         for axis, weights in zip(axes.flat, net.coefs_[0].T, strict=True):
-            axis.imshow(weights.reshape(side, side), cmap="gray", vmin=-largest, vmax=largest)
+            drawn = axis.imshow(weights.reshape(side, side), cmap="gray", vmin=-largest, vmax=largest)
             axis.set_axis_off()
+        figure.colorbar(drawn, ax=axes, label="weight", shrink=0.6)
         figure.savefig(options.plot)
 
 

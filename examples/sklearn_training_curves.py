@@ -1,9 +1,11 @@
 """Loss curves of scikit-learn's MLP for six ways to descend, on four data sets; run it with and without fastmlp.
 
+Needs scikit-learn (pip install '.[sklearn]'), and matplotlib for ``--plot``:
+
     python examples/sklearn_training_curves.py
     python -m fastmlp.patch examples/sklearn_training_curves.py
 
-Both print the same losses. With ``--plot curves.png`` (needs matplotlib) they are drawn.
+Both print the same losses. With ``--plot curves.png`` they are drawn.
 """
 
 import argparse
@@ -54,9 +56,10 @@ def main() -> None:
         figure, axes = plt.subplots(2, 2, figsize=(11, 8), constrained_layout=True)
         for axis, name in zip(axes.flat, DATA, strict=True):
             for way in WAYS:
-                axis.plot(curves[name, way], label=way)
+                # Two ways may lie on each other: one is drawn broken.
+                axis.plot(curves[name, way], label=way, linestyle="--" if "Nesterov" in way else "-")
             axis.set(title=name, xlabel="epoch", ylabel="loss")
-        axes.flat[0].legend()
+        figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         figure.savefig(options.plot)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastmlp
+from fastmlp import runtime
 
 PACKAGE = Path(fastmlp.__file__).parent
 
@@ -37,9 +38,8 @@ def test_version_is_that_of_the_distribution(distribution: metadata.Distribution
 def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None:
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     assert [line for line in required if not line.startswith("numpy")] == []
-    assert set(distribution.metadata.get_all("Provides-Extra") or []) >= {
-        "bench", "io", "plot", "progress", "sklearn", "test", "torch",
-    }  # fmt: skip
+    extras = set(distribution.metadata.get_all("Provides-Extra") or [])
+    assert extras == {"bench", "lint", "progress", "sklearn", "test"}
 
 
 def test_importing_fastmlp_imports_no_extra() -> None:
@@ -58,6 +58,9 @@ def test_console_script(distribution: metadata.Distribution) -> None:
 
 def test_types_and_stubs_are_there() -> None:
     assert (PACKAGE / "py.typed").exists()
+    if runtime.is_pure():
+        assert not (PACKAGE / "passes").exists()
+        return
     for name in ("kernels", "threads", "plan", "epoch"):
         assert (PACKAGE / "passes" / f"{name}.pyi").exists(), name
 
@@ -72,13 +75,16 @@ def test_digits_are_small_and_come_with_their_licence() -> None:
 def test_wheel_is_small_and_holds_no_sources_of_the_build(distribution: metadata.Distribution) -> None:
     files = installed_files(distribution)
     config = pytest.importorskip("fastmlp._build_config")
-    assert not [file.name for file in files if file.suffix in {".c", ".inl", ".pyx", ".o"}]
+    assert not [file.name for file in files if file.suffix in {".c", ".h", ".inl", ".pxd", ".pyx", ".o"}]
     if not config.SANITIZE and not config.DEBUG:
         assert sum(file.stat().st_size for file in files if file.suffix != ".pyc") < 8_000_000
 
 
 def test_how_it_was_compiled() -> None:
     config = pytest.importorskip("fastmlp._build_config")
+    if config.PURE:
+        assert (config.COMPILER, config.CFLAGS, config.OPENMP) == ("", "", False)
+        return
     flags = config.CFLAGS.split()
     assert config.COMPILER
     assert config.OPENMP == bool(config.OPENMP_VERSION) == (not config.OPENMP_REASON)
@@ -91,3 +97,15 @@ def test_config_tells_about_openmp() -> None:
     config = pytest.importorskip("fastmlp._build_config")
     passes = pytest.importorskip("fastmlp.passes")
     assert bool(passes.openmp) == config.OPENMP
+
+
+def test_licence_and_home_are_in_the_metadata(distribution: metadata.Distribution) -> None:
+    fields = distribution.metadata
+    assert "BSD-3-Clause" in (fields["License-Expression"], fields["License"])
+    urls = [url.partition(", ") for url in fields.get_all("Project-URL") or []]
+    assert {name for name, _, _ in urls} == {"Homepage", "Documentation", "Changelog", "Issues"}
+
+
+def test_dir_shows_what_there_is_to_use() -> None:
+    shown = {name for name in dir(fastmlp) if not name.startswith("__")}
+    assert shown == set(fastmlp.__all__) - {"__version__"}

@@ -41,6 +41,7 @@ def missing(monkeypatch):
     """Make the extension look missing."""
     runtime.get_backend.cache_clear()
     monkeypatch.setattr(runtime, "load_passes", lambda: (None, "ImportError: gone"))
+    monkeypatch.setattr(runtime, "is_pure", lambda: False)
     monkeypatch.setattr(runtime._process, "warned", False)
 
 
@@ -104,6 +105,16 @@ def test_a_missing_extension_when_it_is_demanded(monkeypatch, tmp_path):
     assert "gone" in runtime.config()["backend_reason"]
 
 
+def test_a_pure_wheel_is_told_apart_from_an_extension_that_is_missing(monkeypatch):
+    missing(monkeypatch)
+    monkeypatch.setattr(runtime, "is_pure", lambda: True)
+    assert fastmlp.MLP([2, 1]).backend == "numpy"  # a warning would be an error here
+    monkeypatch.undo()
+    monkeypatch.setattr(runtime, "import_module", types.ModuleType)
+    monkeypatch.setattr(runtime, "is_pure", lambda: True)
+    assert "FASTMLP_PURE=1" in runtime.load_passes.__wrapped__()[1]
+
+
 @needs_extension
 def test_pickles_choose_their_backend_again(monkeypatch):
     import pickle
@@ -120,6 +131,7 @@ def test_pickles_choose_their_backend_again(monkeypatch):
 
 def test_sources_that_were_not_compiled_are_no_backend(monkeypatch):
     monkeypatch.setattr(runtime, "import_module", types.ModuleType)
+    monkeypatch.setattr(runtime, "is_pure", lambda: False)
     assert runtime.load_passes.__wrapped__() == (None, "ImportError: fastmlp.passes has not been compiled")
 
 

@@ -55,3 +55,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(patch, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is to use, also what has not been imported yet, and none of what this file needs itself."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

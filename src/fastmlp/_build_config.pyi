@@ -1,4 +1,5 @@
 # What setup.py writes into _build_config.py at build time.
+PURE: bool
 OPENMP: bool
 OPENMP_VERSION: int
 OPENMP_REASON: str

@@ -150,6 +150,18 @@ BATCH_SIZE = 64
 NUMPY_SECONDS = 4.0  # the comparison stops after the epoch that reaches it: a crowded BLAS can be very slow
 
 
+# The last words of the demo.
+NEXT = """
+With data of your own, X (rows, columns) and classes y, in Python:
+
+    import fastmlp
+    net = fastmlp.MLP([X.shape[1], 64, y.max() + 1], output="softmax")
+    net.fit(X, y, epochs=20)
+    net.predict(X).argmax(axis=1)
+
+More: help(fastmlp.MLP), README.md, examples/digits.py; `fastmlp info`: what your machine can do"""
+
+
 class _TimeLimit(Callback):
     """Stop after so many seconds."""
 
@@ -307,18 +319,22 @@ def _show_demo(report: Report) -> None:
         ]
         for run in runs
     ]
-    names = ["backend", "threads", "epochs", "seconds", "samples/s", "GFLOP/s", "test accuracy"]
+    names = ["backend", "threads", "epochs", "seconds", "rows/s", "GFLOP/s", "test accuracy"]
     print("\n" + table(names, rows, 1) + "\n")
-    if "fma_peak_gflops" in report:
-        print(f"{report['percent_of_peak']:.0f} % of the FMA peak, just measured:", end=" ")
-        print(f"{report['fma_peak_gflops']:.0f} GFLOP/s on {_threads(first['threads'])} ({first['isa']})")
     if "times_numpy" in report:
-        print(f"{report['times_numpy']:.1f} times as many samples per second as the NumPy backend at its best")
+        print(f"{report['times_numpy']:.1f} times as many rows per second as the same algorithm in NumPy at its best")
+    if "fma_peak_gflops" in report:
+        print(
+            f"{report['percent_of_peak']:.0f} % of the arithmetic that the processor can do at most (its FMA peak, just"
+        )
+        print(f"measured: {report['fma_peak_gflops']:.0f} GFLOP/s on {_threads(first['threads'])}, {first['isa']})")
     if any(run["epochs"] < first["epochs"] for run in runs):
         print(f"NumPy was stopped after {NUMPY_SECONDS:.0f} seconds")
     if (report["load_average"] or 0) > 0.5 * (os.cpu_count() or 1):
         print(f"other programs are at work here (load {report['load_average']:.1f}): figures may be far off")
-    print(f"test accuracy {report['test_accuracy']:.4f}")
+    right = round(report["test_accuracy"] * first["n_test"])
+    print(f"test accuracy {report['test_accuracy']:.4f}: {right} of {first['n_test']} digits that it had not seen")
+    print(NEXT)
 
 
 # ---- fastmlp info ---------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ __all__ = ["Backend", "Engine", "config", "get_backend", "get_num_threads", "set
 
 VERSION = "0.1.0"  # pyproject.toml has it too, and a test compares them
 BACKENDS = ("cython", "numpy")
+PURE = "pure wheel: built without the compiled extension, with FASTMLP_PURE=1"  # why there is no extension
 
 
 class Engine(Protocol):
@@ -115,7 +116,7 @@ def load_passes() -> tuple[ModuleType | None, str]:
         if not hasattr(module, "Engine"):  # the directory of sources, without what is built from them
             raise ImportError("fastmlp.passes has not been compiled")
     except ImportError as error:
-        return None, f"{type(error).__name__}: {error}"
+        return None, PURE if is_pure() else f"{type(error).__name__}: {error}"
     return module, ""
 
 
@@ -139,6 +140,16 @@ def _affinity_kept() -> Iterator[None]:
 
 
 @functools.cache
+def is_pure() -> bool:
+    """Whether this copy was built without the extension because somebody wanted it so (FASTMLP_PURE=1)."""
+    try:
+        from fastmlp import _build_config
+    except ImportError:  # sources of which nothing has been built
+        return False
+    return bool(getattr(_build_config, "PURE", False))
+
+
+@functools.cache
 def get_backend(name: str) -> Backend:
     """The backend called "cython" or "numpy"; ImportError if the former is not there."""
     if name == "numpy":
@@ -155,7 +166,10 @@ def get_backend(name: str) -> Backend:
 
 
 def choose_backend(requested: str | None, stacklevel: int = 2) -> Backend:
-    """The backend for MLP's argument; warns once if the extension is missing and nobody asked for NumPy."""
+    """The backend for MLP's argument; warns once if the extension is missing and nobody asked for that.
+
+    FASTMLP_PURE=1 at installation and ``backend="numpy"`` ask for it.
+    """
     if requested is not None and not isinstance(requested, str):
         raise TypeError(f"backend must be 'cython', 'numpy' or None, got {requested!r}")
     if requested in BACKENDS:
@@ -165,7 +179,7 @@ def choose_backend(requested: str | None, stacklevel: int = 2) -> Backend:
     module, reason = load_passes()
     if module is not None:
         return get_backend("cython")
-    if not _process.warned:
+    if not _process.warned and not is_pure():
         _process.warned = True
         warnings.warn(
             f"fastmlp runs on its NumPy reference, several times slower, because the compiled extension cannot be used "
@@ -393,7 +407,7 @@ def config() -> dict[str, Any]:
     if module is None:
         report |= {
             "backend": "numpy",
-            "backend_reason": f"the compiled extension cannot be used ({reason})",
+            "backend_reason": reason if is_pure() else f"the compiled extension cannot be used ({reason})",
             "isa": "numpy",
             "isa_reason": "NumPy and its BLAS choose by themselves",
             "isas": [],

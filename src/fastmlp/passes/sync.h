@@ -1,10 +1,9 @@
-/* What the passes need and Cython cannot say: C11 atomics, bounded spinning, sleeping until woken, a clock, aligned
+/* What the passes need and Cython cannot say: atomic words, bounded spinning, sleeping until woken, a clock, aligned
  * memory. Included by generated C and pool.h only. */
 #ifndef FASTMLP_SYNC_H
 #define FASTMLP_SYNC_H
 
 #include <limits.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,8 +11,12 @@
 #include <time.h>
 
 #if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
 #include <malloc.h>
 #include <windows.h>
+#undef far /* words that a Windows of 16 bits needed, and that passes call their fields by */
+#undef near
 #else
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,58 +26,52 @@
 #include <sys/syscall.h>
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FM_SYNC_INLINE static __inline
-#else
-#define FM_SYNC_INLINE static inline __attribute__((unused))
-#endif
+#include "atomics.h"
 
 /* Each counter owns its cache line and the one that the prefetcher fetches with it. */
 typedef struct {
-  _Alignas(128) _Atomic uint64_t value;
+  _Alignas(128) fm_word64 value;
 } fm_ticket;
 typedef struct {
-  _Alignas(128) _Atomic uint32_t value;
+  _Alignas(128) fm_word32 value;
 } fm_counter;
 
-FM_SYNC_INLINE uint64_t fm_ticket_load(fm_ticket *t) { return atomic_load_explicit(&t->value, memory_order_acquire); }
+FM_SYNC_INLINE uint64_t fm_ticket_load(fm_ticket *t) { return fm_load64(&t->value); }
 FM_SYNC_INLINE int fm_ticket_replace(fm_ticket *t, uint64_t from, uint64_t to) {
-  return atomic_compare_exchange_strong_explicit(&t->value, &from, to, memory_order_acq_rel, memory_order_relaxed);
+  return fm_replace64(&t->value, from, to);
 }
-FM_SYNC_INLINE uint32_t fm_counter_load(fm_counter *c) { return atomic_load_explicit(&c->value, memory_order_acquire); }
-FM_SYNC_INLINE void fm_counter_store(fm_counter *c, uint32_t value) {
-  atomic_store_explicit(&c->value, value, memory_order_release);
-}
-FM_SYNC_INLINE uint32_t fm_counter_add(fm_counter *c, uint32_t n) {
-  return atomic_fetch_add_explicit(&c->value, n, memory_order_seq_cst) + n;
-}
+FM_SYNC_INLINE uint32_t fm_counter_load(fm_counter *c) { return fm_load32(&c->value); }
+FM_SYNC_INLINE void fm_counter_store(fm_counter *c, uint32_t value) { fm_store32(&c->value, value); }
+FM_SYNC_INLINE uint32_t fm_counter_add(fm_counter *c, uint32_t n) { return fm_add32(&c->value, n) + n; }
 /* A gate that any number of readers pass together, and a writer alone: the number of readers inside, and a flag. A
  * reader that finds it closed is turned away; a writer closes it and waits until the readers have left. */
 typedef struct {
-  _Atomic uint32_t value;
+  fm_word32 value;
 } fm_gate;
 enum { FM_GATE_CLOSED = 1u << 30 };
 
-FM_SYNC_INLINE void fm_gate_leave(fm_gate *gate) { atomic_fetch_sub(&gate->value, 1); }
+FM_SYNC_INLINE void fm_gate_leave(fm_gate *gate) { fm_add32(&gate->value, (uint32_t)-1); }
 FM_SYNC_INLINE int fm_gate_enter(fm_gate *gate) {
-  if (!(atomic_fetch_add(&gate->value, 1) & FM_GATE_CLOSED)) return 1;
+  if (!(fm_add32(&gate->value, 1) & FM_GATE_CLOSED)) return 1;
   fm_gate_leave(gate);
   return 0;
 }
-FM_SYNC_INLINE void fm_gate_close(fm_gate *gate) { atomic_fetch_or(&gate->value, FM_GATE_CLOSED); }
-FM_SYNC_INLINE int fm_gate_empty(fm_gate *gate) { return !(atomic_load(&gate->value) & ~(uint32_t)FM_GATE_CLOSED); }
-FM_SYNC_INLINE void fm_gate_open(fm_gate *gate) { atomic_fetch_and(&gate->value, ~(uint32_t)FM_GATE_CLOSED); }
+FM_SYNC_INLINE void fm_gate_close(fm_gate *gate) { fm_or32(&gate->value, FM_GATE_CLOSED); }
+FM_SYNC_INLINE int fm_gate_empty(fm_gate *gate) { return !(fm_load32(&gate->value) & ~(uint32_t)FM_GATE_CLOSED); }
+FM_SYNC_INLINE void fm_gate_open(fm_gate *gate) { fm_and32(&gate->value, ~(uint32_t)FM_GATE_CLOSED); }
 FM_SYNC_INLINE void fm_gate_reset(fm_gate *gate, int readers, int closed) {
-  atomic_store(&gate->value, (uint32_t)readers + (closed ? (uint32_t)FM_GATE_CLOSED : 0u));
+  fm_store32(&gate->value, (uint32_t)readers + (closed ? (uint32_t)FM_GATE_CLOSED : 0u));
 }
-
-FM_SYNC_INLINE void fm_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
 
 FM_SYNC_INLINE void fm_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
+#elif defined(_M_X64)
+  _mm_pause();
+#elif defined(_M_ARM64)
+  __yield();
 #endif
 }
 
@@ -118,14 +115,19 @@ FM_SYNC_INLINE void fm_wake_all(fm_counter *c) {
 #endif
 }
 
+/* Of a clock that is never set. */
 FM_SYNC_INLINE int64_t fm_nanoseconds(void) {
-  struct timespec t;
+  const int64_t second = 1000000000;
 #if defined(_WIN32)
-  timespec_get(&t, TIME_UTC);
+  LARGE_INTEGER ticks, rate;
+  QueryPerformanceCounter(&ticks);
+  QueryPerformanceFrequency(&rate);
+  return ticks.QuadPart / rate.QuadPart * second + ticks.QuadPart % rate.QuadPart * second / rate.QuadPart;
 #else
+  struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * second + t.tv_nsec;
 #endif
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Memory aligned to a vector, large blocks to a huge page, which the system is asked for; NULL when there is none. What
