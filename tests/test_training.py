@@ -220,6 +220,60 @@ def test_callbacks(backend, toy):
     assert net.n_epochs == 2
 
 
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_a_function_stops_the_training_by_returning_true(backend, toy, answer):
+    assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[lambda net, logs: answer]).loss) == 1
+
+
+@pytest.mark.parametrize("answer", [False, None, np.False_])
+def test_a_function_that_returns_false_or_none_lets_training_go_on(backend, toy, answer):
+    assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[lambda net, logs: answer]).loss) == 9
+
+
+@pytest.mark.parametrize("answer", ["hello", 12, 0, 1, 0.0, {"loss": 1.0}, [], np.array([True])], ids=repr)
+def test_any_other_answer_of_a_callback_is_an_error_that_names_it(backend, toy, answer):
+    """Such as that of ``lambda net, logs: file.write(...)``, which used to stop the training without a word."""
+
+    class Writer(fastmlp.Callback):
+        def on_epoch_end(self, net, logs):
+            return answer if logs["epoch"] == 2 else None
+
+    for callback, name in ((Writer(), "Writer"), (lambda net, logs: Writer().on_epoch_end(net, logs), "lambda")):
+        net, other = classifier(backend), classifier(backend)
+        message = rf"callback .*{name}.*returned .*{type(answer).__name__}.*epoch 2: return True to stop"
+        with pytest.raises(TypeError, match=message):
+            net.fit(*toy, epochs=9, callbacks=[callback])
+        other.fit(*toy, epochs=2)
+        assert (parameters(net), net.history.loss) == (parameters(other), other.history.loss)
+        assert len(net.fit(*toy, epochs=1).loss) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("on_batch_end", None),
+        ("on_epoch_begin", None),
+        ("on_epoch_ends", "on_epoch_end"),
+        ("on_train_start", None),
+        ("on_training_end", "on_train_end"),
+    ],
+)
+def test_a_method_that_nothing_would_call_is_refused_before_training(backend, toy, name, meant):
+    net = classifier(backend)
+    before = parameters(net)
+    callback = type("Mine", (fastmlp.Callback,), {name: lambda self, net, logs: None, "on_line": 3})()
+    pattern = rf"callbacks\[1\] is a Mine with a method {name}, which nothing calls; a Callback has on_train_begin, .*"
+    with pytest.raises(TypeError, match=pattern + (rf"did you mean {meant}\?" if meant else "")):
+        net.fit(*toy, callbacks=[lambda net, logs: None, callback])
+    assert (parameters(net), net.optimizer, net.n_epochs) == (before, None, 0)
+
+
+def test_early_stopping_on_a_number_of_ones_own_says_what_serves_instead(backend, toy):
+    for data in (None, toy):
+        with pytest.raises(ValueError, match=r"got 'val_f1'; for a number of your own, write a Callback"):
+            classifier(backend).fit(*toy, validation_data=data, callbacks=[fastmlp.EarlyStopping("val_f1")])
+
+
 def test_callback_errors_leave_the_network_at_the_end_of_the_epoch(backend, toy):
     net, other = classifier(backend), classifier(backend)
 

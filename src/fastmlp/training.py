@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.measure import fma_peak
+from fastmlp.names import closest
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Run
@@ -182,6 +183,11 @@ class Callback:
     exception ends the training and leaves the network as the epoch's end left it; `on_train_end` is then not called. A
     plain function ``f(net, logs)`` may be given instead of a Callback; it takes the place of `on_epoch_end`.
 
+    `on_epoch_end` stops the training by returning True; None and False let it go on, and any other value is a
+    TypeError. Methods whose names begin with ``on_`` and are not among these three would never be called: `fit` refuses
+    them. `logs` is a copy for each callback: numbers of your own belong into an attribute of the callback, where
+    neither the history nor `EarlyStopping` sees them.
+
     Examples
     --------
     >>> import fastmlp
@@ -199,7 +205,7 @@ class Callback:
         """Before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
-        """After every epoch, with its row of the `History` in `logs`; a true answer stops the training."""
+        """After every epoch, with its row of the `History` in `logs`; True, and nothing else, stops the training."""
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
         """After the last epoch, with its row of the `History` in `logs`."""
@@ -217,6 +223,9 @@ class _Function(Callback):
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
         return self.function(net, logs)
 
+    def __repr__(self) -> str:
+        return repr(self.function)
+
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
     """The argument ``callbacks`` as a list of `Callback` objects."""
@@ -227,6 +236,7 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
     found: list[Callback] = []
     for place, callback in enumerate(callbacks):
         if isinstance(callback, Callback):
+            _refuse_other_events(callback, place)
             found.append(callback)
         elif callable(callback) and not isinstance(callback, type):
             found.append(_Function(callback))
@@ -236,6 +246,29 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
                 f"callbacks[{place}] must be a Callback or a function (net, logs), got {callback!r}{advice}"
             )
     return found
+
+
+def _refuse_other_events(callback: Callback, place: int) -> None:
+    """A TypeError for a method that looks like a callback's and is none: it would wait for ever to be called."""
+    known = [name for name in vars(Callback) if name.startswith("on_")]
+    for name in dir(type(callback)):
+        if name.startswith("on_") and name not in known and callable(getattr(type(callback), name)):
+            near = closest(name, known)
+            raise TypeError(
+                f"callbacks[{place}] is a {type(callback).__name__} with a method {name}, which nothing calls; "
+                f"a Callback has {', '.join(known)}" + (f": did you mean {near}?" if near else "")
+            )
+
+
+def _asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
+    """Tell a callback of an epoch; a TypeError if its answer is none of True, False and None."""
+    answer: object = callback.on_epoch_end(net, logs)
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise TypeError(
+        f"the callback {callback!r} returned {answer!r:.80} ({type(answer).__name__}) at the end of epoch "
+        f"{logs['epoch']}: return True to stop the training, None or False to go on"
+    )
 
 
 class EarlyStopping(Callback):
@@ -300,7 +333,10 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         if self.monitor not in logs["names"]:
-            advice = "; give fit(validation_data=...)" if self.monitor.startswith("val_") else ""
+            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+                advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
+            else:
+                advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
             raise ValueError(
                 f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}{advice}"
             )
@@ -661,7 +697,7 @@ def fit(
                 raise diverged(f"the parameters are no longer finite after epoch {learner.epoch}", None, order[-32:])
             stop = False
             for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
-                stop |= bool(callback.on_epoch_end(net, dict(logs)))
+                stop |= _asks_to_stop(callback, net, dict(logs))
             if stop:
                 break
 
