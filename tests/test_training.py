@@ -1,5 +1,6 @@
 """Epochs, resuming, callbacks, early stopping, divergence, signals, history."""
 
+import dataclasses
 import math
 import os
 import pickle
@@ -54,17 +55,114 @@ def test_fit_twice_is_fit_once(backend, toy, optimizer, batch_size):
     assert second.epoch == [3, 4, 5]
 
 
-def test_an_equal_optimizer_goes_on_and_another_starts_afresh(backend, toy):
-    same, equal, fresh = (classifier(backend) for _ in range(3))
-    for net in (same, equal, fresh):
+def adam_by_hand(X, y, weights, biases, rates, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Adam on one tanh layer and one of identities with the squared error, in float64, a rate for each step."""
+    parameters = [np.array(array, dtype=np.float64) for array in (*weights, *biases)]
+    means, squares = ([np.zeros_like(array) for array in parameters] for _ in range(2))
+    for t, rate in enumerate(rates, 1):
+        (W1, W2, b1, b2), n = parameters, len(X)
+        hidden = np.tanh(X @ W1 + b1)
+        delta = (hidden @ W2 + b2 - y) / n
+        below = delta @ W2.T * (1 - hidden**2)
+        for p, m, v, g in zip(
+            parameters, means, squares, (X.T @ below, hidden.T @ delta, below.sum(0), delta.sum(0)), strict=True
+        ):
+            m += (1 - beta1) * (g - m)
+            v += (1 - beta2) * (g * g - v)
+            p -= rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return parameters
+
+
+@pytest.mark.parametrize("way", ["step", "setter", "fit", "callback"])
+def test_a_schedule_of_learning_rates_keeps_adams_moments(backend, way):
+    """A cosine, given to each step or each fit, set between them or by a callback: all equal Adam written out."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(16, 3)), rng.normal(size=(16, 2))
+    net = fastmlp.MLP([3, 5, 2], activation="tanh", dtype="float64", seed=0, backend=backend)
+    rates = 0.5 * 0.05 * (1 + np.cos(np.pi * np.arange(200) / 200))
+    wanted = adam_by_hand(X, y, net.weights, net.biases, rates)
+    whole = {"epochs": 1, "batch_size": 16, "shuffle": False}
+    if way == "callback":
+
+        def schedule(net, logs):
+            net.optimizer = dataclasses.replace(net.optimizer, learning_rate=rates[logs["epoch"] % 200])
+
+        net.fit(X, y, **whole | {"epochs": 200}, optimizer=fastmlp.Adam(rates[0]), callbacks=[schedule])
+    for rate in rates if way != "callback" else ():
+        if way == "step":
+            net.step(X, y, optimizer=fastmlp.Adam(rate))
+        elif way == "fit":
+            net.fit(X, y, **whole, optimizer=fastmlp.Adam(rate))
+        else:
+            net.optimizer = fastmlp.Adam(rate)
+            net.step(X, y)
+    assert net.n_steps == 200
+    for ours, theirs in zip((*net.weights, *net.biases), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_state_belongs_to_the_rule(backend, toy):
+    """Other hyperparameters go on with it; another rule, or reset_optimizer, starts afresh."""
+    same, other, fresh = (classifier(backend) for _ in range(3))
+    for net in (same, other, fresh):
         net.fit(*toy, epochs=2, optimizer=fastmlp.Adam(0.01))
     same.fit(*toy, epochs=1)
-    equal.fit(*toy, epochs=1, optimizer=fastmlp.Adam(learning_rate=0.01))
-    fresh.fit(*toy, epochs=1, optimizer=fastmlp.Adam(0.02))
-    assert parameters(same) == parameters(equal) != parameters(fresh)
-    assert (same.n_steps, fresh.n_steps) == (15, 5)
-    fresh.fit(*toy, epochs=1, optimizer="sgd")
-    assert fresh.optimizer == fastmlp.SGD()
+    other.fit(*toy, epochs=1, optimizer=fastmlp.Adam(0.02, weight_decay=0.1))
+    fresh.reset_optimizer()
+    assert (fresh.n_steps, fresh.optimizer) == (0, fastmlp.Adam(0.01))
+    fresh.fit(*toy, epochs=1)
+    assert (same.n_steps, other.n_steps, fresh.n_steps) == (15, 15, 5)
+    assert len({parameters(net) for net in (same, other, fresh)}) == 3
+    other.fit(*toy, epochs=1, optimizer="sgd")
+    assert (other.optimizer, other.n_steps) == (fastmlp.SGD(), 5)
+    zeroed = other._learner.engine.get_state()
+    assert not any(array.any() for W, b in zeroed for array in (*W, *b))
+
+
+def test_momentum_that_pauses_rests(backend, toy):
+    """Without momentum the buffer is left alone, so the rule is still the same one, and goes on."""
+    net = classifier(backend, dtype="float64")
+    net.step(*toy, optimizer=fastmlp.SGD(0.1, momentum=0.9))
+    buffers = [array.copy() for array in net._learner.engine.get_state()[0][0]]
+    net.step(*toy, optimizer=fastmlp.SGD(0.1))
+    assert all(map(np.array_equal, buffers, net._learner.engine.get_state()[0][0]))
+    assert net.n_steps == 2
+
+
+def test_the_optimizer_can_be_set(backend, toy):
+    net = classifier(backend)
+    net.optimizer = "sgd"
+    assert net.optimizer == fastmlp.SGD()
+    for bad, error in ((None, TypeError), ("magic", ValueError), (0.1, TypeError), (fastmlp.Adam, TypeError)):
+        with pytest.raises(error, match="optimizer must be"):
+            net.optimizer = bad
+    assert net.optimizer == fastmlp.SGD()
+    net.fit(*toy, epochs=1)
+    assert (net.optimizer, net.n_steps) == (fastmlp.SGD(), 5)
+    classifier(backend).reset_optimizer()  # of a network that has none
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_a_callback_may_go_over_to_another_rule(backend, toy, diverges):
+    """There is no way back before the change: divergence goes to the epoch at whose end it was made."""
+    net, other = (fastmlp.MLP([2, 8, 2], seed=0, backend=backend) for _ in range(2))
+    rule = fastmlp.SGD(1e6 if diverges else 0.01, momentum=0.9)
+
+    def change(net, logs):
+        if logs["epoch"] == 2:
+            net.optimizer = rule
+
+    def train():
+        net.fit(toy[0], toy[0], epochs=4, callbacks=[change])
+
+    other.fit(toy[0], toy[0], epochs=2)
+    if diverges:
+        with pytest.raises(fastmlp.TrainingDiverged, match=r"back at the end of epoch 2, update 0 .*1000000.0"):
+            train()
+    else:
+        train()
+        other.fit(toy[0], toy[0], epochs=2, optimizer=rule)
+    assert parameters(net) == parameters(other)
 
 
 def test_default_optimizer_is_adam(backend, toy):
@@ -419,7 +517,7 @@ def test_divergence_goes_back_to_good_weights(backend, toy):
     assert (caught.value.epoch, len(caught.value.history.loss)) == (3, 0)
     assert caught.value.step > 1
     assert parameters(net) == before
-    assert (net.n_epochs, net.n_steps, net.optimizer) == (2, 0, fastmlp.SGD(1e6))
+    assert (net.n_epochs, net.n_steps, net.optimizer) == (2, 10, fastmlp.SGD(1e6))
     net.fit(X, X, epochs=1, optimizer=fastmlp.SGD(0.01))
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.step) == (str(caught.value), caught.value.step)

@@ -156,9 +156,10 @@ class MLP:
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
-        With the same (equal) optimizer its state and the sequence of shuffles go on too: ``fit(epochs=5)`` twice equals
-        ``fit(epochs=10)`` bit for bit, also when the network was saved and loaded in between. Another optimizer starts
-        with a fresh state.
+        The optimizer's state (momentum, moments, the count of updates) and the sequence of shuffles go on too:
+        ``fit(epochs=5)`` twice equals ``fit(epochs=10)`` bit for bit, also when the network was saved and loaded in
+        between. The state belongs to the rule: ``Adam(1e-4)`` after ``Adam(1e-3)`` goes on with the same moments and
+        another learning rate; `SGD` after `Adam` starts with a fresh state, as does `reset_optimizer`.
 
         Parameters
         ----------
@@ -174,7 +175,8 @@ class MLP:
         batch_size : int
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
-            "sgd", "adam", or an object of `SGD` or `Adam`. Default: the one in use, or ``Adam()``.
+            "sgd", "adam", or an object of `SGD` or `Adam`. Default: the one in use, or ``Adam()``. One of the same rule
+            as before goes on with its state, one of another rule starts fresh.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
@@ -260,7 +262,8 @@ class MLP:
         Parameters
         ----------
         X, y, sample_weight, optimizer, threads
-            As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`.
+            As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
+            ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
@@ -511,8 +514,43 @@ class MLP:
 
     @property
     def optimizer(self) -> Optimizer | None:
-        """The optimizer in use; None before the first training."""
+        """The optimizer in use; None before the first training.
+
+        Set it to change its hyperparameters, also from a callback: the state stays if the rule is the same, and starts
+        fresh with another rule.
+
+        Examples
+        --------
+        >>> import dataclasses, fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> net.optimizer = fastmlp.Adam(0.01)
+        >>> net.optimizer = dataclasses.replace(net.optimizer, learning_rate=0.001)
+        >>> net.optimizer.learning_rate
+        0.001
+        """
         return self._learner.optimizer
+
+    @optimizer.setter
+    def optimizer(self, value: str | Optimizer) -> None:
+        if value is None:
+            raise TypeError("optimizer must be a name or an optimizer, got None; reset_optimizer() begins anew")
+        chosen = as_optimizer(value)
+        with self._lock:
+            self._learner.use(chosen)
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimizer's state and count its updates from 0; its hyperparameters stay.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> loss = net.step([[0.0, 1.0]], [1.0])
+        >>> net.n_steps, net.reset_optimizer(), net.n_steps
+        (1, None, 0)
+        """
+        with self._lock:
+            self._learner.reset_optimizer()
 
     @property
     def n_epochs(self) -> int:
@@ -521,7 +559,7 @@ class MLP:
 
     @property
     def n_steps(self) -> int:
-        """Updates that the optimizer in use has made so far."""
+        """Updates that the optimizer's state has seen: since its rule was first used, or `reset_optimizer`."""
         return self._learner.step
 
     @property

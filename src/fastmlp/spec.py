@@ -445,7 +445,7 @@ class SGD(Optimizer):
     learning_rate : float, default 0.01
         > 0.
     momentum : float, default 0.0
-        >= 0 and < 1.
+        >= 0 and < 1. Where it is 0, buf rests as it is.
     nesterov : bool, default False
         Needs momentum > 0.
     weight_decay : float, default 0.0
@@ -486,7 +486,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, PyTorch's form).
 
-    For weights (not biases) g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
+    Weight decay is a term of the gradient, as in PyTorch's Adam, not AdamW's: for weights (not biases)
+    g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
     w -= learning_rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon).
 
     Parameters

@@ -179,7 +179,8 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
 class Callback:
     """Base of what ``fit(callbacks=...)`` calls; override what you need.
 
-    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained. An
+    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained;
+    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` makes a schedule. An
     exception ends the training and leaves the network as the epoch's end left it; `on_train_end` is then not called. A
     plain function ``f(net, logs)`` may be given instead of a Callback; it takes the place of `on_epoch_end`.
 
@@ -512,10 +513,19 @@ class Learner:
     rows_trained: int = 0
 
     def use(self, optimizer: Optimizer) -> None:
-        """Go on with this optimizer: with its state if it is (equal to) the one in use, else with a fresh one."""
-        if optimizer != self.optimizer:
-            self.engine.use_optimizer(optimizer.name)
-            self.optimizer, self.step = optimizer, 0
+        """Go on with this optimizer. The state belongs to the rule: other hyperparameters go on with it."""
+        if self.optimizer is None or optimizer.name != self.optimizer.name:
+            self._start(optimizer)
+        self.optimizer = optimizer
+
+    def reset_optimizer(self) -> None:
+        """Zero the state and the count of its updates."""
+        if self.optimizer is not None:
+            self._start(self.optimizer)
+
+    def _start(self, optimizer: Optimizer) -> None:
+        self.engine.use_optimizer(optimizer.name)
+        self.step = 0
 
     def train(
         self,
@@ -635,7 +645,7 @@ def fit(
         callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
 
     learner.use(optimizer)
-    safety = _Safety(learner, threads)
+    rule, safety = optimizer.name, _Safety(learner, threads)
     order = np.arange(n, dtype=np.int64)
     losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
     total_weight = float(n)
@@ -647,7 +657,7 @@ def fit(
         where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
         message = (
             f"{what}; {learner.describe_layer(layer)}. The network is back at {where}, update {good.step} of the "
-            f"optimizer. Try a smaller learning rate than that of {optimizer}, or data of a smaller scale."
+            f"optimizer. Try a smaller learning rate than that of {learner.optimizer}, or data of a smaller scale."
         )
         return TrainingDiverged(message, history.since(start), epoch, step, layer)
 
@@ -698,6 +708,8 @@ def fit(
             stop = False
             for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
                 stop |= _asks_to_stop(callback, net, dict(logs))
+            if learner.optimizer and learner.optimizer.name != rule:  # a callback's doing; there is no way back
+                rule, safety = learner.optimizer.name, _Safety(learner, threads)
             if stop:
                 break
 
