@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
+from .names import did_you_mean
 from .reference.activation import ACTIVATIONS, OUTPUTS
 from .reference.loss import LOSSES
 
@@ -139,7 +140,8 @@ def _choice(value: object, name: str, names: Sequence[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {_shown(value)} of type {type(value).__name__}")
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {_shown(value)}")
+        near = did_you_mean(value, names)
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {_shown(value)}{near}")
     return str(value)
 
 
