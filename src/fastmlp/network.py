@@ -5,6 +5,7 @@ training.py or the engine do the work. Nothing is computed here.
 import os
 import secrets
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp import training
-from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
+from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite, count_classes
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
@@ -59,7 +60,7 @@ class MLP:
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
         "elu", "softplus", "exp", or `LeakyReLU` and `ELU` with a parameter.
     output : str or Activation, optional
-        Of the output layer: one of these or "softmax". Default: what goes with the loss.
+        Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
         "squared_error", "cross_entropy" (of a softmax), "binary_cross_entropy" (of logistic outputs) or "poisson" (of
         exp outputs). Default: what goes with the output; the squared error for those that no other loss is named with.
@@ -113,6 +114,11 @@ class MLP:
         backend: str | None = None,
     ) -> None:
         spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
+        if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
+            raise ValueError(
+                f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
+                "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
+            )
         try:
             initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
         except (TypeError, ValueError) as error:
@@ -126,6 +132,7 @@ class MLP:
             "init",
         )
         self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
+        self._loss_by_default = output is None and loss is None
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None) -> None:
         chosen = choose_backend(backend, stacklevel=4)
@@ -133,6 +140,7 @@ class MLP:
         self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
         self._lock = threading.RLock()
         self._is_training = False
+        self._loss_by_default = False
         self.profile_: Profile | None = None
 
     # ---- learning -------------------------------------------------------------------------------------------------
@@ -169,7 +177,9 @@ class MLP:
             welcome.
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
-            (n, n_outputs), or (n,) if there is one output.
+            (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
+            which neither `output` nor `loss` was given, is to fit integers that look like classes: 0, 1, ..., k - 1,
+            all of them, with k from 3 to 20.
         epochs : int
             How many times to go over the rows.
         batch_size : int
@@ -227,6 +237,8 @@ class MLP:
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
         data = self._data(X, y, sample_weight, n_threads)
+        if self._loss_by_default:
+            self._doubt_regression(data.y)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
         with self._training() as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
@@ -243,6 +255,19 @@ class MLP:
                 callbacks=called,
                 bar=bar,
                 train_metrics=train_metrics,
+            )
+
+    def _doubt_regression(self, y: Array) -> None:
+        """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
+        classes = count_classes(y)
+        if classes:
+            sizes = [*self.sizes[:-1], classes]
+            warnings.warn(
+                f"y has the whole numbers 0 to {classes - 1}, which look like classes, and this network fits them as "
+                f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
+                "if not, MLP(..., loss='squared_error') says so.",
+                UserWarning,
+                stacklevel=3,
             )
 
     def _keep_profile(self, profile: Profile) -> None:
@@ -631,11 +656,17 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            return {"model": self._model(), "history": self.history, "backend": self._requested_backend}
+            return {
+                "model": self._model(),
+                "history": self.history,
+                "backend": self._requested_backend,
+                "loss_by_default": self._loss_by_default,
+            }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._resume(state["model"], state["backend"])
         self._learner.history = state["history"].since(0)
+        self._loss_by_default = state.get("loss_by_default", False)
 
     def __repr__(self) -> str:
         spec = self._learner.spec
