@@ -2,6 +2,8 @@
 training.py or the engine do the work. Nothing is computed here.
 """
 
+from __future__ import annotations
+
 import os
 import secrets
 import threading
@@ -10,19 +12,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import training
 from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite, count_classes
+from fastmlp.hints import explained, no_attribute
 from fastmlp.initializers import Function, Initializer, draw, resolve
-from fastmlp.profile import Profile
+from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
 from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
+
+if TYPE_CHECKING:
+    from fastmlp.profile import Profile
 
 __all__ = ["MLP", "Trace", "load"]
 
@@ -30,7 +36,7 @@ Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """What happens inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
 
@@ -42,11 +48,33 @@ class Trace:
         a = f(z), what leaves it; the last are the network's outputs.
     sensitivities : list of ndarray or None
         dE/dz of each row's own loss E, not divided by the number of rows; None if no targets were given.
+
+    Examples
+    --------
+    The derivatives of the rows' losses by their inputs are one product away:
+
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+    >>> trace = net.trace([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
+    >>> trace
+    <Trace of 2 rows through layers of 3 and 1: signals, outputs, sensitivities>
+    >>> (trace.sensitivities[0] @ net.weights[0].T).shape
+    (2, 2)
     """
 
     signals: list[Array]
     outputs: list[Array]
     sensitivities: list[Array] | None = None
+
+    def __repr__(self) -> str:
+        """Its shape: the numbers themselves would flood a notebook."""
+        *widths, last = (str(z.shape[1]) for z in self.signals)
+        layers = f"layers of {', '.join(widths)} and {last}" if widths else f"one layer of {last}"
+        rows = len(self.signals[-1])
+        return (
+            f"<Trace of {rows} row{'' if rows == 1 else 's'} through {layers}: "
+            f"signals, outputs{'' if self.sensitivities is None else ', sensitivities'}>"
+        )
 
 
 class MLP:
@@ -101,17 +129,28 @@ class MLP:
     1.0
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_is_training",
+        "_learner",
+        "_lock",
+        "_loss_by_default",
+        "_requested_backend",
+        "profile_",
+    )
+
+    @explained
     def __init__(
         self,
         sizes: Sequence[int],
         *,
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        output: str | Activation | None = None,
-        loss: str | Loss | None = None,
-        dtype: DTypeLike = "float32",
+        activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
+        output: OutputName | Activation | None = None,
+        loss: LossName | Loss | None = None,
+        dtype: Float = "float32",
         seed: int | None = None,
-        init: str | Initializer | Function | None = None,
-        backend: str | None = None,
+        init: InitName | Initializer | Function | None = None,
+        backend: BackendName | None = None,
     ) -> None:
         spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
@@ -123,7 +162,8 @@ class MLP:
             initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        self._set_up(spec, secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1), backend)
+        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
                 draw(initializer, self.seed, number, layer.n_in, layer.n_out)
@@ -134,8 +174,8 @@ class MLP:
         self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
         self._loss_by_default = output is None and loss is None
 
-    def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None) -> None:
-        chosen = choose_backend(backend, stacklevel=4)
+    def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
+        chosen = choose_backend(backend, stacklevel=stacklevel)
         self._requested_backend = backend
         self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
         self._lock = threading.RLock()
@@ -145,6 +185,7 @@ class MLP:
 
     # ---- learning -------------------------------------------------------------------------------------------------
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -152,7 +193,7 @@ class MLP:
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: str | Optimizer | None = None,
+        optimizer: OptimizerName | Optimizer | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
@@ -267,19 +308,20 @@ class MLP:
                 f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
                 "if not, MLP(..., loss='squared_error') says so.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,  # this, fit, what explains its arguments, the caller
             )
 
     def _keep_profile(self, profile: Profile) -> None:
         self.profile_ = profile
 
+    @explained
     def step(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        optimizer: str | Optimizer | None = None,
+        optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
     ) -> float:
         """Make one update on exactly this batch.
@@ -317,6 +359,7 @@ class MLP:
         with self._training() as learner:
             return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
+    @explained
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
@@ -409,6 +452,7 @@ class MLP:
             check_finite(rows, "X")  # says which value, and where
             raise
 
+    @explained
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> dict[str, float]:
@@ -556,7 +600,7 @@ class MLP:
         return self._learner.optimizer
 
     @optimizer.setter
-    def optimizer(self, value: str | Optimizer) -> None:
+    def optimizer(self, value: OptimizerName | Optimizer) -> None:
         if value is None:
             raise TypeError("optimizer must be a name or an optimizer, got None; reset_optimizer() begins anew")
         chosen = as_optimizer(value)
@@ -657,6 +701,7 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             return {
+                "attributes": getattr(self, "__dict__", {}),  # of a subclass
                 "model": self._model(),
                 "history": self.history,
                 "backend": self._requested_backend,
@@ -667,6 +712,8 @@ class MLP:
         self._resume(state["model"], state["backend"])
         self._learner.history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
+        for name, value in state.get("attributes", {}).items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         spec = self._learner.spec
@@ -691,6 +738,21 @@ class MLP:
             shape = f"{layer.n_in} -> {layer.n_out}"
             lines.append(f"  {number}  {shape:<16} {layer.activation.name:<12} {(layer.n_in + 1) * layer.n_out:>12,}")
         return "\n".join(lines)
+
+    # ---- attributes that there are not ------------------------------------------------------------------------------
+
+    if not TYPE_CHECKING:  # which would take them for a promise that every attribute is there
+
+        def __setattr__(self, name: str, value: object) -> None:
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                if hasattr(type(self), name):
+                    raise  # it is there, and cannot be set
+                no_attribute(self, name)
+
+        def __getattr__(self, name: str) -> NoReturn:
+            no_attribute(self, name)
 
     # ---- arguments ------------------------------------------------------------------------------------------------
 
@@ -767,7 +829,7 @@ class MLP:
         return out
 
 
-def load(path: Path, backend: str | None = None) -> MLP:
+def load(path: Path, backend: BackendName | None = None) -> MLP:
     """Load a network that `MLP.save` wrote; training goes on as if it had never stopped.
 
     Parameters

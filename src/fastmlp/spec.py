@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
+from .hints import explained_class
 from .names import did_you_mean
 from .reference.activation import ACTIVATIONS, OUTPUTS
 from .reference.loss import LOSSES
@@ -435,6 +436,7 @@ class Optimizer:
         return kind(**fields)
 
 
+@explained_class
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
@@ -484,6 +486,7 @@ class SGD(Optimizer):
         return _equal_rows((self.learning_rate, self.momentum, float(self.nesterov), 1.0, self.weight_decay), steps)
 
 
+@explained_class
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, PyTorch's form).

@@ -36,7 +36,9 @@ class History(Mapping[str, list[float]]):
     """What was measured after every epoch: one list per quantity, all of the same length.
 
     It is also a mapping from names to these lists, so ``history["val_loss"]`` and ``pandas.DataFrame(dict(history))``
-    work. Quantities that no epoch measured are missing from the mapping; where some epochs did, the others hold NaN.
+    work; as with any mapping, `len` counts the names, and ``len(history.epoch)`` the epochs. Each quantity is an
+    attribute, too: ``history.val_accuracy`` is ``history["val_accuracy"]``. Quantities that no epoch measured are
+    missing from the mapping; where some epochs did, the others hold NaN.
 
     Attributes
     ----------
@@ -118,6 +120,15 @@ class History(Mapping[str, list[float]]):
             if known == name and (column or name != "val_loss"):
                 return column
         raise KeyError(name)
+
+    def __getattr__(self, name: str) -> list[float]:
+        metrics: dict[str, list[float]] = self.__dict__.get("metrics", {})  # not there while a copy is being made
+        if name not in metrics:
+            raise AttributeError(f"'History' object has no attribute {name!r}", name=name, obj=self)
+        return metrics[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.metrics]
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, column in self._columns() if column or name != "val_loss")
