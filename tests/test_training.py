@@ -660,6 +660,105 @@ def test_divergence_names_the_layer(backend):
         net.step(np.ones((5, 2)), np.full(5, 1e25))
 
 
+# ---- overflow -------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_whose_update_overflows_keeps_the_good_weights(backend):
+    """The loss is finite, 5e17; its gradient by the weight, 1e39, is not."""
+    net = fastmlp.MLP([1, 1], init="zeros", backend=backend)
+    with pytest.raises(
+        fastmlp.TrainingDiverged, match=r"update of this step overflowed.*layer 1 of 1.*before this step"
+    ):
+        net.step([[1e30]], [1e9], optimizer=fastmlp.SGD(0.1))
+    assert (net.weights[0].item(), net.biases[0].item(), net.n_steps) == (0.0, 0.0, 0)
+    assert net.step([[1.0]], [1.0]) == 0.5
+
+
+@pytest.mark.parametrize(("width", "lost"), [(8, 0), (9000, 5)])
+def test_an_overflow_goes_back_with_state_and_counters(backend, toy, width, lost):
+    """To before the step; a large network to at most 16 updates before. Then training is as if it had not happened."""
+    X = toy[0][:4]
+    net, other = (fastmlp.MLP([2, width, 2], seed=0, backend=backend) for _ in range(2))
+    for _ in range(22 - 1):
+        net.step(X, X)
+    for _ in range(21 - lost):
+        other.step(X, X)
+    where = f"{lost} updates before this step" if lost else "as it was before this step"
+    with pytest.raises(fastmlp.TrainingDiverged, match=where) as caught:
+        net.step(X, X, optimizer=fastmlp.Adam(1e39))
+    assert (net.n_steps, caught.value.step) == (21 - lost, 22)
+    assert parameters(net) == parameters(other)
+    for each in (net, other):
+        each.step(X, X, optimizer=fastmlp.Adam())
+    assert parameters(net) == parameters(other)
+
+
+def overflow(net, X):
+    with pytest.raises(fastmlp.TrainingDiverged, match="overflowed"):
+        net.step(X, X, optimizer=fastmlp.SGD(1e39))
+
+
+@pytest.mark.parametrize("change", ["weights", "biases", "fit", "rule", "reset"])
+def test_an_overflow_never_goes_back_beyond_what_was_done_meanwhile(backend, toy, change):
+    X = toy[0]
+    net = fastmlp.MLP([2, 9000, 2], seed=0, backend=backend)
+    net.step(X, X, optimizer=fastmlp.Adam() if change == "rule" else fastmlp.SGD(1e-6))
+    if change == "fit":
+        net.fit(X, X, epochs=1, batch_size=150)
+    elif change == "rule":
+        net.optimizer = fastmlp.SGD(1e-6)
+    elif change == "reset":
+        net.reset_optimizer()
+    else:
+        setattr(net, change, [array * np.float32(0.5) for array in getattr(net, change)])
+    before, counts = parameters(net), (net.n_epochs, net.n_steps)
+    overflow(net, X)
+    assert parameters(net) == before
+    assert (net.n_epochs, net.n_steps) == counts
+
+
+def test_infinite_losses_are_called_infinite(backend):
+    X, y = np.ones((40, 2)), np.full(40, 1e25)
+    net = fastmlp.MLP([2, 3, 1], seed=0, backend=backend)
+    with pytest.raises(fastmlp.TrainingDiverged, match="the loss of this batch is inf; all layers' signals are finite"):
+        net.step(X, y)
+    with pytest.raises(fastmlp.TrainingDiverged, match="the loss became inf in epoch 1, step 1 of 2"):
+        net.fit(X, y)
+    assert net.loss_and_grad(X, y)[0] == math.inf
+    assert net.evaluate(X, y)["loss"] == math.inf
+
+
+@pytest.mark.parametrize("rows", [1, 3, 200_000])
+def test_values_beyond_float32_are_named_where_they_make_nan(backend, rows):
+    """In a network of float64 they are numbers, and where tanh makes a 1 of an infinity, that is right."""
+    X = np.ones((rows, 2))
+    X[-1, 1] = 1e39
+    y, words = np.zeros(rows), rf"X has 1e\+39 at row {rows - 1}, column 1, which is infinite in the network's float32"
+    first = np.array([[1.0, -1.0], [1.0, -1.0]])
+    net, wide = (
+        fastmlp.MLP([2, 2, 1], activation="identity", dtype=d, backend=backend) for d in ("float32", "float64")
+    )
+    net.weights = wide.weights = [first, np.ones((2, 1))]
+    assert np.isfinite(wide.predict(X)).all()
+    tanh = fastmlp.MLP([2, 2, 8], activation="tanh", backend=backend)
+    tanh.weights = [first, np.ones((2, 8))]
+    assert (tanh.predict(X) == 0).all()
+    assert tanh.evaluate(X, np.zeros((rows, 8)))["loss"] == 0
+    for call in (
+        lambda: net.predict(X),
+        lambda: net.predict(X, out=np.empty((rows, 1), np.float32)),
+        lambda: net.evaluate(X, y),
+        lambda: net.loss_and_grad(X, y),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    before = parameters(net)
+    for call in (lambda: net.step(X, y), lambda: net.fit(X, y, epochs=1, batch_size=10**6)):
+        with pytest.raises(fastmlp.TrainingDiverged, match=words):
+            call()
+    assert parameters(net) == before
+
+
 # ---- signals --------------------------------------------------------------------------------------------------------
 
 

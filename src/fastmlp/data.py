@@ -253,6 +253,22 @@ def check_finite(array: Array, name: str, finite: Finite | None = None) -> None:
         raise ValueError(f"{name} has {table[place]} at {_place(array, place)}; all values must be finite")
 
 
+def refuse_overflow(array: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raise a ValueError with the place of the first value that is finite here and infinite in a network's dtype.
+
+    To be asked when a result is NaN: until then an infinity is an honest answer to such a value, and costs nothing.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    table, largest = _table(array), float(np.finfo(dtype).max)
+    place = _first(table, lambda block: np.abs(block) > largest)
+    if place is not None:
+        raise ValueError(
+            f"{name} has {table[place]} at {_place(array, place)}, which is infinite in the network's {dtype} and "
+            "makes the result NaN: scale it, or make the network with dtype='float64'"
+        )
+
+
 def as_real(value: Any, name: str) -> Array:
     """Return any array-like of real numbers as a plain ndarray, without a copy where there is an array behind it."""
     if isinstance(value, np.ma.MaskedArray):

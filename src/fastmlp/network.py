@@ -4,6 +4,7 @@ training.py or the engine do the work. Nothing is computed here.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import threading
@@ -18,7 +19,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import training
-from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite, count_classes
+from fastmlp.data import (
+    Finite,
+    as_inputs,
+    as_real,
+    as_targets,
+    as_weights,
+    check_finite,
+    count_classes,
+    refuse_overflow,
+)
 from fastmlp.hints import explained, no_attribute
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
@@ -342,7 +352,9 @@ class MLP:
         TypeError, ValueError
             If an argument is not as described; the network is as it was.
         TrainingDiverged
-            If this batch's loss is NaN or infinite; the network is as it was.
+            If this batch's loss is NaN or infinite; the network is as it was. If it is finite and the update overflows,
+            the network goes back to its parameters, optimizer state and counters of before the step, or, with more than
+            32,768 parameters, of at most 16 updates before.
 
         Examples
         --------
@@ -364,6 +376,8 @@ class MLP:
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the loss of a batch and its gradient, for an optimizer of your own.
+
+        Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 
         Parameters
         ----------
@@ -389,7 +403,11 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._lock:
-            return self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            if math.isnan(loss):
+                loss = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+        self._refuse_overflow(loss, data)
+        return loss, dW, db
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -399,7 +417,8 @@ class MLP:
         Parameters
         ----------
         X : array_like of shape (n, n_inputs)
-            As for `fit`; n may be 0.
+            As for `fit`; n may be 0. Values beyond the network's dtype (1e39 in float32) count as infinite; where they
+            make an output NaN, a ValueError names the first of them (`out` is then filled already).
         out : ndarray of shape (n, n_outputs), optional
             Where to put the result: C-contiguous, writeable, of the network's dtype.
         threads : int, optional
@@ -436,6 +455,8 @@ class MLP:
             target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
         if len(rows):
             self._fill(target, rows, n_threads, check=out is None)
+            if rows.dtype == np.float64 != self.dtype and np.isnan(target.min()):
+                refuse_overflow(rows, self.dtype, "X")
         if target is not result:
             result[...] = target
         return result
@@ -485,7 +506,15 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._lock:
-            return training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+        self._refuse_overflow(result["loss"], data)
+        return result
+
+    def _refuse_overflow(self, loss: float, data: Data) -> None:
+        """A ValueError if the loss is NaN for values that the network's dtype cannot hold."""
+        if math.isnan(loss):
+            refuse_overflow(data.X, self.dtype, "X")
+            refuse_overflow(data.y, self.dtype, "y")
 
     def trace(self, X: ArrayLike, y: ArrayLike | None = None, *, threads: int | None = None) -> Trace:
         """Record what every layer does: signals, outputs and, with targets, sensitivities.
@@ -537,6 +566,7 @@ class MLP:
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._lock:
+            self._learner.undo.forget()
             self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
 
     @property
@@ -549,6 +579,7 @@ class MLP:
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._lock:
+            self._learner.undo.forget()
             self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
 
     @property

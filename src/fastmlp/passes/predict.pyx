@@ -21,7 +21,7 @@ from fastmlp.passes.forward cimport (
     load_inputs,
     load_targets,
 )
-from fastmlp.passes.kernels cimport Matrix, matrix_of
+from fastmlp.passes.kernels cimport FM_SOURCE_float32, FM_SOURCE_float64, Matrix, matrix_of
 from fastmlp.passes.plan cimport (
     EVALUATE,
     PREDICT,
@@ -297,10 +297,15 @@ cdef class Predictor:
         cdef list buffers = self.take_buffers(rows, PREDICT, 1)
         cdef Chunks run
         cdef Py_buffer view
-        out = empty((rows, net.layers[net.n_layers - 1].n_out), self.dtype)
+        cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out
+        cdef bint doubtful
+        out = empty((rows, columns), self.dtype)
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
         forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, rows)
+        # Values beyond the network's dtype are infinite in it: where that shows, the long way says which.
+        doubtful = (examples.x.source == FM_SOURCE_float64 and net.item == 4
+                    and not net.kernels.finite[FM_SOURCE_float32](rows, columns, view.buf, columns * 4, 4))
         PyBuffer_Release(&view)
         self.pool.append(buffers)
-        return out
+        return None if doubtful else out
