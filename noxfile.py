@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", *([] if fix else ["--check"]), ".")
     session.run("clang-format", *(["-i"] if fix else ["--dry-run", "-Werror"]), *sources(".c", ".h", ".inl"))
     session.run("cython-lint", "src/fastmlp/passes")
-    session.run("mypy", "--strict", "src")
+    session.run("mypy", "--strict", "src", "tests/typing")
     modules = [f"fastmlp.passes.{path.stem}" for path in sorted(Path("src/fastmlp/passes").glob("*.pyx"))]
     allowlist = Path(".ci/stubtest-allowlist").resolve()
     session.chdir(session.create_tmp())  # away from src/: the stubs are compared with what is installed

@@ -86,6 +86,10 @@ def set_weights(net):
     net.weights = [2 * w for w in net.weights]
 
 
+def set_optimizer(net):
+    net.optimizer = fastmlp.SGD(1e-3)
+
+
 def set_biases(net):
     net.biases = [b + 1 for b in net.biases]
 
@@ -103,6 +107,8 @@ READS = {
 CHANGES = {
     "weights =": set_weights,
     "biases =": set_biases,
+    "optimizer =": set_optimizer,
+    "reset_optimizer": lambda net: net.reset_optimizer(),
     "step": lambda net: net.step(FEW_X, FEW_Y, threads=THREADS),
     "fit": lambda net: net.fit(FEW_X, FEW_Y, epochs=1, batch_size=10, threads=THREADS),
 }

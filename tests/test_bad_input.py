@@ -4,6 +4,7 @@ The second table holds what looks wrong and is not.
 """
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ BAD_ROWS = {
     "strings": (X.astype(str), TypeError, "X has dtype <U"),
     "bytes": (X.astype("S"), TypeError, "X has dtype "),
     "objects": (X.astype(object), TypeError, "X has dtype object"),
+    "numbers and booleans": (np.array([[0.5, True]] * 4, object), TypeError, r"several dtypes, pass X.astype\(float\)"),
+    "numbers and nothing": (np.array([[0.5, None]] * 4, object), TypeError, "encode its categories and missing values"),
     "dates": (np.ones((4, 2), "datetime64[s]"), TypeError, "X has dtype datetime64"),
     "structured": (np.ones(4, [("a", "f8"), ("b", "f8")]), TypeError, "X has dtype "),
     "None": (None, TypeError, "X is None"),
@@ -94,6 +97,7 @@ BAD_FIT = {
     "threads float": ({"threads": 2.0}, TypeError, "threads must be an integer >= 1 or None"),
     "threads bool": ({"threads": True}, TypeError, "threads must be"),
     "optimizer unknown": ({"optimizer": "magic"}, ValueError, "optimizer must be one of 'sgd', 'adam', got 'magic'"),
+    "optimizer case": ({"optimizer": "Adam"}, ValueError, "'sgd', 'adam', got 'Adam'; did you mean 'adam'"),
     "optimizer class": ({"optimizer": fastmlp.Adam}, TypeError, "optimizer must be"),
     "optimizer number": ({"optimizer": 0.1}, TypeError, "optimizer must be"),
     "shuffle": ({"shuffle": 1}, TypeError, "shuffle must be True or False, got 1"),
@@ -126,6 +130,20 @@ BAD_NETWORKS = {  # positional and keyword arguments of MLP
     "activation number": (([2, 3, 1],), {"activation": 3}, TypeError, "activation must be"),
     "activations too few": (([2, 3, 3, 1],), {"activation": ["relu"]}, ValueError, "one per hidden layer"),
     "output unknown": (([2, 1],), {"output": "soft"}, ValueError, "output must be one of"),
+    "activation case": (([2, 3, 1],), {"activation": "ReLU"}, ValueError, "got 'ReLU'; did you mean 'relu'"),
+    "softmax of one": (
+        ([2, 1],),
+        {"output": "softmax"},
+        ValueError,
+        r"one number in sizes \[2, 1\].*binary_cross_entropy",
+    ),
+    "cross entropy of one": (([2, 3, 1],), {"loss": "cross_entropy"}, ValueError, "one number.*always 1"),
+    "squared error of one": (
+        ([2, 1],),
+        {"output": "softmax", "loss": "squared_error"},
+        ValueError,
+        "two outputs with output='softmax'",
+    ),
     "output and loss": (([2, 1],), {"output": "relu", "loss": "cross_entropy"}, ValueError, "output must be 'softmax'"),
     "loss unknown": (([2, 1],), {"loss": "mse"}, ValueError, "loss must be one of"),
     "loss class": (([2, 1],), {"loss": fastmlp.SquaredError}, TypeError, "loss must be"),
@@ -137,6 +155,7 @@ BAD_NETWORKS = {  # positional and keyword arguments of MLP
     "seed float": (([2, 1],), {"seed": 1.0}, TypeError, "seed must be"),
     "seed bool": (([2, 1],), {"seed": True}, TypeError, "seed must be"),
     "init unknown": (([2, 1],), {"init": "xavier"}, ValueError, "init: .*must be one of"),
+    "init case": (([2, 1],), {"init": "He_Normal"}, ValueError, "init: .*did you mean 'he_normal'"),
     "init number": (([2, 1],), {"init": 0}, TypeError, "init: "),
     "init shape": (([2, 1],), {"init": lambda i, o: np.ones((o, i))}, ValueError, r"shape \(2, 1\)"),
     "init NaN": (([2, 1],), {"init": lambda i, o: np.full((i, o), np.nan)}, ValueError, "finite"),
@@ -147,6 +166,7 @@ BAD_NETWORKS = {  # positional and keyword arguments of MLP
         r"init\[0\].*float32.* inf",
     ),
     "backend unknown": (([2, 1],), {"backend": "cuda"}, ValueError, "backend must be 'cython', 'numpy' or None"),
+    "backend case": (([2, 1],), {"backend": "NumPy"}, ValueError, "backend must be.*did you mean 'numpy'"),
     "backend number": (([2, 1],), {"backend": 1}, TypeError, "backend must be"),
 }
 
@@ -316,6 +336,46 @@ def test_bad_files(backend, tmp_path):
         fastmlp.load(tmp_path / "short", backend="cuda")
     with pytest.raises(OSError):
         fastmlp.MLP([2, 1], backend=backend).save(tmp_path / "no" / "such" / "folder")
+
+
+CLASSES_OF_60 = np.arange(60) % 10
+
+
+@pytest.mark.parametrize("y", [CLASSES_OF_60, CLASSES_OF_60.tolist(), CLASSES_OF_60[:, None].astype("u1")], ids=type)
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_regression_on_class_numbers_is_doubted_once_per_fit(backend, y, copied):
+    net = fastmlp.MLP([2, 3, 1], seed=0, backend=backend)
+    net = pickle.loads(pickle.dumps(net)) if copied else net
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"0 to 9.*make it MLP\(\[2, 3, 10\], output='softmax'\)") as caught:
+            net.fit(np.resize(X, (60, 2)), y, epochs=3)
+        assert [warning.filename for warning in caught] == [__file__]
+    assert net.n_epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "y"),
+    [
+        ({"loss": "squared_error"}, CLASSES_OF_60),
+        ({"output": "identity"}, CLASSES_OF_60),
+        ({"loss": "poisson"}, CLASSES_OF_60),
+        ({}, CLASSES_OF_60.astype(float)),
+        ({}, CLASSES_OF_60 % 2),
+        ({}, CLASSES_OF_60 > 4),
+        ({}, CLASSES_OF_60 + 1),
+        ({}, CLASSES_OF_60 - 3),
+        ({}, 2 * CLASSES_OF_60),
+        ({}, np.arange(60)),
+        ({}, np.arange(60) % 25),
+    ],
+)
+def test_other_targets_are_not_doubted(backend, arguments, y):
+    """Warnings are errors here."""
+    fastmlp.MLP([2, 3, 1], seed=0, backend=backend, **arguments).fit(np.resize(X, (60, 2)), y, epochs=1)
+
+
+def test_a_few_rows_are_not_doubted(backend):
+    fastmlp.MLP([2, 3, 1], seed=0, backend=backend).fit(X, [0, 1, 2, 3], epochs=1)
 
 
 def test_properties_that_cannot_be_set(net):

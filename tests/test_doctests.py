@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import warnings
 from pathlib import Path
 
@@ -17,11 +18,31 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+class Finder(doctest.DocTestFinder):
+    """Looks into decorated functions, too: what wraps them is of another module."""
+
+    def _from_module(self, module, found):
+        return super()._from_module(module, inspect.unwrap(found) if inspect.isfunction(found) else found)
+
+
+def run_examples(module):
+    """Of all docstrings of a module: how many were run, and how many failed."""
+    runner = doctest.DocTestRunner()
+    for test in Finder().find(module, module.__name__):
+        runner.run(test)
+    return runner.summarize()
+
+
 MODULES = sorted(module_name(path) for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
 
 
 def test_modules_are_found():
     assert {"fastmlp", "fastmlp.network", "fastmlp.patch", "fastmlp.sklearn", "fastmlp.spec"} <= set(MODULES)
+
+
+def test_examples_of_decorated_functions_are_found():
+    found = {test.name for test in Finder().find(importlib.import_module("fastmlp.network"), "network")}
+    assert {"network.MLP", "network.MLP.fit", "network.MLP.step", "network.MLP.weights", "network.Trace"} <= found
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -32,6 +53,6 @@ def test_docstring_examples(name):
         # That there is no extension, and so no patching; and of an old scikit-learn with a new SciPy.
         warnings.filterwarnings("ignore", "fastmlp ")
         warnings.simplefilter("ignore", DeprecationWarning)
-        result = doctest.testmod(importlib.import_module(name))
+        result = run_examples(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0

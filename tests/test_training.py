@@ -1,5 +1,6 @@
 """Epochs, resuming, callbacks, early stopping, divergence, signals, history."""
 
+import dataclasses
 import gc
 import math
 import os
@@ -55,17 +56,114 @@ def test_fit_twice_is_fit_once(backend, toy, optimizer, batch_size):
     assert second.epoch == [3, 4, 5]
 
 
-def test_an_equal_optimizer_goes_on_and_another_starts_afresh(backend, toy):
-    same, equal, fresh = (classifier(backend) for _ in range(3))
-    for net in (same, equal, fresh):
+def adam_by_hand(X, y, weights, biases, rates, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Adam on one tanh layer and one of identities with the squared error, in float64, a rate for each step."""
+    parameters = [np.array(array, dtype=np.float64) for array in (*weights, *biases)]
+    means, squares = ([np.zeros_like(array) for array in parameters] for _ in range(2))
+    for t, rate in enumerate(rates, 1):
+        (W1, W2, b1, b2), n = parameters, len(X)
+        hidden = np.tanh(X @ W1 + b1)
+        delta = (hidden @ W2 + b2 - y) / n
+        below = delta @ W2.T * (1 - hidden**2)
+        for p, m, v, g in zip(
+            parameters, means, squares, (X.T @ below, hidden.T @ delta, below.sum(0), delta.sum(0)), strict=True
+        ):
+            m += (1 - beta1) * (g - m)
+            v += (1 - beta2) * (g * g - v)
+            p -= rate * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return parameters
+
+
+@pytest.mark.parametrize("way", ["step", "setter", "fit", "callback"])
+def test_a_schedule_of_learning_rates_keeps_adams_moments(backend, way):
+    """A cosine, given to each step or each fit, set between them or by a callback: all equal Adam written out."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(16, 3)), rng.normal(size=(16, 2))
+    net = fastmlp.MLP([3, 5, 2], activation="tanh", dtype="float64", seed=0, backend=backend)
+    rates = 0.5 * 0.05 * (1 + np.cos(np.pi * np.arange(200) / 200))
+    wanted = adam_by_hand(X, y, net.weights, net.biases, rates)
+    whole = {"epochs": 1, "batch_size": 16, "shuffle": False}
+    if way == "callback":
+
+        def schedule(net, logs):
+            net.optimizer = dataclasses.replace(net.optimizer, learning_rate=rates[logs["epoch"] % 200])
+
+        net.fit(X, y, **whole | {"epochs": 200}, optimizer=fastmlp.Adam(rates[0]), callbacks=[schedule])
+    for rate in rates if way != "callback" else ():
+        if way == "step":
+            net.step(X, y, optimizer=fastmlp.Adam(rate))
+        elif way == "fit":
+            net.fit(X, y, **whole, optimizer=fastmlp.Adam(rate))
+        else:
+            net.optimizer = fastmlp.Adam(rate)
+            net.step(X, y)
+    assert net.n_steps == 200
+    for ours, theirs in zip((*net.weights, *net.biases), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_state_belongs_to_the_rule(backend, toy):
+    """Other hyperparameters go on with it; another rule, or reset_optimizer, starts afresh."""
+    same, other, fresh = (classifier(backend) for _ in range(3))
+    for net in (same, other, fresh):
         net.fit(*toy, epochs=2, optimizer=fastmlp.Adam(0.01))
     same.fit(*toy, epochs=1)
-    equal.fit(*toy, epochs=1, optimizer=fastmlp.Adam(learning_rate=0.01))
-    fresh.fit(*toy, epochs=1, optimizer=fastmlp.Adam(0.02))
-    assert parameters(same) == parameters(equal) != parameters(fresh)
-    assert (same.n_steps, fresh.n_steps) == (15, 5)
-    fresh.fit(*toy, epochs=1, optimizer="sgd")
-    assert fresh.optimizer == fastmlp.SGD()
+    other.fit(*toy, epochs=1, optimizer=fastmlp.Adam(0.02, weight_decay=0.1))
+    fresh.reset_optimizer()
+    assert (fresh.n_steps, fresh.optimizer) == (0, fastmlp.Adam(0.01))
+    fresh.fit(*toy, epochs=1)
+    assert (same.n_steps, other.n_steps, fresh.n_steps) == (15, 15, 5)
+    assert len({parameters(net) for net in (same, other, fresh)}) == 3
+    other.fit(*toy, epochs=1, optimizer="sgd")
+    assert (other.optimizer, other.n_steps) == (fastmlp.SGD(), 5)
+    zeroed = other._learner.engine.get_state()
+    assert not any(array.any() for W, b in zeroed for array in (*W, *b))
+
+
+def test_momentum_that_pauses_rests(backend, toy):
+    """Without momentum the buffer is left alone, so the rule is still the same one, and goes on."""
+    net = classifier(backend, dtype="float64")
+    net.step(*toy, optimizer=fastmlp.SGD(0.1, momentum=0.9))
+    buffers = [array.copy() for array in net._learner.engine.get_state()[0][0]]
+    net.step(*toy, optimizer=fastmlp.SGD(0.1))
+    assert all(map(np.array_equal, buffers, net._learner.engine.get_state()[0][0]))
+    assert net.n_steps == 2
+
+
+def test_the_optimizer_can_be_set(backend, toy):
+    net = classifier(backend)
+    net.optimizer = "sgd"
+    assert net.optimizer == fastmlp.SGD()
+    for bad, error in ((None, TypeError), ("magic", ValueError), (0.1, TypeError), (fastmlp.Adam, TypeError)):
+        with pytest.raises(error, match="optimizer must be"):
+            net.optimizer = bad
+    assert net.optimizer == fastmlp.SGD()
+    net.fit(*toy, epochs=1)
+    assert (net.optimizer, net.n_steps) == (fastmlp.SGD(), 5)
+    classifier(backend).reset_optimizer()  # of a network that has none
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_a_callback_may_go_over_to_another_rule(backend, toy, diverges):
+    """There is no way back before the change: divergence goes to the epoch at whose end it was made."""
+    net, other = (fastmlp.MLP([2, 8, 2], seed=0, backend=backend) for _ in range(2))
+    rule = fastmlp.SGD(1e6 if diverges else 0.01, momentum=0.9)
+
+    def change(net, logs):
+        if logs["epoch"] == 2:
+            net.optimizer = rule
+
+    def train():
+        net.fit(toy[0], toy[0], epochs=4, callbacks=[change])
+
+    other.fit(toy[0], toy[0], epochs=2)
+    if diverges:
+        with pytest.raises(fastmlp.TrainingDiverged, match=r"back at the end of epoch 2, update 0 .*1000000.0"):
+            train()
+    else:
+        train()
+        other.fit(toy[0], toy[0], epochs=2, optimizer=rule)
+    assert parameters(net) == parameters(other)
 
 
 def test_default_optimizer_is_adam(backend, toy):
@@ -221,6 +319,60 @@ def test_callbacks(backend, toy):
     assert net.n_epochs == 2
 
 
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_a_function_stops_the_training_by_returning_true(backend, toy, answer):
+    assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[lambda net, logs: answer]).loss) == 1
+
+
+@pytest.mark.parametrize("answer", [False, None, np.False_])
+def test_a_function_that_returns_false_or_none_lets_training_go_on(backend, toy, answer):
+    assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[lambda net, logs: answer]).loss) == 9
+
+
+@pytest.mark.parametrize("answer", ["hello", 12, 0, 1, 0.0, {"loss": 1.0}, [], np.array([True])], ids=repr)
+def test_any_other_answer_of_a_callback_is_an_error_that_names_it(backend, toy, answer):
+    """Such as that of ``lambda net, logs: file.write(...)``, which used to stop the training without a word."""
+
+    class Writer(fastmlp.Callback):
+        def on_epoch_end(self, net, logs):
+            return answer if logs["epoch"] == 2 else None
+
+    for callback, name in ((Writer(), "Writer"), (lambda net, logs: Writer().on_epoch_end(net, logs), "lambda")):
+        net, other = classifier(backend), classifier(backend)
+        message = rf"callback .*{name}.*returned .*{type(answer).__name__}.*epoch 2: return True to stop"
+        with pytest.raises(TypeError, match=message):
+            net.fit(*toy, epochs=9, callbacks=[callback])
+        other.fit(*toy, epochs=2)
+        assert (parameters(net), net.history.loss) == (parameters(other), other.history.loss)
+        assert len(net.fit(*toy, epochs=1).loss) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("on_batch_end", None),
+        ("on_epoch_begin", None),
+        ("on_epoch_ends", "on_epoch_end"),
+        ("on_train_start", None),
+        ("on_training_end", "on_train_end"),
+    ],
+)
+def test_a_method_that_nothing_would_call_is_refused_before_training(backend, toy, name, meant):
+    net = classifier(backend)
+    before = parameters(net)
+    callback = type("Mine", (fastmlp.Callback,), {name: lambda self, net, logs: None, "on_line": 3})()
+    pattern = rf"callbacks\[1\] is a Mine with a method {name}, which nothing calls; a Callback has on_train_begin, .*"
+    with pytest.raises(TypeError, match=pattern + (rf"did you mean {meant}\?" if meant else "")):
+        net.fit(*toy, callbacks=[lambda net, logs: None, callback])
+    assert (parameters(net), net.optimizer, net.n_epochs) == (before, None, 0)
+
+
+def test_early_stopping_on_a_number_of_ones_own_says_what_serves_instead(backend, toy):
+    for data in (None, toy):
+        with pytest.raises(ValueError, match=r"got 'val_f1'; for a number of your own, write a Callback"):
+            classifier(backend).fit(*toy, validation_data=data, callbacks=[fastmlp.EarlyStopping("val_f1")])
+
+
 def test_callback_errors_leave_the_network_at_the_end_of_the_epoch(backend, toy):
     net, other = classifier(backend), classifier(backend)
 
@@ -366,7 +518,7 @@ def test_divergence_goes_back_to_good_weights(backend, toy):
     assert (caught.value.epoch, len(caught.value.history.loss)) == (3, 0)
     assert caught.value.step > 1
     assert parameters(net) == before
-    assert (net.n_epochs, net.n_steps, net.optimizer) == (2, 0, fastmlp.SGD(1e6))
+    assert (net.n_epochs, net.n_steps, net.optimizer) == (2, 10, fastmlp.SGD(1e6))
     net.fit(X, X, epochs=1, optimizer=fastmlp.SGD(0.01))
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.step) == (str(caught.value), caught.value.step)
@@ -507,6 +659,105 @@ def test_divergence_names_the_layer(backend):
     net.weights = [np.ones_like(W) for W in weights]
     with pytest.raises(fastmlp.TrainingDiverged, match="only the loss overflows"):
         net.step(np.ones((5, 2)), np.full(5, 1e25))
+
+
+# ---- overflow -------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_whose_update_overflows_keeps_the_good_weights(backend):
+    """The loss is finite, 5e17; its gradient by the weight, 1e39, is not."""
+    net = fastmlp.MLP([1, 1], init="zeros", backend=backend)
+    with pytest.raises(
+        fastmlp.TrainingDiverged, match=r"update of this step overflowed.*layer 1 of 1.*before this step"
+    ):
+        net.step([[1e30]], [1e9], optimizer=fastmlp.SGD(0.1))
+    assert (net.weights[0].item(), net.biases[0].item(), net.n_steps) == (0.0, 0.0, 0)
+    assert net.step([[1.0]], [1.0]) == 0.5
+
+
+@pytest.mark.parametrize(("width", "lost"), [(8, 0), (9000, 5)])
+def test_an_overflow_goes_back_with_state_and_counters(backend, toy, width, lost):
+    """To before the step; a large network to at most 16 updates before. Then training is as if it had not happened."""
+    X = toy[0][:4]
+    net, other = (fastmlp.MLP([2, width, 2], seed=0, backend=backend) for _ in range(2))
+    for _ in range(22 - 1):
+        net.step(X, X)
+    for _ in range(21 - lost):
+        other.step(X, X)
+    where = f"{lost} updates before this step" if lost else "as it was before this step"
+    with pytest.raises(fastmlp.TrainingDiverged, match=where) as caught:
+        net.step(X, X, optimizer=fastmlp.Adam(1e39))
+    assert (net.n_steps, caught.value.step) == (21 - lost, 22)
+    assert parameters(net) == parameters(other)
+    for each in (net, other):
+        each.step(X, X, optimizer=fastmlp.Adam())
+    assert parameters(net) == parameters(other)
+
+
+def overflow(net, X):
+    with pytest.raises(fastmlp.TrainingDiverged, match="overflowed"):
+        net.step(X, X, optimizer=fastmlp.SGD(1e39))
+
+
+@pytest.mark.parametrize("change", ["weights", "biases", "fit", "rule", "reset"])
+def test_an_overflow_never_goes_back_beyond_what_was_done_meanwhile(backend, toy, change):
+    X = toy[0]
+    net = fastmlp.MLP([2, 9000, 2], seed=0, backend=backend)
+    net.step(X, X, optimizer=fastmlp.Adam() if change == "rule" else fastmlp.SGD(1e-6))
+    if change == "fit":
+        net.fit(X, X, epochs=1, batch_size=150)
+    elif change == "rule":
+        net.optimizer = fastmlp.SGD(1e-6)
+    elif change == "reset":
+        net.reset_optimizer()
+    else:
+        setattr(net, change, [array * np.float32(0.5) for array in getattr(net, change)])
+    before, counts = parameters(net), (net.n_epochs, net.n_steps)
+    overflow(net, X)
+    assert parameters(net) == before
+    assert (net.n_epochs, net.n_steps) == counts
+
+
+def test_infinite_losses_are_called_infinite(backend):
+    X, y = np.ones((40, 2)), np.full(40, 1e25)
+    net = fastmlp.MLP([2, 3, 1], seed=0, backend=backend)
+    with pytest.raises(fastmlp.TrainingDiverged, match="the loss of this batch is inf; all layers' signals are finite"):
+        net.step(X, y)
+    with pytest.raises(fastmlp.TrainingDiverged, match="the loss became inf in epoch 1, step 1 of 2"):
+        net.fit(X, y)
+    assert net.loss_and_grad(X, y)[0] == math.inf
+    assert net.evaluate(X, y)["loss"] == math.inf
+
+
+@pytest.mark.parametrize("rows", [1, 3, 200_000])
+def test_values_beyond_float32_are_named_where_they_make_nan(backend, rows):
+    """In a network of float64 they are numbers, and where tanh makes a 1 of an infinity, that is right."""
+    X = np.ones((rows, 2))
+    X[-1, 1] = 1e39
+    y, words = np.zeros(rows), rf"X has 1e\+39 at row {rows - 1}, column 1, which is infinite in the network's float32"
+    first = np.array([[1.0, -1.0], [1.0, -1.0]])
+    net, wide = (
+        fastmlp.MLP([2, 2, 1], activation="identity", dtype=d, backend=backend) for d in ("float32", "float64")
+    )
+    net.weights = wide.weights = [first, np.ones((2, 1))]
+    assert np.isfinite(wide.predict(X)).all()
+    tanh = fastmlp.MLP([2, 2, 8], activation="tanh", backend=backend)
+    tanh.weights = [first, np.ones((2, 8))]
+    assert (tanh.predict(X) == 0).all()
+    assert tanh.evaluate(X, np.zeros((rows, 8)))["loss"] == 0
+    for call in (
+        lambda: net.predict(X),
+        lambda: net.predict(X, out=np.empty((rows, 1), np.float32)),
+        lambda: net.evaluate(X, y),
+        lambda: net.loss_and_grad(X, y),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+    before = parameters(net)
+    for call in (lambda: net.step(X, y), lambda: net.fit(X, y, epochs=1, batch_size=10**6)):
+        with pytest.raises(fastmlp.TrainingDiverged, match=words):
+            call()
+    assert parameters(net) == before
 
 
 # ---- signals --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import numpy as np
 
 from fastmlp.datasets import Split, load_digits
 from fastmlp.measure import BusyThreads, fma_peak, limit_threads, phase_seconds, training_flops
+from fastmlp.names import BackendName
 from fastmlp.network import MLP
 from fastmlp.runtime import (
     VERSION,
@@ -256,7 +257,7 @@ def _draws_bars() -> bool:
     return sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
 
 
-def _run(backend: str, given: argparse.Namespace, seconds_at_most: float | None) -> Report:
+def _run(backend: BackendName, given: argparse.Namespace, seconds_at_most: float | None) -> Report:
     """One training, shown by a bar if somebody is looking."""
     data = load_digits(split=True)
     X_train, X_test = (X.astype(np.float32) / 16 for X in (data.X_train, data.X_test))

@@ -12,7 +12,16 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SOURCE_DTYPES", "as_inputs", "as_real", "as_source", "as_targets", "as_weights", "check_finite"]
+__all__ = [
+    "SOURCE_DTYPES",
+    "as_inputs",
+    "as_real",
+    "as_source",
+    "as_targets",
+    "as_weights",
+    "check_finite",
+    "count_classes",
+]
 
 Array: TypeAlias = NDArray[Any]
 Finite: TypeAlias = Callable[[Array], bool]
@@ -198,6 +207,31 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
     return weights
 
 
+def count_classes(y: Array) -> int:
+    """How many classes the targets of a network with one output number, from 3 to 20; 0 if they do not look like that.
+
+    They do if they are of an integer dtype and the first rows have all of 0, 1, ..., k - 1 and nothing else, each twice
+    on average. Not 0 and 1: one output with these targets is as good a classifier.
+
+    Parameters
+    ----------
+    y : ndarray
+        What `as_targets` returned.
+
+    Examples
+    --------
+    >>> count_classes(np.array([[2], [0], [1], [1], [0], [2]])), count_classes(np.array([[0.0], [1.0], [2.0]] * 9))
+    (3, 0)
+    """
+    if y.dtype.kind not in "iu" or y.ndim != 2 or y.shape[1] != 1:
+        return 0
+    first = y[:_BLOCK_ELEMENTS, 0]
+    k = int(first.max()) + 1
+    if first.min() != 0 or not 3 <= k <= 20 or len(first) < 2 * k or not np.bincount(first).all():
+        return 0
+    return k
+
+
 def check_finite(array: Array, name: str, finite: Finite | None = None) -> None:
     """Raise a ValueError with the place of the first NaN or infinity of a 1-D or 2-D array, in bounded memory.
 
@@ -218,6 +252,22 @@ def check_finite(array: Array, name: str, finite: Finite | None = None) -> None:
     place = _first(table, lambda block: ~np.isfinite(block))
     if place is not None:
         raise ValueError(f"{name} has {table[place]} at {_place(array, place)}; all values must be finite")
+
+
+def refuse_overflow(array: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raise a ValueError with the place of the first value that is finite here and infinite in a network's dtype.
+
+    To be asked when a result is NaN: until then an infinity is an honest answer to such a value, and costs nothing.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    table, largest = _table(array), float(np.finfo(dtype).max)
+    place = _first(table, lambda block: np.abs(block) > largest)
+    if place is not None:
+        raise ValueError(
+            f"{name} has {table[place]} at {_place(array, place)}, which is infinite in the network's {dtype} and "
+            "makes the result NaN: scale it, or make the network with dtype='float64'"
+        )
 
 
 def as_real(value: Any, name: str) -> Array:
@@ -382,6 +432,8 @@ def _advice(array: Array, name: str) -> str:
         return f": number strings and classes with numpy.unique({name}, return_inverse=True), or convert with astype"
     if kind == "O" and array.ndim == 0:
         return ""
+    if kind == "O" and all(isinstance(value, float | int | np.number | np.bool_) for value in array.flat[:1000]):
+        return f": its numbers and booleans are of several dtypes, pass {name}.astype(float)"
     if kind in "OUSTV":
         return ": encode its categories and missing values as numbers, or convert it with astype(float)"
     if kind in "mM":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .names import did_you_mean
 from .reference import random
 
 __all__ = [
@@ -140,7 +141,9 @@ def resolve(initializer: str | Initializer | Function | None, activation: str) -
         return default(activation)
     if isinstance(initializer, str):
         if initializer not in INITIALIZERS:
-            raise ValueError(f"initializer must be one of {', '.join(map(repr, INITIALIZERS))}, got {initializer!r}")
+            near = did_you_mean(initializer, INITIALIZERS)
+            known = ", ".join(map(repr, INITIALIZERS))
+            raise ValueError(f"initializer must be one of {known}, got {initializer!r}{near}")
         return INITIALIZERS[initializer]
     if isinstance(initializer, Initializer):
         return initializer

@@ -2,27 +2,45 @@
 training.py or the engine do the work. Nothing is computed here.
 """
 
+from __future__ import annotations
+
+import math
 import os
 import secrets
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import training
 from fastmlp.access import Access
-from fastmlp.data import Finite, as_inputs, as_real, as_targets, as_weights, check_finite
+from fastmlp.data import (
+    Finite,
+    as_inputs,
+    as_real,
+    as_targets,
+    as_weights,
+    check_finite,
+    count_classes,
+    refuse_overflow,
+)
+from fastmlp.hints import explained, no_attribute
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.measure import thread_peak
+from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
 from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
+
+if TYPE_CHECKING:
+    from fastmlp.profile import Profile
 
 __all__ = ["MLP", "Trace", "load"]
 
@@ -30,7 +48,7 @@ Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """What happens inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
 
@@ -42,11 +60,33 @@ class Trace:
         a = f(z), what leaves it; the last are the network's outputs.
     sensitivities : list of ndarray or None
         dE/dz of each row's own loss E, not divided by the number of rows; None if no targets were given.
+
+    Examples
+    --------
+    The derivatives of the rows' losses by their inputs are one product away:
+
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+    >>> trace = net.trace([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
+    >>> trace
+    <Trace of 2 rows through layers of 3 and 1: signals, outputs, sensitivities>
+    >>> (trace.sensitivities[0] @ net.weights[0].T).shape
+    (2, 2)
     """
 
     signals: list[Array]
     outputs: list[Array]
     sensitivities: list[Array] | None = None
+
+    def __repr__(self) -> str:
+        """Its shape: the numbers themselves would flood a notebook."""
+        *widths, last = (str(z.shape[1]) for z in self.signals)
+        layers = f"layers of {', '.join(widths)} and {last}" if widths else f"one layer of {last}"
+        rows = len(self.signals[-1])
+        return (
+            f"<Trace of {rows} row{'' if rows == 1 else 's'} through {layers}: "
+            f"signals, outputs{'' if self.sensitivities is None else ', sensitivities'}>"
+        )
 
 
 class MLP:
@@ -60,7 +100,7 @@ class MLP:
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
         "elu", "softplus", "exp", or `LeakyReLU` and `ELU` with a parameter.
     output : str or Activation, optional
-        Of the output layer: one of these or "softmax". Default: what goes with the loss.
+        Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
         "squared_error", "cross_entropy" (of a softmax), "binary_cross_entropy" (of logistic outputs) or "poisson" (of
         exp outputs). Default: what goes with the output; the squared error for those that no other loss is named with.
@@ -105,24 +145,40 @@ class MLP:
     1.0
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_access",
+        "_learner",
+        "_loss_by_default",
+        "_requested_backend",
+        "profile_",
+    )
+
+    @explained
     def __init__(
         self,
         sizes: Sequence[int],
         *,
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        output: str | Activation | None = None,
-        loss: str | Loss | None = None,
-        dtype: DTypeLike = "float32",
+        activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
+        output: OutputName | Activation | None = None,
+        loss: LossName | Loss | None = None,
+        dtype: Float = "float32",
         seed: int | None = None,
-        init: str | Initializer | Function | None = None,
-        backend: str | None = None,
+        init: InitName | Initializer | Function | None = None,
+        backend: BackendName | None = None,
     ) -> None:
         spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
+        if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
+            raise ValueError(
+                f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
+                "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
+            )
         try:
             initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        self._set_up(spec, secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1), backend)
+        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
                 draw(initializer, self.seed, number, layer.n_in, layer.n_out)
@@ -131,16 +187,19 @@ class MLP:
             "init",
         )
         self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
+        self._loss_by_default = output is None and loss is None
 
-    def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None) -> None:
-        chosen = choose_backend(backend, stacklevel=4)
+    def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
+        chosen = choose_backend(backend, stacklevel=stacklevel)
         self._requested_backend = backend
         self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
         self._access = Access(self._learner.engine)
+        self._loss_by_default = False
         self.profile_: Profile | None = None
 
     # ---- learning -------------------------------------------------------------------------------------------------
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -148,7 +207,7 @@ class MLP:
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: str | Optimizer | None = None,
+        optimizer: OptimizerName | Optimizer | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
@@ -160,9 +219,10 @@ class MLP:
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
-        With the same (equal) optimizer its state and the sequence of shuffles go on too: ``fit(epochs=5)`` twice equals
-        ``fit(epochs=10)`` bit for bit, also when the network was saved and loaded in between. Another optimizer starts
-        with a fresh state.
+        The optimizer's state (momentum, moments, the count of updates) and the sequence of shuffles go on too:
+        ``fit(epochs=5)`` twice equals ``fit(epochs=10)`` bit for bit, also when the network was saved and loaded in
+        between. The state belongs to the rule: ``Adam(1e-4)`` after ``Adam(1e-3)`` goes on with the same moments and
+        another learning rate; `SGD` after `Adam` starts with a fresh state, as does `reset_optimizer`.
 
         Parameters
         ----------
@@ -172,13 +232,16 @@ class MLP:
             welcome (see Notes).
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
-            (n, n_outputs), or (n,) if there is one output.
+            (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
+            which neither `output` nor `loss` was given, is to fit integers that look like classes: 0, 1, ..., k - 1,
+            all of them, with k from 3 to 20.
         epochs : int
             How many times to go over the rows.
         batch_size : int
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
-            "sgd", "adam", or an object of `SGD` or `Adam`. Default: the one in use, or ``Adam()``.
+            "sgd", "adam", or an object of `SGD` or `Adam`. Default: the one in use, or ``Adam()``. One of the same rule
+            as before goes on with its state, one of another rule starts fresh.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
@@ -234,6 +297,8 @@ class MLP:
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
         data = self._data(X, y, sample_weight, n_threads)
+        if self._loss_by_default:
+            self._doubt_regression(data.y)
         validation = self._validation(validation_data)
         bar = ProgressBar(len(data), epochs) if progress else Bar()
         if profile:
@@ -255,16 +320,30 @@ class MLP:
                 train_metrics=train_metrics,
             )
 
+    def _doubt_regression(self, y: Array) -> None:
+        """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
+        classes = count_classes(y)
+        if classes:
+            sizes = [*self.sizes[:-1], classes]
+            warnings.warn(
+                f"y has the whole numbers 0 to {classes - 1}, which look like classes, and this network fits them as "
+                f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
+                "if not, MLP(..., loss='squared_error') says so.",
+                UserWarning,
+                stacklevel=4,  # this, fit, what explains its arguments, the caller
+            )
+
     def _keep_profile(self, profile: Profile) -> None:
         self.profile_ = profile
 
+    @explained
     def step(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        optimizer: str | Optimizer | None = None,
+        optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
     ) -> float:
         """Make one update on exactly this batch.
@@ -272,7 +351,8 @@ class MLP:
         Parameters
         ----------
         X, y, sample_weight, optimizer, threads
-            As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`.
+            As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
+            ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
@@ -284,7 +364,9 @@ class MLP:
         TypeError, ValueError
             If an argument is not as described; the network is as it was.
         TrainingDiverged
-            If this batch's loss is NaN or infinite; the network is as it was.
+            If this batch's loss is NaN or infinite; the network is as it was. If it is finite and the update overflows,
+            the network goes back to its parameters, optimizer state and counters of before the step, or, with more than
+            32,768 parameters, of at most 16 updates before.
 
         Examples
         --------
@@ -301,10 +383,13 @@ class MLP:
         with self._training("step") as learner:
             return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
+    @explained
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the loss of a batch and its gradient, for an optimizer of your own.
+
+        Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 
         Parameters
         ----------
@@ -330,7 +415,11 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("loss_and_grad"):
-            return self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            if math.isnan(loss):
+                loss = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+        self._refuse_overflow(loss, data)
+        return loss, dW, db
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -340,7 +429,8 @@ class MLP:
         Parameters
         ----------
         X : array_like of shape (n, n_inputs)
-            As for `fit`; n may be 0.
+            As for `fit`; n may be 0. Values beyond the network's dtype (1e39 in float32) count as infinite; where they
+            make an output NaN, a ValueError names the first of them (`out` is then filled already).
         out : ndarray of shape (n, n_outputs), optional
             Where to put the result: C-contiguous, writeable, of the network's dtype.
         threads : int, optional
@@ -377,6 +467,8 @@ class MLP:
             target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
         if len(rows):
             self._fill(target, rows, n_threads, check=out is None)
+            if rows.dtype == np.float64 != self.dtype and np.isnan(target.min()):
+                refuse_overflow(rows, self.dtype, "X")
         if target is not result:
             result[...] = target
         return result
@@ -394,6 +486,7 @@ class MLP:
             check_finite(rows, "X")  # says which value, and where
             raise
 
+    @explained
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> dict[str, float]:
@@ -426,7 +519,15 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("evaluate"):
-            return training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+        self._refuse_overflow(result["loss"], data)
+        return result
+
+    def _refuse_overflow(self, loss: float, data: Data) -> None:
+        """A ValueError if the loss is NaN for values that the network's dtype cannot hold."""
+        if math.isnan(loss):
+            refuse_overflow(data.X, self.dtype, "X")
+            refuse_overflow(data.y, self.dtype, "y")
 
     def trace(self, X: ArrayLike, y: ArrayLike | None = None, *, threads: int | None = None) -> Trace:
         """Record what every layer does: signals, outputs and, with targets, sensitivities.
@@ -478,6 +579,7 @@ class MLP:
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
+            self._learner.undo.forget()
             self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
 
     @property
@@ -490,6 +592,7 @@ class MLP:
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
+            self._learner.undo.forget()
             self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
 
     @property
@@ -524,8 +627,43 @@ class MLP:
 
     @property
     def optimizer(self) -> Optimizer | None:
-        """The optimizer in use; None before the first training."""
+        """The optimizer in use; None before the first training.
+
+        Set it to change its hyperparameters, also from a callback: the state stays if the rule is the same, and starts
+        fresh with another rule.
+
+        Examples
+        --------
+        >>> import dataclasses, fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> net.optimizer = fastmlp.Adam(0.01)
+        >>> net.optimizer = dataclasses.replace(net.optimizer, learning_rate=0.001)
+        >>> net.optimizer.learning_rate
+        0.001
+        """
         return self._learner.optimizer
+
+    @optimizer.setter
+    def optimizer(self, value: OptimizerName | Optimizer) -> None:
+        if value is None:
+            raise TypeError("optimizer must be a name or an optimizer, got None; reset_optimizer() begins anew")
+        chosen = as_optimizer(value)
+        with self._access.setting("optimizer ="):
+            self._learner.use(chosen)
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimizer's state and count its updates from 0; its hyperparameters stay.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> loss = net.step([[0.0, 1.0]], [1.0])
+        >>> net.n_steps, net.reset_optimizer(), net.n_steps
+        (1, None, 0)
+        """
+        with self._access.setting("reset_optimizer"):
+            self._learner.reset_optimizer()
 
     @property
     def n_epochs(self) -> int:
@@ -534,7 +672,7 @@ class MLP:
 
     @property
     def n_steps(self) -> int:
-        """Updates that the optimizer in use has made so far."""
+        """Updates that the optimizer's state has seen: since its rule was first used, or `reset_optimizer`."""
         return self._learner.step
 
     @property
@@ -583,7 +721,7 @@ class MLP:
                 seed=learner.seed,
                 epoch=learner.epoch,
                 optimizer=None if learner.optimizer is None else learner.optimizer.to_dict(),
-                step=learner.step,
+                step=0 if learner.optimizer is None else learner.step,
                 state=[] if learner.optimizer is None else learner.engine.get_state(),
             )
 
@@ -605,11 +743,20 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
-            return {"model": self._model(), "history": self.history, "backend": self._requested_backend}
+            return {
+                "attributes": getattr(self, "__dict__", {}),  # of a subclass
+                "model": self._model(),
+                "history": self.history,
+                "backend": self._requested_backend,
+                "loss_by_default": self._loss_by_default,
+            }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._resume(state["model"], state["backend"])
         self._learner.history = state["history"].since(0)
+        self._loss_by_default = state.get("loss_by_default", False)
+        for name, value in state.get("attributes", {}).items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         spec = self._learner.spec
@@ -634,6 +781,21 @@ class MLP:
             shape = f"{layer.n_in} -> {layer.n_out}"
             lines.append(f"  {number}  {shape:<16} {layer.activation.name:<12} {(layer.n_in + 1) * layer.n_out:>12,}")
         return "\n".join(lines)
+
+    # ---- attributes that there are not ------------------------------------------------------------------------------
+
+    if not TYPE_CHECKING:  # which would take them for a promise that every attribute is there
+
+        def __setattr__(self, name: str, value: object) -> None:
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                if hasattr(type(self), name):
+                    raise  # it is there, and cannot be set
+                no_attribute(self, name)
+
+        def __getattr__(self, name: str) -> NoReturn:
+            no_attribute(self, name)
 
     # ---- arguments ------------------------------------------------------------------------------------------------
 
@@ -707,7 +869,7 @@ class MLP:
         return out
 
 
-def load(path: Path, backend: str | None = None) -> MLP:
+def load(path: Path, backend: BackendName | None = None) -> MLP:
     """Load a network that `MLP.save` wrote; training goes on as if it had never stopped.
 
     Parameters

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.names import did_you_mean
 from fastmlp.spec import NetworkSpec, Run
 
 __all__ = ["Backend", "Engine", "config", "get_backend", "get_num_threads", "set_num_threads", "show_config"]
@@ -175,7 +176,10 @@ def choose_backend(requested: str | None, stacklevel: int = 2) -> Backend:
     if requested in BACKENDS:
         return get_backend(requested)
     if requested not in (None, "auto"):
-        raise ValueError(f"backend must be 'cython', 'numpy' or None (the compiled one when there), got {requested!r}")
+        near = did_you_mean(requested, BACKENDS)
+        raise ValueError(
+            f"backend must be 'cython', 'numpy' or None (the compiled one when there), got {requested!r}{near}"
+        )
     module, reason = load_passes()
     if module is not None:
         return get_backend("cython")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
+from .hints import explained_class
+from .names import did_you_mean
 from .reference.activation import ACTIVATIONS, OUTPUTS
 from .reference.loss import LOSSES
 
@@ -139,7 +141,8 @@ def _choice(value: object, name: str, names: Sequence[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {_shown(value)} of type {type(value).__name__}")
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {_shown(value)}")
+        near = did_you_mean(value, names)
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {_shown(value)}{near}")
     return str(value)
 
 
@@ -260,7 +263,18 @@ def as_activation(activation: str | Activation, name: str = "activation") -> Act
 
 @dataclass(frozen=True)
 class Loss:
-    """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'."""
+    """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'.
+
+    Keras and PyTorch take means over the K outputs of a row, too, so that learning rates and weight decay do not carry
+    over. With the same data, ours is theirs times:
+
+    ====================  =============================================
+    squared_error         K / 2 (their mse has no 1/2)
+    binary_cross_entropy  K
+    cross_entropy         1
+    poisson               K, and a constant that has no gradient
+    ====================  =============================================
+    """
 
     name: ClassVar[str]
 
@@ -433,6 +447,7 @@ class Optimizer:
         return kind(**fields)
 
 
+@explained_class
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
@@ -445,7 +460,7 @@ class SGD(Optimizer):
     learning_rate : float, default 0.01
         > 0.
     momentum : float, default 0.0
-        >= 0 and < 1.
+        >= 0 and < 1. Where it is 0, buf rests as it is.
     nesterov : bool, default False
         Needs momentum > 0.
     weight_decay : float, default 0.0
@@ -482,11 +497,13 @@ class SGD(Optimizer):
         return _equal_rows((self.learning_rate, self.momentum, float(self.nesterov), 1.0, self.weight_decay), steps)
 
 
+@explained_class
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, PyTorch's form).
 
-    For weights (not biases) g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
+    Weight decay is a term of the gradient, as in PyTorch's Adam, not AdamW's: for weights (not biases)
+    g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
     w -= learning_rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon).
 
     Parameters

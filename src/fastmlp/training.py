@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import refuse_overflow
 from fastmlp.measure import thread_peak
+from fastmlp.names import closest
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Run
@@ -35,7 +37,9 @@ class History(Mapping[str, list[float]]):
     """What was measured after every epoch: one list per quantity, all of the same length.
 
     It is also a mapping from names to these lists, so ``history["val_loss"]`` and ``pandas.DataFrame(dict(history))``
-    work. Quantities that no epoch measured are missing from the mapping; where some epochs did, the others hold NaN.
+    work; as with any mapping, `len` counts the names, and ``len(history.epoch)`` the epochs. Each quantity is an
+    attribute, too: ``history.val_accuracy`` is ``history["val_accuracy"]``. Quantities that no epoch measured are
+    missing from the mapping; where some epochs did, the others hold NaN.
 
     Attributes
     ----------
@@ -118,6 +122,15 @@ class History(Mapping[str, list[float]]):
                 return column
         raise KeyError(name)
 
+    def __getattr__(self, name: str) -> list[float]:
+        metrics: dict[str, list[float]] = self.__dict__.get("metrics", {})  # not there while a copy is being made
+        if name not in metrics:
+            raise AttributeError(f"'History' object has no attribute {name!r}", name=name, obj=self)
+        return metrics[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.metrics]
+
     def __iter__(self) -> Iterator[str]:
         return (name for name, column in self._columns() if column or name != "val_loss")
 
@@ -178,9 +191,15 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
 class Callback:
     """Base of what ``fit(callbacks=...)`` calls; override what you need.
 
-    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained. An
+    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained;
+    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` makes a schedule. An
     exception ends the training and leaves the network as the epoch's end left it; `on_train_end` is then not called. A
     plain function ``f(net, logs)`` may be given instead of a Callback; it takes the place of `on_epoch_end`.
+
+    `on_epoch_end` stops the training by returning True; None and False let it go on, and any other value is a
+    TypeError. Methods whose names begin with ``on_`` and are not among these three would never be called: `fit` refuses
+    them. `logs` is a copy for each callback: numbers of your own belong into an attribute of the callback, where
+    neither the history nor `EarlyStopping` sees them.
 
     Examples
     --------
@@ -199,7 +218,7 @@ class Callback:
         """Before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
-        """After every epoch, with its row of the `History` in `logs`; a true answer stops the training."""
+        """After every epoch, with its row of the `History` in `logs`; True, and nothing else, stops the training."""
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
         """After the last epoch, with its row of the `History` in `logs`."""
@@ -217,6 +236,9 @@ class _Function(Callback):
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
         return self.function(net, logs)
 
+    def __repr__(self) -> str:
+        return repr(self.function)
+
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
     """The argument ``callbacks`` as a list of `Callback` objects."""
@@ -227,6 +249,7 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
     found: list[Callback] = []
     for place, callback in enumerate(callbacks):
         if isinstance(callback, Callback):
+            _refuse_other_events(callback, place)
             found.append(callback)
         elif callable(callback) and not isinstance(callback, type):
             found.append(_Function(callback))
@@ -236,6 +259,29 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
                 f"callbacks[{place}] must be a Callback or a function (net, logs), got {callback!r}{advice}"
             )
     return found
+
+
+def _refuse_other_events(callback: Callback, place: int) -> None:
+    """A TypeError for a method that looks like a callback's and is none: it would wait for ever to be called."""
+    known = [name for name in vars(Callback) if name.startswith("on_")]
+    for name in dir(type(callback)):
+        if name.startswith("on_") and name not in known and callable(getattr(type(callback), name)):
+            near = closest(name, known)
+            raise TypeError(
+                f"callbacks[{place}] is a {type(callback).__name__} with a method {name}, which nothing calls; "
+                f"a Callback has {', '.join(known)}" + (f": did you mean {near}?" if near else "")
+            )
+
+
+def _asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
+    """Tell a callback of an epoch; a TypeError if its answer is none of True, False and None."""
+    answer: object = callback.on_epoch_end(net, logs)
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise TypeError(
+        f"the callback {callback!r} returned {answer!r:.80} ({type(answer).__name__}) at the end of epoch "
+        f"{logs['epoch']}: return True to stop the training, None or False to go on"
+    )
 
 
 class EarlyStopping(Callback):
@@ -300,7 +346,10 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         if self.monitor not in logs["names"]:
-            advice = "; give fit(validation_data=...)" if self.monitor.startswith("val_") else ""
+            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+                advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
+            else:
+                advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
             raise ValueError(
                 f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}{advice}"
             )
@@ -456,6 +505,38 @@ class Snapshot:
     epoch: int
 
 
+# Steps between two copies for `step` where a copy is not small beside a step: 8 % for 784-256-128-10, batch 128.
+UNDO_STEPS, UNDO_PARAMETERS = 16, 1 << 15
+
+
+class _Undo:
+    """What `step` goes back to when its update overflows: a snapshot of before it, or before an earlier one."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.taken = 0  # after so many steps
+        self.every = 0
+
+    def forget(self) -> None:
+        """Somebody else is about to change the parameters, or the state."""
+        self.snapshot = None
+
+    def prepare(self, learner: "Learner", threads: int) -> None:
+        """Before a step."""
+        if not self.every:
+            self.every = 1 if learner.spec.n_parameters <= UNDO_PARAMETERS else UNDO_STEPS
+        if self.snapshot is None or learner.steps_trained - self.taken >= self.every:
+            self.snapshot, self.taken = learner.snapshot(self.snapshot, threads), learner.steps_trained
+
+    def restore(self, learner: "Learner") -> int:
+        """Go back; the number of updates that are lost beside the last one."""
+        assert self.snapshot is not None
+        lost = learner.step - self.snapshot.step - 1
+        learner.restore(self.snapshot)
+        self.forget()
+        return lost
+
+
 @dataclass
 class Learner:
     """An engine and how far its training has come.
@@ -475,6 +556,7 @@ class Learner:
     history: History = field(default_factory=History)
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
+    undo: _Undo = field(default_factory=_Undo)
 
     @property
     def step(self) -> int:
@@ -494,11 +576,22 @@ class Learner:
         self.position = self.epoch, None
 
     def use(self, optimizer: Optimizer) -> None:
-        """Go on with this optimizer: with its state if it is (equal to) the one in use, else with a fresh one."""
-        if optimizer != self.optimizer:
-            self.end_epoch()
-            self.engine.use_optimizer(optimizer.name)
-            self.optimizer = optimizer
+        """Go on with this optimizer. The state belongs to the rule: other hyperparameters go on with it."""
+        if self.optimizer is None or optimizer.name != self.optimizer.name:
+            self._start(optimizer)
+        self.optimizer = optimizer
+
+    def reset_optimizer(self) -> None:
+        """Zero the state and the count of its updates."""
+        if self.optimizer is not None:
+            self._start(self.optimizer)
+
+    def _start(self, optimizer: Optimizer) -> None:
+        self.undo.forget()
+        self.end_epoch()
+        self.optimizer = None  # a handler of a signal that saves the network here finds no rule with another's state
+        self.engine.use_optimizer(optimizer.name)
+        self.optimizer = optimizer
 
     def train(
         self,
@@ -619,8 +712,9 @@ def fit(
         for callback in callbacks:
             callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
 
+    learner.undo.forget()
     learner.use(optimizer)
-    safety = _Safety(learner, threads)
+    rule, safety = optimizer.name, _Safety(learner, threads)
     order = np.arange(n, dtype=np.int64)
     losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
     total_weight = float(n)
@@ -631,8 +725,9 @@ def fit(
         good = safety.restore()
         where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
         message = (
-            f"{what}; {learner.describe_layer(layer)}. The network is back at {where}, update {good.step} of the "
-            f"optimizer. Try a smaller learning rate than that of {optimizer}, or data of a smaller scale."
+            f"{what}; {learner.describe_layer(layer)}{_too_large(learner, data)}. The network is back "
+            f"at {where}, update {good.step} of the "
+            f"optimizer. Try a smaller learning rate than that of {learner.optimizer}, or data of a smaller scale."
         )
         return TrainingDiverged(message, history.since(start), epoch, step, layer)
 
@@ -654,8 +749,10 @@ def fit(
                     break
                 bar.advance(run.steps, len(rows), elapsed)
             if run.status == "non_finite":
-                what = f"the loss became {losses[done]} in epoch {learner.epoch + 1}, step {done + 1} of {len(losses)}"
-                raise diverged(what, done + 1, order[done * batch_size : (done + 1) * batch_size])
+                rows = order[done * batch_size : (done + 1) * batch_size]
+                loss = _loss(learner, data, rows, threads)
+                what = f"the loss became {loss} in epoch {learner.epoch + 1}, step {done + 1} of {len(losses)}"
+                raise diverged(what, done + 1, rows)
             if run.exception is not None and done < len(losses):
                 raise run.exception
             learner.end_epoch()
@@ -684,7 +781,9 @@ def fit(
             stop = False
             with lent():
                 for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
-                    stop |= bool(callback.on_epoch_end(net, dict(logs)))
+                    stop |= _asks_to_stop(callback, net, dict(logs))
+            if learner.optimizer and learner.optimizer.name != rule:  # a callback's doing; there is no way back
+                rule, safety = learner.optimizer.name, _Safety(learner, threads)
             if stop:
                 break
 
@@ -700,6 +799,7 @@ def fit(
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
     """One update on exactly these rows; returns their loss before it."""
     learner.use(optimizer)
+    learner.undo.prepare(learner, threads)
     order, losses = np.arange(len(data), dtype=np.int64), np.empty(1)
     run = learner.train(data, order, len(data), losses, threads)
     if run.exception is not None:
@@ -707,11 +807,47 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
     if run.status == "non_finite":
         layer = learner.first_bad_layer(data, order)
         message = (
-            f"the loss of this batch is {losses[0]}; {learner.describe_layer(layer)}. The network was left as it "
-            f"was before this step: set weights that are good, or use fit, which goes back to them by itself."
+            f"the loss of this batch is {_loss(learner, data, order, threads)}; {learner.describe_layer(layer)}"
+            f"{_too_large(learner, data)}. The network was left as it was before this step: set weights that are good, "
+            "or use fit, which goes back to "
+            "them by itself."
         )
         raise TrainingDiverged(message, step=learner.step + 1, layer=layer)
+    if not learner.engine.is_finite(threads):
+        number, layer = learner.step, learner.first_bad_layer(data, order)
+        lost = learner.undo.restore(learner)
+        where = f"{lost} updates before this step" if lost else "before this step"
+        message = (
+            f"the update of this step overflowed, its loss was {losses[0]}; {learner.describe_layer(layer)}. The "
+            f"network is as it was {where}. Try a smaller learning rate than that of {optimizer}, or data of a smaller "
+            "scale."
+        )
+        raise TrainingDiverged(message, step=number, layer=layer)
     return float(losses[0])
+
+
+def _too_large(learner: Learner, data: Data) -> str:
+    """What to add to the report of a divergence if the data themselves have values that are infinite in the network."""
+    try:
+        refuse_overflow(data.X, np.dtype(learner.spec.dtype), "X")
+        refuse_overflow(data.y, np.dtype(learner.spec.dtype), "y")
+    except ValueError as error:
+        return f"; {error}"
+    return ""
+
+
+def _loss(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> float:
+    """The loss of a batch that was given up, which the engine does not tell: NaN or infinite."""
+    total = weights = 0.0
+    with np.errstate(all="ignore"):
+        for part in chunks(len(rows), max(learner.spec.sizes)):
+            chosen = rows[part]
+            out, row_loss = np.empty((len(chosen), learner.spec.sizes[-1]), learner.spec.dtype), np.empty(len(chosen))
+            learner.engine.evaluate(data.X[chosen], data.y[chosen], out, row_loss, threads)
+            weight = np.ones(len(chosen)) if data.weight is None else data.weight[chosen]
+            total += float((weight * row_loss).sum())
+            weights += float(weight.sum())
+    return total / weights if weights else math.nan
 
 
 def _batch_weights(

@@ -24,7 +24,7 @@ from fastmlp.passes.forward cimport (
     load_targets,
 )
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.kernels cimport Matrix, matrix_of
+from fastmlp.passes.kernels cimport FM_SOURCE_float32, FM_SOURCE_float64, Matrix, matrix_of
 from fastmlp.passes.plan cimport (
     EVALUATE,
     PREDICT,
@@ -297,15 +297,19 @@ cdef class Predictor:
         cdef list buffers = self.take_buffers(examples.x.rows, PREDICT, 1)
         cdef Chunks run
         cdef Py_buffer view
-        cdef bint entered
-        out = empty((examples.x.rows, self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out), self.dtype)
-        run.net, run.examples, run.targets = &self.parameters.net, examples, False
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t rows = examples.x.rows, columns = net.layers[net.n_layers - 1].n_out
+        cdef bint entered, doubtful = False
+        out = empty((rows, columns), self.dtype)
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-        run.out = <char *> view.buf
+        run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
         entered = self.gate.enter_shortly()
         if entered:
-            forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, examples.x.rows)
+            forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, rows)
             self.gate.leave_shortly()
+            # Values beyond the network's dtype are infinite in it: where that shows, the long way says which.
+            doubtful = (examples.x.source == FM_SOURCE_float64 and net.item == 4
+                        and not net.kernels.finite[FM_SOURCE_float32](rows, columns, view.buf, columns * 4, 4))
         PyBuffer_Release(&view)
         self.pool.append(buffers)
-        return out if entered else None
+        return out if entered and not doubtful else None

@@ -1,0 +1,44 @@
+"""What a type checker says of calls, for `mypy --strict`: an ignore that hides no error is one. Nothing runs this."""
+
+from typing import Any, assert_type
+
+import numpy as np
+
+import fastmlp
+
+net = fastmlp.MLP([2, 3, 1], activation="tanh", output="logistic", loss="binary_cross_entropy", init="he_normal")
+fastmlp.MLP([2, 3, 3, 1], activation=["relu", fastmlp.ELU(0.5)], dtype=np.float64, backend="numpy")
+fastmlp.MLP([2, 1], output=fastmlp.LeakyReLU(), loss=fastmlp.SquaredError(), dtype=net.dtype)
+
+fastmlp.MLP([2, 3, 3], output="softmaxx")  # type: ignore[arg-type]
+fastmlp.MLP([2, 3, 3], activation="softmax")  # type: ignore[arg-type]
+fastmlp.MLP([2, 3, 3], activation=["relu", "rleu"])  # type: ignore[list-item]
+fastmlp.MLP([2, 1], loss="mse")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], init="xavier")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], dtype="float16")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], backend="cuda")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], random_state=0)  # type: ignore[call-arg]
+
+
+def loss_of(net: fastmlp.MLP, logs: dict[str, Any]) -> float:
+    """Answers with a number where a callback may say True, False or nothing."""
+    return float(logs["loss"])
+
+
+X, y = np.zeros((4, 2)), np.zeros(4)
+history = net.fit(X, y, optimizer="adam", callbacks=[lambda net, logs: logs["loss"] < 0.1])
+assert_type(history, fastmlp.History)
+assert_type(history.val_loss, list[float])
+assert_type(history.val_accuracy, list[float])
+assert_type(net.step(X, y, optimizer=fastmlp.Adam(1e-4)), float)
+
+net.fit(X, y, verbose=1)  # type: ignore[call-arg]
+net.fit(X, y, optimizer="Adam")  # type: ignore[arg-type]
+net.fit(X, y, callbacks=[loss_of])  # type: ignore[list-item]
+net.step(X, y, optimizer="magic")  # type: ignore[arg-type]
+fastmlp.Adam(lr=1e-3)  # type: ignore[call-arg]
+
+net.optimizer = fastmlp.SGD(0.1)
+net.optimizer = "magic"  # type: ignore[assignment]
+net.lr = 1e-5  # type: ignore[attr-defined]
+net.summary()  # type: ignore[attr-defined]
