@@ -135,11 +135,9 @@ def test_signatures_are_short_and_those_of_the_functions_themselves():
         ("nonsense", "no attribute 'nonsense'$"),
     ],
 )
-def test_an_attribute_that_is_not_there_can_neither_be_read_nor_set(net, name, words):
+def test_an_attribute_that_is_not_there_cannot_be_set(net, name, words):
     with pytest.raises(AttributeError, match=f"'MLP' object has no attribute '{name}'.*{words}|{words}"):
         setattr(net, name, 1e-5)
-    with pytest.raises(AttributeError, match=f"'MLP' object has no attribute '{name}'.*{words}|{words}"):
-        getattr(net, name)
     assert not hasattr(net, name)
 
 
@@ -166,8 +164,6 @@ def test_a_subclass_has_attributes_of_its_own_and_keeps_them_in_copies(backend, 
     assert (parameters(other), other.n_steps) == (parameters(net), 1)
     other.name = "digits"
     assert net.name == "iris"
-    with pytest.raises(AttributeError, match="did you mean shout"):
-        _ = net.shou
 
 
 def test_networks_can_be_referred_to_weakly(net):

@@ -141,7 +141,7 @@ def _instead(keyword: str, function: str, known: tuple[str, ...]) -> str:
 
 
 def no_attribute(owner: object, name: str) -> NoReturn:
-    """Raise the AttributeError of an object that has no such attribute, to read or to set."""
+    """Raise the AttributeError of an object that has no such attribute to set."""
     kind = type(owner)
     advice = _ATTRIBUTES.get(name)
     if advice is None:

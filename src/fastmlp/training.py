@@ -510,29 +510,30 @@ UNDO_STEPS, UNDO_PARAMETERS = 16, 1 << 15
 
 
 class _Undo:
-    """What `step` goes back to when its update overflows: a snapshot of before it, or before an earlier one."""
+    """What `step` goes back to when its update overflows: a copy of before it, or before an earlier one."""
 
     def __init__(self) -> None:
-        self.snapshot: Snapshot | None = None
+        self.copy: object = None
+        self.step = self.epoch = 0
         self.taken = 0  # after so many steps
         self.every = 0
 
     def forget(self) -> None:
         """Somebody else is about to change the parameters, or the state."""
-        self.snapshot = None
+        self.copy = None
 
     def prepare(self, learner: "Learner", threads: int) -> None:
         """Before a step."""
         if not self.every:
             self.every = 1 if learner.spec.n_parameters <= UNDO_PARAMETERS else UNDO_STEPS
-        if self.snapshot is None or learner.steps_trained - self.taken >= self.every:
-            self.snapshot, self.taken = learner.snapshot(self.snapshot, threads), learner.steps_trained
+        if self.copy is None or learner.steps_trained - self.taken >= self.every:
+            self.copy = learner.engine.copy(self.copy, threads)
+            self.step, self.epoch, self.taken = learner.step, learner.epoch, learner.steps_trained
 
     def restore(self, learner: "Learner") -> int:
         """Go back; the number of updates that are lost beside the last one."""
-        assert self.snapshot is not None
-        lost = learner.step - self.snapshot.step - 1
-        learner.restore(self.snapshot)
+        lost = learner.step - self.step - 1
+        learner.restore(Snapshot(self.copy, self.step, self.epoch))
         self.forget()
         return lost
 
