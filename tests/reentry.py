@@ -152,7 +152,7 @@ def when_it_runs(net, act):
     """Arms a timer whose handler acts when the call is really running, and not before or behind it."""
 
     def handler(number, frame):
-        if net._learner.engine.running() is None:
+        if net._access.running() is None:
             signal.setitimer(signal.ITIMER_REAL, 0.001)
         else:
             act()
@@ -174,31 +174,34 @@ def from_callback(net, name, done):
 
 
 def from_thread(net, name, done):
-    """Begins a thread that calls it while the main thread is in its own call; it may wait."""
+    """A thread that calls it while the main thread is in its own call; it may wait."""
 
     def work():
-        time.sleep(0.01)
         try:
             (READS | CHANGES)[name](net)
             done.append("done")
         except Exception as error:
             done.append(f"{type(error).__name__}: {error}")
 
-    return started(work)
+    return beside(net, work)
 
 
 def from_child(net, name, done):
-    """Begins a thread that forks while the main thread is in its own call; the child calls it."""
-
-    def work():
-        time.sleep(0.01)
-        done.append(in_child(net, name))
-
-    return started(work)
+    """A thread that forks while the main thread is in its own call; the child calls it."""
+    return beside(net, lambda: done.append(in_child(net, name)))
 
 
-def started(work):
-    thread = threading.Thread(target=work, daemon=True)
+def beside(net, work):
+    """A thread that begins to work when the main thread is in the middle of its call."""
+    runs = threading.Event()
+
+    def wait():
+        runs.wait()
+        work()
+
+    when_it_runs(net, runs.set)
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.runs = runs
     thread.start()
     return thread
 
@@ -242,26 +245,32 @@ def large_enough():
     raise SystemExit(f"{RUNNING} is always over before a signal comes in its middle")
 
 
+def attempt(call, scale, name):
+    """What became of the call `name` in the middle of the one that runs; None where that was over too soon for it."""
+    CALLBACKS.clear()
+    net, done = fresh(), []
+    thread = SOURCES[SOURCE](net, name, done)
+    got, steps = call(net, scale), net.n_steps
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if thread is not None and thread.runs.is_set():
+        thread.join(PATIENCE)
+        steps = net.n_steps
+    return (done[0], got, steps) if done else None
+
+
 def main():
     found, call = {}, CALLS_THAT_RUN[RUNNING]
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
-    scale = large_enough()
-    net = fresh()
-    wanted, steps = call(net, scale), net.n_steps
+    scale, wanted = large_enough(), {}
     for name in READS | CHANGES:
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        CALLBACKS.clear()
-        net, done = fresh(), []
-        thread = SOURCES[SOURCE](net, name, done)
-        got = call(net, scale)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if thread is not None:
-            thread.join(PATIENCE)
-        found[name] = {
-            "call": done[0] if done else "not called",
-            "undisturbed": got == wanted,
-            "steps": net.n_steps - steps,
-        }
+        while (answer := attempt(call, scale, name)) is None:
+            scale *= 2
+        if scale not in wanted:
+            net = fresh()
+            wanted[scale] = call(net, scale), net.n_steps
+        result, got, steps = answer
+        found[name] = {"call": result, "undisturbed": got == wanted[scale][0], "steps": steps - wanted[scale][1]}
     print(json.dumps(found))
 
 

@@ -109,7 +109,7 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
         if len(files) < 100:
             path = tmp_path / f"{len(files)}.safetensors"
             net.save(path)
-            files.append((path, net._learner.engine.running()))
+            files.append((path, net._access.running()))
             signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.001, 0.03))
 
     def enough(given, logs):
@@ -160,7 +160,7 @@ def test_a_child_forked_by_a_handler_goes_on_with_the_training(batch_size):
     children = []
 
     def handler(number, frame):
-        if net._learner.engine.running() is None or children:
+        if net._access.running() is None or children:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)  # or the next one would come, and fork, before this one is noted
         if not children:

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 
 from fastmlp.runtime import Engine
 
@@ -31,7 +32,7 @@ class Access:
       middle of one, nothing whole is left, and every use says so.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine | None = None) -> None:
         self.engine = engine
         self._lock = threading.RLock()
         self._calls: dict[int, str] = {}  # by thread, what it is in the middle of; predictions are known to the engine
@@ -42,34 +43,59 @@ class Access:
     @contextmanager
     def reading(self, call: str) -> Iterator[None]:
         """A call that changes nothing."""
-        self.check_whole()
-        if threading.get_ident() in self._calls or self.engine.running() is not None:
+        if self._torn:
+            self.check_whole()
+        if self.running() is not None:
             yield  # nobody else can change anything meanwhile
-        else:
-            with self._lock, self._marked(call):
+            return
+        thread = get_ident()
+        with self._lock:
+            self._calls[thread] = call
+            try:
                 yield
+            finally:
+                del self._calls[thread]
 
     @contextmanager
     def setting(self, call: str) -> Iterator[None]:
         """A call that sets something at once, such as weights; a callback may do so."""
-        self.check_whole()
-        outer = self.engine.running() or self._calls.get(threading.get_ident())
-        if outer is not None and not (self._lent and outer in TRAININGS):
-            raise RuntimeError(_refusal(call, outer))
-        with self._lock, self._marked(call):
-            yield
+        thread = get_ident()
+        outer = self._allowed(call, lent=True)
+        with self._lock:
+            self._calls[thread] = call
+            try:
+                yield
+            finally:
+                if outer is None:
+                    del self._calls[thread]
+                else:
+                    self._calls[thread] = outer
 
     @contextmanager
     def training(self, call: str) -> Iterator[None]:
         """A call that trains."""
+        thread = get_ident()
+        self._allowed(call, lent=False)
+        with self._lock:
+            self._calls[thread] = call
+            try:
+                yield
+            finally:
+                del self._calls[thread]
+
+    def _allowed(self, call: str, lent: bool) -> str | None:
+        """What this thread is in the middle of, if anything; a RuntimeError where the call would change it."""
         self.check_whole()
-        outer = self.engine.running() or self._calls.get(threading.get_ident())
-        if outer in TRAININGS and self._lent:
+        outer = self.running()
+        if outer is None or (lent and self._lent and outer in TRAININGS):
+            return outer
+        if self._lent and outer in TRAININGS:
             raise RuntimeError("this network is being trained: a callback may use it, but not call fit or step")
-        if outer is not None:
-            raise RuntimeError(_refusal(call, outer))
-        with self._lock, self._marked(call):
-            yield
+        raise RuntimeError(_refusal(call, outer))
+
+    def running(self) -> str | None:
+        """What this thread is in the middle of, where a handler or a callback asks; or None."""
+        return self._calls.get(get_ident()) or (None if self.engine is None else self.engine.running())
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -79,19 +105,6 @@ class Access:
             yield
         finally:
             self._lent = False
-
-    @contextmanager
-    def _marked(self, call: str) -> Iterator[None]:
-        thread = threading.get_ident()
-        outer = self._calls.get(thread)
-        self._calls[thread] = call
-        try:
-            yield
-        finally:
-            if outer is None:
-                del self._calls[thread]
-            else:
-                self._calls[thread] = outer
 
     def check_whole(self) -> None:
         """Raise a RuntimeError in a forked child that has no whole copy of this network."""
@@ -108,10 +121,10 @@ class Access:
             self._lock.release()
         else:
             self._lock = threading.RLock()  # the old one's owner is not there to release it
-        thread = threading.get_ident()
+        thread = get_ident()
         self._calls = {thread: self._calls[thread]} if thread in self._calls else {}
         self._lent = self._lent and thread in self._calls
-        if not self.engine.forked():
+        if self.engine is not None and not self.engine.forked():
             self._torn = True
 
 

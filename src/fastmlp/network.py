@@ -8,8 +8,8 @@ import math
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -303,7 +303,8 @@ class MLP:
         bar = ProgressBar(len(data), epochs) if progress else Bar()
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
-        with self._training("fit") as learner, learner.profiled(self._keep_profile) if profile else nullcontext():
+        learner = self._learner
+        with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
             return training.fit(
                 learner,
                 self,
@@ -380,7 +381,8 @@ class MLP:
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
-        with self._training("step") as learner:
+        learner = self._learner
+        with self._access.training("step"):
             return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     @explained
@@ -796,14 +798,6 @@ class MLP:
                 no_attribute(self, name)
 
     # ---- arguments ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _training(self, call: str) -> Iterator[Learner]:
-        with self._access.training(call):
-            try:
-                yield self._learner
-            finally:
-                self._learner.end_epoch()
 
     def _inputs(
         self, X: ArrayLike, name: str = "X", *, allow_empty: bool = False, check: bool = True, threads: int = 1

@@ -576,6 +576,14 @@ class Learner:
         """What counts now is what has been finished: an epoch that was broken off begins again."""
         self.position = self.epoch, None
 
+    @contextmanager
+    def epochs(self) -> Iterator[None]:
+        """Steps that are made after these epochs, however they end, are none of theirs."""
+        try:
+            yield
+        finally:
+            self.end_epoch()
+
     def use(self, optimizer: Optimizer) -> None:
         """Go on with this optimizer. The state belongs to the rule: other hyperparameters go on with it."""
         if self.optimizer is None or optimizer.name != self.optimizer.name:
@@ -732,7 +740,7 @@ def fit(
         )
         return TrainingDiverged(message, history.since(start), epoch, step, layer)
 
-    with bar:
+    with bar, learner.epochs():
         for _ in range(epochs):
             if shuffle:
                 order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n, order)

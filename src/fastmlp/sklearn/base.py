@@ -244,11 +244,11 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             problem.validation_set = self._validate_validation_data(validation_data)
         n_outputs = self._count_outputs(targets)
         sizes = [self.n_features_in_, *hidden, n_outputs]
-        self._random_state = check_random_state(self.random_state)
-        if first_pass:
-            self._start(sizes, given.dtype)
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        with self._network.lock:
+        with self._own_network().access.training("fit"):
+            self._random_state = check_random_state(self.random_state)
+            if first_pass:
+                self._start(sizes, given.dtype)
             engine = self._engine()
             self._refuse_other_sizes(sizes)
             self.n_outputs_ = n_outputs
@@ -301,7 +301,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         if spec.dtype != dtype:
             weights, biases = ([array.astype(spec.dtype) for array in part] for part in (weights, biases))
         network = self._own_network()
-        with network.lock:
+        with network.access.reading("fit"):
             network.start(spec, weights, biases)
             network.key = (self.activation, self.out_activation_, self.loss)
         for name in COUNTED:
@@ -483,21 +483,26 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
 
     def _predict_rows(self, rows: Any) -> Array:
         network = self._network
-        with network.lock:
-            engine = self._engine()
-            spec = network.spec
-            assert spec is not None
-            outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)
-            if is_sparse(rows) and pays(rows, spec.sizes[1]):
+        key = (self.activation, self.out_activation_, self.loss)
+        current = network.current(key)
+        if current is None:
+            with network.access.reading("predict"):
+                self._engine()
+                current = network.both()
+        engine, spec = current
+        outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)
+        if is_sparse(rows) and pays(rows, spec.sizes[1]):
+            with network.access.reading("predict"):
+                self._engine()
                 network.sparse_prediction().outputs(rows, outputs, engine_threads(self.n_threads))
-                return outputs
+            return outputs
         small = rows.shape[0] * network.n_parameters <= ONE_THREAD
         threads = 1 if small else engine_threads(self.n_threads)
-        if not predict_rows(
-            engine, rows, outputs, threads
-        ):  # side by side with other predictions, but not with training
-            with network.lock:
-                predict_rows(self._engine(), rows, outputs, threads)
+        if not predict_rows(engine, rows, outputs, threads):
+            # Side by side with other predictions, but not with training.
+            with network.access.reading("predict"):
+                if not predict_rows(self._engine(), rows, outputs, threads):
+                    raise RuntimeError("predict was called while other code changes this estimator's engine")
         return outputs
 
     def __sklearn_tags__(self) -> Any:

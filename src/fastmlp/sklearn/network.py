@@ -1,6 +1,5 @@
 """What stands between an estimator and the engine: one network, and the copies of its parameters that a user holds."""
 
-import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.access import Access
 from fastmlp.runtime import Backend, Engine, choose_backend
 from fastmlp.sklearn.sparse import SparsePrediction
 from fastmlp.spec import NetworkSpec
@@ -28,11 +28,12 @@ class Network:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.access = Access()
         self.backend: Backend = choose_backend(None, stacklevel=6)
         self.spec: NetworkSpec | None = None
         self.n_parameters = 0
-        self.key: Any = None  # what of the estimator's parameters `spec` was made of
+        # What of the estimator's parameters the spec was made of, with the engine and the spec.
+        self._known: tuple[Any, tuple[Engine, NetworkSpec]] | None = None
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
         self._sparse: SparsePrediction | None = None  # of the parameters as they are now
@@ -44,7 +45,7 @@ class Network:
 
     def get(self, name: str) -> list[Array]:
         """The list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
-        with self.lock:
+        with self.access.reading(name):
             if not self._lists and self._engine is not None:
                 weights, biases = self._engine.get_parameters()
                 self._lists = {"coefs_": weights, "intercepts_": biases}
@@ -53,7 +54,7 @@ class Network:
 
     def put(self, name: str, value: Sequence[Array]) -> None:
         """Let the user's list, or a list of what is in their sequence, take the place of one."""
-        with self.lock:
+        with self.access.setting(f"{name} ="):
             if self._engine is not None:
                 self.get(name)
             self._lists[name] = _as_list(value, name)
@@ -66,12 +67,13 @@ class Network:
 
     def start(self, spec: NetworkSpec, weights: list[Array], biases: list[Array]) -> None:
         """Be a new network with these parameters. Lists that were handed out belong to the old one."""
-        with self.lock:
+        with self.access.reading("start"):
             self._lists, self._seen, self._state, self.optimizer = {}, [], None, None
             self._make_engine(spec).set_parameters(weights, biases)
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
-        self._engine, self._sparse = self.backend.engine(spec), None
+        self._engine, self._sparse, self._known = self.backend.engine(spec), None, None
+        self.access.engine = self._engine
         self._engine.clip_losses(True)  # scikit-learn's reports are of clipped probabilities
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
         return self._engine
@@ -81,6 +83,30 @@ class Network:
         assert self._engine is not None
         self._engine.use_optimizer(name)
         self.optimizer = name
+
+    def current(self, key: Any) -> tuple[Engine, NetworkSpec] | None:
+        """The engine and its network, found without the lock; None where they may have to be made anew.
+
+        They stand if they are of these parameters of the estimator, and no lists have been handed out that somebody may
+        have changed.
+        """
+        known = self._known
+        return None if self._lists or known is None or known[0] != key else known[1]
+
+    def both(self) -> tuple[Engine, NetworkSpec]:
+        """The engine and its network, once `engine` has been called."""
+        assert self._engine is not None
+        assert self.spec is not None
+        return self._engine, self.spec
+
+    @property
+    def key(self) -> Any:
+        """What of the estimator's parameters the engine's network was made of."""
+        return None if self._known is None else self._known[0]
+
+    @key.setter
+    def key(self, key: Any) -> None:
+        self._known = key, self.both()
 
     def engine(self, spec_of: SpecOf) -> Engine:
         """The engine, as the lists want it; `spec_of(sizes, dtype)` says what network their arrays make."""
@@ -137,7 +163,7 @@ class Network:
 
     def reshape(self, spec: NetworkSpec) -> None:
         """Keep the parameters in a network of the same sizes that is otherwise as `spec` says."""
-        with self.lock:
+        with self.access.reading("reshape"):
             if spec != self.spec:
                 assert self._engine is not None
                 parameters = self._engine.get_parameters()
@@ -180,7 +206,7 @@ class Network:
 
     def state(self) -> dict[str, Any]:
         """Parameters and optimizer state as plain arrays."""
-        with self.lock:
+        with self.access.reading("pickle"):
             state: dict[str, Any] = {}
             if self._lists:
                 state.update(self._lists)
@@ -204,7 +230,8 @@ class Network:
         """Take parameters, and an optimizer's state by its name, from elsewhere; the engine is made when needed."""
         lists = {"coefs_": weights, "intercepts_": biases}
         self._lists = {name: _as_list(arrays, name) for name, arrays in lists.items() if arrays is not None}
-        self._engine, self._seen, self._state = None, [], state
+        self._engine = self.access.engine = self._known = None
+        self._seen, self._state = [], state
 
 
 def _as_list(value: Any, name: str) -> list[Array]:
