@@ -128,6 +128,7 @@ PASS_ORDER = [
     "threads",
     "sweep",
     "plan",
+    "tuner",
     "gemm",
     "forward",
     "backward",

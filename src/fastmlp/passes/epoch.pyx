@@ -14,7 +14,6 @@ from fastmlp.passes.plan cimport (
     Buffers,
     Network,
     Parameters,
-    Tuner,
     Workspace,
     microbatch_rows,
     microbatches,
@@ -23,7 +22,6 @@ from fastmlp.passes.plan cimport (
     row_block,
     share_by_panels,
     threads_for,
-    ways_to_share,
 )
 from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.steps cimport N_STAGES, Steps, run_steps
@@ -38,6 +36,7 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
+from fastmlp.passes.tuner cimport Tuner, ways_to_share
 from fastmlp.passes.update cimport items_by_panel, scratch_bytes
 from libc.stdint cimport int32_t, int64_t
 
@@ -186,7 +185,9 @@ cdef class Engine:
         cdef ptrdiff_t done = 0, count
         tuner = self.tuners.get((run.batch_size, most))
         if tuner is None:
-            tuner = Tuner(ways_to_share(run.net, run.batch_size if run.microbatch else run.part, most))
+            rows = run.batch_size if run.microbatch else run.part
+            guess = threads_for(run.net, rows, True, most)
+            tuner = Tuner(ways_to_share(run.net, rows, most), guess)
             self.tuners[run.batch_size, most] = tuner
         while True:
             way, seconds = tuner.next()
