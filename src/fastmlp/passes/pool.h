@@ -21,6 +21,10 @@
 #include <sys/prctl.h>
 #endif
 
+#if defined(__linux__) && defined(CPU_SET)
+#define FM_AFFINITY
+#endif
+
 typedef void fm_body(void *context, int thread);
 
 #if defined(_WIN32)
@@ -49,6 +53,11 @@ typedef struct {
   int thread;
   fm_body *body;
   void *context;
+  pthread_t id;
+#if defined(FM_AFFINITY)
+  int kept_off;   /* while it wakes: the caller's processor is not among those that it may use */
+  cpu_set_t cpus; /* those that it may use before and after */
+#endif
 #if !defined(__linux__) || defined(FM_NO_FUTEX)
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -95,6 +104,52 @@ FM_SYNC_INLINE void fm_prepare(fm_worker *worker) {
 }
 #endif
 
+/* A system that places a thread by what it has done of late may put one that is new, or wakes, on the processor of the
+ * caller that it is to help. There it runs in the caller's place or not at all, and leaves after some milliseconds or,
+ * on systems that gather threads on few processors, never. So it starts on another one, and may then run where it
+ * might. */
+#if defined(FM_AFFINITY)
+static int fm_other_cpus(const cpu_set_t *cpus, cpu_set_t *others) {
+  const int mine = sched_getcpu();
+  *others = *cpus;
+  if (mine >= 0 && mine < CPU_SETSIZE) CPU_CLR(mine, others);
+  return CPU_COUNT(others) > 0 && CPU_COUNT(others) < CPU_COUNT(cpus);
+}
+#endif
+
+FM_SYNC_INLINE void fm_wake_elsewhere(fm_worker *worker) {
+#if defined(FM_AFFINITY)
+  cpu_set_t others;
+  if (pthread_getaffinity_np(worker->id, sizeof(worker->cpus), &worker->cpus)) return;
+  if (!fm_other_cpus(&worker->cpus, &others)) return;
+  worker->kept_off = !pthread_setaffinity_np(worker->id, sizeof(others), &others);
+#else
+  (void)worker;
+#endif
+}
+
+FM_SYNC_INLINE void fm_start_elsewhere(fm_worker *worker, pthread_attr_t *attributes) {
+#if defined(FM_AFFINITY)
+  cpu_set_t others;
+  worker->kept_off = 0;
+  if (sched_getaffinity(0, sizeof(worker->cpus), &worker->cpus) || !fm_other_cpus(&worker->cpus, &others)) return;
+  worker->kept_off = !pthread_attr_setaffinity_np(attributes, sizeof(others), &others);
+#else
+  (void)worker, (void)attributes;
+#endif
+}
+
+/* By the worker, when it has started or woken: a caller that woke it may still be at writing down. */
+FM_SYNC_INLINE void fm_let_go(fm_worker *worker) {
+#if defined(FM_AFFINITY)
+  while (fm_state(atomic_load(&worker->word)) == FM_TAKEN) fm_pause();
+  if (worker->kept_off) sched_setaffinity(0, sizeof(worker->cpus), &worker->cpus);
+  worker->kept_off = 0;
+#else
+  (void)worker;
+#endif
+}
+
 /* ---- a worker's side ---------------------------------------------------------------------------------------------*/
 
 /* Returns the worker's word once it has begun what it was given. */
@@ -105,6 +160,7 @@ static uint32_t fm_begin(fm_worker *worker) {
       return fm_in_state(seen, FM_RUNNING);
     if (spin >= FM_POOL_SPINS && fm_state(seen) == FM_IDLE && fm_move(worker, seen, fm_in_state(seen, FM_ASLEEP))) {
       fm_sleep_on(worker, fm_in_state(seen, FM_ASLEEP));
+      fm_let_go(worker);
       spin = 0;
     }
     fm_pause();
@@ -130,6 +186,8 @@ static void fm_leave_place(void) {
 
 static void *fm_work(void *argument) {
   fm_worker *worker = argument;
+  worker->id = pthread_self();
+  fm_let_go(worker);
   fm_leave_place();
 #if defined(__linux__)
   prctl(PR_SET_NAME, "fastmlp", 0, 0, 0); /* what top and debuggers show */
@@ -151,8 +209,12 @@ static int fm_make_thread(fm_worker *worker) {
   pthread_t thread;
   sigfillset(&blocked);
   for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&blocked, faults[i]);
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes)) return 0;
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  const int refused = pthread_create(&thread, NULL, fm_work, worker);
+  fm_start_elsewhere(worker, &attributes);
+  const int refused = pthread_create(&thread, &attributes, fm_work, worker);
+  pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (!refused) pthread_detach(thread);
   return !refused;
@@ -166,6 +228,7 @@ static uint32_t fm_give(fm_worker *worker, fm_body *body, void *context, int thr
   const uint32_t given = fm_in_state(seen + FM_STATES, FM_GIVEN);
   if (state > FM_ASLEEP || !fm_move(worker, seen, fm_in_state(given, FM_TAKEN))) return 0;
   worker->body = body, worker->context = context, worker->thread = thread;
+  if (state == FM_ASLEEP) fm_wake_elsewhere(worker);
   atomic_store(&worker->word, given);
   if (state == FM_ASLEEP) fm_wake(worker);
   if (state != FM_ABSENT || fm_make_thread(worker)) return given;
