@@ -162,12 +162,15 @@ class Worker:
     The other end is `serve`, called by the script that is started.
     """
 
-    def __init__(self, script: str, name: str, threads: int | None) -> None:
-        """Start `script --worker name`, with thread pools limited to `threads` if that is not None."""
+    def __init__(self, script: str, name: str, threads: int | None, package: Path | None = None) -> None:
+        """Start `script --worker name`, with thread pools limited to `threads` if that is not None.
+
+        It uses the fastmlp of this process, or the one in the folder `package`.
+        """
         self.name = name
         environment = without_handicaps(limit_threads(threads))
-        package = str(Path(runtime.__file__).parents[1])  # the fastmlp that this process has
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))
+        folder = str(package or Path(runtime.__file__).parents[1])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, environment.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, script, "--worker", name],
             stdin=subprocess.PIPE,

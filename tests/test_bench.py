@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -173,3 +174,23 @@ def test_a_failing_worker_is_reported():
     assert result.returncode == 2
     assert "the worker 'numpy': TypeError" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@needs_extension
+@needs_bench
+def test_short_trainings_are_measured_and_written(tmp_path):
+    where = tmp_path / "short.json"
+    package = str(Path(runtime.__file__).parents[1])
+    options = ["--workloads", "online", "--processes", "1", "--seconds", "0.01", "--against", package]
+    result = run("short.py", *options, "--json", str(where))
+    assert result.returncode == 0, result.stderr
+    results = json.loads(where.read_text())["results"]
+    assert set(results) == {"online this", "online against"}
+    for found in results.values():
+        (only,) = found["rounds"]
+        assert only["first"] > 0
+        assert only["settled"] == statistics.median(only["later"][len(only["later"]) // 2 :])
+        assert found["first"] == found["worst"] == only["first"] / only["settled"]
+        assert found["second"] == only["second"] / only["settled"]
+    assert "online" in result.stdout
+    assert run("short.py", "--workloads", "none").returncode == 2

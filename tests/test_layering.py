@@ -129,6 +129,7 @@ PASS_ORDER = [
     "gate",
     "sweep",
     "plan",
+    "tuner",
     "gemm",
     "forward",
     "backward",

@@ -262,7 +262,8 @@ def look(mask=None):
     deadline, found = time.monotonic() + 30, []
     while not found and time.monotonic() < deadline:  # a worker may not have got as far as its name
         for task in pathlib.Path("/proc/self/task").iterdir():
-            if (task / "comm").read_text() == "fastmlp\\n":
+            # Asleep: while it starts or wakes, its caller's processor is not among its own.
+            if (task / "comm").read_text() == "fastmlp\\n" and "State:\\tS" in (task / "status").read_text():
                 found.append(sorted(os.sched_getaffinity(int(task.name))))
     return sorted(os.sched_getaffinity(0)), number, *found
 

@@ -579,3 +579,25 @@ def test_beside_numpy_in_another_thread():
             np.testing.assert_array_equal(a @ a, product)
 
     assert in_threads(lambda: trained(4, 2), multiply)[0] == wanted
+
+
+AFFINITY = f"""{COMMON}
+net = fastmlp.MLP([37, 70, 45, 5], output="softmax", seed=1)
+allowed, masks = os.sched_getaffinity(0), []
+for _ in range(5):
+    net.fit(X, y, epochs=2, batch_size=32, threads=2)
+    time.sleep(0.05)  # the worker sleeps by now
+    for _ in range(1000):
+        found = [os.sched_getaffinity(int(worker["Pid"])) for worker in workers(1)]
+        if found == [allowed]:
+            break
+        time.sleep(0.001)
+    masks.append([sorted(mask) for mask in found])
+print(json.dumps([sorted(allowed), masks]))
+"""
+
+
+@pytest.mark.skipif(not LINUX, reason="affinity is read from Linux")
+def test_workers_that_start_beside_their_caller_may_then_run_where_it_may():
+    allowed, masks = run(AFFINITY)
+    assert masks == [[allowed]] * 5

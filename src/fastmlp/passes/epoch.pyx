@@ -17,7 +17,6 @@ from fastmlp.passes.plan cimport (
     Copy,
     Network,
     Parameters,
-    Tuner,
     Workspace,
     microbatch_rows,
     microbatches,
@@ -27,7 +26,6 @@ from fastmlp.passes.plan cimport (
     rows_between_rests,
     share_by_panels,
     threads_for,
-    ways_to_share,
 )
 from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.steps cimport N_STAGES, Steps, run_steps
@@ -42,6 +40,7 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
+from fastmlp.passes.tuner cimport Tuner, ways_to_share
 from fastmlp.passes.update cimport items_by_panel, scratch_bytes
 from libc.stdint cimport int32_t, int64_t
 
@@ -232,7 +231,9 @@ cdef class Engine:
         cdef ptrdiff_t done = 0, count
         tuner = self.tuners.get((run.batch_size, most))
         if tuner is None:
-            tuner = Tuner(ways_to_share(run.net, run.batch_size if run.microbatch else run.part, most))
+            rows = run.batch_size if run.microbatch else run.part
+            guess = threads_for(run.net, rows, True, most)
+            tuner = Tuner(ways_to_share(run.net, rows, most), guess)
             self.tuners[run.batch_size, most] = tuner
         while True:
             way, seconds = tuner.next()

@@ -97,18 +97,10 @@ cdef class Buffers:
     cdef char *arena
     cdef size_t lay_out(self, Network *net, char *base)
 
-cdef class Tuner:
-    cdef readonly list candidates    # ways: (number of threads, whether layers are split by panels)
-    cdef readonly tuple choice
-    cdef readonly dict seconds       # per step, by way, of the last complete trials
-    cdef dict tried                  # of those going on
-    cdef list trials                 # ways still to be tried
-    cdef double spent                # seconds, on the trials going on
-    cdef double expires
-    cdef begin_trials(self, int rounds)
-
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
-cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
+cdef double seconds_per_fma(const fm_kernels *table) except -1
+cdef ptrdiff_t row_bytes(Network *net) noexcept
+cdef double weight_bytes(Network *net) noexcept nogil
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef ptrdiff_t microbatches(Network *net, ptrdiff_t batch) noexcept nogil
 cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept nogil

@@ -50,13 +50,7 @@ _MOST_BYTES = 1 << 46
 cdef double BYTES_PER_SECOND = 1e11      # that one thread reads from a third-level cache
 cdef double GATHER_SECONDS = 2.5e-10     # of a byte of X that is brought from memory
 cdef double WAKING_SECONDS = 20e-6    # work that a thread has to be given before it is worth waking
-cdef double TRIAL_SECONDS = 1e-3      # of steps with one number of threads, before another is tried
-cdef double CHOICE_SECONDS = 0.5      # until they are tried again, or longer:
-cdef double CHOICE_TRIALS = 50        # trials may take one part in so many of the time
-cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
-cdef double REST_SECONDS = 0.05      # of a step, by the model, after which signals are looked for inside it
-cdef double PREFERENCE = 0.95         # more threads have to be faster by that,
-cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
+cdef double REST_SECONDS = 0.05       # of a step, by the model, after which signals are looked for inside it
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -472,86 +466,3 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
     if weight_bytes(net) > WEIGHT_CACHE_BYTES:
         seconds = max(seconds, weight_bytes(net) / BYTES_PER_SECOND)
     return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))
-
-
-cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
-    """What may be the fastest way to train: (threads, whether layers are split by panels), the simplest first.
-
-    By panels, a thread works on weights that it has updated itself, and what travels between caches is outputs and
-    deltas; by rows it is the other way round. So panels are worth a trial where weights are the larger part.
-    """
-    cdef int threads
-    cdef double alone = multiply_adds(net, batch, True) * seconds_per_fma(net.kernels)
-    ways = [(1, False)]
-    for threads in sorted({min(1 << power, most) for power in range(1, 9)}):
-        if threads > 1 and share_by_panels(net, batch, threads):
-            ways.append((threads, True))
-        elif threads > 1:
-            ways.append((threads, False))
-            if weight_bytes(net) > <double> batch * row_bytes(net):
-                ways.append((threads, True))
-    return ways if alone < LARGE_SECONDS else [way for way in ways if way[0] == most]
-
-
-cdef class Tuner:
-    """How the work is shared in runs of equal steps, found by trying: the bits do not depend on it, so the steps that
-    are timed train as well.
-
-    A model of work and barriers alone is not enough. 50-64-32-5 with batch 8 takes 2.1 us on one thread, a phase costs
-    0.1 us, and yet two threads are slower: what one wrote has to travel to the other's cache. Trying again now and then
-    also answers to what else the machine is doing.
-    """
-
-    def __init__(self, ways):
-        self.candidates = ways
-        self.seconds = {}
-        self.choice = ways[0]
-        self.begin_trials(2)
-
-    cdef begin_trials(self, int rounds):
-        self.trials = self.candidates * rounds
-        self.tried = {}
-        self.spent = 0
-
-    def next(self):
-        """(way, seconds): what to use next, and for how long."""
-        if self.trials:
-            return self.trials[0], TRIAL_SECONDS
-        left = self.expires - fm_nanoseconds() * 1e-9
-        if left <= 0:
-            self.begin_trials(1)
-            return self.next()
-        return self.choice, max(left, TRIAL_SECONDS)
-
-    def report(self, way, steps, seconds):
-        """How long so many steps took. Of the trials of one way, the fastest counts."""
-        if not self.trials or way != self.trials[0]:
-            return
-        self.trials.pop(0)
-        self.spent += seconds
-        self.tried[way] = min(seconds / steps, self.tried.get(way, seconds / steps))
-        if self.trials:
-            return
-        self.seconds = self.tried
-        self.choice = self.candidates[0]
-        for way in self.candidates:
-            alike = way[0] == self.choice[0]
-            if self.seconds[way] < (PREFERENCE_ALIKE if alike else PREFERENCE) * self.seconds[self.choice]:
-                self.choice = way
-        self.expires = fm_nanoseconds() * 1e-9 + max(CHOICE_SECONDS, CHOICE_TRIALS * self.spent)
-
-    def step_seconds(self, way):
-        """The latest figure for a way, or None."""
-        return self.tried.get(way, self.seconds.get(way))
-
-    def explain(self):
-        """One line for people."""
-        if not self.seconds:
-            return "not yet tried"
-        figures = [f"{name_of(way)}: {seconds * 1e6:.3g} us per step" for way, seconds in self.seconds.items()]
-        return f"{', '.join(figures)}; chosen: {name_of(self.choice)}"
-
-
-cdef str name_of(tuple way):
-    threads, by_panels = way
-    return f"{threads} thread{'s' if threads > 1 else ''}{' by panels' if by_panels else ''}"

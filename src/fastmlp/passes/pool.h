@@ -21,8 +21,7 @@
 #include <sys/prctl.h>
 #endif
 
-/* ---- where threads may run
- * -----------------------------------------------------------------------------------------*/
+/* ---- where threads may run --------------------------------------------------------------------------------------*/
 
 /* Linux has no mask of a process, but one of each thread, which the threads that it makes inherit. OpenMP binds its
  * threads if OMP_PROC_BIND or OMP_PLACES say so, and to begin with the one that loads it: each to one of the places
@@ -96,7 +95,9 @@ typedef struct {
   fm_body *body;
   void *context;
   pthread_t id;
-  fm_cpus cpus; /* where it may run; like all above but the word, for who has taken the worker */
+  /* Like all above but the word, for who has taken the worker, and for it while it runs: */
+  fm_cpus cpus; /* where it may run, */
+  int kept_off; /* but not yet on its caller's processor */
 #if !defined(__linux__) || defined(FM_NO_FUTEX)
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -145,15 +146,31 @@ FM_SYNC_INLINE void fm_prepare(fm_worker *worker) {
 
 /* ---- a worker's side ---------------------------------------------------------------------------------------------*/
 
+/* What the caller took out of the worker's mask is put back. For who has taken the worker, or is it, and running. */
+FM_SYNC_INLINE void fm_run_anywhere(fm_worker *worker) {
+#if defined(FM_AFFINITY)
+  if (worker->kept_off) sched_setaffinity(0, sizeof(worker->cpus), &worker->cpus);
+#endif
+  worker->kept_off = 0;
+}
+
 /* Returns the worker's word once it has begun what it was given. */
-static uint32_t fm_begin(fm_worker *worker) {
+static uint32_t fm_begin(fm_worker *worker, int woke) {
   for (int spin = 0;; spin++) {
     const uint32_t seen = atomic_load_explicit(&worker->word, memory_order_acquire);
-    if (fm_state(seen) == FM_GIVEN && fm_move(worker, seen, fm_in_state(seen, FM_RUNNING)))
+    if (fm_state(seen) == FM_GIVEN && fm_move(worker, seen, fm_in_state(seen, FM_RUNNING))) {
+      fm_run_anywhere(worker);
       return fm_in_state(seen, FM_RUNNING);
+    }
+    /* Withdrawn before it had begun: it takes itself for a moment, or a caller might write what it reads. */
+    if (woke && fm_state(seen) == FM_IDLE && fm_move(worker, seen, fm_in_state(seen, FM_TAKEN))) {
+      fm_run_anywhere(worker);
+      atomic_store(&worker->word, seen);
+      woke = 0;
+    }
     if (spin >= FM_POOL_SPINS && fm_state(seen) == FM_IDLE && fm_move(worker, seen, fm_in_state(seen, FM_ASLEEP))) {
       fm_sleep_on(worker, fm_in_state(seen, FM_ASLEEP));
-      spin = 0;
+      spin = 0, woke = 1;
     }
     fm_pause();
   }
@@ -161,11 +178,13 @@ static uint32_t fm_begin(fm_worker *worker) {
 
 static void *fm_work(void *argument) {
   fm_worker *worker = argument;
+  int woke = 1;
 #if defined(__linux__)
   prctl(PR_SET_NAME, "fastmlp", 0, 0, 0); /* what top and debuggers show */
 #endif
   for (;;) {
-    const uint32_t running = fm_begin(worker);
+    const uint32_t running = fm_begin(worker, woke);
+    woke = 0;
     worker->body(worker->context, worker->thread);
     /* From here on, what the region was about may be gone. */
     if (atomic_exchange(&worker->word, fm_in_state(running, FM_IDLE)) != running) fm_wake(worker);
@@ -188,17 +207,29 @@ static int fm_make_thread(fm_worker *worker) {
   pthread_detach(thread);
   worker->id = thread;
   memset(&worker->cpus, 0, sizeof(worker->cpus)); /* none is known: it has its maker's, or a place of OpenMP's */
+  worker->kept_off = 0;
   return 1;
 }
 
-/* A worker runs where its caller may now, wherever it was made. Only a change costs more than a look. */
-static void fm_let_run_on(fm_worker *worker, const fm_cpus *cpus) {
+/* A worker runs where its caller may now, wherever it was made. Only a change costs more than a look.
+ *
+ * One that starts or wakes does so on another processor than its caller's. A system places a thread by what it has done
+ * of late, and may put one that has done nothing beside the caller that it is to help: there it runs in the caller's
+ * place, for milliseconds or, where threads are gathered on few processors, for a second. It takes the caller's own out
+ * of its mask for that, and puts it back when it begins. */
+static void fm_let_run_on(fm_worker *worker, const fm_cpus *cpus, int starts) {
 #if defined(FM_AFFINITY)
-  if (CPU_EQUAL(&worker->cpus, cpus)) return;
-  pthread_setaffinity_np(worker->id, sizeof(*cpus), cpus);
+  const int narrowed = worker->kept_off, here = starts ? sched_getcpu() : -1;
+  fm_cpus elsewhere = *cpus;
+  if (here >= 0 && here < CPU_SETSIZE) CPU_CLR(here, &elsewhere);
+  worker->kept_off = CPU_COUNT(&elsewhere) > 0 && !CPU_EQUAL(&elsewhere, cpus);
+  if (worker->kept_off)
+    pthread_setaffinity_np(worker->id, sizeof(elsewhere), &elsewhere);
+  else if (narrowed || !CPU_EQUAL(&worker->cpus, cpus))
+    pthread_setaffinity_np(worker->id, sizeof(*cpus), cpus);
   worker->cpus = *cpus;
 #else
-  (void)worker, (void)cpus;
+  (void)worker, (void)cpus, (void)starts;
 #endif
 }
 
@@ -215,7 +246,7 @@ static uint32_t fm_give(fm_worker *worker, fm_body *body, void *context, int thr
     return 0;
   }
   worker->body = body, worker->context = context, worker->thread = thread;
-  if (cpus) fm_let_run_on(worker, cpus);
+  if (cpus) fm_let_run_on(worker, cpus, state == FM_ABSENT || state == FM_ASLEEP);
   atomic_store(&worker->word, given);
   if (state == FM_ASLEEP) fm_wake(worker);
   return given;

@@ -1,0 +1,115 @@
+"""How the steps of a run are shared out: ways that may be the fastest, and the choice among them by trying.
+
+No mirror in reference/: NumPy has no threads of ours.
+"""
+import time
+
+from fastmlp.passes.plan cimport Network, multiply_adds, row_bytes, seconds_per_fma, share_by_panels, weight_bytes
+
+cdef double TRIAL_SECONDS = 0.25e-3   # of steps in one way, before it is tried again, or another
+cdef double CHOICE_SECONDS = 0.5      # until all are tried again, at most, but that
+cdef double CHOICE_TRIALS = 50        # trials may take one part in so many of the time,
+cdef double FIRST_TRIALS = 10         # and at first one in so many,
+cdef double GROWTH = 2                # which is so much less with each time that they confirm the choice
+cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
+cdef double PREFERENCE = 0.95         # more threads have to be faster by that,
+cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
+
+
+cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
+    """What may be the fastest way to train: (threads, whether layers are split by panels), the simplest first.
+
+    By panels, a thread works on weights that it has updated itself, and what travels between caches is outputs and
+    deltas; by rows it is the other way round. So panels are worth a trial where weights are the larger part.
+    """
+    cdef int threads
+    cdef double alone = multiply_adds(net, batch, True) * seconds_per_fma(net.kernels)
+    ways = [(1, False)]
+    for threads in sorted({min(1 << power, most) for power in range(1, 9)}):
+        if threads > 1 and share_by_panels(net, batch, threads):
+            ways.append((threads, True))
+        elif threads > 1:
+            ways.append((threads, False))
+            if weight_bytes(net) > <double> batch * row_bytes(net):
+                ways.append((threads, True))
+    return ways if alone < LARGE_SECONDS else [way for way in ways if way[0] == most]
+
+
+cdef class Tuner:
+    """How the work is shared in runs of equal steps, found by trying: the bits do not depend on it, so the steps that
+    are timed train as well.
+
+    A model of work and barriers alone is not enough. 50-64-32-5 with batch 8 takes 2.1 us on one thread, a phase costs
+    0.1 us, and yet two threads are slower: what one wrote has to travel to the other's cache. Trying again now and then
+    also answers to what else the machine is doing.
+
+    Each way is tried twice in a row, because the first time may have to wake threads and to fill caches, and the faster
+    counts. A process that is young, or a moment when somebody else wanted the processors, says little of what is to
+    come. So a new number of threads is believed for ten times as long as its trials took, then for longer and longer.
+    """
+
+    def __init__(self, ways, guess=1, clock=time.perf_counter):
+        """Ways, the simplest first; of these, that with `guess` threads is begun with."""
+        self.candidates = ways
+        self.choice = min(ways, key=lambda way: abs(way[0] - guess))
+        self.clock = clock
+        self.seconds = {}
+        self.belief = FIRST_TRIALS
+        self._begin_trials()
+
+    def _begin_trials(self):
+        """The present choice comes first: what has only a few steps to do should do them so."""
+        ways = [self.choice, *(way for way in self.candidates if way != self.choice)]
+        self.trials = [way for way in ways for _twice in range(2)]
+        self.tried = {}
+        self.spent = 0
+
+    def next(self):
+        """(way, seconds): what to use next, and for how long."""
+        if not self.trials:
+            left = self.expires - self.clock()
+            if left > 0:
+                return self.choice, max(left, TRIAL_SECONDS)
+            self._begin_trials()
+        return self.trials[0], TRIAL_SECONDS
+
+    def report(self, way, steps, seconds):
+        """How long so many steps took. Of the trials of one way, the faster counts."""
+        if not self.trials or way != self.trials[0]:
+            return
+        self.trials.pop(0)
+        self.spent += seconds
+        self.tried[way] = min(seconds / steps, self.tried.get(way, seconds / steps))
+        if not self.trials:
+            self._choose()
+
+    def _choose(self):
+        first, before = not self.seconds, self.choice
+        self.seconds = self.tried
+        self.choice = self.candidates[0]
+        for way in self.candidates:
+            alike = way[0] == self.choice[0]
+            if self.seconds[way] < (PREFERENCE_ALIKE if alike else PREFERENCE) * self.seconds[self.choice]:
+                self.choice = way
+        longest = max(CHOICE_SECONDS, CHOICE_TRIALS * self.spent)
+        if first or self.choice[0] != before[0]:
+            self.belief = FIRST_TRIALS
+        elif self.belief * self.spent < longest:
+            self.belief *= GROWTH
+        self.expires = self.clock() + min(self.belief * self.spent, longest)
+
+    def step_seconds(self, way):
+        """The latest figure for a way, or None."""
+        return self.tried.get(way, self.seconds.get(way))
+
+    def explain(self):
+        """One line for people."""
+        if not self.seconds:
+            return "not yet tried"
+        figures = [f"{name_of(way)}: {seconds * 1e6:.3g} us per step" for way, seconds in self.seconds.items()]
+        return f"{', '.join(figures)}; chosen: {name_of(self.choice)}"
+
+
+cdef str name_of(tuple way):
+    threads, by_panels = way
+    return f"{threads} thread{'s' if threads > 1 else ''}{' by panels' if by_panels else ''}"
