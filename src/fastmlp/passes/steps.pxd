@@ -50,6 +50,7 @@ cdef struct Steps:
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
     Watch watch
     ptrdiff_t watch_steps       # steps between two looks at the clock, where steps are short
+    ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
     ptrdiff_t wave              # where they are long: rows of a step between two rests,
     ptrdiff_t microbatch_wave   # and of each of its microbatches
     rest_hook at_rest

@@ -9,7 +9,7 @@ Mirror: Engine.train in reference/epoch.py.
 # then added.
 #
 # Signal handlers run where everybody is at rest and the parameters are those after a whole step. Short steps: the
-# calling thread looks at the clock now and then, and raises a flag that ends the region. Long ones: there are rests at
+# calling thread looks at the clock now and then, and has the region end after a step. Long ones: there are rests at
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows, loss_rows
@@ -55,12 +55,19 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
         if run.wave > 0:
             rest(run, &place, step)
         elif thread == 0 and step % run.watch_steps == 0 and time_to_look(&run.watch):
-            fm_counter_store(run.team.stop, 1)
-        if fm_counter_load(run.team.stop):
+            # Not this one: others may have begun it, and would have to finish it alone.
+            stop_at(run, step + 1)
+        if fm_counter_load(run.team.stop) and step >= run.stop_at:
             return
         if not whole_step(run, &place, step):
             return
     run.finished[thread] = run.last
+
+
+cdef inline void stop_at(Steps *run, ptrdiff_t step) noexcept nogil:
+    """Let the region end before this step. Only the calling thread says so, and once."""
+    run.stop_at = step
+    fm_counter_store(run.team.stop, 1)
 
 
 cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
@@ -69,13 +76,13 @@ cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     if place.thread == 0:
         while phase_next(run.team, place) >= 0:
             if time_to_look(&run.watch) and not run.at_rest(run.call, step):
-                fm_counter_store(run.team.stop, 1)
+                stop_at(run, step)
     phase_end(run.team, place)
 
 
 cdef inline bint goes_on(Steps *run) noexcept nogil:
-    """Whether a step may be finished of which nothing has been applied. In a short step the flag to stop asks for no
-    more than an end after it: a thread that others have left in it finishes it alone."""
+    """Whether a step may be finished of which nothing has been applied. In a short one the flag to stop asks for no
+    more than an end behind it."""
     return not (fm_counter_load(run.team.failed) or (run.wave > 0 and fm_counter_load(run.team.stop)))
 
 
