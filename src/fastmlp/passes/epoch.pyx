@@ -40,7 +40,7 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
-from fastmlp.passes.tuner cimport Tuner, ways_to_share
+from fastmlp.passes.tuner cimport Tuner, guess_threads, seconds_alone, ways_to_share
 from fastmlp.passes.update cimport items_by_panel, scratch_bytes
 from libc.stdint cimport int32_t, int64_t
 
@@ -232,8 +232,8 @@ cdef class Engine:
         tuner = self.tuners.get((run.batch_size, most))
         if tuner is None:
             rows = run.batch_size if run.microbatch else run.part
-            guess = threads_for(run.net, rows, True, most)
-            tuner = Tuner(ways_to_share(run.net, rows, most), guess)
+            tuner = Tuner(ways_to_share(run.net, rows, most), guess_threads(run.net, rows, most),
+                          seconds_alone(run.net, run.batch_size))
             self.tuners[run.batch_size, most] = tuner
         while True:
             way, seconds = tuner.next()
