@@ -188,3 +188,52 @@ def test_a_child_forked_by_a_handler_goes_on_with_the_training(batch_size):
     assert os.read(read, 32) == hashlib.sha256(state(net)).digest()
     os.close(read)
     os.close(write)
+
+
+DEADLOCK = """
+import signal, sys, threading, numpy as np, fastmlp
+
+X = np.broadcast_to(np.ones((1, 20), "f4"), (int(sys.argv[1]), 20))
+net = fastmlp.MLP([20, 64, 64, 1], seed=0, backend="cython")
+found, trained = [], threading.Event()
+
+def fit():
+    net.fit(X[:64], np.ones(64), epochs=1)
+    trained.set()
+
+trainer = threading.Thread(target=fit)
+
+def handler(number, frame):
+    if net._access.running() is None:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+    elif not trainer.is_alive():  # it shall wait for the prediction, and the next handler come in between
+        trainer.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        net.save(sys.argv[2])
+        found.append(trained.is_set())
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
+net.predict(X, threads=1)
+signal.setitimer(signal.ITIMER_REAL, 0)
+if trainer.ident:
+    trainer.join()
+print(found)
+"""
+
+
+def test_a_handler_saves_in_a_prediction_for_which_another_thread_waits_to_train(tmp_path):
+    """The prediction has the network's gate, the training its lock: the file is of what the prediction reads."""
+    for rows in (10**6, 10**7, 4 * 10**7):
+        result = subprocess.run(
+            [sys.executable, "-c", DEADLOCK, str(rows), str(tmp_path / "saved")],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        if result.stdout.strip() != "[]":  # it was over before the second signal came
+            break
+    assert result.stdout.strip() == "[False]"
+    assert fastmlp.load(tmp_path / "saved").n_steps == 0

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["MLP", "Trace", "load"]
 
 Array: TypeAlias = NDArray[Any]
-Path: TypeAlias = str | os.PathLike[str]
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -888,7 +888,7 @@ def load(path: Path, backend: BackendName | None = None) -> MLP:
     try:
         net._resume(model, backend)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net
 
 

@@ -43,6 +43,10 @@ static int check_gate(void) {
   CHECK(fm_gate_empty(&gate));
   fm_gate_open(&gate);
   CHECK(fm_gate_enter(&gate));
+  fm_gate_reset(&gate, 0, 1);
+  CHECK(fm_gate_empty(&gate) && !fm_gate_enter(&gate));
+  fm_gate_reset(&gate, 1, 0);
+  CHECK(!fm_gate_empty(&gate));
   return 0;
 }
 

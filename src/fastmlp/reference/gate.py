@@ -127,8 +127,10 @@ class Signals:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._release(list(self._handlers))
-        self.open()
+        try:
+            self._release(list(self._handlers))
+        finally:
+            self.open()
 
     @property
     def came(self) -> bool:
