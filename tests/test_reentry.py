@@ -237,3 +237,33 @@ def test_a_handler_saves_in_a_prediction_for_which_another_thread_waits_to_train
             break
     assert result.stdout.strip() == "[False]"
     assert fastmlp.load(tmp_path / "saved").n_steps == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_handler_may_not_change_what_a_callback_is_reading(backend):
+    """The training has lent the network to its callback, not to who interrupts that."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
+    net = fastmlp.MLP([4, 8, 2], seed=0, backend=backend)
+    answers = []
+
+    def change(number, frame):
+        try:
+            net.biases = [b + 1 for b in net.biases]
+            answers.append("changed")
+        except RuntimeError as error:
+            answers.append(str(error))
+
+    class Reader(fastmlp.Callback):
+        def on_epoch_end(self, net, logs):
+            with net._access.reading("evaluate"):  # as a long evaluation would be, wherever it is interrupted
+                signal.raise_signal(signal.SIGALRM)
+            signal.raise_signal(signal.SIGALRM)
+
+    kept = signal.signal(signal.SIGALRM, change)
+    try:
+        net.fit(X, y, epochs=1, callbacks=[Reader()])
+    finally:
+        signal.signal(signal.SIGALRM, kept)
+    assert answers[0].startswith("biases = would change this network in the middle of its evaluate")
+    assert answers[1:] == ["changed"]

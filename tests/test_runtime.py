@@ -294,7 +294,7 @@ def test_binding_by_openmp_takes_no_processors_away(environment):
     assert here == [before, most(before), before]
 
 
-@needs_extension
+@pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP, which knows its places, is missing")
 @needs_processors
 def test_a_caller_that_another_openmp_has_bound_has_workers_elsewhere():
     """As when scikit-learn, which brings an OpenMP of its own, is imported later."""

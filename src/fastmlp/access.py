@@ -45,16 +45,20 @@ class Access:
         """A call that changes nothing."""
         if self._torn:
             self.check_whole()
-        if self.running() is not None:
+        if self.running() is not None and not self._lent:
             yield  # nobody else can change anything meanwhile
             return
         thread = get_ident()
+        outer = self._calls.get(thread)  # a training, which has called a callback
         with self._lock:
             self._calls[thread] = call
             try:
                 yield
             finally:
-                del self._calls[thread]
+                if outer is None:
+                    del self._calls[thread]
+                else:
+                    self._calls[thread] = outer
 
     @contextmanager
     def setting(self, call: str) -> Iterator[None]:
