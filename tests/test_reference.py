@@ -675,3 +675,17 @@ def test_engines_in_several_threads_and_one_engine_in_several():
     train(*alone)
     train(*alone)
     assert flat(problems[0][0].get_parameters()).tobytes() == flat(alone[0].get_parameters()).tobytes()
+
+
+def test_a_forked_child_makes_its_buffers_anew():
+    """Another thread of the parent may have been at it: here it had noted their size, and not yet made them."""
+    net, X, _ = problem()
+    wanted = np.empty((len(X), net.get_parameters()[1][-1].size), net.get_parameters()[1][-1].dtype)
+    net.predict(X, wanted)
+    child, _, _ = problem()
+    out = np.empty_like(wanted)
+    child.predict(X[:3], out[:3])
+    child._plan._capacity = len(X)
+    assert child.forked()
+    child.predict(X, out)
+    np.testing.assert_array_equal(out, wanted)

@@ -111,6 +111,7 @@ class Engine:
 
     def forked(self) -> bool:
         """Forget, in a forked child, the threads that it does not have. False if one of them was in a change."""
+        self._plan.forget_batches()
         return self._gate.forked()
 
     def is_finite(self, threads: int = 1) -> bool:

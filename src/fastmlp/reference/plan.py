@@ -142,6 +142,11 @@ class Plan:
                 )
             )
 
+    def forget_batches(self) -> None:
+        """Let buffers be made anew: of these, another thread may have left only a part."""
+        self._capacity = 0
+        self._batches = {}
+
     def batch(self, rows: int) -> Batch:
         """The buffers of a batch of `rows` rows; a smaller batch uses the beginning of those of a larger one."""
         found = self._batches.get(rows)
