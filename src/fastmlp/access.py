@@ -63,23 +63,15 @@ class Access:
     @contextmanager
     def setting(self, call: str) -> Iterator[None]:
         """A call that sets something at once, such as weights; a callback may do so."""
-        thread = get_ident()
-        outer = self._allowed(call, lent=True)
-        with self._lock:
-            self._calls[thread] = call
-            try:
-                yield
-            finally:
-                if outer is None:
-                    del self._calls[thread]
-                else:
-                    self._calls[thread] = outer
+        self._refuse(call, lent=True)
+        with self.reading(call):  # with the lock: of those who come here, nobody reads meanwhile
+            yield
 
     @contextmanager
     def training(self, call: str) -> Iterator[None]:
         """A call that trains."""
         thread = get_ident()
-        self._allowed(call, lent=False)
+        self._refuse(call, lent=False)
         with self._lock:
             self._calls[thread] = call
             try:
@@ -87,12 +79,12 @@ class Access:
             finally:
                 del self._calls[thread]
 
-    def _allowed(self, call: str, lent: bool) -> str | None:
-        """What this thread is in the middle of, if anything; a RuntimeError where the call would change it."""
+    def _refuse(self, call: str, lent: bool) -> None:
+        """A RuntimeError where the call would change what this thread is in the middle of."""
         self.check_whole()
         outer = self.running()
         if outer is None or (lent and self._lent and outer in TRAININGS):
-            return outer
+            return
         if self._lent and outer in TRAININGS:
             raise RuntimeError("this network is being trained: a callback may use it, but not call fit or step")
         raise RuntimeError(_refusal(call, outer))

@@ -734,9 +734,9 @@ def fit(
         good = safety.restore()
         where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
         message = (
-            f"{what}; {learner.describe_layer(layer)}{_too_large(learner, data)}. The network is back "
-            f"at {where}, update {good.step} of the "
-            f"optimizer. Try a smaller learning rate than that of {learner.optimizer}, or data of a smaller scale."
+            f"{what}; {learner.describe_layer(layer)}{_too_large(learner, data)}. The network is back at {where}, "
+            f"update {good.step} of the optimizer. Try a smaller learning rate than that of {learner.optimizer}, or "
+            "data of a smaller scale."
         )
         return TrainingDiverged(message, history.since(start), epoch, step, layer)
 
@@ -818,8 +818,7 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
         message = (
             f"the loss of this batch is {_loss(learner, data, order, threads)}; {learner.describe_layer(layer)}"
             f"{_too_large(learner, data)}. The network was left as it was before this step: set weights that are good, "
-            "or use fit, which goes back to "
-            "them by itself."
+            "or use fit, which goes back to them by itself."
         )
         raise TrainingDiverged(message, step=learner.step + 1, layer=layer)
     if not learner.engine.is_finite(threads):
