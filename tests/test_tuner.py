@@ -17,16 +17,17 @@ WAYS = [ONE, TWO, PANELS]
 class Machine:
     """Where a step takes what `speed` says at the time; it goes through whatever a tuner wants."""
 
-    def __init__(self, speed, ways=WAYS, guess=1, alone=float("inf")):
+    def __init__(self, speed, ways=WAYS, guess=1, alone=float("inf"), estimate=1e-4):
         self.now = 0.0
         self.speed = speed  # (way, seconds since the start) -> seconds per step
         self.tuner = Tuner(ways, guess, alone, clock=lambda: self.now)
+        self.estimate = estimate  # of a step that was never made, as the engine has one by its model
         self.log = []  # (time, way, steps, seconds)
 
     def go_on(self):
         """One piece, as `Engine.train` cuts them."""
         way, seconds = self.tuner.next()
-        steps = int(1 + seconds / (self.tuner.step_seconds(way) or 1e-4))
+        steps = int(1 + seconds / (self.tuner.step_seconds(way) or self.estimate))
         took = steps * self.speed(way, self.now)
         self.log.append((self.now, way, steps, took))
         self.now += took
@@ -142,7 +143,7 @@ def test_a_choice_is_revised_when_the_machine_changes():
     {ONE: 4.9e-3, TWO: 2.5e-3, PANELS: 2.6e-3},
 ])  # fmt: skip
 def test_trials_take_a_tenth_of_the_time_at_first_and_a_fiftieth_later(figures):
-    machine = Machine(steady(figures))
+    machine = Machine(steady(figures), estimate=figures[ONE])
     chosen = machine.until_tried()
     machine.run_until(20)
     best = machine.tuner.choice
@@ -150,7 +151,7 @@ def test_trials_take_a_tenth_of_the_time_at_first_and_a_fiftieth_later(figures):
     def others(start, end):
         return sum(machine.share(way, start, end) for way in WAYS if way != best)
 
-    assert others(0, 20) < 0.03
+    assert others(0, 20) < 0.025
     assert others(10, 20) < 0.02
     assert others(chosen, chosen + 0.3) < 0.1
 
