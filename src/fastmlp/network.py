@@ -34,10 +34,22 @@ from fastmlp.measure import thread_peak
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec import (
+    Activation,
+    ActivationName,
+    Layer,
+    Loss,
+    LossName,
+    NetworkSpec,
+    Operation,
+    Optimizer,
+    OptimizerName,
+    OutputName,
+    as_optimizer,
+)
 from fastmlp.spec.hints import explained, no_attribute
-from fastmlp.spec.initializers import Function, Initializer, resolve
-from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
+from fastmlp.spec.names import BackendName, Float
 from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
 
 if TYPE_CHECKING:
@@ -175,7 +187,9 @@ class MLP:
                 "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
             )
         try:
-            initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
+            initializers = [
+                default(layer.activation) if init is None else as_initializer(init) for layer in spec.layers
+            ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
         number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
@@ -611,7 +625,7 @@ class MLP:
     @property
     def loss(self) -> str:
         """Name of the loss."""
-        return self._learner.spec.loss
+        return self._learner.spec.loss.name
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -767,7 +781,7 @@ class MLP:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={_shown(spec.output)}, loss={spec.loss!r}, dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={_shown(spec.output)}, loss={_shown(spec.loss)}, dtype={spec.dtype!r}, seed={self.seed})"
         )
 
     def __str__(self) -> str:
@@ -776,7 +790,7 @@ class MLP:
             f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
         )
         lines = [
-            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss}, {spec.dtype}, "
+            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
             f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
             + (f" ({self.isa})" * (self.isa != self.backend))
         ]
@@ -899,11 +913,10 @@ def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
     return tuple(arrays)
 
 
-def _shown(activation: Activation) -> str:
-    """An activation as one would write it in MLP's arguments."""
-    if activation == Activation(activation.name):
-        return repr(activation.name)
-    return f"{'LeakyReLU' if activation.name == 'leaky_relu' else 'ELU'}({activation.param!r})"
+def _shown(operation: Operation) -> str:
+    """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
+    kind = type(operation)
+    return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"
 
 
 def _count(value: Any, name: str, low: int, high: int | None = None) -> int:

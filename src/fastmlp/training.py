@@ -18,7 +18,7 @@ from fastmlp.data import refuse_overflow
 from fastmlp.measure import thread_peak
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
-from fastmlp.spec import NetworkSpec, Optimizer, Run
+from fastmlp.spec import LOSSES, Loss, NetworkSpec, Optimizer, Run
 from fastmlp.spec.names import closest
 
 if TYPE_CHECKING:
@@ -346,7 +346,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         if self.monitor not in logs["names"]:
-            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+            if self.monitor in ("val_loss", *(f"val_{loss.metric}" for loss in LOSSES.values())):
                 advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
             else:
                 advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
@@ -390,8 +390,6 @@ class EarlyStopping(Callback):
 # Outputs are computed in chunks of about this many elements where nobody keeps them.
 CHUNK = 1 << 20
 
-METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2", "poisson": "d2"}
-
 
 @dataclass(frozen=True)
 class Data:
@@ -416,7 +414,8 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
     n_outputs = spec.sizes[-1]
     longest = min(len(data), max(1, CHUNK // n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
-    score = _Accuracy(spec.loss) if METRICS[spec.loss] == "accuracy" else _Explained(data, DEVIANCES[spec.loss])
+    metric = spec.loss.metric
+    score = _Accuracy(spec.loss) if metric == "accuracy" else _Explained(data, spec.loss)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         for part in chunks(len(data), n_outputs):
@@ -427,14 +426,14 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
             loss += float((weight * losses).sum())
             total += float(weight.sum())
             score.add(outputs, y, weight)
-        return {"loss": loss / total, METRICS[spec.loss]: score.value()}
+        return {"loss": loss / total, metric: score.value()}
 
 
 class _Accuracy:
-    """Share of rows whose largest output is their class or, for binary_cross_entropy, of right yes-no answers."""
+    """Share of rows whose largest output is their class or, where a row has no class, of right yes-no answers."""
 
-    def __init__(self, loss: str) -> None:
-        self.binary = loss == "binary_cross_entropy"
+    def __init__(self, loss: Loss) -> None:
+        self.binary = not loss.labels
         self.right = self.total = 0.0
 
     def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
@@ -449,30 +448,14 @@ class _Accuracy:
         return self.right / self.total
 
 
-def _squared_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    error: NDArray[Any] = np.square(y - mean)
-    return error
-
-
-def _poisson_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    """Half of it; 0 log 0 = 0."""
-    ratio = np.where(y > 0, y / mean, 1.0)
-    half: NDArray[Any] = y * np.log(ratio) - y + mean
-    return half
-
-
-#: What of each target a mean leaves unexplained, by the losses whose metric is a share of that.
-DEVIANCES = {"squared_error": _squared_deviance, "poisson": _poisson_deviance}
-
-
 class _Explained:
     """Share of the deviance that the outputs explain and the targets' mean does not: 1 - D(y, outputs) / D(y, mean).
 
     Averaged over outputs; r2 is that of the squared error, d2 that of the Poisson deviance. See `MLP.evaluate`.
     """
 
-    def __init__(self, data: Data, deviance: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> None:
-        self.deviance = deviance
+    def __init__(self, data: Data, loss: Loss) -> None:
+        self.deviance = loss.deviance
         n_outputs = data.y.shape[1]
         self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
         total, mean = 0.0, np.zeros(n_outputs)
@@ -714,7 +697,7 @@ def fit(
     n, batch_size = len(data), min(batch_size, len(data))
     history, start = learner.history, learner.history._even()
     names = ["epoch", "loss", "seconds", "samples_per_second"]
-    metric = METRICS[learner.spec.loss]
+    metric = learner.spec.loss.metric
     names += ["val_loss", f"val_{metric}"] if validation is not None else []
     names += [metric] if train_metrics else []
     with lent():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp import spec as specs  # the module, not its names: spec itself imports the registries of this package
+from fastmlp.spec import STAGES, NetworkSpec, Run
 
 from .activation import Array
 from .backward import backward
@@ -35,7 +35,7 @@ class Engine:
     wait. Handlers of signals run where it is at rest (gate.py).
     """
 
-    def __init__(self, spec: specs.NetworkSpec, isa: str | None = None) -> None:
+    def __init__(self, spec: NetworkSpec, isa: str | None = None) -> None:
         self._spec = spec
         self._plan = Plan(spec)
         self._gate = Gate()
@@ -121,11 +121,11 @@ class Engine:
 
     def start_profile(self) -> None:
         """Begin to note where the time of training goes."""
-        self._profile = dict.fromkeys(specs.STAGES, 0.0)
+        self._profile = dict.fromkeys(STAGES, 0.0)
 
     def stop_profile(self) -> tuple[dict[str, float], float, float]:
         """Seconds since `start_profile`: by stage, by the clock, and of all threads (one)."""
-        seconds, self._profile = self._profile or dict.fromkeys(specs.STAGES, 0.0), None
+        seconds, self._profile = self._profile or dict.fromkeys(STAGES, 0.0), None
         return seconds, sum(seconds.values()), sum(seconds.values())
 
     def _lap(self, stage: str, since: float) -> float:
@@ -147,7 +147,7 @@ class Engine:
         losses: NDArray[np.float64],
         threads: int = 0,
         penalties: NDArray[np.float64] | None = None,
-    ) -> specs.Run:
+    ) -> Run:
         """One step per row of `scalars`; step s takes the rows order[s * batch_size : (s + 1) * batch_size].
 
         Parameters
@@ -203,7 +203,7 @@ class Engine:
                     loss(plan, batch, out, wanted, scale, batch.row_loss)
                     losses[step] = value = _mean(batch.row_loss, None if sample_weight is None else batch.weight, total)
                     if not math.isfinite(value):
-                        return specs.Run(step, "non_finite", None)
+                        return Run(step, "non_finite", None)
                     if penalties is not None:
                         penalties[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
                     since = self._lap("loss", since)
@@ -217,8 +217,8 @@ class Engine:
             except BaseException as exception:
                 if exception is not rest.raised:
                     raise
-                return specs.Run(step, "interrupted", exception)
-            return specs.Run(step, "done", None)
+                return Run(step, "interrupted", exception)
+            return Run(step, "done", None)
 
     def explain_threads(self) -> list[str]:
         """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
