@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from fastmlp.data import refuse_overflow
 from fastmlp.measure import thread_peak
-from fastmlp.names import closest
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Run
+from fastmlp.spec.names import closest
 
 if TYPE_CHECKING:
     from fastmlp.network import MLP
