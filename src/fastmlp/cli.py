@@ -28,7 +28,8 @@ from fastmlp.runtime import (
 )
 from fastmlp.spec import Adam
 from fastmlp.spec.names import BackendName
-from fastmlp.training import Callback, Logs, TrainingDiverged
+from fastmlp.train.callbacks import Callback, Logs
+from fastmlp.train.safety import TrainingDiverged
 
 __all__ = ["main", "table"]
 
