@@ -10,8 +10,8 @@ import pytest
 from conftest import EXTENSION
 
 import fastmlp
-from fastmlp import measure
 from fastmlp.profile import Profile
+from fastmlp.runtime import measure
 from fastmlp.spec import STAGES
 
 SECONDS = {"gather": 0.1, "forward": 1.0, "loss": 0.1, "backward": 1.0, "update": 1.0, "wait": 0.0}
@@ -120,7 +120,7 @@ def test_a_network_is_free_while_the_peak_is_measured(measured, monkeypatch):
 
 FORK_WHILE_ANOTHER_THREAD_MEASURES = """
 import os, signal, threading, warnings
-from fastmlp import measure
+from fastmlp.runtime import measure
 
 begun, end = threading.Event(), threading.Event()
 measure.fma_peak = lambda *_: begun.set() or end.wait() and 1e9

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import refuse_overflow
-from fastmlp.measure import thread_peak
 from fastmlp.names import closest
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import NetworkSpec, Optimizer, Run
 
 if TYPE_CHECKING:
