@@ -29,13 +29,13 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
+from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.hints import explained, no_attribute
 from fastmlp.initializers import Function, Initializer, draw, resolve
 from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
 from fastmlp.profile import Profile
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.serialization import ModelFile, load_model, save_model
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
 from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
 
