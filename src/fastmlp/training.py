@@ -19,7 +19,7 @@ from fastmlp.measure import thread_peak
 from fastmlp.names import closest
 from fastmlp.profile import Profile
 from fastmlp.runtime import Backend, Engine
-from fastmlp.spec import NetworkSpec, Optimizer, Run
+from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run, weights_and_biases
 
 if TYPE_CHECKING:
     from fastmlp.network import MLP
@@ -609,20 +609,21 @@ class Learner:
         batch_size: int,
         losses: NDArray[np.float64],
         threads: int,
-    ) -> Run:
+    ) -> Outcome:
         """One update for each batch of `order`; fills `losses`. What a signal's handler raises is in the answer."""
         assert self.optimizer is not None
         before = self.step
-        scalars = self.optimizer.scalars(before, len(losses))
+        table = self.optimizer.scalars(before, len(losses))
         losses.fill(np.nan)
         try:
-            run = self.engine.train(data.X, data.y, order, batch_size, scalars, data.weight, losses, threads)
+            outcome = self.engine.train(Run(data.X, data.y, data.weight, order, batch_size, table, losses), threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            run = Run(self.step - before, "interrupted", error)
-        self.steps_trained += run.steps
-        self.rows_trained += min(run.steps * batch_size, len(order))
-        return run
+            sums = self.engine.weight_sums(data.weight, order, batch_size)
+            outcome = Outcome(self.step - before, "interrupted", error, sums)
+        self.steps_trained += outcome.steps
+        self.rows_trained += min(outcome.steps * batch_size, len(order))
+        return outcome
 
     @contextmanager
     def profiled(self, found: Callable[[Profile], None]) -> Iterator[None]:
@@ -647,7 +648,7 @@ class Learner:
 
     def first_bad_layer(self, data: Data, rows: NDArray[np.int64]) -> int | None:
         """Number (from 1) of the first layer whose parameters, or signals on these rows, are not finite."""
-        weights, biases = self.engine.get_parameters()
+        weights, biases = weights_and_biases(self.engine.read())
         finite = [bool(np.isfinite(w).all() and np.isfinite(b).all()) for w, b in zip(weights, biases, strict=True)]
         for part in chunks(len(rows), max(self.spec.sizes)):
             signals, outputs, _ = self.engine.trace(data.X[rows[part]], None, 1)
@@ -725,8 +726,7 @@ def fit(
     learner.use(optimizer)
     rule, safety = optimizer.name, _Safety(learner, threads)
     order = np.arange(n, dtype=np.int64)
-    losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
-    total_weight = float(n)
+    losses, batch_weights = np.empty(-(-n // batch_size)), np.empty(-(-n // batch_size))
     logs: Logs = {}
 
     def diverged(what: str, step: int | None, rows: NDArray[np.int64]) -> TrainingDiverged:
@@ -753,6 +753,7 @@ def fit(
                 started = time.perf_counter()
                 run = learner.train(data, rows, batch_size, losses[done : done + count], threads)
                 elapsed = time.perf_counter() - started
+                batch_weights[done : done + count] = run.weight_sums
                 seconds, done, safety.since = seconds + elapsed, done + run.steps, safety.since + run.steps
                 if run.status != "done":
                     break
@@ -766,10 +767,7 @@ def fit(
                 raise run.exception
             learner.end_epoch()
 
-            if data.weight is not None:
-                batch_weights = _batch_weights(order, data.weight, batch_size)
-                total_weight = _sum(batch_weights)
-            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / total_weight}
+            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / _sum(batch_weights)}
             logs |= {"seconds": seconds, "samples_per_second": n / seconds if seconds > 0 else math.inf}
             try:
                 if run.exception is not None:
@@ -856,16 +854,6 @@ def _loss(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -
             total += float((weight * row_loss).sum())
             weights += float(weight.sum())
     return total / weights if weights else math.nan
-
-
-def _batch_weights(
-    order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
-) -> NDArray[np.float64]:
-    """What each batch of an epoch counts for in its mean loss: its rows' weights, or its rows."""
-    starts = np.arange(0, len(order), batch_size)
-    if weight is not None:
-        return np.add.reduceat(weight[order], starts)
-    return np.minimum(batch_size, len(order) - starts).astype(np.float64)
 
 
 def _sum(values: NDArray[np.float64]) -> float:
