@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 from conftest import EXTENSION, REASON
+from engine_calls import states_of
 
 from fastmlp import data, reference, spec
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
@@ -70,7 +71,7 @@ def test_the_kernels_have_the_dtypes():
 def test_engines_keep_the_state_of_an_optimizer(engine, name):
     made = engine(spec.NetworkSpec.make([2, 1]))
     made.use_optimizer(name)
-    assert len(made.get_state()) == OPTIMIZERS[name].states
+    assert len(states_of(made)) == OPTIMIZERS[name].states
 
 
 @pytest.mark.parametrize("kind", spec.OPTIMIZERS.values(), ids=spec.OPTIMIZERS)

@@ -49,6 +49,8 @@ from fastmlp.spec import (
     as_activation,
     as_optimizer,
     loss_of_output,
+    name_tensors,
+    weights_and_biases,
 )
 
 if TYPE_CHECKING:
@@ -350,7 +352,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         batch_size = self._rows_of_a_batch(problem.n if rows is None else len(rows))
         self._begin_counting(self.early_stopping)
         if self.early_stopping and "_best_parameters" not in vars(self):
-            self._best_parameters = engine.get_parameters()
+            self._best_parameters = weights_and_biases(engine.read())
         epochs = Epochs(
             engine, problem, self._optimizer, rows, batch_size, float(self.alpha), self._loss_scale(), threads
         )
@@ -366,7 +368,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             self, epochs, incremental=incremental, early_stopping=self.early_stopping, score=score, watch=watch
         )
         if self.early_stopping:
-            engine.set_parameters(*self._best_parameters)
+            engine.write(name_tensors(*self._best_parameters))
 
     def _rows_of_a_batch(self, n: int) -> int:
         if self.batch_size == "auto":

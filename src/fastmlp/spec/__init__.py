@@ -33,7 +33,7 @@ from .names import Array, BackendName, DTypeName, Float
 from .network import DTYPE_NAMES, Layer, NetworkSpec
 from .operations import Operation
 from .optimizers import OPTIMIZER_NAMES, OPTIMIZERS, SGD, Adam, Optimizer, OptimizerName, as_optimizer
-from .runs import STAGES, Run
+from .runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from .tables import powers
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Operation",
     "Optimizer",
     "OptimizerName",
+    "Outcome",
     "OutputName",
     "Poisson",
     "Run",
@@ -75,5 +76,7 @@ __all__ = [
     "as_loss",
     "as_optimizer",
     "loss_of_output",
+    "name_tensors",
     "powers",
+    "weights_and_biases",
 ]
