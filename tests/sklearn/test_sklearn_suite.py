@@ -26,7 +26,7 @@ IMPORT = re.compile(
 )
 # What calls scikit-learn's private back-propagation methods, and why it cannot do so with ours.
 EXCLUDED = {
-    "test_gradient": "calls _loss_grad_lbfgs: ours is the engine's, which tests/test_engine*.py check by differences",
+    "test_gradient": "calls _loss_grad_lbfgs: ours is the engine's; tests/engine/test_gradients.py has differences",
 }
 # What old versions hold against us and new ones do not: 150 epochs in float32 and float64 drift apart by rounding, and
 # scikit-learn itself came to allow them 5e-4.

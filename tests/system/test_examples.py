@@ -13,7 +13,7 @@ import pytest
 
 import fastmlp
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc")).resolve()
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 EXAMPLES = sorted((CSRC.parent / "examples").glob("*.py"))
 ALONE = "Needs fastmlp alone"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc")).resolve()
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 ROOT = CSRC.parent
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason=f"no setup.py in {ROOT}")

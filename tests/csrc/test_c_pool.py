@@ -1,4 +1,4 @@
-"""Compiles and runs tests/c/pool_check.c: the pool of threads without Python, also under ThreadSanitizer."""
+"""Compiles and runs tests/csrc/pool_check.c: the pool of threads without Python, also under ThreadSanitizer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from test_c_kernels import CSRC, native_compiler, run
 
 PASSES = CSRC.parent / "src" / "fastmlp" / "passes"
-PROGRAM = Path(__file__).parent / "c" / "pool_check.c"
+PROGRAM = Path(__file__).with_name("pool_check.c")
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-pthread", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 
 pytestmark = [

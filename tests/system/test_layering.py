@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc")).resolve()
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 ROOT = CSRC.parent
 PACKAGE = ROOT / "src" / "fastmlp"
 PASSES = PACKAGE / "passes"

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(EXTENSION is None, reason="without the extension nothing is patched"),
 ]
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 THEIRS = patched.SklearnClassifier
 X, Y = np.random.default_rng(0).random((60, 4)), np.arange(60) % 3
 

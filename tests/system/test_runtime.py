@@ -47,7 +47,7 @@ def missing(monkeypatch):
 
 def test_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", fastmlp.__version__)
-    project = Path(__file__).parent.parent / "pyproject.toml"
+    project = Path(__file__).parents[2] / "pyproject.toml"
     if project.exists():
         assert f'\nversion = "{fastmlp.__version__}"\n' in project.read_text()
     try:

@@ -86,7 +86,9 @@ def test_the_script_makes_the_shipped_files(tmp_path):
     import fastmlp.datasets
 
     subprocess.run(
-        [sys.executable, Path(__file__).parent / "data" / "make_digits.py", tmp_path], check=True, capture_output=True
+        [sys.executable, Path(__file__).parents[1] / "data" / "make_digits.py", tmp_path],
+        check=True,
+        capture_output=True,
     )
     for name in ("digits-images.idx.gz", "digits-labels.idx.gz"):
         shipped = (Path(fastmlp.datasets.__file__).parent / name).read_bytes()

@@ -16,7 +16,7 @@ import pytest
 from fastmlp import runtime
 from fastmlp.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc")).resolve()
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 BENCH = CSRC.parent / "bench"
 
 needs_extension = pytest.mark.skipif(runtime.load_passes()[0] is None, reason="needs the compiled extension")

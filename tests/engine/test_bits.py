@@ -221,7 +221,7 @@ def test_show_config_survives_a_wrong_isa():
 
 
 def script():
-    path = Path(__file__).parent / "data" / "make_trajectory.py"
+    path = Path(__file__).parents[1] / "data" / "make_trajectory.py"
     spec = importlib.util.spec_from_file_location("make_trajectory", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

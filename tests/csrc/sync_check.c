@@ -1,5 +1,5 @@
 /* Calls all that sync.h and pool.h have for Windows, and checks what atomic words give back. For a compiler without C11
- * atomics as well: tests/test_windows.py compiles it both ways. */
+ * atomics as well: tests/csrc/test_windows.py compiles it both ways. */
 #include <stdio.h>
 
 #include "pool.h"

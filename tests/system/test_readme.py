@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc")).resolve()
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 ROOT = CSRC.parent
 README = ROOT / "README.md"
 

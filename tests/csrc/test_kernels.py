@@ -1,4 +1,4 @@
-"""The Python face of the C tables: what tests/c does not see."""
+"""The Python face of the C tables: what kernels_check.c does not see."""
 
 import numpy as np
 import pytest

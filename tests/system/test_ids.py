@@ -25,7 +25,7 @@ def test_ids_are_the_same_in_every_process():
     """Whatever the time, the order of sets and the random numbers."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", ELSEWHERE, shift, str(Path(__file__).parent)],
+            [sys.executable, "-c", ELSEWHERE, shift, str(Path(__file__).parents[1])],
             env=os.environ | {"PYTHONHASHSEED": shift},
             stdout=subprocess.PIPE,
             text=True,

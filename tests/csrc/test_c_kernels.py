@@ -1,4 +1,4 @@
-"""Compiles and runs tests/c/kernels_check.c: every kernel of every ISA against the scalar one, bit for bit.
+"""Compiles and runs tests/csrc/kernels_check.c: every kernel of every ISA against the scalar one, bit for bit.
 
 csrc/ is beside tests/ in a checkout; a copied tests/ finds it by FASTMLP_CSRC. FASTMLP_SANITIZE (gcc's list) builds the
 program with sanitizers, under which its buffers have no margins at all.
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[1] / "csrc"))
-PROGRAM = Path(__file__).parent / "c" / "kernels_check.c"
+CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc"))
+PROGRAM = Path(__file__).with_name("kernels_check.c")
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 
 pytestmark = pytest.mark.skipif(
