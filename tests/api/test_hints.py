@@ -13,11 +13,18 @@ import pytest
 from conftest import parameters
 
 import fastmlp
-from fastmlp import names
-from fastmlp.hints import _ARGUMENTS, _ATTRIBUTES
-from fastmlp.initializers import INITIALIZERS
 from fastmlp.runtime import BACKENDS
-from fastmlp.spec import ACTIVATION_ALIASES, ACTIVATION_NAMES, DTYPE_NAMES, LOSS_NAMES, OPTIMIZER_NAMES, OUTPUT_NAMES
+from fastmlp.spec import (
+    ACTIVATION_ALIASES,
+    ACTIVATION_NAMES,
+    DTYPE_NAMES,
+    LOSS_NAMES,
+    OPTIMIZER_NAMES,
+    OUTPUT_NAMES,
+    names,
+)
+from fastmlp.spec.hints import _ARGUMENTS, _ATTRIBUTES
+from fastmlp.spec.initializers import INITIALIZERS
 
 X, Y = np.zeros((4, 2)), np.zeros(4)
 

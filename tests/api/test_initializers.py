@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fastmlp import initializers
-from fastmlp.initializers import INITIALIZERS, Initializer, default, draw, normal, resolve
+from fastmlp.initializers import Initializer, draw, normal
 from fastmlp.reference import random
 from fastmlp.reference.activation import OUTPUTS
+from fastmlp.spec.initializers import INITIALIZERS, default, resolve
 
 N_IN, N_OUT = 300, 700
 DEVIATIONS = {

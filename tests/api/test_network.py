@@ -9,8 +9,10 @@ import pytest
 from conftest import parameters
 
 import fastmlp
-from fastmlp import runtime, training
+from fastmlp import runtime
 from fastmlp.spec import LOSS_NAMES
+from fastmlp.train import source
+from fastmlp.train.metrics import METRICS
 
 LOSSES = {
     "squared_error": np.array([[0.5, 1.0], [-1.0, 0.0], [2.0, 1.5]]),
@@ -173,7 +175,7 @@ def test_evaluate_d2_equals_sklearn(backend):
 
 
 def test_every_loss_has_its_targets_here_and_its_metric():
-    assert set(LOSSES) == set(LOSS_NAMES) == set(training.METRICS)
+    assert set(LOSSES) == set(LOSS_NAMES) == set(METRICS)
 
 
 def test_evaluate_in_chunks(backend, monkeypatch, toy):
@@ -181,7 +183,7 @@ def test_evaluate_in_chunks(backend, monkeypatch, toy):
         net = fastmlp.MLP([2, 4, 3 if y.ndim == 1 else 2], loss=loss, seed=0, backend=backend)
         weight = np.linspace(0, 1, len(y))
         whole = net.evaluate(toy[0], y, sample_weight=weight)
-        monkeypatch.setattr(training, "CHUNK", 7)
+        monkeypatch.setattr(source, "CHUNK", 7)
         parts = net.evaluate(toy[0], y, sample_weight=weight)
         monkeypatch.undo()
         assert parts == pytest.approx(whole, rel=1e-12)

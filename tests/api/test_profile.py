@@ -11,8 +11,8 @@ from conftest import EXTENSION
 
 import fastmlp
 from fastmlp import measure
-from fastmlp.profile import Profile
 from fastmlp.spec import STAGES
+from fastmlp.train.profile import Profile
 
 SECONDS = {"gather": 0.1, "forward": 1.0, "loss": 0.1, "backward": 1.0, "update": 1.0, "wait": 0.0}
 

@@ -14,7 +14,9 @@ from conftest import parameters
 
 import fastmlp
 from fastmlp.runtime import get_backend
-from fastmlp.training import SNAPSHOT_STEPS, History, Learner
+from fastmlp.train.history import History
+from fastmlp.train.learner import Learner
+from fastmlp.train.safety import SNAPSHOT_STEPS
 
 OPTIMIZERS = [
     fastmlp.SGD(0.05),

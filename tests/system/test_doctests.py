@@ -37,7 +37,7 @@ MODULES = sorted(module_name(path) for path in PACKAGE.rglob("*.py") if ">>> " i
 
 
 def test_modules_are_found():
-    assert {"fastmlp", "fastmlp.network", "fastmlp.patch", "fastmlp.sklearn", "fastmlp.spec"} <= set(MODULES)
+    assert {"fastmlp", "fastmlp.network", "fastmlp.patch", "fastmlp.sklearn", "fastmlp.spec.network"} <= set(MODULES)
 
 
 def test_examples_of_decorated_functions_are_found():

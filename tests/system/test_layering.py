@@ -223,8 +223,8 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # Lowest first: a module imports those before it. `reference` is under `spec`, which takes its lists of names from it.
 MODULE_ORDER = [
-    "_build_config", "names", "hints", "reference", "spec", "initializers", "data", "datasets", "passes", "runtime",
-    "access", "measure", "profile", "header", "serialization", "training", "network", "sklearn", "patch", "cli",
+    "_build_config", "reference", "spec", "initializers", "data", "datasets", "passes", "runtime",
+    "access", "measure", "header", "serialization", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
