@@ -28,10 +28,10 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
+from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.initializers import draw
-from fastmlp.measure import thread_peak
 from fastmlp.runtime import choose_backend, engine_threads
-from fastmlp.serialization import ModelFile, load_model, save_model
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, resolve

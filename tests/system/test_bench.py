@@ -15,7 +15,7 @@ import pytest
 from places import ROOT
 
 from fastmlp import runtime
-from fastmlp.measure import BusyThreads, fma_peak, phase_seconds, training_flops
+from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
 BENCH = ROOT / "bench"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.measure import thread_peak
 from fastmlp.runtime import Backend, Engine
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import NetworkSpec, Optimizer, Run
 from fastmlp.train.history import History
 from fastmlp.train.profile import Profile
