@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -11,6 +13,7 @@ import threading
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastmlp import runtime
@@ -82,7 +85,7 @@ def test_busy_threads():
 
 @needs_bench
 def test_workloads():
-    workloads = tomllib.loads((BENCH / "workloads.toml").read_text(encoding="utf-8"))
+    workloads = tomllib.loads((BENCH / "workloads.toml").read_text(encoding="utf-8"))["train"]
     assert {"tiny", "batch8", "online", "tab", "digits", "wide", "huge", "deep"} <= set(workloads)
     for name, workload in workloads.items():
         assert set(workload) == {"sizes", "batch", "rows", "activation", "loss"}, name
@@ -165,7 +168,7 @@ def test_a_failing_worker_is_reported():
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import _common\n"
         "def main():\n"
-        "    with _common.Worker(sys.argv[1] + '/vs_numpy.py', 'numpy', 1) as worker:\n"
+        "    with _common.script_worker(sys.argv[1] + '/vs_numpy.py', 'numpy', 1) as worker:\n"
         "        worker.ask('prepare', workload={}, dtype='float32', threads=1)\n"
         "_common.run_script(main)"
     )
@@ -194,3 +197,107 @@ def test_short_trainings_are_measured_and_written(tmp_path):
         assert found["second"] == only["second"] / only["settled"]
     assert "online" in result.stdout
     assert run("short.py", "--workloads", "none").returncode == 2
+
+
+# ---- compare.py -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paired(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    return importlib.import_module("_paired")
+
+
+@needs_bench
+def test_a_steady_drift_drops_out_of_a_round(paired):
+    # A B B A while the machine becomes slower by a tenth at every visit: B takes 1.02 times as long.
+    a1, b1, b2, a2 = (1.1**n for n in range(4))
+    assert paired.paired_ratio([a1, a2], [1.02 * b1, 1.02 * b2]) == pytest.approx(1.02)
+    assert paired.paired_ratio([1.02 * b1, 1.02 * b2], [a1, a2]) == pytest.approx(1 / 1.02)
+
+
+@needs_bench
+def test_interval_of_a_median(paired):
+    # The binomial distribution: between the 6th and the 16th of 21 in 97.3 %, between the 7th and the 15th in 92.2 %.
+    values = list(range(1, 22))
+    assert paired.median_interval(values, 1 - 2 * 0.0133018) == pytest.approx((6, 16), abs=1e-4)
+    assert paired.median_interval(values, 1 - 2 * 0.0391769) == pytest.approx((7, 15), abs=1e-4)
+    low, high = paired.median_interval(values[::-1], 0.95)
+    assert 6 < low < 7
+    assert low + high == pytest.approx(22)
+    assert paired.median_interval([5, 1, 2, 4, 3]) == (-math.inf, math.inf)  # holds it in 93.75 % at the most
+    assert paired.median_interval([]) == (-math.inf, math.inf)
+
+
+@needs_bench
+@pytest.mark.parametrize("n", [6, 7, 12, 40])
+def test_interval_holds_the_median_as_often_as_it_says(paired, n):
+    rng = np.random.default_rng(n)
+    inside = [low <= 0 <= high for low, high in map(paired.median_interval, rng.standard_cauchy((2000, n)))]
+    assert 0.93 < np.mean(inside) < 0.97
+
+
+@needs_bench
+def test_pairs_of_processes_count_and_not_their_rounds(paired):
+    # Twelve pairs of processes that differ by 3 %, each with a hundred rounds that agree.
+    errors = np.linspace(-0.03, 0.03, 12)
+    found = paired.Paired.of([[1.0 + error] * 100 for error in errors])
+    assert (found.pairs, found.rounds) == (12, 1200)
+    assert found.median == pytest.approx(1.0)
+    assert found.low < 0.99
+    assert found.high > 1.01
+    assert not found.settled(0.01)
+    assert found.settled(0.03)
+    lower, upper = found.quartiles
+    assert found.low < lower < 1.0 < upper < found.high
+    assert not paired.Paired.of([[1.0]] * 5).settled(1.0)  # too few for an interval
+
+
+@needs_bench
+@needs_extension
+def test_compare_of_a_build_with_itself(tmp_path):
+    path, package = tmp_path / "report.json", str(Path(runtime.__file__).parents[1])
+    options = ["--workloads", "online,row:20-64-64-1", "--dtypes", "float32", "--minutes", "0.001", "--no-build"]
+    result = run("compare.py", package, *options, "--seconds", "0.001", "--json", str(path))
+    assert (result.returncode, result.stderr) == (0, "")
+    report = json.loads(path.read_text())
+    assert set(report["results"]) == {"online float32 1", "online float32 2", "row:20-64-64-1 float32 1"}
+    for found in report["results"].values():
+        assert found["same_bits"]
+        (rounds,) = found["pairs"]
+        (only,) = rounds
+        visits = [only[side]["seconds"] for side in ("base", "this")]
+        assert [len(seconds) for seconds in visits] == [2, 2]
+        (a1, a2), (b1, b2) = visits
+        assert found["ratio"]["median"] == pytest.approx(((b1 * b2) / (a1 * a2)) ** 0.5)
+        assert not found["settled"]
+
+
+@needs_bench
+@needs_extension
+def test_compare_says_what_is_too_slow(paired, monkeypatch):
+    compare = importlib.import_module("compare")
+    (workload, *_) = importlib.import_module("_workloads").load_workloads().values()
+
+    def cell(threads, ratio):
+        base = {"seconds": [1.0, 1.0], "whole": [1.0, 1.0]}
+        this = {name: [ratio, ratio] for name in base}
+        rounds = [{"base": base, "this": this, "phase": 1e-7}]
+        return compare.Cell("train", workload, "float32", threads, [rounds] * 10)
+
+    assert compare.failures([cell(1, 1.009), cell(1, 0.5), cell(2, 1.019)]) == []
+    (line,) = compare.failures([cell(1, 1.009), cell(2, 1.021)])
+    assert line.startswith(f"{workload.name} float32 2: 1.0210")
+    (line,) = compare.failures([cell(1, 1.011)])
+    assert line.startswith(f"{workload.name} float32 1: 1.0110")
+    assert not cell(1, 1.0).open(None)
+
+
+@needs_bench
+@needs_extension
+@pytest.mark.parametrize("base", ["no-such-commit", str(Path(__file__).parent)])
+def test_compare_with_what_is_not_there(base):
+    result = run("compare.py", base)
+    assert result.returncode == 2
+    assert f"BASE must be a commit, or a folder that holds fastmlp or src/fastmlp; got {base!r}" in result.stderr
+    assert "Traceback" not in result.stderr
