@@ -21,8 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.names import did_you_mean
 from fastmlp.spec import NetworkSpec, Run
+from fastmlp.spec.names import did_you_mean
 
 __all__ = ["Backend", "Engine", "config", "get_backend", "get_num_threads", "set_num_threads", "show_config"]
 
