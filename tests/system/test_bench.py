@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import math
 import os
@@ -29,6 +30,13 @@ needs_bench = pytest.mark.skipif(not (BENCH / "_common.py").exists(), reason=f"n
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCH / script), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports a module of bench/."""
+    monkeypatch.syspath_prepend(BENCH)
+    return importlib.import_module
 
 
 # ---- measure.py -----------------------------------------------------------------------------------------------------
@@ -130,7 +138,7 @@ def test_vs_numpy_check_fails(tmp_path):
 @needs_extension
 def test_kernels(tmp_path):
     path = tmp_path / "report.json"
-    result = run("kernels.py", "--repeats", "1", "--json", str(path))
+    result = run("kernels.py", "--repeats", "1", "--megabytes", "1", "--json", str(path))
     assert (result.returncode, result.stderr) == (0, "")
     report = json.loads(path.read_text())
     isas = {isa["name"] for isa in runtime.config()["isas"] if isa["available"]}
@@ -140,6 +148,40 @@ def test_kernels(tmp_path):
     for functions in report["math_ns_per_element"].values():
         assert {"exp", "log", "tanh", "logistic"} <= set(functions)
         assert all(isas <= set(times) for times in functions.values())
+    names = runtime.load_passes()[0].kernels.names
+    for what, kind in {"gather": "source", "forward": "activation", "loss": "loss", "update": "optimizer"}.items():
+        found = [of for of in report["bytes"] if of["what"] == what]
+        expected = set(itertools.product(isas, ("float32", "float64"), names(kind)))
+        assert {(of["isa"], of["dtype"], of["name"]) for of in found} == expected
+        assert all(of[place]["gb_per_second"] > 0 for of in found for place in ("cache", "memory"))
+
+
+@needs_bench
+@needs_extension
+def test_bytes_of_an_operation_are_what_it_reads_and_writes(bench):
+    operations = list(bench("_bytes").operations(["scalar"], ["float32"]))
+    touched = {(of.what, of.name): of.touched for of in operations if of.what != "gather"}
+    assert touched["forward", "relu"] == 2  # a
+    assert touched["backward", "tanh"] == 3  # a; d twice
+    assert touched["loss", "squared_error"] == 4  # a twice, the target; d
+    assert touched["loss", "cross_entropy"] == 3  # with labels
+    assert touched["update", "sgd"] == 5  # w and the momentum twice, g
+    assert touched["update", "adam"] == 7
+
+
+@needs_extension
+def test_kernels_go_through_aligned_memory_only():
+    rates = importlib.import_module("fastmlp.passes.rates")
+    memory = np.zeros(4096, np.float32)
+    memory = memory[-memory.ctypes.data % 64 // 4 :]
+    setting = {"rows": 4, "columns": 64}
+    assert rates.kernel_seconds("forward", "relu", memory[:256], **setting) >= 0
+    with pytest.raises(ValueError, match="no block of 1024, aligned"):
+        rates.kernel_seconds("forward", "relu", memory[:255], **setting)
+    with pytest.raises(ValueError, match="aligned"):
+        rates.kernel_seconds("forward", "relu", memory[1:2000], **setting)
+    with pytest.raises(ValueError, match="row 9 of 9"):
+        rates.gather_seconds(np.zeros((9, 64)), np.array([0, 9]), memory[:256], rows=2)
 
 
 @needs_bench
@@ -203,9 +245,8 @@ def test_short_trainings_are_measured_and_written(tmp_path):
 
 
 @pytest.fixture
-def paired(monkeypatch):
-    monkeypatch.syspath_prepend(BENCH)
-    return importlib.import_module("_paired")
+def paired(bench):
+    return bench("_paired")
 
 
 @needs_bench
@@ -275,9 +316,9 @@ def test_compare_of_a_build_with_itself(tmp_path):
 
 @needs_bench
 @needs_extension
-def test_compare_says_what_is_too_slow(paired, monkeypatch):
-    compare = importlib.import_module("compare")
-    (workload, *_) = importlib.import_module("_workloads").load_workloads().values()
+def test_compare_says_what_is_too_slow(bench):
+    compare = bench("compare")
+    (workload, *_) = bench("_workloads").load_workloads().values()
 
     def cell(threads, ratio):
         base = {"seconds": [1.0, 1.0], "whole": [1.0, 1.0]}
