@@ -17,7 +17,7 @@ import numpy as np
 from _worker import HERE, KEEP_HANDICAPS, Worker, WorkerFailed, handicaps
 
 from fastmlp import runtime
-from fastmlp.measure import limit_threads
+from fastmlp.runtime.measure import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

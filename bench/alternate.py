@@ -24,7 +24,7 @@ from _worker import serve
 
 import fastmlp
 from fastmlp.cli import table
-from fastmlp.measure import BusyThreads
+from fastmlp.runtime.measure import BusyThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

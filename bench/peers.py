@@ -17,7 +17,7 @@ from _worker import WorkerFailed
 from _workloads import Workload, load_workloads
 
 from fastmlp.cli import table
-from fastmlp.measure import fma_peak, training_flops
+from fastmlp.runtime.measure import fma_peak, training_flops
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax", "jax-scan")
 #: Least ratios to the fastest rival, float32 and ReLU; for other activations the same within 30 %.

@@ -17,7 +17,7 @@ from _worker import WorkerFailed
 from _workloads import Shape, load_predictions
 
 from fastmlp.cli import table
-from fastmlp.measure import fma_peak
+from fastmlp.runtime.measure import fma_peak
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "jax", "onnxruntime")
 #: Issue 3: never slower than the fastest; these more than that.

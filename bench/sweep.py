@@ -16,7 +16,7 @@ from _worker import WorkerFailed
 from _workloads import Shape, load_sweep
 
 from fastmlp.cli import table
-from fastmlp.measure import training_flops
+from fastmlp.runtime.measure import training_flops
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax")
 MULTIPLY_ADDS = 1.5e9  # of an epoch, about

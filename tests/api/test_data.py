@@ -8,8 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fastmlp import data
-from fastmlp.data import SOURCE_DTYPES, as_inputs, as_real, as_targets, as_weights, check_finite
+from fastmlp.data import SOURCE_DTYPES, as_inputs, as_real, as_targets, as_weights, check_finite, values
 
 ALL_DTYPES = ["?", "b", "B", "h", "H", "i", "I", "l", "L", "q", "Q", "e", "f", "d", "g"]
 
@@ -420,7 +419,7 @@ def test_as_real_keeps_the_array():
 @pytest.mark.parametrize("row", [0, 1, 2, 50, 99])
 def test_every_row_of_probabilities_is_summed(row, monkeypatch):
     """In blocks of three rows here."""
-    monkeypatch.setattr(data, "_BLOCK_ELEMENTS", 6)
+    monkeypatch.setattr(values, "BLOCK_ELEMENTS", 6)
     y = np.full((100, 2), 0.5)
     assert as_targets(y, "cross_entropy", 2, 100) is y
     y[row, 1] = 0.6

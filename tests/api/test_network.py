@@ -253,7 +253,7 @@ def test_load_of_a_network_without_training(backend, tmp_path):
 
 
 def test_load_refuses_state_that_does_not_fit_the_optimizer(backend, tmp_path):
-    from fastmlp.serialization import ModelFile, save_model
+    from fastmlp.files import ModelFile, save_model
 
     net = fastmlp.MLP([2, 3], seed=0, backend=backend)
     model = ModelFile(

@@ -10,7 +10,7 @@ import pytest
 from conftest import EXTENSION
 
 import fastmlp
-from fastmlp import measure
+from fastmlp.runtime import measure
 from fastmlp.spec import STAGES
 from fastmlp.train.profile import Profile
 
@@ -120,7 +120,7 @@ def test_a_network_is_free_while_the_peak_is_measured(measured, monkeypatch):
 
 FORK_WHILE_ANOTHER_THREAD_MEASURES = """
 import os, signal, threading, warnings
-from fastmlp import measure
+from fastmlp.runtime import measure
 
 begun, end = threading.Event(), threading.Event()
 measure.fma_peak = lambda *_: begun.set() or end.wait() and 1e9

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastmlp.serialization import ModelFile, load_file, load_model, save_file, save_model
+from fastmlp.files import ModelFile, load_file, load_model, save_file, save_model
 from fastmlp.spec import SGD, Activation, Adam, NetworkSpec
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
@@ -279,7 +279,7 @@ BOMBS = {
 LOAD_BOMB = """
 import sys
 from pathlib import Path
-from fastmlp.serialization import load_model
+from fastmlp.files import load_model
 
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
@@ -477,7 +477,7 @@ def test_threads_that_save_the_same_file(tmp_path):
 KILLER = """
 import os, signal, sys, time
 import numpy as np
-from fastmlp.serialization import ModelFile, load_model, save_model
+from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.spec import NetworkSpec
 
 path, rounds = sys.argv[1], int(sys.argv[2])

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from fastmlp import runtime
-from fastmlp.measure import BusyThreads, fma_peak, phase_seconds, training_flops
+from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
 CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
 BENCH = CSRC.parent / "bench"

@@ -299,7 +299,7 @@ def test_table():
 
 
 def test_bench_and_cli_need_nothing_but_numpy():
-    assert importlib.util.find_spec("fastmlp.measure") is not None
+    assert importlib.util.find_spec("fastmlp.runtime.measure") is not None
     program = "import sys, fastmlp.cli; print(*sorted({'tqdm', 'sklearn', 'scipy'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""

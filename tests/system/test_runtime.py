@@ -15,6 +15,9 @@ from conftest import EXTENSION, parameters
 
 import fastmlp
 from fastmlp import runtime
+from fastmlp.runtime import backend as backends
+from fastmlp.runtime import report, threads
+from fastmlp.runtime.threads import cgroup_quota
 
 needs_extension = pytest.mark.skipif(EXTENSION is None, reason="the extension is missing")
 
@@ -40,9 +43,11 @@ def python(code, **environment):
 def missing(monkeypatch):
     """Make the extension look missing."""
     runtime.get_backend.cache_clear()
-    monkeypatch.setattr(runtime, "load_passes", lambda: (None, "ImportError: gone"))
-    monkeypatch.setattr(runtime, "is_pure", lambda: False)
-    monkeypatch.setattr(runtime._process, "warned", False)
+    for module in (backends, threads, report):
+        monkeypatch.setattr(module, "load_passes", lambda: (None, "ImportError: gone"))
+    for module in (backends, report):
+        monkeypatch.setattr(module, "is_pure", lambda: False)
+    monkeypatch.setattr(backends._process, "warned", False)
 
 
 def test_version():
@@ -91,7 +96,7 @@ def test_a_missing_extension_warns_once(monkeypatch):
         assert fastmlp.MLP([2, 1]).backend == "numpy"
     assert [warning.filename for warning in caught] == [__file__]
     assert fastmlp.MLP([2, 1]).backend == "numpy"  # a second warning would be an error here
-    monkeypatch.setattr(runtime._process, "warned", False)
+    monkeypatch.setattr(backends._process, "warned", False)
     assert fastmlp.MLP([2, 1], backend="numpy").backend == "numpy"
 
 
@@ -107,12 +112,12 @@ def test_a_missing_extension_when_it_is_demanded(monkeypatch, tmp_path):
 
 def test_a_pure_wheel_is_told_apart_from_an_extension_that_is_missing(monkeypatch):
     missing(monkeypatch)
-    monkeypatch.setattr(runtime, "is_pure", lambda: True)
+    monkeypatch.setattr(backends, "is_pure", lambda: True)
     assert fastmlp.MLP([2, 1]).backend == "numpy"  # a warning would be an error here
     monkeypatch.undo()
-    monkeypatch.setattr(runtime, "import_module", types.ModuleType)
-    monkeypatch.setattr(runtime, "is_pure", lambda: True)
-    assert "FASTMLP_PURE=1" in runtime.load_passes.__wrapped__()[1]
+    monkeypatch.setattr(backends, "import_module", types.ModuleType)
+    monkeypatch.setattr(backends, "is_pure", lambda: True)
+    assert "FASTMLP_PURE=1" in backends.load_passes.__wrapped__()[1]
 
 
 @needs_extension
@@ -130,9 +135,9 @@ def test_pickles_choose_their_backend_again(monkeypatch):
 
 
 def test_sources_that_were_not_compiled_are_no_backend(monkeypatch):
-    monkeypatch.setattr(runtime, "import_module", types.ModuleType)
-    monkeypatch.setattr(runtime, "is_pure", lambda: False)
-    assert runtime.load_passes.__wrapped__() == (None, "ImportError: fastmlp.passes has not been compiled")
+    monkeypatch.setattr(backends, "import_module", types.ModuleType)
+    monkeypatch.setattr(backends, "is_pure", lambda: False)
+    assert backends.load_passes.__wrapped__() == (None, "ImportError: fastmlp.passes has not been compiled")
 
 
 # ---- threads --------------------------------------------------------------------------------------------------------
@@ -172,15 +177,15 @@ def test_set_num_threads():
     ],
 )
 def test_the_lowest_limit_caps(monkeypatch, openmp, affinity, cgroup, cap, argument):
-    monkeypatch.setattr(runtime, "_openmp_threads", lambda: openmp)
-    monkeypatch.setattr(runtime, "_affinity", lambda: affinity)
-    monkeypatch.setattr(runtime, "_quota", lambda pid: cgroup)
+    monkeypatch.setattr(threads, "_openmp_threads", lambda: openmp)
+    monkeypatch.setattr(threads, "_affinity", lambda: affinity)
+    monkeypatch.setattr(threads, "_quota", lambda pid: cgroup)
     assert fastmlp.get_num_threads() == cap
     assert runtime.engine_threads(None) == argument
     assert runtime.engine_threads(7) == 7  # what a call says is what it gets
     fastmlp.set_num_threads(6)
     assert runtime.engine_threads(None) == -6
-    assert runtime.thread_limits() == {"set_num_threads": 6, "openmp": openmp, "affinity": affinity, "cgroup": cgroup}
+    assert threads.thread_limits() == {"set_num_threads": 6, "openmp": openmp, "affinity": affinity, "cgroup": cgroup}
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("4,2", 4), ("", None), ("many", None), ("0", None)])
@@ -188,11 +193,11 @@ def test_the_lowest_limit_caps(monkeypatch, openmp, affinity, cgroup, cap, argum
 def test_omp_num_threads_without_openmp(monkeypatch, value, expected, built):
     if built:
         module = types.SimpleNamespace(openmp=False, workers="pool")
-        monkeypatch.setattr(runtime, "load_passes", lambda: (module, ""))
+        monkeypatch.setattr(threads, "load_passes", lambda: (module, ""))
     else:
         missing(monkeypatch)
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert runtime._openmp_threads() == expected
+    assert threads._openmp_threads() == expected
 
 
 @needs_extension
@@ -272,7 +277,7 @@ def look(mask=None):
 
 def most(mask):
     """How many threads there may be on these processors."""
-    return min(len(mask), runtime.cgroup_quota() or len(mask))
+    return min(len(mask), cgroup_quota() or len(mask))
 
 
 @needs_extension
@@ -327,17 +332,17 @@ def write(path, text):
 def test_cgroup_v2(tmp_path):
     proc, root = tmp_path / "cgroup", tmp_path / "fs"
     write(proc, "0::/a/b\n")
-    assert runtime.cgroup_quota(proc, root) is None
+    assert cgroup_quota(proc, root) is None
     write(root / "a/b/cpu.max", "max 100000\n")
-    assert runtime.cgroup_quota(proc, root) is None
+    assert cgroup_quota(proc, root) is None
     write(root / "a/cpu.max", "250000 100000\n")  # an ancestor limits too
-    assert runtime.cgroup_quota(proc, root) == 3
+    assert cgroup_quota(proc, root) == 3
     write(root / "a/b/cpu.max", "150000 100000\n")
-    assert runtime.cgroup_quota(proc, root) == 2
+    assert cgroup_quota(proc, root) == 2
     write(root / "a/b/cpu.max", "1000 100000\n")
-    assert runtime.cgroup_quota(proc, root) == 1
+    assert cgroup_quota(proc, root) == 1
     write(root / "a/b/cpu.max", "nonsense")
-    assert runtime.cgroup_quota(proc, root) == 3
+    assert cgroup_quota(proc, root) == 3
 
 
 def test_cgroup_v1(tmp_path):
@@ -345,14 +350,14 @@ def test_cgroup_v1(tmp_path):
     write(proc, "12:memory:/x\n4:cpu,cpuacct:/docker/1\n0::/\n")
     write(root / "cpu,cpuacct/cpu.cfs_quota_us", "-1\n")
     write(root / "cpu,cpuacct/cpu.cfs_period_us", "100000\n")
-    assert runtime.cgroup_quota(proc, root) is None
+    assert cgroup_quota(proc, root) is None
     write(root / "cpu,cpuacct/cpu.cfs_quota_us", "400000\n")  # in a container the mounted root is the group
-    assert runtime.cgroup_quota(proc, root) == 4
+    assert cgroup_quota(proc, root) == 4
     write(root / "cpu,cpuacct/docker/1/cpu.cfs_quota_us", "120000\n")
     write(root / "cpu,cpuacct/docker/1/cpu.cfs_period_us", "100000\n")
-    assert runtime.cgroup_quota(proc, root) == 2
+    assert cgroup_quota(proc, root) == 2
     write(root / "cpu,cpuacct/docker/1/cpu.cfs_period_us", "0\n")
-    assert runtime.cgroup_quota(proc, root) == 4
+    assert cgroup_quota(proc, root) == 4
 
 
 def test_cgroup_cannot_climb_out(tmp_path):
@@ -360,8 +365,8 @@ def test_cgroup_cannot_climb_out(tmp_path):
     write(proc, "0::/../../elsewhere\n")
     write(tmp_path / "elsewhere/cpu.max", "100000 100000\n")
     root.mkdir()
-    assert runtime.cgroup_quota(proc, root) is None
-    assert runtime.cgroup_quota(tmp_path / "nothing", root) is None
+    assert cgroup_quota(proc, root) is None
+    assert cgroup_quota(tmp_path / "nothing", root) is None
 
 
 # ---- the report -----------------------------------------------------------------------------------------------------

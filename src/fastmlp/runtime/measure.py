@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Self
 
-from fastmlp.runtime import load_passes
+from fastmlp.runtime.backend import load_passes
 
 __all__ = ["BusyThreads", "fma_peak", "limit_threads", "phase_seconds", "thread_peak", "training_flops"]
 
@@ -232,7 +232,7 @@ def _thread_nanoseconds() -> dict[str, int]:
 
 
 def _passes() -> ModuleType:
-    """The compiled extension, imported by way of runtime.py."""
+    """The compiled extension, imported by way of backend.py."""
     module, reason = load_passes()
     if module is None:
         raise ImportError(f"this is measured with the compiled extension, which cannot be used ({reason})")
