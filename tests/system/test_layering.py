@@ -121,6 +121,7 @@ def test_every_isa_has_its_files() -> None:
 PASS_ORDER = [
     "kernels",
     "threads",
+    "rates",
     "gate",
     "sweep",
     "plan",
