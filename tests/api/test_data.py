@@ -144,29 +144,6 @@ def test_lists_tuples_ranges_and_memoryviews():
     assert as_inputs(memoryview(np.ones((2, 2))), 2).shape == (2, 2)
 
 
-def test_pandas_and_torch_if_there():
-    X = np.arange(6, dtype=np.float64).reshape(2, 3)
-    if _there("pandas"):
-        import pandas as pd
-
-        np.testing.assert_array_equal(as_inputs(pd.DataFrame(X), 3), X)
-        assert as_targets(pd.Series([0, 1]), CE, 2, 2).tolist() == [0, 1]
-        with pytest.raises(TypeError, match="X has dtype object"):
-            as_inputs(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), 2)
-    if _there("torch"):
-        import torch
-
-        np.testing.assert_array_equal(as_inputs(torch.from_numpy(X), 3), X)
-        with pytest.raises(TypeError, match="requires grad"):
-            as_inputs(torch.from_numpy(X).requires_grad_(), 3)
-
-
-def _there(name):
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
-
-
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [

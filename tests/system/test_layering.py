@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
-
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-ROOT = CSRC.parent
-PACKAGE = ROOT / "src" / "fastmlp"
-PASSES = PACKAGE / "passes"
+from places import CSRC, PACKAGE, PASSES, ROOT
 
 pytestmark = pytest.mark.skipif(
     not (CSRC / "kernels.h").exists(), reason=f"no C sources in {CSRC}: FASTMLP_CSRC says where they are"
@@ -126,6 +121,7 @@ def test_every_isa_has_its_files() -> None:
 PASS_ORDER = [
     "kernels",
     "threads",
+    "rates",
     "gate",
     "sweep",
     "plan",
