@@ -1,5 +1,5 @@
 """`MLP`: what a user holds. Every argument is checked before anything changes; then, under the network's lock,
-training.py or the engine do the work. Nothing is computed here.
+train/loop.py or the engine do the work. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of MLP's methods
 
-from fastmlp import training
 from fastmlp.access import Access
 from fastmlp.data import (
     Finite,
@@ -29,22 +28,42 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
-from fastmlp.hints import explained, no_attribute
-from fastmlp.initializers import Function, Initializer, draw, resolve
-from fastmlp.measure import thread_peak
-from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
-from fastmlp.profile import Profile
-from fastmlp.runtime import choose_backend, engine_threads
-from fastmlp.serialization import ModelFile, load_model, save_model
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
-from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
-
-if TYPE_CHECKING:
-    from fastmlp.profile import Profile
+from fastmlp.files import ModelFile, load_model, save_model
+from fastmlp.initializers import draw
+from fastmlp.runtime import choose_backend, engine_threads, optimizer_state, set_optimizer_state
+from fastmlp.runtime.measure import thread_peak
+from fastmlp.spec import (
+    Activation,
+    ActivationName,
+    Array,
+    BackendName,
+    Float,
+    Layer,
+    Loss,
+    LossName,
+    NetworkSpec,
+    Operation,
+    Optimizer,
+    OptimizerName,
+    OutputName,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
+from fastmlp.spec.checks import flag, integer
+from fastmlp.spec.hints import explained, no_attribute
+from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
+from fastmlp.train import loop
+from fastmlp.train.callbacks import CallbackLike, as_callbacks
+from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
+from fastmlp.train.learner import Learner
+from fastmlp.train.metrics import evaluate
+from fastmlp.train.profile import Profile  # noqa: TC001
+from fastmlp.train.progress import Bar, ProgressBar
+from fastmlp.train.source import Data
 
 __all__ = ["MLP", "Trace", "load"]
 
-Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -174,10 +193,12 @@ class MLP:
                 "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
             )
         try:
-            initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
+            initializers = [
+                default(layer.activation) if init is None else as_initializer(init) for layer in spec.layers
+            ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
@@ -186,7 +207,8 @@ class MLP:
             ],
             "init",
         )
-        self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
+        biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
+        self._learner.engine.write(name_tensors(weights, biases))
         self._loss_by_default = output is None and loss is None
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
@@ -290,9 +312,9 @@ class MLP:
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
-        epochs, batch_size = _count(epochs, "epochs", 1), _count(batch_size, "batch_size", 1)
-        shuffle, progress = _flag(shuffle, "shuffle"), _flag(progress, "progress")
-        train_metrics, profile = _flag(train_metrics, "train_metrics"), _flag(profile, "profile")
+        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
+        train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
@@ -305,7 +327,7 @@ class MLP:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         learner = self._learner
         with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
-            return training.fit(
+            return loop.fit(
                 learner,
                 self,
                 data,
@@ -383,7 +405,7 @@ class MLP:
         data = self._data(X, y, sample_weight)
         learner = self._learner
         with self._access.training("step"):
-            return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     @explained
     def loss_and_grad(
@@ -417,11 +439,12 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("loss_and_grad"):
-            loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            gradient: dict[str, Array] = {}
+            loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
             if math.isnan(loss):
-                loss = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+                loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
-        return loss, dW, db
+        return loss, *weights_and_biases(gradient)
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -521,7 +544,7 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("evaluate"):
-            result = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads)
         self._refuse_overflow(result["loss"], data)
         return result
 
@@ -575,27 +598,29 @@ class MLP:
         (2, 3)
         """
         with self._access.reading("weights"):
-            return _frozen(self._learner.engine.get_parameters()[0])
+            return _frozen(weights_and_biases(self._learner.engine.read())[0])
 
     @weights.setter
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
             self._learner.undo.forget()
-            self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
+            biases = weights_and_biases(self._learner.engine.read())[1]
+            self._learner.engine.write(name_tensors(checked, biases))
 
     @property
     def biases(self) -> tuple[Array, ...]:
         """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
         with self._access.reading("biases"):
-            return _frozen(self._learner.engine.get_parameters()[1])
+            return _frozen(weights_and_biases(self._learner.engine.read())[1])
 
     @biases.setter
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
             self._learner.undo.forget()
-            self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
+            weights = weights_and_biases(self._learner.engine.read())[0]
+            self._learner.engine.write(name_tensors(weights, checked))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -610,7 +635,7 @@ class MLP:
     @property
     def loss(self) -> str:
         """Name of the loss."""
-        return self._learner.spec.loss
+        return self._learner.spec.loss.name
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -715,7 +740,7 @@ class MLP:
     def _model(self) -> ModelFile:
         with self._access.reading("save"):
             learner = self._learner
-            weights, biases = learner.engine.get_parameters()
+            weights, biases = weights_and_biases(learner.engine.read())
             return ModelFile(
                 spec=learner.spec,
                 weights=weights,
@@ -724,7 +749,7 @@ class MLP:
                 epoch=learner.epoch,
                 optimizer=None if learner.optimizer is None else learner.optimizer.to_dict(),
                 step=0 if learner.optimizer is None else learner.step,
-                state=[] if learner.optimizer is None else learner.engine.get_state(),
+                state=[] if learner.optimizer is None else optimizer_state(learner.engine),
             )
 
     def _resume(self, model: ModelFile, backend: str | None) -> None:
@@ -732,16 +757,16 @@ class MLP:
         optimizer = None if model.optimizer is None else Optimizer.from_dict(model.optimizer)
         self._set_up(model.spec, model.seed, backend)
         learner, engine = self._learner, self._learner.engine
-        engine.set_parameters(model.weights, model.biases)
+        engine.write(name_tensors(model.weights, model.biases))
         learner.position = model.epoch, None
         if optimizer is not None:
             learner.use(optimizer)
-            slots = len(engine.get_state())
+            slots = len(optimizer_state(engine))
             if len(model.state) != slots:
                 raise ValueError(
                     f"optimizer {optimizer.name} has {slots} arrays of state per layer, not {len(model.state)}"
                 )
-            engine.set_state(model.state, model.step)
+            set_optimizer_state(engine, model.state, model.step)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
@@ -766,7 +791,7 @@ class MLP:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={_shown(spec.output)}, loss={spec.loss!r}, dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={_shown(spec.output)}, loss={_shown(spec.loss)}, dtype={spec.dtype!r}, seed={self.seed})"
         )
 
     def __str__(self) -> str:
@@ -775,7 +800,7 @@ class MLP:
             f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
         )
         lines = [
-            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss}, {spec.dtype}, "
+            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
             f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
             + (f" ({self.isa})" * (self.isa != self.backend))
         ]
@@ -898,23 +923,7 @@ def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
     return tuple(arrays)
 
 
-def _shown(activation: Activation) -> str:
-    """An activation as one would write it in MLP's arguments."""
-    if activation == Activation(activation.name):
-        return repr(activation.name)
-    return f"{'LeakyReLU' if activation.name == 'leaky_relu' else 'ELU'}({activation.param!r})"
-
-
-def _count(value: Any, name: str, low: int, high: int | None = None) -> int:
-    wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be {wanted}, got {value!r:.80} ({type(value).__name__})")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return int(value)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r:.80} ({type(value).__name__})")
-    return bool(value)
+def _shown(operation: Operation) -> str:
+    """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
+    kind = type(operation)
+    return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"

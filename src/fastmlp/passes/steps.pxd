@@ -3,7 +3,7 @@ from fastmlp.passes.plan cimport MAX_MICROBATCHES, Examples, Network, Workspace
 from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
 from libc.stdint cimport int32_t, int64_t
 
-# Stages of a step, for a profile; STAGES in fastmlp/spec.py has their names.
+# Stages of a step, for a profile; STAGES in fastmlp/spec/runs.py has their names.
 cdef enum:
     GATHER
     FORWARD
@@ -34,7 +34,7 @@ cdef struct Steps:
     const int32_t *items        # of the squares phase, in the order of their panels; NULL: as they are
     const double *weight_sums   # per step
     double *losses              # per step: weighted mean before the update
-    double *penalties           # per step: sum of the squared weights before the update; NULL when not wanted
+    double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
     double *layer_squares       # that sum's parts, per layer
     const double *scalars       # per step, n_scalars of them
     int n_scalars

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
@@ -24,16 +23,16 @@ from fastmlp.sklearn.prediction import NetworkOutputs
 from fastmlp.sklearn.sparse import dense_blocks, is_sparse, predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
-from fastmlp.spec import as_optimizer
+from fastmlp.spec import Array, as_optimizer, weights_and_biases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import ArrayLike, NDArray
+
     from fastmlp.runtime import Engine
 
 __all__ = ["BaseMLP"]
-
-Array = NDArray[Any]
 
 
 class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
@@ -195,7 +194,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         rules = Rules(**{name: getattr(self, name) for name in names}, incremental=incremental)
         progress = Progress.of(vars(self), self.early_stopping)
         if self.early_stopping and progress.best_parameters is None:
-            progress.best_parameters = engine.get_parameters()
+            progress.best_parameters = engine.read()
         observers.show = partial(self._show, progress)
 
         def score(alive: bool) -> float:
@@ -210,7 +209,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         finally:
             self._show(progress)
         if progress.best_parameters is not None and self.early_stopping:
-            engine.set_parameters(*progress.best_parameters)
+            engine.write(progress.best_parameters)
 
     def _fit_lbfgs(self, engine: Engine, problem: Problem, observers: Observers) -> None:
         def after_iteration(iteration: int, loss: float) -> bool:
@@ -283,7 +282,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         context = self._init_callback_context(max_subtasks=self.max_iter)
 
         def parameters() -> dict[str, Any]:
-            weights, biases = engine.get_parameters()
+            weights, biases = weights_and_biases(engine.read())
             return {"coefs_": weights, "intercepts_": biases}
 
         # Whoever holds coefs_ sees those of the epoch.

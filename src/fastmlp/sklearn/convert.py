@@ -11,6 +11,7 @@ from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from fastmlp.sklearn import solvers
 from fastmlp.sklearn.classifier import MLPClassifier
 from fastmlp.sklearn.regressor import MLPRegressor
+from fastmlp.spec import name_tensors, weights_and_biases
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -75,7 +76,8 @@ def adopt(ours: Any, theirs: Any) -> None:
     ours.__dict__.update({key: value for key, value in state.items() if key not in ours.get_params(deep=False)})
     shared = ours._own_parameters()
     if "_best_coefs" in vars(theirs) and theirs.early_stopping:
-        ours._best_parameters = ([W.copy() for W in theirs._best_coefs], [b.copy() for b in theirs._best_intercepts])
+        best = [W.copy() for W in theirs._best_coefs], [b.copy() for b in theirs._best_intercepts]
+        ours._best_parameters = name_tensors(*best)
     optimizer = vars(theirs).get("_optimizer")
     slots: list[LayerArrays] | None = None
     n_layers = len(theirs.coefs_)
@@ -140,8 +142,9 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> BaseEstimator:
     theirs.__dict__.pop("_best_parameters", None)
     theirs.coefs_ = [W.copy() for W in state["coefs_"]]
     theirs.intercepts_ = [b.copy() for b in state["intercepts_"]]
-    best = state.get("_best_parameters", (theirs.coefs_, theirs.intercepts_))
-    theirs._best_coefs, theirs._best_intercepts = ([array.copy() for array in part] for part in best)
+    best = state.get("_best_parameters")
+    parts = (theirs.coefs_, theirs.intercepts_) if best is None else weights_and_biases(best)
+    theirs._best_coefs, theirs._best_intercepts = ([array.copy() for array in part] for part in parts)
     optimizer = state.get("_optimizer")
     if isinstance(optimizer, solvers.AdamSolver | solvers.SGDSolver):
         theirs._optimizer = _their_optimizer(optimizer, theirs, state.get("_optimizer_state"))

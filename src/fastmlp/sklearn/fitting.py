@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.sklearn.sparse import dense_blocks, is_sparse
+from fastmlp.spec import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ class Epochs:
         self.sizes = np.minimum(batch_size, n - self.starts).astype(np.float64)
         self.inverse_sizes = 1.0 / self.sizes
         self.losses = np.empty(len(self.starts))
-        self.penalties = np.empty(len(self.starts)) if alpha else None
+        self.squared_weights = np.empty(len(self.starts)) if alpha else None
 
     def run(self, place: NDArray[np.int64]) -> float:
         """Train on `rows[place]`, batch after batch; return the mean loss, L2 term included, before each update.
@@ -63,12 +64,12 @@ class Epochs:
         order, weight = self.rows[place], self.problem.weight
         inverse = self.inverse_sizes
         if weight is not None:
-            sums = np.add.reduceat(weight[order], self.starts)
+            sums = self.engine.weight_sums(weight, order, self.batch_size)
             inverse = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
-        scalars = self.solver.scalars(self.alpha * inverse)
+        table = self.solver.scalars(self.alpha * inverse)
         self.losses.fill(np.nan)
         try:
-            done, status, exception = self._steps(order, scalars)
+            done, status, exception = self._steps(order, table)
         except BaseException:
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
             self.solver.advance(int(np.isfinite(self.losses).sum()))
@@ -79,34 +80,34 @@ class Epochs:
         if status == "non_finite":
             return float("nan")
         batch_losses = self.losses * self.loss_scale
-        if self.penalties is not None:
-            batch_losses += 0.5 * self.alpha * self.penalties * inverse
+        if self.squared_weights is not None:
+            batch_losses += 0.5 * self.alpha * self.squared_weights * inverse
         return float(np.dot(batch_losses, self.sizes)) / len(order)
 
-    def _steps(self, order: NDArray[np.int64], scalars: NDArray[np.float64]) -> tuple[int, str, BaseException | None]:
+    def _steps(self, order: NDArray[np.int64], table: NDArray[np.float64]) -> tuple[int, str, BaseException | None]:
         X, y, weight = self.problem.X, self.problem.y, self.problem.weight
         if not is_sparse(X):
-            return self.engine.train(
-                X, y, order, self.batch_size, scalars, weight, self.losses, self.threads, self.penalties
-            )
+            run = Run(X, y, weight, order, self.batch_size, table, self.losses, self.squared_weights)
+            outcome = self.engine.train(run, self.threads)
+            return outcome.steps, outcome.status, outcome.exception
         done = 0
         for part, block in dense_blocks(X, order, self.batch_size):
             chosen = order[part]
             steps = slice(part.start // self.batch_size, -(-part.stop // self.batch_size))
-            run = self.engine.train(
+            run = Run(
                 block,
                 y[chosen],
+                None if weight is None else weight[chosen],
                 np.arange(len(chosen)),
                 self.batch_size,
-                scalars[steps],
-                None if weight is None else weight[chosen],
+                table[steps],
                 self.losses[steps],
-                self.threads,
-                None if self.penalties is None else self.penalties[steps],
+                None if self.squared_weights is None else self.squared_weights[steps],
             )
-            done += run.steps
-            if run.status != "done":
-                return done, run.status, run.exception
+            outcome = self.engine.train(run, self.threads)
+            done += outcome.steps
+            if outcome.status != "done":
+                return done, outcome.status, outcome.exception
         return done, "done", None
 
 
@@ -174,4 +175,4 @@ def _compare_scores(engine: Engine, rules: Rules, progress: Progress, score: flo
     if progress.compare_score(score, rules.tol):
         if not alive:
             raise ValueError(NOT_FINITE)  # the lost parameters would be the best from here on
-        progress.best_parameters = engine.get_parameters()
+        progress.best_parameters = engine.read()

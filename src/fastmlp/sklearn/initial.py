@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastmlp.spec import ACTIVATION_ALIASES, Activation
+from fastmlp.spec import Activation, Array, as_activation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["initial_parameters"]
-
-Array = NDArray[Any]
 
 
 def initial_parameters(
@@ -34,8 +31,7 @@ def initial_parameters(
         kinds = [*activation, *activation[-1:]] or ["identity"]
     weights, biases = [], []
     for kind, fan_in, fan_out in zip(kinds, sizes[:-1], sizes[1:], strict=True):
-        name = kind.name if isinstance(kind, Activation) else ACTIVATION_ALIASES.get(kind, kind)
-        bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
+        bound = np.sqrt((2.0 if as_activation(kind).name == "logistic" else 6.0) / (fan_in + fan_out))
         weights.append(random.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
         biases.append(random.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
     return weights, biases

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from sklearn.preprocessing import LabelBinarizer
 
-__all__ = ["class_weights", "decode", "encode"]
+    from fastmlp.spec import Array
 
-Array = NDArray[Any]
+__all__ = ["class_weights", "decode", "encode"]
 
 
 def encode(y: Array, classes: Array, binarizer: LabelBinarizer, as_numbers: bool) -> Array:

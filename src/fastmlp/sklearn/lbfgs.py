@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.sklearn.compat import check_optimize_result
 from fastmlp.sklearn.sparse import dense_blocks, is_sparse
@@ -13,12 +12,13 @@ from fastmlp.sklearn.sparse import dense_blocks, is_sparse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from fastmlp.runtime import Engine
     from fastmlp.sklearn.task import Problem
+    from fastmlp.spec import Array
 
 __all__ = ["minimize"]
-
-Array = NDArray[Any]
 
 
 def minimize(
@@ -44,13 +44,12 @@ def minimize(
 
     total = float(problem.n if problem.weight is None else problem.weight.sum())
     decay = alpha / total
-    weights, biases = engine.get_parameters()
-    layout = _Layout(weights, biases)
+    layout = _Layout(engine.read())
     n_weights = layout.n_weights
 
     def loss_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        engine.set_parameters(*layout.arrays(x))
-        loss, gradient = _loss_and_gradient(engine, problem, total, threads)
+        engine.write(layout.tensors(x))
+        loss, gradient = _loss_and_gradient(engine, problem, layout, total, threads)
         gradient[:n_weights] += decay * x[:n_weights]
         return loss * loss_scale + 0.5 * decay * float(np.dot(x[:n_weights], x[:n_weights])), gradient
 
@@ -60,7 +59,7 @@ def minimize(
         nonlocal iteration
         iteration += 1
         if show_parameters:
-            engine.set_parameters(*layout.arrays(intermediate_result.x))
+            engine.write(layout.tensors(intermediate_result.x))
         assert after_iteration is not None
         if after_iteration(iteration, float(intermediate_result.fun)):
             raise StopIteration
@@ -69,51 +68,50 @@ def minimize(
     with threadpool_limits(1, "blas"):
         result = scipy.optimize.minimize(
             loss_and_gradient,
-            _vector(weights, biases),
+            layout.vector(engine.read()),
             method="L-BFGS-B",
             jac=True,
             options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
             callback=None if after_iteration is None else callback,
         )
-    engine.set_parameters(*layout.arrays(result.x))
+    engine.write(layout.tensors(result.x))
     # 99 is StopIteration: whoever asked for it knows.
     n_iter = int(result.nit) if result.status == 99 else check_optimize_result("lbfgs", result, max_iter)
     return n_iter, float(result.fun)
 
 
 class _Layout:
-    """Where a network's arrays lie in SciPy's vector: weights layer by layer, then biases."""
+    """The places of a network's tensors in SciPy's vector: weights layer by layer, then biases."""
 
-    def __init__(self, weights: list[Array], biases: list[Array]) -> None:
-        self.n_layers = len(weights)
-        self.shapes = [array.shape for array in (*weights, *biases)]
-        self.ends = np.cumsum([0, *(array.size for array in (*weights, *biases))])
-        self.n_weights = int(self.ends[self.n_layers])
+    def __init__(self, tensors: dict[str, Array]) -> None:
+        weights = [name for name, array in tensors.items() if array.ndim == 2]
+        self.names = [*weights, *(name for name in tensors if name not in weights)]
+        self.shapes = [tensors[name].shape for name in self.names]
+        self.ends = np.cumsum([0, *(tensors[name].size for name in self.names)])
+        self.n_weights = int(self.ends[len(weights)])
 
-    def arrays(self, x: NDArray[np.float64]) -> tuple[list[Array], list[Array]]:
+    def tensors(self, x: NDArray[np.float64]) -> dict[str, Array]:
+        """The tensors that lie in a vector."""
         x = np.ascontiguousarray(x, np.float64)
-        found = [x[self.ends[i] : self.ends[i + 1]].reshape(shape) for i, shape in enumerate(self.shapes)]
-        return found[: self.n_layers], found[self.n_layers :]
+        places = zip(self.names, self.ends[:-1], self.ends[1:], self.shapes, strict=True)
+        return {name: x[start:end].reshape(shape) for name, start, end, shape in places}
 
-
-def _vector(weights: list[Array], biases: list[Array]) -> NDArray[np.float64]:
-    return np.concatenate([np.ravel(array) for array in (*weights, *biases)])
+    def vector(self, tensors: dict[str, Array]) -> NDArray[np.float64]:
+        """The vector of these tensors."""
+        return np.concatenate([np.ravel(tensors[name]) for name in self.names])
 
 
 def _loss_and_gradient(
-    engine: Engine, problem: Problem, total: float, threads: int
+    engine: Engine, problem: Problem, layout: _Layout, total: float, threads: int
 ) -> tuple[float, NDArray[np.float64]]:
     """Weighted mean loss over all rows and its gradient as one vector, weights first."""
     if not is_sparse(problem.X):
-        loss, dW, db = engine.loss_and_grad(problem.X, problem.y, problem.weight, threads)
-        return loss, _vector(dW, db)
-    loss, sums = 0.0, None
+        loss = engine.gradient(problem.X, problem.y, problem.weight, threads)
+        return loss, layout.vector(engine.read("gradient"))
+    loss, sums = 0.0, np.zeros(layout.ends[-1])
     for part, block in dense_blocks(problem.X):
         weight = None if problem.weight is None else problem.weight[part]
         share = (len(block) if weight is None else float(weight.sum())) / total
-        of_part, dW, db = engine.loss_and_grad(block, problem.y[part], weight, threads)
-        loss += share * of_part
-        vector = share * _vector(dW, db)
-        sums = vector if sums is None else sums + vector
-    assert sums is not None
+        loss += share * engine.gradient(block, problem.y[part], weight, threads)
+        sums += share * layout.vector(engine.read("gradient"))
     return loss, sums

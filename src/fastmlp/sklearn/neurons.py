@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
@@ -19,11 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.sklearn.compat import Interval, StrOptions, fit_context, validate_data
-from fastmlp.spec import SGD, NetworkSpec
+from fastmlp.spec import SGD, Array, NetworkSpec, Run, weights_and_biases
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["AdalineClassifier", "AdalineRegressor", "NeuronClassifier", "Neurons"]
-
-Array = NDArray[Any]
 
 DTYPES = (np.float64, np.float32)
 
@@ -150,7 +150,7 @@ class _Adaline(Neurons):
         engine.use_optimizer(SGD.name)
         self.learning_rate_ = _largest_safe_rate(X) if self.learning_rate == "auto" else float(self.learning_rate)
         steps = -(-n // batch_size)
-        scalars, losses = SGD(self.learning_rate_).scalars(0, steps), np.empty(steps)
+        table, losses = SGD(self.learning_rate_).scalars(0, steps), np.empty(steps)
         sizes = np.minimum(batch_size, n - np.arange(0, n, batch_size))
         threads = engine_threads(self.n_threads)
         self.loss_curve_: list[float] = []
@@ -161,7 +161,7 @@ class _Adaline(Neurons):
                 self._warn_not_converged("The delta rule's loss has not settled")
                 break
             self.n_iter_ += 1
-            run = engine.train(X, T, self._epoch_order(rng, n), batch_size, scalars, None, losses, threads)
+            run = engine.train(Run(X, T, None, self._epoch_order(rng, n), batch_size, table, losses), threads)
             if run.exception is not None:
                 raise run.exception
             if run.status != "done":
@@ -175,7 +175,7 @@ class _Adaline(Neurons):
                 print(f"Epoch {self.n_iter_}, loss = {loss:.8f}")
             waited = waited + 1 if loss > best - self.tol else 0
             best = min(best, loss)
-        weights, biases = engine.get_parameters()
+        weights, biases = weights_and_biases(engine.read())
         self.coef_, self.intercept_ = np.ascontiguousarray(weights[0].T), biases[0]
 
 

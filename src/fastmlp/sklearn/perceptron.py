@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from fastmlp.sklearn.compat import Interval, fit_context
 from fastmlp.sklearn.neurons import NeuronClassifier, Neurons
+from fastmlp.spec import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["PerceptronClassifier"]
-
-Array = NDArray[Any]
 
 
 class PerceptronClassifier(NeuronClassifier):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.data import SOURCE_DTYPES, as_source
@@ -14,7 +13,7 @@ from fastmlp.sklearn.compat import InvalidParameterError
 from fastmlp.sklearn.parameters import ParameterAttributes
 from fastmlp.sklearn.sparse import is_sparse, pays, predict_rows
 from fastmlp.sklearn.validation import as_rows, validate_features
-from fastmlp.spec import Activation, NetworkSpec
+from fastmlp.spec import Activation, Array, NetworkSpec, loss_of_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkOutputs"]
 
-Array = NDArray[Any]
-
-#: The engine's loss by the output's activation, unless the loss is the squared error.
-LOSS_OF_OUTPUT = {
-    "softmax": "cross_entropy",
-    "logistic": "binary_cross_entropy",
-    "exp": "poisson",
-    "identity": "squared_error",
-}
 # Below so many multiply-adds one thread does it, and nobody asks how many there are.
 ONE_THREAD = 1 << 18
 
@@ -48,7 +38,7 @@ class NetworkOutputs(ParameterAttributes):
             raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
-        loss = "squared_error" if self.loss == "squared_error" else LOSS_OF_OUTPUT[self.out_activation_]
+        loss = "squared_error" if self.loss == "squared_error" else loss_of_output(self.out_activation_)
         return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
 
     def _spec_key(self) -> tuple[Any, ...]:

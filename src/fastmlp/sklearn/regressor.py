@@ -5,10 +5,9 @@ What it takes over of scikit-learn's behaviour, and what it does not, is in docs
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
@@ -17,10 +16,12 @@ from fastmlp.sklearn.base import BaseMLP
 from fastmlp.sklearn.compat import StrOptions, fit_context
 from fastmlp.sklearn.sparse import is_sparse
 from fastmlp.sklearn.validation import validate_rows, validate_weights
+from fastmlp.spec import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["MLPRegressor"]
-
-Array = NDArray[Any]
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]

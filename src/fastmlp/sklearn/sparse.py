@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from fastmlp.runtime import Backend, Engine
-    from fastmlp.spec import NetworkSpec
+    from fastmlp.spec import Array, NetworkSpec
 
 __all__ = ["FilledColumns", "dense_blocks", "is_sparse", "pays", "predict_rows"]
 
-Array = NDArray[Any]
-
+FIRST = "layers.0.weight"
 # Sparse rows are made dense in buffers of about this many numbers.
 DENSE_NUMBERS = 1 << 18
 # Rows of a block without its empty columns: with more, more columns are filled; with fewer, weights are copied oftener.
@@ -80,8 +80,7 @@ class FilledColumns:
     """A network's parameters: each block of rows takes the weights of those columns that it has numbers in."""
 
     spec: NetworkSpec
-    weights: list[Array]
-    biases: list[Array]
+    tensors: dict[str, Array]
     backend: Backend
 
     def predict(self, X: Any, out: Array, threads: int) -> None:
@@ -98,8 +97,8 @@ class FilledColumns:
             part = slice(start, min(fit, start + most))
             block = X[part]
             filled, places = np.unique(block.indices, return_inverse=True)
-            first[: len(filled)] = self.weights[0][filled]
-            engine.set_parameters([first, *self.weights[1:]], self.biases)
+            first[: len(filled)] = self.tensors[FIRST][filled]
+            engine.write({**self.tensors, FIRST: first})
             shape = part.stop - start, columns
             engine.predict(type(X)((block.data, places, block.indptr), shape).toarray(), out[part], threads)
             start = part.stop

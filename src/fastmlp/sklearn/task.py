@@ -6,16 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
 
 __all__ = ["Observer", "Problem", "Progress", "Rules"]
-
-Array = NDArray[Any]
 
 
 @dataclass
@@ -72,7 +71,7 @@ class Progress:
     validation_scores: list[float] | None = None
     best_validation_score: float | None = None
     no_improvement_count: int = 0
-    best_parameters: tuple[list[Array], list[Array]] | None = None
+    best_parameters: dict[str, Array] | None = None  # as the engine names them
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any], early_stopping: bool) -> Progress:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
 from fastmlp.data import SOURCE_DTYPES, as_source
@@ -13,11 +12,12 @@ from fastmlp.sklearn.compat import check_sample_weight, validate_data
 from fastmlp.sklearn.sparse import is_sparse
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
     from sklearn.base import BaseEstimator
 
-__all__ = ["as_rows", "validate_features", "validate_rows", "validate_weights"]
+    from fastmlp.spec import Array
 
-Array = NDArray[Any]
+__all__ = ["as_rows", "validate_features", "validate_rows", "validate_weights"]
 
 
 def validate_features(estimator: BaseEstimator, X: Any) -> Any:

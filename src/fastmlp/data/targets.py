@@ -1,0 +1,160 @@
+"""What y and sample weights may be: targets that the loss is defined for, a weight for each row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.data.arrays import as_real, as_source
+from fastmlp.data.values import BLOCK_ELEMENTS, Finite, check_finite, check_range, check_row_sums
+from fastmlp.spec import Array, Interval, Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["as_targets", "as_weights", "count_classes"]
+
+
+def as_targets(
+    y: Any, loss: Loss, n_outputs: int, n_rows: int, name: str = "y", *, finite: Finite | None = None
+) -> Array:
+    """Check the targets of a loss and return them as an array that the engine reads in place.
+
+    Parameters
+    ----------
+    y : array_like
+        Numbers that lie in ``loss.targets``, shape (n_rows, ``loss.target_width(n_outputs)``), or (n_rows,) if that is
+        one column; where the loss takes distributions, probabilities that sum to one along each row. Where it takes
+        labels, also integer classes in [0, n_outputs), shape (n_rows,). Dtypes as for `as_inputs`.
+    loss : Loss
+    n_outputs, n_rows : int
+        Outputs of the network and rows of X.
+    name : str
+        What y is called in messages.
+    finite : callable, optional
+        As for `as_inputs`.
+
+    Returns
+    -------
+    ndarray
+        Classes: int32, C-contiguous, shape (n_rows,). All others: one of `SOURCE_DTYPES`, shape (n_rows, n_outputs),
+        possibly a view of y.
+
+    Raises
+    ------
+    TypeError
+        y is not an array of real numbers, or classes are not integers.
+    ValueError
+        y has the wrong shape, masked entries, NaN, infinity, or a value that the loss is not defined for.
+    """
+    array = as_real(y, name)
+    if loss.labels and array.ndim == 1:
+        return _as_classes(array, n_outputs, n_rows, name)
+
+    width = loss.target_width(n_outputs)
+    if array.ndim == 1 and width == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2 or array.shape[1] != width:
+        is_column = loss.labels and array.shape == (n_rows, 1)
+        advice = f"; pass {name}.ravel()" if is_column else ""
+        raise ValueError(f"{name} has shape {array.shape}; {_targets_wanted(loss, width, n_rows)}{advice}")
+    if array.shape[0] != n_rows:
+        raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
+    array = as_source(array)
+    check_finite(array, name, finite)
+    what = "probabilities" if loss.distribution else f"targets of {loss.name}"
+    check_range(array, loss.targets, name, f"{what} must {loss.targets.rule}")
+    if loss.distribution:
+        check_row_sums(array, name)
+    return array
+
+
+def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
+    """Check the weights of the rows and return them as float64, or None for None.
+
+    Parameters
+    ----------
+    sample_weight : array_like of shape (n_rows,), or None
+        Finite, not negative, not all zero.
+    n_rows : int
+        Rows of X.
+    name : str
+        What the weights are called in messages.
+
+    Returns
+    -------
+    ndarray of float64, C-contiguous, shape (n_rows,), or None
+
+    Raises
+    ------
+    TypeError
+        The weights are not an array of real numbers.
+    ValueError
+        Wrong shape, NaN, infinity, a negative weight, all weights zero, or a sum that overflows.
+    """
+    if sample_weight is None:
+        return None
+    array = as_real(sample_weight, name)
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} has shape {array.shape}; it must be ({n_rows},), one weight for each row")
+    with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinity, which the next line names
+        weights = np.ascontiguousarray(array, dtype=np.float64)
+    check_finite(weights, name)
+    check_range(weights, Interval(0), name, "weights must be at least 0")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if n_rows and total == 0:
+        raise ValueError(f"{name} is all zero; at least one weight must be positive")
+    if total == np.inf:
+        raise ValueError(f"{name} is too large: the sum of the weights overflows float64")
+    return weights
+
+
+def count_classes(y: Array) -> int:
+    """How many classes the targets of a network with one output number, from 3 to 20; 0 if they do not look like that.
+
+    They do if they are of an integer dtype and the first rows have all of 0, 1, ..., k - 1 and nothing else, each twice
+    on average. Not 0 and 1: one output with these targets is as good a classifier.
+
+    Parameters
+    ----------
+    y : ndarray
+        What `as_targets` returned.
+
+    Examples
+    --------
+    >>> count_classes(np.array([[2], [0], [1], [1], [0], [2]])), count_classes(np.array([[0.0], [1.0], [2.0]] * 9))
+    (3, 0)
+    """
+    if y.dtype.kind not in "iu" or y.ndim != 2 or y.shape[1] != 1:
+        return 0
+    first = y[:BLOCK_ELEMENTS, 0]
+    k = int(first.max()) + 1
+    if first.min() != 0 or not 3 <= k <= 20 or len(first) < 2 * k or not np.bincount(first).all():
+        return 0
+    return k
+
+
+def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray[np.int32]:
+    if array.shape[0] != n_rows:
+        raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
+    if array.dtype.kind == "f":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; classes must be integers: pass {name}.astype(int), "
+            f"or probabilities of shape ({n_rows}, {n_outputs})"
+        )
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    rule = f"classes must lie in [0, {n_outputs}), as the network has outputs"
+    check_range(array, Interval(0, n_outputs - 1), name, rule)
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _targets_wanted(loss: Loss, width: int, n_rows: int) -> str:
+    """What shape targets may have, for an error message."""
+    if loss.labels:
+        rows = "probabilities" if loss.distribution else "numbers"
+        return f"{loss.name} takes integer classes of shape ({n_rows},), or {rows} of shape ({n_rows}, {width})"
+    either = f" or ({n_rows},)" if width == 1 else ""
+    return f"{loss.name} takes shape ({n_rows}, {width}){either}: one column for each output of the network"
