@@ -1,4 +1,4 @@
-"""How an estimator learns from mini-batches: scikit-learn's epochs and its stop rule, over the engine.
+"""Training by mini-batches as scikit-learn does it: its epochs and its stop rule, over the engine.
 
 Everything that imitates scikit-learn's random stream is here and ends in arrays: an order of rows and a row of scalars
 per step. The engine gets whole epochs; of sparse rows a few batches at a time are made dense.
