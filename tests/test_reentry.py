@@ -136,7 +136,7 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
             undisturbed.fit(X, y, epochs=epochs - now, batch_size=batch_size, optimizer=optimizer, threads=1)
             now = epochs
         expected = pickle.loads(pickle.dumps(undisturbed))
-        order = expected._learner.backend.permutation(3, epochs, len(X))
+        order = expected._backend.permutation(3, epochs, len(X))
         for step in range(rest):
             rows = order[step * batch_size : (step + 1) * batch_size]
             expected.step(X[rows], y[rows], optimizer=optimizer, threads=1)

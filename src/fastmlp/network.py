@@ -34,15 +34,17 @@ from fastmlp.measure import thread_peak
 from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.serialization import ModelFile, load_model, save_model
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec import Activation, Adam, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
 from fastmlp.train import loop
-from fastmlp.train.callbacks import CallbackLike, as_callbacks
-from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
+from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
+from fastmlp.train.epoch import Epoch
+from fastmlp.train.history import History, count_epochs
 from fastmlp.train.learner import Learner
-from fastmlp.train.metrics import evaluate
-from fastmlp.train.profile import Profile  # noqa: TC001
-from fastmlp.train.progress import Bar, ProgressBar
-from fastmlp.train.source import Data
+from fastmlp.train.metrics import Measured, evaluate
+from fastmlp.train.profile import Profile, profiled
+from fastmlp.train.progress import ProgressBar
+from fastmlp.train.safety import Safety
+from fastmlp.train.source import Arrays, Data, Shuffle, fixed
 
 __all__ = ["MLP", "Trace", "load"]
 
@@ -150,6 +152,8 @@ class MLP:
     __slots__ = (
         "__weakref__",
         "_access",
+        "_backend",
+        "_history",
         "_learner",
         "_loss_by_default",
         "_requested_backend",
@@ -193,9 +197,10 @@ class MLP:
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
         chosen = choose_backend(backend, stacklevel=stacklevel)
-        self._requested_backend = backend
-        self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
+        self._requested_backend, self._backend = backend, chosen
+        self._learner = Learner(spec, chosen.engine(spec), seed)
         self._access = Access(self._learner.engine)
+        self._history = History()
         self._loss_by_default = False
         self.profile_: Profile | None = None
 
@@ -302,26 +307,18 @@ class MLP:
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = self._validation(validation_data)
-        bar = ProgressBar(len(data), epochs) if progress else Bar()
+        bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
-        learner = self._learner
-        with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
-            return loop.fit(
-                learner,
-                self,
-                data,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=chosen or learner.optimizer or as_optimizer(None),
-                validation=validation,
-                shuffle=shuffle,
-                threads=n_threads,
-                callbacks=called,
-                lent=self._access.lent,
-                bar=bar,
-                train_metrics=train_metrics,
-            )
+        learner, history = self._learner, self._history
+        order = Shuffle(self._backend.permutation, learner.seed, len(data)) if shuffle else fixed(np.arange(len(data)))
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
+            start, safety = count_epochs(history), Safety(epoch, history)
+            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss)
+            users = [Lent(called, self._access.lent)] if called else []
+            loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+            return history.since(start)
 
     def _doubt_regression(self, y: Array) -> None:
         """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
@@ -385,7 +382,7 @@ class MLP:
         data = self._data(X, y, sample_weight)
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
 
     @explained
     def loss_and_grad(
@@ -583,7 +580,7 @@ class MLP:
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
-            self._learner.undo.forget()
+            self._learner.undo = None
             self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
 
     @property
@@ -596,7 +593,7 @@ class MLP:
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
-            self._learner.undo.forget()
+            self._learner.undo = None
             self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
 
     @property
@@ -682,12 +679,12 @@ class MLP:
     @property
     def history(self) -> History:
         """What all calls of `fit` measured."""
-        return self._learner.history
+        return self._history
 
     @property
     def backend(self) -> str:
         """What computes: "cython" or "numpy"."""
-        return self._learner.backend.name
+        return self._backend.name
 
     @property
     def isa(self) -> str:
@@ -757,7 +754,7 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._resume(state["model"], state["backend"])
-        self._learner.history = state["history"].since(0)
+        self._history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
         for name, value in state.get("attributes", {}).items():
             setattr(self, name, value)
@@ -812,7 +809,7 @@ class MLP:
         return as_targets(y, spec.loss, spec.sizes[-1], n_rows, name, finite=self._finite(threads))
 
     def _finite(self, threads: int) -> Finite | None:
-        finite = self._learner.backend.finite
+        finite = self._backend.finite
         return None if finite is None else partial(finite, threads=threads)
 
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int = 1) -> Data:
