@@ -28,13 +28,14 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
-from fastmlp.hints import explained, no_attribute
-from fastmlp.initializers import Function, Initializer, draw, resolve
-from fastmlp.measure import thread_peak
-from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.files import ModelFile, load_model, save_model
+from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads
-from fastmlp.serialization import ModelFile, load_model, save_model
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import Activation, Adam, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec.hints import explained, no_attribute
+from fastmlp.spec.initializers import Function, Initializer, resolve
+from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
 from fastmlp.train import loop
 from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
 from fastmlp.train.epoch import Epoch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastmlp.names import closest
+from fastmlp.spec.names import closest
 from fastmlp.train.metrics import METRICS
 
 if TYPE_CHECKING:

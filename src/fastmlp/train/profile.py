@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fastmlp.measure import thread_peak
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import STAGES
 
 if TYPE_CHECKING:
