@@ -30,9 +30,19 @@ from fastmlp.data import (
 )
 from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.initializers import draw
-from fastmlp.runtime import choose_backend, engine_threads
+from fastmlp.runtime import choose_backend, engine_threads, optimizer_state, set_optimizer_state
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Activation, Adam, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec import (
+    Activation,
+    Adam,
+    Layer,
+    Loss,
+    NetworkSpec,
+    Optimizer,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, resolve
 from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
@@ -193,7 +203,8 @@ class MLP:
             ],
             "init",
         )
-        self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
+        biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
+        self._learner.engine.write(name_tensors(weights, biases))
         self._loss_by_default = output is None and loss is None
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
@@ -417,11 +428,12 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("loss_and_grad"):
-            loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            gradient: dict[str, Array] = {}
+            loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
             if math.isnan(loss):
                 loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
-        return loss, dW, db
+        return loss, *weights_and_biases(gradient)
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -575,27 +587,29 @@ class MLP:
         (2, 3)
         """
         with self._access.reading("weights"):
-            return _frozen(self._learner.engine.get_parameters()[0])
+            return _frozen(weights_and_biases(self._learner.engine.read())[0])
 
     @weights.setter
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
             self._learner.undo = None
-            self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
+            biases = weights_and_biases(self._learner.engine.read())[1]
+            self._learner.engine.write(name_tensors(checked, biases))
 
     @property
     def biases(self) -> tuple[Array, ...]:
         """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
         with self._access.reading("biases"):
-            return _frozen(self._learner.engine.get_parameters()[1])
+            return _frozen(weights_and_biases(self._learner.engine.read())[1])
 
     @biases.setter
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
             self._learner.undo = None
-            self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
+            weights = weights_and_biases(self._learner.engine.read())[0]
+            self._learner.engine.write(name_tensors(weights, checked))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -715,7 +729,7 @@ class MLP:
     def _model(self) -> ModelFile:
         with self._access.reading("save"):
             learner = self._learner
-            weights, biases = learner.engine.get_parameters()
+            weights, biases = weights_and_biases(learner.engine.read())
             return ModelFile(
                 spec=learner.spec,
                 weights=weights,
@@ -724,7 +738,7 @@ class MLP:
                 epoch=learner.epoch,
                 optimizer=None if learner.optimizer is None else learner.optimizer.to_dict(),
                 step=0 if learner.optimizer is None else learner.step,
-                state=[] if learner.optimizer is None else learner.engine.get_state(),
+                state=[] if learner.optimizer is None else optimizer_state(learner.engine),
             )
 
     def _resume(self, model: ModelFile, backend: str | None) -> None:
@@ -732,16 +746,16 @@ class MLP:
         optimizer = None if model.optimizer is None else Optimizer.from_dict(model.optimizer)
         self._set_up(model.spec, model.seed, backend)
         learner, engine = self._learner, self._learner.engine
-        engine.set_parameters(model.weights, model.biases)
+        engine.write(name_tensors(model.weights, model.biases))
         learner.position = model.epoch, None
         if optimizer is not None:
             learner.use(optimizer)
-            slots = len(engine.get_state())
+            slots = len(optimizer_state(engine))
             if len(model.state) != slots:
                 raise ValueError(
                     f"optimizer {optimizer.name} has {slots} arrays of state per layer, not {len(model.state)}"
                 )
-            engine.set_state(model.state, model.step)
+            set_optimizer_state(engine, model.state, model.step)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):

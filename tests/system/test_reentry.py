@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BACKENDS
+from engine_calls import layers_of, states_of
 
 import fastmlp
 
@@ -51,7 +52,7 @@ ROWS = [
 @functools.cache
 def row(running, source, backend):
     """What became of every call that came in the middle of another, by name, and what the process had to say."""
-    script = Path(__file__).with_name("reentry.py")
+    script = Path(__file__).parents[1] / "helpers" / "reentry.py"
     threads = "1" if backend == "numpy" else "2"
     # A fork while another thread is in a product of OpenBLAS's threads hangs that product, fastmlp or not.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
@@ -146,7 +147,7 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
 
 def state(net):
     """All that training changes, as bytes."""
-    slots = [net._learner.engine.get_parameters(), *net._learner.engine.get_state()]
+    slots = [layers_of(net._learner.engine), *states_of(net._learner.engine)]
     return b"".join(array.tobytes() for weights, biases in slots for array in (*weights, *biases))
 
 

@@ -94,11 +94,7 @@ class Epoch:
         self.seconds += seconds
         self.done += outcome.steps
         self.at = min(stop, start + outcome.steps * self.batch_size)
-        order, weight = chunk.order[start:stop], chunk.data.weight
-        if weight is None:
-            self.weights[places] = self.rows[places]
-        else:
-            self.weights[places] = np.add.reduceat(weight[order], np.arange(0, len(order), self.batch_size))
+        self.weights[places] = outcome.weight_sums
         if outcome.status != "done":
             self.exception = outcome.exception
             return False

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec, Optimizer, Run
+from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
 from fastmlp.train.source import Data
 
 __all__ = ["Checkpoint", "Learner"]
@@ -99,22 +99,25 @@ class Learner:
         batch_size: int,
         losses: NDArray[np.float64],
         threads: int,
-        penalties: NDArray[np.float64] | None = None,
-    ) -> Run:
+        squared_weights: NDArray[np.float64] | None = None,
+    ) -> Outcome:
         """One update for each batch of `order`, whose losses go to `losses`.
 
         What a signal's handler raises meanwhile is in the answer.
         """
+        engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        before = self.engine.n_steps
+        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights)
+        before = engine.n_steps
         try:
-            run = self.engine.train(data.X, data.y, order, batch_size, table, data.weight, losses, threads, penalties)
+            outcome = engine.train(run, threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            run = Run(self.engine.n_steps - before, "interrupted", error)
-        self.steps_trained += run.steps
-        self.rows_trained += min(run.steps * batch_size, len(order))
-        return run
+            sums = engine.weight_sums(weight, order, batch_size)
+            outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
+        self.steps_trained += outcome.steps
+        self.rows_trained += min(outcome.steps * batch_size, len(order))
+        return outcome
 
     def checkpoint(self, instead_of: Checkpoint | None = None, threads: int = 1) -> Checkpoint:
         """Where training stands, in the memory of a checkpoint that is no longer needed if there is one."""

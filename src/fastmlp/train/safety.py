@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import refuse_overflow
+from fastmlp.spec import weights_and_biases
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.history import History, count_epochs
 from fastmlp.train.learner import Checkpoint, Learner
@@ -150,8 +151,8 @@ def diagnosis(learner: Learner, data: Data, rows: NDArray[np.int64]) -> tuple[in
 
 
 def _first_bad_layer(learner: Learner, data: Data, rows: NDArray[np.int64]) -> int | None:
-    weights, biases = learner.engine.get_parameters()
-    finite = [bool(np.isfinite(w).all() and np.isfinite(b).all()) for w, b in zip(weights, biases, strict=True)]
+    tensors = zip(*weights_and_biases(learner.engine.read()), strict=True)
+    finite = [bool(np.isfinite(W).all() and np.isfinite(b).all()) for W, b in tensors]
     for part in chunks(len(rows), max(learner.spec.sizes)):
         signals, outputs, _ = learner.engine.trace(data.X[rows[part]], None, 1)
         for layer, arrays in enumerate(zip(signals, outputs, strict=True)):
