@@ -1,23 +1,20 @@
 """How good a network is on data: the mean loss, and the metric that goes with the loss."""
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import Loss, NetworkSpec
 from fastmlp.train.source import Data, chunk_rows, chunks
 
 if TYPE_CHECKING:
     from fastmlp.train.epoch import Epoch
     from fastmlp.train.history import History
 
-__all__ = ["METRICS", "Measured", "evaluate"]
-
-METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2", "poisson": "d2"}
+__all__ = ["Measured", "evaluate"]
 
 
 def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
@@ -25,7 +22,8 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
     n_outputs = spec.sizes[-1]
     longest = min(len(data), chunk_rows(n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
-    score = _Accuracy(spec.loss) if METRICS[spec.loss] == "accuracy" else _Explained(data, DEVIANCES[spec.loss])
+    metric = spec.loss.metric
+    score = _Accuracy(spec.loss) if metric == "accuracy" else _Explained(data, spec.loss)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         for part in chunks(len(data), n_outputs):
@@ -36,14 +34,14 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
             loss += float((weight * losses).sum())
             total += float(weight.sum())
             score.add(outputs, y, weight)
-        return {"loss": loss / total, METRICS[spec.loss]: score.value()}
+        return {"loss": loss / total, metric: score.value()}
 
 
 class _Accuracy:
-    """Share of rows whose largest output is their class or, for binary_cross_entropy, of right yes-no answers."""
+    """Share of rows whose largest output is their class or, where a row has no class, of right yes-no answers."""
 
-    def __init__(self, loss: str) -> None:
-        self.binary = loss == "binary_cross_entropy"
+    def __init__(self, loss: Loss) -> None:
+        self.binary = not loss.labels
         self.right = self.total = 0.0
 
     def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
@@ -58,30 +56,14 @@ class _Accuracy:
         return self.right / self.total
 
 
-def _squared_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    error: NDArray[Any] = np.square(y - mean)
-    return error
-
-
-def _poisson_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    """Half of it; 0 log 0 = 0."""
-    ratio = np.where(y > 0, y / mean, 1.0)
-    half: NDArray[Any] = y * np.log(ratio) - y + mean
-    return half
-
-
-#: What of each target a mean leaves unexplained, by the losses whose metric is a share of that.
-DEVIANCES = {"squared_error": _squared_deviance, "poisson": _poisson_deviance}
-
-
 class _Explained:
     """Share of the deviance that the outputs explain and the targets' mean does not: 1 - D(y, outputs) / D(y, mean).
 
     Averaged over outputs; r2 is that of the squared error, d2 that of the Poisson deviance. See `MLP.evaluate`.
     """
 
-    def __init__(self, data: Data, deviance: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> None:
-        self.deviance = deviance
+    def __init__(self, data: Data, loss: Loss) -> None:
+        self.deviance = loss.deviance
         n_outputs = data.y.shape[1]
         self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
         total, mean = 0.0, np.zeros(n_outputs)
@@ -108,8 +90,8 @@ class _Explained:
 class Measured:
     """What `MLP.fit` measures of an epoch and notes in a history: its loss and time, and what is asked for besides."""
 
-    def __init__(self, history: "History", train: Data | None, validation: Data | None, loss: str) -> None:
-        self.history, self.train, self.validation, self.metric = history, train, validation, METRICS[loss]
+    def __init__(self, history: "History", train: Data | None, validation: Data | None, metric: str) -> None:
+        self.history, self.train, self.validation, self.metric = history, train, validation, metric
         self.names = (
             *("epoch", "loss", "seconds", "samples_per_second"),
             *(("val_loss", f"val_{self.metric}") if validation is not None else ()),
