@@ -82,7 +82,7 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
     """One update on exactly these rows; returns their loss before it."""
     learner.use(optimizer)
     prepare_undo(learner, threads)
-    order, losses = np.arange(len(data), dtype=np.int64), np.full(1, np.nan)
+    order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])
     run = learner.train(data, order, len(data), losses, threads)
     if run.exception is not None:
         raise run.exception
