@@ -10,8 +10,8 @@ from conftest import parameters
 
 import fastmlp
 from fastmlp import runtime
+from fastmlp.data import rows
 from fastmlp.spec import LOSS_NAMES
-from fastmlp.train import source
 
 LOSSES = {
     "squared_error": np.array([[0.5, 1.0], [-1.0, 0.0], [2.0, 1.5]]),
@@ -182,7 +182,7 @@ def test_evaluate_in_chunks(backend, monkeypatch, toy):
         net = fastmlp.MLP([2, 4, 3 if y.ndim == 1 else 2], loss=loss, seed=0, backend=backend)
         weight = np.linspace(0, 1, len(y))
         whole = net.evaluate(toy[0], y, sample_weight=weight)
-        monkeypatch.setattr(source, "CHUNK", 7)
+        monkeypatch.setattr(rows, "CHUNK", 7)
         parts = net.evaluate(toy[0], y, sample_weight=weight)
         monkeypatch.undo()
         assert parts == pytest.approx(whole, rel=1e-12)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import Data
 from fastmlp.runtime import Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
-from fastmlp.train.source import Data
 
 __all__ = ["Checkpoint", "Learner"]
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastmlp.data import Data
 from fastmlp.spec import Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import Learner
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
-from fastmlp.train.source import Data
 
 __all__ = ["Report", "fit", "step"]
 

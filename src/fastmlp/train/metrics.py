@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import Data, chunk_rows, chunks
 from fastmlp.runtime import Engine
 from fastmlp.spec import Loss, NetworkSpec
-from fastmlp.train.source import Data, chunk_rows, chunks
 
 if TYPE_CHECKING:
     from fastmlp.train.epoch import Epoch

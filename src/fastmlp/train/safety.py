@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import refuse_overflow
+from fastmlp.data import Data, chunks, refuse_overflow
 from fastmlp.spec import weights_and_biases
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.history import History, count_epochs
 from fastmlp.train.learner import Checkpoint, Learner
-from fastmlp.train.source import Data, chunks
 
 if TYPE_CHECKING:
     from fastmlp.train.epoch import Epoch

@@ -1,4 +1,4 @@
-"""Rows to learn from, and the order in which an epoch takes them. Imports nothing of ours.
+"""Rows to learn from, and the order in which an epoch takes them.
 
 A new kind of data is a new `Source`: it says in chunks what an epoch reads, and the loop needs to know no more.
 """
@@ -10,16 +10,15 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import Data
+
 __all__ = [
     "Arrays",
     "Chunk",
-    "Data",
     "Order",
     "Shuffle",
     "Source",
     "SparseRows",
-    "chunk_rows",
-    "chunks",
     "dense_blocks",
     "fixed",
 ]
@@ -27,33 +26,8 @@ __all__ = [
 Order: TypeAlias = Callable[[int], NDArray[np.int64]]
 """The row numbers of an epoch in the order in which it takes them, by the epoch's number (the first is 0)."""
 
-# Outputs are computed in chunks of about this many elements where nobody keeps them.
-CHUNK = 1 << 20
 # Sparse rows are made dense in buffers of about this many numbers.
 DENSE_NUMBERS = 1 << 18
-
-
-@dataclass(frozen=True)
-class Data:
-    """Validated rows to learn from or to evaluate on; `weight` is float64 (n,) or None."""
-
-    X: NDArray[Any]
-    y: NDArray[Any]
-    weight: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-
-def chunk_rows(n_columns: int) -> int:
-    """How many rows of so many numbers a bounded buffer holds."""
-    return max(1, CHUNK // n_columns)
-
-
-def chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices of rows whose `n_columns` numbers each fit a bounded buffer."""
-    rows = chunk_rows(n_columns)
-    return (slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows))
 
 
 # ---- what an epoch reads --------------------------------------------------------------------------------------------
