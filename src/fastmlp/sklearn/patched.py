@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPRegressor as SklearnRegressor
 from sklearn.neural_network import _multilayer_perceptron
 
 from fastmlp.runtime import load_passes
-from fastmlp.sklearn import mlp
+from fastmlp.sklearn import classifier, regressor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,12 +131,12 @@ class _Decision(ABCMeta):
 ORIGINALS: dict[type, type] = {}
 
 
-class MLPClassifier(mlp.MLPClassifier, metaclass=_Decision):
-    __doc__ = mlp.MLPClassifier.__doc__
+class MLPClassifier(classifier.MLPClassifier, metaclass=_Decision):
+    __doc__ = classifier.MLPClassifier.__doc__
 
 
-class MLPRegressor(mlp.MLPRegressor, metaclass=_Decision):
-    __doc__ = mlp.MLPRegressor.__doc__
+class MLPRegressor(regressor.MLPRegressor, metaclass=_Decision):
+    __doc__ = regressor.MLPRegressor.__doc__
 
 
 ORIGINALS.update({MLPClassifier: SklearnClassifier, MLPRegressor: SklearnRegressor})

@@ -1,25 +1,23 @@
-"""What stands between an estimator and the engine: one network, and the copies of its parameters that a user holds."""
+"""`coefs_` and `intercepts_`: the parameters that an engine and the user of an estimator share."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from fastmlp.access import Access
 from fastmlp.runtime import Backend, Engine, choose_backend, optimizer_state, set_optimizer_state
-from fastmlp.sklearn.sparse import SparsePrediction
-from fastmlp.spec import NetworkSpec, name_tensors, weights_and_biases
+from fastmlp.sklearn.sparse import FilledColumns
+from fastmlp.spec import Array, NetworkSpec, name_tensors, weights_and_biases
 
-__all__ = ["Network", "Parameters"]
-
-Array = NDArray[Any]
-Parameters = tuple[list[Array], list[Array]]  # weights, biases
+__all__ = ["LayerArrays", "ParameterAttributes", "SharedParameters"]
+LayerArrays = tuple[list[Array], list[Array]]  # weights, biases
 SpecOf = Callable[[Sequence[int], str], NetworkSpec]
 
 
-class Network:
+class SharedParameters:
     """An engine, made when it is needed, and the lists `coefs_` and `intercepts_` once somebody has asked for them.
 
     The engine has the parameters in a layout of its own. As long as nobody has asked for them nothing is copied. From
@@ -36,10 +34,10 @@ class Network:
         self._known: tuple[Any, tuple[Engine, NetworkSpec]] | None = None
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
-        self._sparse: SparsePrediction | None = None  # of the parameters as they are now
+        self._filled: FilledColumns | None = None  # with the parameters as they are now
         self._lists: dict[str, list[Array]] = {}
         self._seen: list[Array] = []  # copies of the arrays in the lists, as the engine has them
-        self._state: tuple[str, list[Parameters]] | None = None  # of the optimizer, until there is an engine
+        self._state: tuple[str, list[LayerArrays]] | None = None  # of the optimizer, until there is an engine
 
     # ---- for the estimator's attributes -----------------------------------------------------------------------------
 
@@ -72,7 +70,7 @@ class Network:
             self._make_engine(spec).write(name_tensors(weights, biases))
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
-        self._engine, self._sparse, self._known = self.backend.engine(spec), None, None
+        self._engine, self._filled, self._known = self.backend.engine(spec), None, None
         self.access.engine = self._engine
         self._engine.clip_losses(True)  # scikit-learn's reports are of clipped probabilities
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
@@ -139,7 +137,7 @@ class Network:
         assert self._engine is not None
         contiguous = [np.ascontiguousarray(array, dtype=dtype) for array in arrays]
         self._engine.write(name_tensors(contiguous[:n_layers], contiguous[n_layers:]))
-        self._sparse = None
+        self._filled = None
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
@@ -156,7 +154,7 @@ class Network:
             self.use_optimizer(name)
             set_optimizer_state(engine, [_as_dtype(slot, spec.dtype) for slot in slots])
 
-    def _optimizer_state(self) -> tuple[str, list[Parameters]] | None:
+    def _optimizer_state(self) -> tuple[str, list[LayerArrays]] | None:
         if self._engine is None:
             return self._state
         return None if self.optimizer is None else (self.optimizer, optimizer_state(self._engine))
@@ -166,13 +164,13 @@ class Network:
         with self.access.reading("reshape"):
             if spec != self.spec:
                 assert self._engine is not None
-                parameters = weights_and_biases(self._engine.read())
+                tensors = self._engine.read()
                 self._become(spec)
-                self._engine.write(name_tensors(*_as_dtype(parameters, spec.dtype)))
+                self._engine.write({name: array.astype(spec.dtype, copy=False) for name, array in tensors.items()})
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
-        self._sparse = None
+        self._filled = None
         if self._lists:
             assert self._engine is not None
             weights, biases = weights_and_biases(self._engine.read())
@@ -185,18 +183,13 @@ class Network:
                     else:
                         self._lists[name][place] = array.copy()
 
-    def sparse_prediction(self) -> SparsePrediction:
-        """What predicts from sparse rows; kept until the parameters change. Call `engine` before."""
-        if self._sparse is None:
+    def filled_columns(self) -> FilledColumns:
+        """Prediction from very sparse rows; kept until the parameters change. Call `engine` before."""
+        if self._filled is None:
             assert self._engine is not None
             assert self.spec is not None
-            self._sparse = SparsePrediction(self.spec, *weights_and_biases(self._engine.read()), self.backend)
-        return self._sparse
-
-    def is_finite(self) -> bool:
-        """Whether all parameters are."""
-        assert self._engine is not None
-        return self._engine.is_finite()
+            self._filled = FilledColumns(self.spec, self._engine.read(), self.backend)
+        return self._filled
 
     def is_finite_array(self, X: Array) -> bool:
         """Whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
@@ -218,20 +211,69 @@ class Network:
             return state
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Network":
+    def from_state(cls, state: dict[str, Any]) -> "SharedParameters":
         """The network of a pickle; takes its part out of `state`."""
         network = cls()
         network.adopt(state.pop("coefs_", None), state.pop("intercepts_", None), state.pop("_optimizer_state", None))
         return network
 
     def adopt(
-        self, weights: list[Array] | None, biases: list[Array] | None, state: tuple[str, list[Parameters]] | None
+        self, weights: list[Array] | None, biases: list[Array] | None, state: tuple[str, list[LayerArrays]] | None
     ) -> None:
         """Take parameters, and an optimizer's state by its name, from elsewhere; the engine is made when needed."""
         lists = {"coefs_": weights, "intercepts_": biases}
         self._lists = {name: _as_list(arrays, name) for name, arrays in lists.items() if arrays is not None}
         self._engine = self.access.engine = self._known = None
         self._seen, self._state = [], state
+
+
+class ParameterAttributes(BaseEstimator):  # type: ignore[misc]
+    """The part of an estimator that shows its parameters, and that pickles them."""
+
+    _shared: SharedParameters  # from the first fit, or the first that is set
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weight matrices, (n_in, n_out) for each layer. They may be changed in place or replaced."""
+        return self._list_of("coefs_")
+
+    @coefs_.setter
+    def coefs_(self, value: list[Array]) -> None:
+        self._own_parameters().put("coefs_", value)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Bias vectors, (n_out,) for each layer."""
+        return self._list_of("intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, value: list[Array]) -> None:
+        self._own_parameters().put("intercepts_", value)
+
+    def _list_of(self, name: str) -> list[Array]:
+        try:
+            return self._shared.get(name)
+        except (AttributeError, KeyError):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def _own_parameters(self) -> SharedParameters:
+        if "_shared" not in self.__dict__:
+            self._shared = SharedParameters()
+        return self._shared
+
+    def _has_parameters(self) -> bool:
+        return "_shared" in self.__dict__ and self._shared.has_parameters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        shared = state.pop("_shared", None)
+        return state if shared is None else {**state, **shared.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "coefs_" in state:
+            state["_shared"] = SharedParameters.from_state(state)
+        super().__setstate__(state)
 
 
 def _as_list(value: Any, name: str) -> list[Array]:
@@ -254,6 +296,6 @@ def _same(array: Any, seen: Array) -> bool:
     )
 
 
-def _as_dtype(parameters: Parameters, dtype: str) -> Parameters:
+def _as_dtype(parameters: LayerArrays, dtype: str) -> LayerArrays:
     weights, biases = ([array.astype(dtype, copy=False) for array in part] for part in parameters)
     return weights, biases
