@@ -90,6 +90,11 @@ def load_predictions(path: Path = WORKLOADS) -> tuple[dict[str, Shape], list[int
     return {shape.network: shape for shape in shapes}, table["batches"]
 
 
+def load_alternate(path: Path = WORKLOADS) -> Workload:
+    """What predicts in turns with another library."""
+    return Workload("alternate", **_tables(path)["alternate"])
+
+
 def load_sweep(path: Path = WORKLOADS) -> list[Shape]:
     """The shapes that no table was tuned for."""
     found = []

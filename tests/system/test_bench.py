@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import runtime
 from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
@@ -225,7 +226,7 @@ def test_a_failing_worker_is_reported():
 @needs_bench
 def test_short_trainings_are_measured_and_written(tmp_path):
     where = tmp_path / "short.json"
-    package = str(Path(runtime.__file__).parents[1])
+    package = str(Path(fastmlp.__file__).parents[1])
     options = ["--workloads", "online", "--processes", "1", "--seconds", "0.01", "--against", package]
     result = run("short.py", *options, "--json", str(where))
     assert result.returncode == 0, result.stderr
@@ -297,7 +298,7 @@ def test_pairs_of_processes_count_and_not_their_rounds(paired):
 @needs_bench
 @needs_extension
 def test_compare_of_a_build_with_itself(tmp_path):
-    path, package = tmp_path / "report.json", str(Path(runtime.__file__).parents[1])
+    path, package = tmp_path / "report.json", str(Path(fastmlp.__file__).parents[1])
     options = ["--workloads", "online,row:20-64-64-1", "--dtypes", "float32", "--minutes", "0.001", "--no-build"]
     result = run("compare.py", package, *options, "--seconds", "0.001", "--json", str(path))
     assert (result.returncode, result.stderr) == (0, "")
