@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
 
 import fastmlp
 from fastmlp import runtime
 from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-BENCH = CSRC.parent / "bench"
+BENCH = ROOT / "bench"
 
 needs_extension = pytest.mark.skipif(runtime.load_passes()[0] is None, reason="needs the compiled extension")
 needs_bench = pytest.mark.skipif(not (BENCH / "_common.py").exists(), reason=f"no benchmarks in {BENCH}")
