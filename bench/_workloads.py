@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 WORKLOADS = Path(__file__).resolve().parent / "workloads.toml"
@@ -71,6 +74,12 @@ class Shape:
     def network(self) -> str:
         """As the list has it: 784-256-10."""
         return "-".join(map(str, self.sizes))
+
+
+def architecture(sizes: Sequence[int]) -> str:
+    """Sizes of layers; five alike and more are counted: 16-64x6-16."""
+    runs = [(size, len(list(alike))) for size, alike in itertools.groupby(sizes)]
+    return "-".join(f"{size}x{count}" if count >= 5 else "-".join([str(size)] * count) for size, count in runs)
 
 
 def _tables(path: Path) -> dict[str, Any]:

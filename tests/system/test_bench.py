@@ -242,6 +242,32 @@ def test_short_trainings_are_measured_and_written(tmp_path):
     assert run("short.py", "--workloads", "none").returncode == 2
 
 
+@needs_bench
+@needs_extension
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("peers.py", "--workloads online --peers numpy --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("predict.py", "--nets 20-64-64-1 --batches 1 --peers numpy --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("sweep.py", "--shapes 1-1 --peers fastmlp --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("threads.py", "--workloads online --rounds 1 --busy-rounds 1 --seconds 0.02"),
+        ("memory.py", "--workload tiny --gigabytes 0.01"),
+        ("alternate.py", "--orders alone --rounds 1 --calls 2 --microseconds 20"),
+        ("sklearn_suite.py", "--tasks iris --rounds 1 --threads 1"),
+    ],
+)
+def test_the_other_scripts_run(script, options, tmp_path):
+    for needed in {"memory.py": [], "alternate.py": [], "sklearn_suite.py": ["sklearn"]}.get(script, ["threadpoolctl"]):
+        pytest.importorskip(needed)
+    if script in ("threads.py", "memory.py") and sys.platform != "linux":
+        pytest.skip("needs Linux")
+    path = tmp_path / "report.json"
+    result = run(script, *options.split(), "--json", str(path))
+    assert result.returncode == 0, result.stderr
+    assert {"cpu", "isa", "versions"} <= set(json.loads(path.read_text())["machine"])
+
+
 # ---- compare.py -----------------------------------------------------------------------------------------------------
 
 
