@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of MLP's methods
 
 from fastmlp.access import Access
 from fastmlp.data import (
@@ -35,6 +35,7 @@ from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import (
     Activation,
     ActivationName,
+    Array,
     BackendName,
     Float,
     Layer,
@@ -49,6 +50,7 @@ from fastmlp.spec import (
     name_tensors,
     weights_and_biases,
 )
+from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
 from fastmlp.train import loop
@@ -62,7 +64,6 @@ from fastmlp.train.source import Data
 
 __all__ = ["MLP", "Trace", "load"]
 
-Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -197,7 +198,7 @@ class MLP:
             ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
@@ -311,9 +312,9 @@ class MLP:
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
-        epochs, batch_size = _count(epochs, "epochs", 1), _count(batch_size, "batch_size", 1)
-        shuffle, progress = _flag(shuffle, "shuffle"), _flag(progress, "progress")
-        train_metrics, profile = _flag(train_metrics, "train_metrics"), _flag(profile, "profile")
+        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
+        train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
@@ -926,18 +927,3 @@ def _shown(operation: Operation) -> str:
     """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
     kind = type(operation)
     return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"
-
-
-def _count(value: Any, name: str, low: int, high: int | None = None) -> int:
-    wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be {wanted}, got {value!r:.80} ({type(value).__name__})")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return int(value)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r:.80} ({type(value).__name__})")
-    return bool(value)
