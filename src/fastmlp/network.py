@@ -1,5 +1,5 @@
 """`MLP`: what a user holds. Every argument is checked before anything changes; then, under the network's lock,
-training.py or the engine do the work. Nothing is computed here.
+train/loop.py or the engine do the work. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import training
 from fastmlp.access import Access
 from fastmlp.data import (
     Finite,
@@ -30,17 +29,21 @@ from fastmlp.data import (
     refuse_overflow,
 )
 from fastmlp.files import ModelFile, load_model, save_model
-from fastmlp.hints import explained, no_attribute
-from fastmlp.initializers import Function, Initializer, draw, resolve
-from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
-from fastmlp.profile import Profile
+from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
-from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
-
-if TYPE_CHECKING:
-    from fastmlp.profile import Profile
+from fastmlp.spec.hints import explained, no_attribute
+from fastmlp.spec.initializers import Function, Initializer, resolve
+from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.train import loop
+from fastmlp.train.callbacks import CallbackLike, as_callbacks
+from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
+from fastmlp.train.learner import Learner
+from fastmlp.train.metrics import evaluate
+from fastmlp.train.profile import Profile  # noqa: TC001
+from fastmlp.train.progress import Bar, ProgressBar
+from fastmlp.train.source import Data
 
 __all__ = ["MLP", "Trace", "load"]
 
@@ -305,7 +308,7 @@ class MLP:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         learner = self._learner
         with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
-            return training.fit(
+            return loop.fit(
                 learner,
                 self,
                 data,
@@ -383,7 +386,7 @@ class MLP:
         data = self._data(X, y, sample_weight)
         learner = self._learner
         with self._access.training("step"):
-            return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     @explained
     def loss_and_grad(
@@ -419,7 +422,7 @@ class MLP:
         with self._access.reading("loss_and_grad"):
             loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
             if math.isnan(loss):
-                loss = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+                loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
         return loss, dW, db
 
@@ -521,7 +524,7 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("evaluate"):
-            result = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads)
         self._refuse_overflow(result["loss"], data)
         return result
 

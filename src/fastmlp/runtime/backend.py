@@ -15,8 +15,8 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.names import did_you_mean
 from fastmlp.runtime.engine import Engine
+from fastmlp.spec.names import did_you_mean
 
 __all__ = ["BACKENDS", "Backend", "choose_backend", "get_backend", "is_pure", "load_passes"]
 
