@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
-from fastmlp.files import ModelFile, load_model, save_model
+from fastmlp.files import Checkpoint, load_model, save_model
 from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.runtime.measure import thread_peak
@@ -713,51 +713,44 @@ class MLP:
         >>> bool((same.weights[0] == net.weights[0]).all())
         True
         """
-        save_model(path, self._model())
+        save_model(path, self._checkpoint())
 
-    def _model(self) -> ModelFile:
+    def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
             learner = self._learner
-            weights, biases = learner.engine.get_parameters()
-            return ModelFile(
-                spec=learner.spec,
-                weights=weights,
-                biases=biases,
-                seed=learner.seed,
-                epoch=learner.epoch,
-                optimizer=None if learner.optimizer is None else learner.optimizer.to_dict(),
-                step=0 if learner.optimizer is None else learner.step,
-                state=[] if learner.optimizer is None else learner.engine.get_state(),
-            )
+            tensors = {"parameters": _by_name(*learner.engine.get_parameters())}
+            if learner.optimizer is not None:
+                for number, state in enumerate(learner.engine.get_state()):
+                    tensors[f"state.{number}"] = _by_name(*state)
+            step = 0 if learner.optimizer is None else learner.step
+            return Checkpoint(learner.spec, tensors, learner.seed, learner.epoch, learner.optimizer, step)
 
-    def _resume(self, model: ModelFile, backend: str | None) -> None:
-        """Become the network of a model file."""
-        optimizer = None if model.optimizer is None else Optimizer.from_dict(model.optimizer)
-        self._set_up(model.spec, model.seed, backend)
+    def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
+        """Become the network of a checkpoint."""
+        self._set_up(checkpoint.spec, checkpoint.seed, backend)
         learner, engine = self._learner, self._learner.engine
-        engine.set_parameters(model.weights, model.biases)
-        learner.position = model.epoch, None
-        if optimizer is not None:
-            learner.use(optimizer)
-            slots = len(engine.get_state())
-            if len(model.state) != slots:
-                raise ValueError(
-                    f"optimizer {optimizer.name} has {slots} arrays of state per layer, not {len(model.state)}"
-                )
-            engine.set_state(model.state, model.step)
+        engine.set_parameters(*_by_layer(checkpoint.tensors["parameters"]))
+        learner.position = checkpoint.epoch, None
+        if checkpoint.optimizer is not None:
+            learner.use(checkpoint.optimizer)
+            states = len(engine.get_state())
+            if checkpoint.states != states:
+                raise ValueError(f"optimizer {checkpoint.optimizer.name} has {states} states, not {checkpoint.states}")
+            kinds = [f"state.{number}" for number in range(states)]
+            engine.set_state([_by_layer(checkpoint.tensors[kind]) for kind in kinds], checkpoint.step)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
             return {
                 "attributes": getattr(self, "__dict__", {}),  # of a subclass
-                "model": self._model(),
+                "checkpoint": self._checkpoint(),
                 "history": self.history,
                 "backend": self._requested_backend,
                 "loss_by_default": self._loss_by_default,
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._resume(state["model"], state["backend"])
+        self._resume(state["checkpoint"], state["backend"])
         self._learner.history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
         for name, value in state.get("attributes", {}).items():
@@ -887,12 +880,26 @@ def load(path: Path, backend: BackendName | None = None) -> MLP:
     """
     choose_backend(backend, stacklevel=3)  # a wrong argument is reported before a wrong file
     net = MLP.__new__(MLP)
-    model = load_model(path)
+    checkpoint = load_model(path)
     try:
-        net._resume(model, backend)
+        net._resume(checkpoint, backend)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net
+
+
+def _by_name(weights: Sequence[Array], biases: Sequence[Array]) -> dict[str, Array]:
+    """One array of weights and one of biases per layer, as "layers.0.weight", "layers.0.bias", ..."""
+    tensors = {}
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        tensors[f"layers.{layer}.weight"], tensors[f"layers.{layer}.bias"] = weight, bias
+    return tensors
+
+
+def _by_layer(tensors: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
+    """The inverse of `_by_name`: lists with an array per layer."""
+    arrays = list(tensors.values())
+    return arrays[0::2], arrays[1::2]
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
