@@ -147,7 +147,7 @@ def reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, Entry], dict[s
 
 
 def _name_of(path: FilePath) -> str:
-    """A path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
+    """Return a path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
     try:
         return os.fsdecode(path)
     except TypeError:
