@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from fastmlp.files import Checkpoint, load_model, save_model
 from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer, name_tensors, weights_and_biases
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, resolve
 from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
@@ -189,7 +189,8 @@ class MLP:
             ],
             "init",
         )
-        self._learner.engine.set_parameters(weights, [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers])
+        biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
+        self._learner.engine.write(name_tensors(weights, biases))
         self._loss_by_default = output is None and loss is None
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
@@ -420,11 +421,12 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("loss_and_grad"):
-            loss, dW, db = self._learner.engine.loss_and_grad(data.X, data.y, data.weight, n_threads)
+            gradient: dict[str, Array] = {}
+            loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
             if math.isnan(loss):
                 loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
-        return loss, dW, db
+        return loss, *weights_and_biases(gradient)
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -578,27 +580,29 @@ class MLP:
         (2, 3)
         """
         with self._access.reading("weights"):
-            return _frozen(self._learner.engine.get_parameters()[0])
+            return _frozen(weights_and_biases(self._learner.engine.read())[0])
 
     @weights.setter
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
             self._learner.undo.forget()
-            self._learner.engine.set_parameters(checked, self._learner.engine.get_parameters()[1])
+            biases = weights_and_biases(self._learner.engine.read())[1]
+            self._learner.engine.write(name_tensors(checked, biases))
 
     @property
     def biases(self) -> tuple[Array, ...]:
         """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
         with self._access.reading("biases"):
-            return _frozen(self._learner.engine.get_parameters()[1])
+            return _frozen(weights_and_biases(self._learner.engine.read())[1])
 
     @biases.setter
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
             self._learner.undo.forget()
-            self._learner.engine.set_parameters(self._learner.engine.get_parameters()[0], checked)
+            weights = weights_and_biases(self._learner.engine.read())[0]
+            self._learner.engine.write(name_tensors(weights, checked))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -718,26 +722,28 @@ class MLP:
     def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
             learner = self._learner
-            tensors = {"parameters": _by_name(*learner.engine.get_parameters())}
-            if learner.optimizer is not None:
-                for number, state in enumerate(learner.engine.get_state()):
-                    tensors[f"state.{number}"] = _by_name(*state)
-            step = 0 if learner.optimizer is None else learner.step
-            return Checkpoint(learner.spec, tensors, learner.seed, learner.epoch, learner.optimizer, step)
+            engine, optimizer = learner.engine, learner.optimizer
+            kinds = [kind for kind in engine.kinds if kind == "parameters" or (optimizer and kind.startswith("state."))]
+            tensors = {kind: engine.read(kind) for kind in kinds}
+            step = learner.step if optimizer else 0
+            return Checkpoint(learner.spec, tensors, learner.seed, learner.epoch, optimizer, step)
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
         self._set_up(checkpoint.spec, checkpoint.seed, backend)
         learner, engine = self._learner, self._learner.engine
-        engine.set_parameters(*_by_layer(checkpoint.tensors["parameters"]))
+        engine.write(checkpoint.tensors["parameters"])
         learner.position = checkpoint.epoch, None
         if checkpoint.optimizer is not None:
             learner.use(checkpoint.optimizer)
-            states = len(engine.get_state())
-            if checkpoint.states != states:
-                raise ValueError(f"optimizer {checkpoint.optimizer.name} has {states} states, not {checkpoint.states}")
-            kinds = [f"state.{number}" for number in range(states)]
-            engine.set_state([_by_layer(checkpoint.tensors[kind]) for kind in kinds], checkpoint.step)
+            states = [kind for kind in engine.kinds if kind.startswith("state.")]
+            if checkpoint.states != len(states):
+                raise ValueError(
+                    f"optimizer {checkpoint.optimizer.name} has {len(states)} states, not {checkpoint.states}"
+                )
+            for kind in states:
+                engine.write(checkpoint.tensors[kind], kind)
+            engine.n_steps = checkpoint.step
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
@@ -886,20 +892,6 @@ def load(path: Path, backend: BackendName | None = None) -> MLP:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net
-
-
-def _by_name(weights: Sequence[Array], biases: Sequence[Array]) -> dict[str, Array]:
-    """One array of weights and one of biases per layer, as "layers.0.weight", "layers.0.bias", ..."""
-    tensors = {}
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        tensors[f"layers.{layer}.weight"], tensors[f"layers.{layer}.bias"] = weight, bias
-    return tensors
-
-
-def _by_layer(tensors: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
-    """The inverse of `_by_name`: lists with an array per layer."""
-    arrays = list(tensors.values())
-    return arrays[0::2], arrays[1::2]
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:

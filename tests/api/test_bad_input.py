@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 from conftest import parameters
+from engine_calls import states_of
 
 import fastmlp
 
@@ -229,7 +230,7 @@ def net(backend):
 
 
 def state(net):
-    optimizer = [a.tobytes() for slot in net._learner.engine.get_state() for arrays in slot for a in arrays]
+    optimizer = [a.tobytes() for slot in states_of(net._learner.engine) for arrays in slot for a in arrays]
     return parameters(net), optimizer, net.n_epochs, net.n_steps, net.optimizer, len(net.history.loss)
 
 

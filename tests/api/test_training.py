@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import parameters
+from engine_calls import layers_of, set_layers, states_of
 
 import fastmlp
 from fastmlp.runtime import get_backend
@@ -118,7 +119,7 @@ def test_state_belongs_to_the_rule(backend, toy):
     assert len({parameters(net) for net in (same, other, fresh)}) == 3
     other.fit(*toy, epochs=1, optimizer="sgd")
     assert (other.optimizer, other.n_steps) == (fastmlp.SGD(), 5)
-    zeroed = other._learner.engine.get_state()
+    zeroed = states_of(other._learner.engine)
     assert not any(array.any() for W, b in zeroed for array in (*W, *b))
 
 
@@ -126,9 +127,9 @@ def test_momentum_that_pauses_rests(backend, toy):
     """Without momentum the buffer is left alone, so the rule is still the same one, and goes on."""
     net = classifier(backend, dtype="float64")
     net.step(*toy, optimizer=fastmlp.SGD(0.1, momentum=0.9))
-    buffers = [array.copy() for array in net._learner.engine.get_state()[0][0]]
+    buffers = [array.copy() for array in states_of(net._learner.engine)[0][0]]
     net.step(*toy, optimizer=fastmlp.SGD(0.1))
-    assert all(map(np.array_equal, buffers, net._learner.engine.get_state()[0][0]))
+    assert all(map(np.array_equal, buffers, states_of(net._learner.engine)[0][0]))
     assert net.n_steps == 2
 
 
@@ -565,10 +566,10 @@ def test_a_copy_is_of_one_network_and_optimizer(backend):
     net = regressor(backend)
     engine = net._learner.engine
     net.fit(X, X, epochs=1)
-    first, wanted = engine.copy(), (parameters(net), [[a.tobytes() for a in W + b] for W, b in engine.get_state()])
+    first, wanted = engine.copy(), (parameters(net), [[a.tobytes() for a in W + b] for W, b in states_of(engine)])
     net.fit(X, X, epochs=1)
     engine.restore(first)
-    assert (parameters(net), [[a.tobytes() for a in W + b] for W, b in engine.get_state()]) == wanted
+    assert (parameters(net), [[a.tobytes() for a in W + b] for W, b in states_of(engine)]) == wanted
     net.fit(X, X, epochs=1)
     after = parameters(net)
     second = engine.copy(first)
@@ -609,7 +610,7 @@ def test_copies_by_several_threads_are_equal(threads):
     engine = net._learner.engine
 
     def everything():
-        return [array.tobytes() for W, b in (engine.get_parameters(), *engine.get_state()) for array in (*W, *b)]
+        return [array.tobytes() for W, b in (layers_of(engine), *states_of(engine)) for array in (*W, *b)]
 
     net.fit(X, y, threads=1)
     wanted, copy = everything(), engine.copy(None, threads)
@@ -621,9 +622,9 @@ def test_copies_by_several_threads_are_equal(threads):
     assert engine.copy(second, threads) is second
     engine.restore(second)
     assert everything() == wanted != again
-    weights, biases = engine.get_parameters()
+    weights, biases = layers_of(engine)
     biases[-1][-1] = np.inf
-    engine.set_parameters(weights, biases)
+    set_layers(engine, weights, biases)
     assert not engine.is_finite(threads)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_networks as nets
+from engine_calls import gradient_of, layers_of, states_of
 from random_networks import fill, flat, targets, train
 
 import fastmlp
@@ -31,28 +32,27 @@ LARGE = {
 
 
 def outcome(spec, isa, threads, batch_size, optimizer, clip=False):
-    """Losses, penalties, parameters, state, predictions and gradient as bytes, by name."""
+    """Losses, squared weights, parameters, state, predictions and gradient as bytes, by name."""
     engine = fill(Engine(spec, isa), spec, seed=batch_size)
     engine.clip_losses(clip)
     assert engine.isa == isa
     rng, n = np.random.default_rng(batch_size), BATCH_SIZES[batch_size]
     X, y = rng.normal(size=(n, spec.sizes[0])).astype("float32"), targets(spec, n)
     weight = rng.integers(0, 3, n) / 2
-    penalties = np.empty(-(-n // batch_size))
-    run, losses = train(
-        engine, X, y, rng.permutation(n), batch_size, optimizer, weight=weight, threads=threads, penalties=penalties
-    )
+    squared_weights = np.empty(-(-n // batch_size))
+    order, asked = rng.permutation(n), {"weight": weight, "threads": threads, "squared_weights": squared_weights}
+    run, losses = train(engine, X, y, order, batch_size, optimizer, **asked)
     assert run.status == "done"
     out, row_loss = np.empty((n, spec.sizes[-1]), spec.dtype), np.empty(n)
     engine.evaluate(X, y, out, row_loss, threads)
     again = np.empty_like(out)
     engine.predict(X, again, threads)
-    value, *gradient = engine.loss_and_grad(X, y, weight, threads)
+    value, *gradient = gradient_of(engine, X, y, weight, threads)
     parts = {
         "losses": losses,
-        "penalties": penalties,
-        "parameters": flat(engine.get_parameters()),
-        "state": np.concatenate([flat(slot) for slot in engine.get_state()]),
+        "squared_weights": squared_weights,
+        "parameters": flat(layers_of(engine)),
+        "state": np.concatenate([flat(slot) for slot in states_of(engine)]),
         "predictions": again,
         "evaluated": out,
         "row losses": row_loss,
@@ -62,7 +62,7 @@ def outcome(spec, isa, threads, batch_size, optimizer, clip=False):
     assert all(np.isfinite(part).all() for part in parts.values())
     if spec.sizes[-1] > 1 or spec.loss != "cross_entropy":  # the softmax of one output is 1 and learns nothing
         assert parts["gradient"].any()
-        before = fill(Engine(spec), spec, seed=batch_size).get_parameters()
+        before = layers_of(fill(Engine(spec), spec, seed=batch_size))
         assert parts["parameters"].tobytes() != flat(before).tobytes()
     return {name: part.tobytes() for name, part in parts.items()}
 
@@ -103,7 +103,7 @@ def test_a_run_cut_in_two_gives_the_same_bits_as_a_whole_one(batch_size, last, t
     train(whole, X, y, order, batch_size, OPTIMIZERS["adam"], threads=threads)
     train(halves, X, y, order[:batch_size], batch_size, OPTIMIZERS["adam"], threads=threads)
     train(halves, X, y, order[batch_size:], batch_size, OPTIMIZERS["adam"], threads=threads, start=1)
-    assert flat(halves.get_parameters()).tobytes() == flat(whole.get_parameters()).tobytes()
+    assert flat(layers_of(halves)).tobytes() == flat(layers_of(whole)).tobytes()
 
 
 @pytest.mark.parametrize("activation", fastmlp.spec.ACTIVATION_NAMES)

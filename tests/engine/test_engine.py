@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import random_networks as nets
+from engine_calls import gradient_of, layers_of, run_steps, set_layers, set_states, states_of
 from random_networks import fill, flat, targets, train
 
 from fastmlp import reference
@@ -53,7 +54,7 @@ def test_columns_are_the_references():
     for optimizer in classes:
         engine = Engine(NetworkSpec.make([2, 1]))
         engine.use_optimizer(optimizer.name)
-        assert len(engine.get_state()) == OPTIMIZERS[optimizer.name].states
+        assert len(states_of(engine)) == OPTIMIZERS[optimizer.name].states
         assert optimizer.columns[-1] == "weight_decay"  # passes/update sets the last one to 0 for biases
 
 
@@ -81,7 +82,7 @@ def test_passes_over_rows(loss, output, sizes, dtype, threads):
         assert_lists_close(outputs[:2], outputs[2:], **CLOSE[dtype])
         np.testing.assert_allclose(*row_losses, **CLOSE[dtype])
         for w in (None, weight, np.zeros(n)):
-            (value, *gradient), (wanted, *slopes) = (e.loss_and_grad(X, y, w, threads) for e in (ours, theirs))
+            (value, *gradient), (wanted, *slopes) = (gradient_of(e, X, y, w, threads) for e in (ours, theirs))
             assert value == pytest.approx(wanted, rel=CLOSE[dtype]["rtol"])
             for got, expected in zip(gradient, slopes, strict=True):
                 assert_lists_close(got, expected, **CLOSE[dtype])
@@ -106,15 +107,15 @@ def test_train(loss, optimizer, batch_size, threads):
     for w in (None, weight):
         results = []
         for engine in pair(spec):
-            penalties = np.full(-(-len(order) // batch_size), np.nan)
+            squared_weights = np.full(-(-len(order) // batch_size), np.nan)
             run, losses = train(
-                engine, X, y, order, batch_size, optimizer, weight=w, threads=threads, penalties=penalties
+                engine, X, y, order, batch_size, optimizer, weight=w, threads=threads, squared_weights=squared_weights
             )
-            assert run == specs.Run(len(losses), "done", None)
-            state = [flat(slot) for slot in engine.get_state()]
-            results.append([losses, penalties, flat(engine.get_parameters()), *state])
+            assert run == specs.Outcome(len(losses), "done", None)
+            state = [flat(slot) for slot in states_of(engine)]
+            results.append([losses, squared_weights, flat(layers_of(engine)), *state])
         assert_lists_close(*results, rtol=1e-8, atol=1e-11)
-        before = pair(spec)[0].get_parameters()
+        before = layers_of(pair(spec)[0])
         assert not np.allclose(results[0][2], flat(before), atol=1e-4)
         assert results[0][1][0] == pytest.approx(sum((W * W).sum() for W in before[0]), rel=1e-13)
 
@@ -144,7 +145,7 @@ def test_runs_of_other_batch_sizes_follow_each_other():
         for engine in engines:
             train(engine, X, y, order, batch_size, nets.OPTIMIZERS["adam"], threads=1 + number % 3, start=step)
         step += -(-64 // batch_size)
-    np.testing.assert_allclose(*(flat(e.get_parameters()) for e in engines), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(*(flat(layers_of(e)) for e in engines), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("widths", [(37, 45, 3), (290, 300, 3)], ids=["microbatches", "parts"])
@@ -156,12 +157,12 @@ def test_train_with_batches_too_large_for_the_caches(optimizer, widths):
     X, y, weight = rng.normal(size=(n, widths[0])), targets(spec, n, labels=True), rng.integers(0, 3, n) / 2
     order, results = rng.permutation(n), []
     for engine in pair(spec):
-        penalties = np.empty(2)
+        squared_weights = np.empty(2)
         _, losses = train(
             engine, X, y, order, 5000, nets.OPTIMIZERS[optimizer], weight=weight,
-            threads=2, penalties=penalties,
+            threads=2, squared_weights=squared_weights,
         )  # fmt: skip
-        results.append([losses, penalties, flat(engine.get_parameters())])
+        results.append([losses, squared_weights, flat(layers_of(engine))])
     assert_lists_close(*results, rtol=1e-9, atol=1e-11)
 
 
@@ -175,35 +176,35 @@ def test_state_can_be_taken_out_and_put_back(name):
     train(through, X, y, np.concatenate([order, order]), 8, optimizer)
     halves = fill(Engine(spec), spec)
     train(halves, X, y, order, 8, optimizer)
-    state = halves.get_state()
+    state = states_of(halves)
     assert all(flat(slot).any() for slot in state)
     resumed = Engine(spec)
-    resumed.set_parameters(*halves.get_parameters())
+    set_layers(resumed, *layers_of(halves))
     resumed.use_optimizer(name)
-    assert not any(flat(slot).any() for slot in resumed.get_state())  # a new optimizer starts from zero
-    resumed.set_state(state)
+    assert not any(flat(slot).any() for slot in states_of(resumed))  # a new optimizer starts from zero
+    set_states(resumed, state)
     train(resumed, X, y, order, 8, optimizer, start=5)
-    assert flat(resumed.get_parameters()).tobytes() == flat(through.get_parameters()).tobytes()
-    for ours, theirs in zip(resumed.get_state(), through.get_state(), strict=True):
+    assert flat(layers_of(resumed)).tobytes() == flat(layers_of(through)).tobytes()
+    for ours, theirs in zip(states_of(resumed), states_of(through), strict=True):
         assert flat(ours).tobytes() == flat(theirs).tobytes()
-    with pytest.raises(ValueError, match="slots"):
-        resumed.set_state([*state, state[0]])
+    with pytest.raises(ValueError, match=f"kind must be one of 'parameters'.*, got 'state.{len(state)}'"):
+        set_states(resumed, [*state, layers_of(resumed)])
     resumed.use_optimizer(None)
-    assert resumed.get_state() == []
+    assert states_of(resumed) == []
 
 
 def test_parameters_come_back_as_copies():
     spec = NetworkSpec.make([37, 70, 3], dtype="float32")
     engine = Engine(spec)
-    assert not flat(engine.get_parameters()).any()
+    assert not flat(layers_of(engine)).any()
     fill(engine, spec)
-    weights, biases = engine.get_parameters()
-    wanted = fill(reference.Engine(spec), spec).get_parameters()
+    weights, biases = layers_of(engine)
+    wanted = layers_of(fill(reference.Engine(spec), spec))
     assert flat((weights, biases)).tobytes() == flat(wanted).tobytes()
     for array in [*weights, *biases]:
         assert array.flags.c_contiguous
         array.fill(9)
-    assert flat(engine.get_parameters()).tobytes() == flat(wanted).tobytes()
+    assert flat(layers_of(engine)).tobytes() == flat(wanted).tobytes()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -217,10 +218,10 @@ def test_a_loss_that_is_not_finite_stops_before_its_update(batch_size, threads, 
     step = 46 // batch_size
     engine, clean = fill(Engine(spec), spec), fill(Engine(spec), spec)
     run, losses = train(engine, X, y, order, batch_size, specs.SGD(0.01), threads=threads)
-    assert run == specs.Run(step, "non_finite", None)
+    assert run == specs.Outcome(step, "non_finite", None)
     _, wanted = train(clean, X, y, order[: step * batch_size], batch_size, specs.SGD(0.01))
     np.testing.assert_array_equal(losses[:step], wanted)
-    assert flat(engine.get_parameters()).tobytes() == flat(clean.get_parameters()).tobytes()
+    assert flat(layers_of(engine)).tobytes() == flat(layers_of(clean)).tobytes()
 
 
 # --- ways in which arrays can come -----------------------------------------------------------------------------------
@@ -270,9 +271,9 @@ def test_sources_and_strides(source, dtype, tmp_path):
         engine.predict(X, out, 2)
         engine.evaluate(X, y, again, row_loss, 1)
         trace = engine.trace(X, y, 1)
-        _, *gradient = engine.loss_and_grad(X, y, None, 2)
+        _, *gradient = gradient_of(engine, X, y, None, 2)
         _, losses = train(engine, X, y, order, 8, specs.SGD(1e-6), threads=2)
-        pieces = [out, again, row_loss, *trace[0], *trace[2], flat(gradient), losses, flat(engine.get_parameters())]
+        pieces = [out, again, row_loss, *trace[0], *trace[2], flat(gradient), losses, flat(layers_of(engine))]
         return b"".join(piece.tobytes() for piece in pieces)
 
     wanted = results(plain_X, plain_y)
@@ -287,7 +288,7 @@ def test_every_float16_is_read_exactly():
     finite = bits[np.isfinite(bits)].reshape(-1, 1)
     for dtype in ("float32", "float64"):
         engine = Engine(NetworkSpec.make([1, 1], dtype=dtype))
-        engine.set_parameters([np.ones((1, 1), dtype)], [np.full(1, -0.0, dtype)])
+        set_layers(engine, [np.ones((1, 1), dtype)], [np.full(1, -0.0, dtype)])
         out = np.empty((len(finite), 1), dtype)
         engine.predict(finite, out, 1)
         np.testing.assert_array_equal(out, finite.astype(dtype))
@@ -296,7 +297,7 @@ def test_every_float16_is_read_exactly():
 def test_float64_inputs_are_rounded_once():
     x = np.random.default_rng(8).normal(size=(50, 1)) * 1e3
     engine = Engine(NetworkSpec.make([1, 1], dtype="float32"))
-    engine.set_parameters([np.ones((1, 1), "float32")], [np.zeros(1, "float32")])
+    set_layers(engine, [np.ones((1, 1), "float32")], [np.zeros(1, "float32")])
     out = np.empty((50, 1), "float32")
     engine.predict(x, out, 1)
     np.testing.assert_array_equal(out, x.astype("float32"))
@@ -306,11 +307,11 @@ def test_labels_may_be_read_only_and_strided():
     spec = NetworkSpec.make([3, 4], loss="cross_entropy")
     engine = fill(Engine(spec), spec)
     X, y = np.random.default_rng(9).normal(size=(20, 3)), targets(spec, 20, labels=True)
-    wanted = engine.loss_and_grad(X, y, None, 1)
+    wanted = gradient_of(engine, X, y, None, 1)
     twice = np.repeat(y, 2)
     twice.flags.writeable = False
     for labels in (twice[::2], twice[::-2][::-1]):
-        got = engine.loss_and_grad(X, labels, None, 1)
+        got = gradient_of(engine, X, labels, None, 1)
         assert got[0] == wanted[0]
         assert flat(got[1:]).tobytes() == flat(wanted[1:]).tobytes()
 
@@ -347,16 +348,16 @@ def test_rows_do_not_depend_on_those_beside_them(loss, output, dtype):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_over_more_rows_than_a_chunk(weighted):
-    """loss_and_grad takes 64 MiB of rows at once; wide inputs make that few. The sums go on where a chunk stopped."""
+    """gradient takes 64 MiB of rows at once; wide inputs make that few. The sums go on where a chunk stopped."""
     spec = NetworkSpec.make([9000, 2, 1], "tanh", dtype="float64")
     n = 64 * 2**20 // (8 * 9000) + 70
     engine = fill(Engine(spec), spec)
     rng = np.random.default_rng(11)
     X, y = rng.integers(0, 255, (n, 9000), dtype=np.uint8), rng.normal(size=(n, 1))
     weight = rng.random(n) if weighted else None
-    value, *gradient = engine.loss_and_grad(X, y, weight, 2)
+    value, *gradient = gradient_of(engine, X, y, weight, 2)
     w = np.full(n, 1 / n) if weight is None else weight / weight.sum()
-    parts = [engine.loss_and_grad(X[rows], y[rows], w[rows], 1) for rows in (slice(300), slice(300, n))]
+    parts = [gradient_of(engine, X[rows], y[rows], w[rows], 1) for rows in (slice(300), slice(300, n))]
     shares = [w[:300].sum(), w[300:].sum()]
     assert value == pytest.approx(sum(s * part[0] for s, part in zip(shares, parts, strict=True)), rel=1e-12)
     wanted = sum(s * flat(part[1:]) for s, part in zip(shares, parts, strict=True))
@@ -379,7 +380,7 @@ def test_trace_in_chunks():
 def test_no_rows_have_no_mean():
     engine = Engine(NetworkSpec.make([3, 4, 2]))
     with pytest.raises(ValueError, match="rows"):
-        engine.loss_and_grad(np.empty((0, 3)), np.empty((0, 2)), None, 1)
+        gradient_of(engine, np.empty((0, 3)), np.empty((0, 2)), None, 1)
 
 
 def test_no_rows():
@@ -389,7 +390,7 @@ def test_no_rows():
     engine.evaluate(X, np.empty((0, 2)), np.empty((0, 2), "float32"), np.empty(0), 2)
     assert [z.shape for z in engine.trace(X, None, 1)[0]] == [(0, 4), (0, 2)]
     engine.use_optimizer("sgd")
-    assert engine.train(X, X[:, :2], np.empty(0, np.int64), 4, np.empty((0, 5)), None, np.empty(0), 2).steps == 0
+    assert run_steps(engine, X, X[:, :2], np.empty(0, np.int64), 4, np.empty((0, 5)), None, np.empty(0), 2).steps == 0
 
 
 # --- permutation -----------------------------------------------------------------------------------------------------
@@ -450,20 +451,24 @@ def call(engine, method, **changes):
         "evaluate": {
             "X": X, "y": np.ones((n, 2)), "out": np.empty((n, 2), "float32"), "row_loss": np.empty(n), "threads": 1,
         },
-        "loss_and_grad": {"X": X, "y": np.ones((n, 2)), "sample_weight": None, "threads": 1},
+        "gradient": {"X": X, "y": np.ones((n, 2)), "weight": None, "threads": 1},
         "trace": {"X": X, "y": np.ones((n, 2)), "threads": 1},
         "train": {
             "X": X, "y": np.ones((n, 2)), "order": np.arange(n), "batch_size": 2,
-            "scalars": specs.SGD(0.1).scalars(0, 3), "sample_weight": None, "losses": np.empty(3), "threads": 1,
+            "table": specs.SGD(0.1).scalars(0, 3), "weight": None, "losses": np.empty(3), "threads": 1,
         },
     }[method]  # fmt: skip
-    return getattr(engine, method)(**(arguments | changes))
+    chosen = arguments | changes
+    if method == "train":
+        threads = chosen.pop("threads")
+        return engine.train(specs.Run(**chosen), threads)
+    return getattr(engine, method)(**chosen)
 
 
 WRONG = [
     *[
         (method, {"X": X}, error)
-        for method in ("predict", "evaluate", "loss_and_grad", "trace", "train")
+        for method in ("predict", "evaluate", "gradient", "trace", "train")
         for X, error in [
             (np.ones((6, 4)), ValueError),
             (np.ones((6, 2)), ValueError),
@@ -477,7 +482,7 @@ WRONG = [
     ],
     *[
         (method, {"y": y}, error)
-        for method in ("evaluate", "loss_and_grad", "trace", "train")
+        for method in ("evaluate", "gradient", "trace", "train")
         for y, error in [
             (np.ones((6, 1)), ValueError),
             (np.ones((6, 3)), ValueError),
@@ -502,8 +507,8 @@ WRONG = [
     ("evaluate", {"row_loss": np.empty(12)[::2]}, ValueError),
     ("evaluate", {"row_loss": None}, TypeError),
     *[
-        (method, {"sample_weight": weight}, ValueError)
-        for method in ("loss_and_grad", "train")
+        (method, {"weight": weight}, ValueError)
+        for method in ("gradient", "train")
         for weight in (np.ones(5), np.ones(7), np.ones(6, "float32"), np.ones((6, 1)), np.ones(12)[::2])
     ],
     ("train", {"order": np.array([0, 1, 2, 3, 4, 6])}, ValueError),
@@ -518,11 +523,11 @@ WRONG = [
     ("train", {"losses": np.empty(2)}, ValueError),
     ("train", {"losses": np.empty(4)}, ValueError),
     ("train", {"losses": np.empty(3, "float32")}, ValueError),
-    ("train", {"penalties": np.empty(2)}, ValueError),
-    ("train", {"penalties": np.empty(4)}, ValueError),
-    ("train", {"scalars": specs.SGD(0.1).scalars(0, 2)}, ValueError),
-    ("train", {"scalars": specs.SGD(0.1).scalars(0, 3).astype("float32")}, ValueError),
-    ("train", {"scalars": np.ones(3)}, ValueError),
+    ("train", {"squared_weights": np.empty(2)}, ValueError),
+    ("train", {"squared_weights": np.empty(4)}, ValueError),
+    ("train", {"table": specs.SGD(0.1).scalars(0, 2)}, ValueError),
+    ("train", {"table": specs.SGD(0.1).scalars(0, 3).astype("float32")}, ValueError),
+    ("train", {"table": np.ones(3)}, ValueError),
 ]
 
 
@@ -531,10 +536,10 @@ def test_wrong_arrays_are_refused_and_change_nothing(method, changes, error):
     spec = NetworkSpec.make([3, 5, 2], output="softmax", loss="cross_entropy")
     engine = fill(Engine(spec), spec)
     engine.use_optimizer("sgd")
-    before = flat(engine.get_parameters()).tobytes()
+    before = flat(layers_of(engine)).tobytes()
     with pytest.raises(error):
         call(engine, method, **changes)
-    assert flat(engine.get_parameters()).tobytes() == before
+    assert flat(layers_of(engine)).tobytes() == before
     call(engine, method)
 
 
@@ -560,8 +565,77 @@ def test_training_needs_an_optimizer():
     with pytest.raises(ValueError, match="lbfgs"):
         engine.use_optimizer("lbfgs")
     engine.use_optimizer("adam")
-    with pytest.raises(ValueError, match="slots"):
-        engine.set_state([])
+    with pytest.raises(ValueError, match="tensors are"):
+        engine.write({}, "state.0")
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def either(request):
+    """An engine of each backend for a small network, and its specification."""
+    spec = NetworkSpec.make([3, 5, 2])
+    return fill(reference.Engine(spec) if request.param == "numpy" else Engine(spec), spec), spec
+
+
+def test_tensors_are_read_and_written_by_name_and_kind(either):
+    engine, _ = either
+    names = ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
+    assert engine.kinds == ("parameters",)
+    assert list(engine.read()) == names
+    assert [tensor.shape for tensor in engine.read("parameters").values()] == [(3, 5), (5,), (5, 2), (2,)]
+    engine.use_optimizer("adam")
+    assert engine.kinds == ("parameters", "state.0", "state.1")
+    for number, kind in enumerate(engine.kinds):
+        engine.write({name: tensor + number for name, tensor in engine.read().items()}, kind)
+    for name, tensor in engine.read().items():
+        np.testing.assert_array_equal(engine.read("state.1")[name], tensor + np.float32(2))
+    engine.use_optimizer("adam")
+    assert not any(tensor.any() for kind in engine.kinds[1:] for tensor in engine.read(kind).values())
+    for kind in ("gradient", "state.2", "weights", None):
+        with pytest.raises(ValueError, match=r"kind must be one of 'parameters', 'state.0', 'state.1', got "):
+            engine.read(kind)
+        with pytest.raises(ValueError, match=r"kind must be one of 'parameters', 'state.0', 'state.1', got "):
+            engine.write(engine.read(), kind)
+    tensors = engine.read()
+    for wrong in ({}, tensors | {"layers.2.bias": tensors["layers.1.bias"]}, dict(list(tensors.items())[1:])):
+        with pytest.raises(ValueError, match=r"tensors are .*; they must be layers.0.weight, layers.0.bias"):
+            engine.write(wrong)
+
+
+def test_the_gradient_stays_until_the_next(either):
+    engine, spec = either
+    X, y, filled = np.random.default_rng(0).normal(size=(6, 3)), targets(spec, 6), {}
+    loss = engine.gradient(X, y, None, 1, filled)
+    assert engine.kinds == ("parameters", "gradient")
+    train(engine, X, y, np.arange(6), 2, nets.OPTIMIZERS["sgd"])
+    kept = engine.read("gradient")
+    assert list(kept) == list(engine.read())
+    assert all(kept[name].tobytes() == tensor.tobytes() for name, tensor in filled.items())
+    assert engine.gradient(X, y, None, 1) < loss
+    assert not any((kept[name] == tensor).all() for name, tensor in engine.read("gradient").items())
+
+
+def test_the_count_of_updates_can_be_set(either):
+    engine, _ = either
+    engine.use_optimizer("adam")
+    assert engine.n_steps == 0
+    engine.n_steps = 7
+    copy = engine.copy()
+    engine.use_optimizer("adam")
+    assert engine.n_steps == 0
+    engine.restore(copy)
+    assert engine.n_steps == 7
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_run_says_what_its_batches_weigh(either, weighted):
+    engine, spec = either
+    rng = np.random.default_rng(0)
+    X, y, order = rng.normal(size=(20, 3)), targets(spec, 20), rng.permutation(20)
+    weight = rng.random(20) if weighted else None
+    outcome, _ = train(engine, X, y, order, 6, nets.OPTIMIZERS["sgd"], weight=weight)
+    wanted = [len(rows) if weight is None else weight[rows].sum() for rows in np.split(order, [6, 12, 18])]
+    np.testing.assert_allclose(outcome.weight_sums, wanted, rtol=1e-15)
+    assert outcome.weight_sums.tobytes() == engine.weight_sums(weight, order, 6).tobytes()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -570,16 +644,16 @@ def test_rows_of_scalars_have_the_optimizers_length(name):
     engine.use_optimizer(name)
     length = len(kernels.optimizer_scalars()[name])
     for columns in {0, 1, length - 1, length + 1}:
-        with pytest.raises(ValueError, match="scalars"):
-            call(engine, "train", scalars=np.ones((3, columns)))
-    call(engine, "train", scalars=np.ones((3, length)))
+        with pytest.raises(ValueError, match="table"):
+            call(engine, "train", table=np.ones((3, columns)))
+    call(engine, "train", table=np.ones((3, length)))
 
 
 def test_wrong_parameters_are_refused_and_change_nothing():
     spec = NetworkSpec.make([3, 5, 2])
     engine = fill(Engine(spec), spec)
-    before = flat(engine.get_parameters()).tobytes()
-    weights, biases = engine.get_parameters()
+    before = flat(layers_of(engine)).tobytes()
+    weights, biases = layers_of(engine)
     wrong = [
         ([weights[0], weights[1].T], biases),
         ([weights[0] + 1, weights[1].astype("float64")], biases),
@@ -589,8 +663,8 @@ def test_wrong_parameters_are_refused_and_change_nothing():
     ]
     for attempt in wrong:
         with pytest.raises((ValueError, IndexError)):
-            engine.set_parameters(*attempt)
-        assert flat(engine.get_parameters()).tobytes() == before
+            set_layers(engine, *attempt)
+        assert flat(layers_of(engine)).tobytes() == before
 
 
 def test_an_engine_of_an_unknown_isa():
@@ -603,9 +677,9 @@ def test_deltas_that_would_end_in_denormal_numbers_are_zero(output, loss):
     for dtype, gone, kept in (("float32", -60.0, -30.0), ("float64", -400.0, -60.0)):
         spec = NetworkSpec.make([1, 4], output=output, loss=loss, dtype=dtype)
         engine = Engine(spec)
-        engine.set_parameters([np.zeros((1, 4), dtype)], [np.array([0.0, 0.0, gone, kept], dtype)])
+        set_layers(engine, [np.zeros((1, 4), dtype)], [np.array([0.0, 0.0, gone, kept], dtype)])
         y = np.array([[1.0, 0.0, 0.0, 0.0]], dtype)
-        _, _, (gradient,) = engine.loss_and_grad(np.ones((1, 1), dtype), y, None, 1)
+        _, _, (gradient,) = gradient_of(engine, np.ones((1, 1), dtype), y, None, 1)
         assert gradient[2] == 0
         assert gradient[3] == pytest.approx(np.exp(kept) / (2 if output == "softmax" else 1), rel=1e-6)
 
@@ -622,7 +696,7 @@ def test_a_class_with_neither_target_nor_probability_is_no_loss(isa, dead, dtype
     bias[dead] = -largest
     spec = NetworkSpec.make([2, n], output="softmax", loss="cross_entropy", dtype=dtype)
     engine = reference.Engine(spec) if isa == "numpy" else Engine(spec, isa)
-    engine.set_parameters([np.zeros((2, n), dtype)], [bias.astype(dtype)])
+    set_layers(engine, [np.zeros((2, n), dtype)], [bias.astype(dtype)])
     y = np.zeros((5, n))
     y[:, alive] = np.random.default_rng(0).dirichlet(np.ones(len(alive)), 5)
     X, out, row_loss = np.ones((5, 2)), np.empty((5, n), dtype), np.empty(5)
@@ -630,14 +704,14 @@ def test_a_class_with_neither_target_nor_probability_is_no_loss(isa, dead, dtype
     assert not out[:, dead].any()
     np.testing.assert_allclose(out[:, alive], 1 / len(alive), rtol=1e-6)
     np.testing.assert_allclose(row_loss, np.log(len(alive)) * y.sum(axis=1), rtol=1e-6, atol=1e-12)
-    loss, (gradient,), (by_bias,) = engine.loss_and_grad(X, y, None, 1)
+    loss, (gradient,), (by_bias,) = gradient_of(engine, X, y, None, 1)
     np.testing.assert_allclose(loss, row_loss.mean(), rtol=1e-6, atol=1e-12)
     assert not gradient[:, dead].any()
     np.testing.assert_allclose(by_bias[alive], (1 / len(alive) - y[:, alive]).mean(axis=0), rtol=1e-4, atol=1e-6)
     run, losses = train(engine, X, y, np.arange(5), 5, nets.OPTIMIZERS["sgd"])
     assert run.status == "done"
     np.testing.assert_allclose(losses[0], loss, rtol=1e-6)
-    assert np.isfinite(flat(engine.get_parameters())).all()
+    assert np.isfinite(flat(layers_of(engine))).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -660,8 +734,8 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing(sizes, batch, threads):
         run, losses = train(engine, X, y, order, batch, nets.OPTIMIZERS["adam"], threads=threads)
         assert (run.status, run.steps) == ("non_finite", 1)
         assert np.isfinite(losses[0])
-        assert flat(engine.get_parameters()).tobytes() == flat(one.get_parameters()).tobytes()
-        for found, wanted in zip(engine.get_state(), one.get_state(), strict=True):
+        assert flat(layers_of(engine)).tobytes() == flat(layers_of(one)).tobytes()
+        for found, wanted in zip(states_of(engine), states_of(one), strict=True):
             assert flat(found).tobytes() == flat(wanted).tobytes()
 
 
@@ -675,10 +749,10 @@ def test_batches_of_another_size_find_room(sizes, threads):
     engine = fill(Engine(spec), spec)
     for batch in (3, 1, 64, 200, 7, 1100, 300, 1200, 130):
         fresh = Engine(spec)
-        fresh.set_parameters(*engine.get_parameters())
+        set_layers(fresh, *layers_of(engine))
         order = np.arange(1200)[: 2 * batch]
         found = [
             train(each, X, y, order, batch, nets.OPTIMIZERS["momentum"], threads=threads) for each in (engine, fresh)
         ]
         assert found[0][1].tobytes() == found[1][1].tobytes()
-        assert flat(engine.get_parameters()).tobytes() == flat(fresh.get_parameters()).tobytes()
+        assert flat(layers_of(engine)).tobytes() == flat(layers_of(fresh)).tobytes()

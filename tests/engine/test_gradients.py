@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from engine_calls import gradient_of, layers_of, set_layers
 from random_networks import fill, flat, targets
 
 from fastmlp import reference
@@ -59,7 +60,7 @@ class Problem:
             self.y = self.y.astype("float32").astype("float64")
         single = Engine(self.specs["float32"])
         for attempt in range(1000):
-            self.parameters = fill(single, self.specs["float32"], number + NETWORKS * attempt).get_parameters()
+            self.parameters = layers_of(fill(single, self.specs["float32"], number + NETWORKS * attempt))
             self.X = rng.normal(size=(self.batch, widths[0])).astype("float32").astype("float64")
             if all(np.abs(z).min() > CLEARANCE for z in self.kinked_signals(self.engine(Engine, "float64"))):
                 break
@@ -68,7 +69,7 @@ class Problem:
 
     def engine(self, kind, dtype):
         made = kind(self.specs[dtype])
-        made.set_parameters(*([array.astype(dtype) for array in arrays] for arrays in self.parameters))
+        set_layers(made, *([array.astype(dtype) for array in arrays] for arrays in self.parameters))
         return made
 
     def kinked_signals(self, engine):
@@ -101,14 +102,14 @@ def central_differences(problem, engine, places):
         for side, step in enumerate((STEP, -STEP)):
             values[at] = kept + step
             used.append(values[at])
-            engine.set_parameters(arrays[:half], arrays[half:])
+            set_layers(engine, arrays[:half], arrays[half:])
             engine.evaluate(problem.X, problem.y, out, row_loss[side], 1)
             if any(problem.kinks):
                 assert problem.signs(engine) == signs, "a step crossed a kink: CLEARANCE is too small"
         values[at] = kept
         # Row by row first: the mean's rounding would be that of the loss, not that of its difference.
         slopes[i] = weight @ (row_loss[0] - row_loss[1]) / weight.sum() / (used[0] - used[1])
-    engine.set_parameters(arrays[:half], arrays[half:])
+    set_layers(engine, arrays[:half], arrays[half:])
     return slopes
 
 
@@ -121,21 +122,21 @@ def test_gradient_of_a_random_network(number):
     problem = Problem(number)
     threads = 1 + number % 3
     engine = problem.engine(Engine, "float64")
-    loss, *gradient = engine.loss_and_grad(problem.X, problem.y, problem.weight, threads)
+    loss, *gradient = gradient_of(engine, problem.X, problem.y, problem.weight, threads)
     gradient = flat(gradient)
     places = sample(gradient, np.random.default_rng(number))
     slopes = central_differences(problem, engine, places)
     assert relative(gradient[places], slopes) <= 1e-6
 
     oracle = problem.engine(reference.Engine, "float64")
-    wanted_loss, *pieces = oracle.loss_and_grad(problem.X, problem.y, problem.weight, threads)
+    wanted_loss, *pieces = gradient_of(oracle, problem.X, problem.y, problem.weight, threads)
     wanted = flat(pieces)
     assert loss == pytest.approx(wanted_loss, rel=1e-12)
     assert relative(gradient, wanted) <= 1e-12
 
     # The same float32 numbers, so what differs is the arithmetic alone.
     single = problem.engine(Engine, "float32")
-    single_loss, *pieces = single.loss_and_grad(problem.X, problem.y, problem.weight, threads)
+    single_loss, *pieces = gradient_of(single, problem.X, problem.y, problem.weight, threads)
     assert single_loss == pytest.approx(wanted_loss, rel=1e-5)
     assert relative(flat(pieces).astype("float64"), wanted) <= 1e-5
 

@@ -3,6 +3,7 @@ engine in float64."""
 
 import numpy as np
 import pytest
+from engine_calls import layers_of, set_layers, states_of
 from random_networks import fill, flat, targets, train
 
 from fastmlp import reference
@@ -18,7 +19,7 @@ OPTIMIZERS = {
 
 def parameters_of(spec):
     """Of the network's dtype, but all of them float32's numbers."""
-    parts = fill(reference.Engine(spec), spec).get_parameters()
+    parts = layers_of(fill(reference.Engine(spec), spec))
     return tuple([array.astype("float32").astype(spec.dtype) for array in part] for part in parts)
 
 
@@ -35,12 +36,12 @@ def changed():
     for name, optimizer in OPTIMIZERS.items():
         for rows in (20, 300):
             engine = reference.Engine(spec)
-            engine.set_parameters(*parameters_of(spec))
-            before = flat(engine.get_parameters())
+            set_layers(engine, *parameters_of(spec))
+            before = flat(layers_of(engine))
             X, y = data(spec, 3 * rows, rows == 300)
             _, losses = train(engine, X, y, np.arange(3 * rows), rows, optimizer)
-            after = [flat(slot) for slot in engine.get_state()]
-            found[name, rows] = losses, flat(engine.get_parameters()) - before, after
+            after = [flat(slot) for slot in states_of(engine)]
+            found[name, rows] = losses, flat(layers_of(engine)) - before, after
     return found
 
 
@@ -51,15 +52,15 @@ def changed():
 def test_steps_of_a_large_network_are_those_of_the_reference(dtype, name, rows, threads, changed):
     spec = NetworkSpec.make(SIZES, "tanh", output="softmax", loss="cross_entropy", dtype=dtype)
     engine = Engine(spec)
-    engine.set_parameters(*parameters_of(spec))
-    before = flat(engine.get_parameters()).astype("float64")
+    set_layers(engine, *parameters_of(spec))
+    before = flat(layers_of(engine)).astype("float64")
     X, y = data(spec, 3 * rows, rows == 300)
     run, losses = train(engine, X, y, np.arange(3 * rows), rows, OPTIMIZERS[name], threads=threads)
     assert (run.status, run.steps) == ("done", 3)
     wanted_losses, change, state = changed[name, rows]
     tolerance = 1e-4 if dtype == "float32" else 1e-10
     np.testing.assert_allclose(losses, wanted_losses, rtol=tolerance)
-    found = flat(engine.get_parameters()) - before
+    found = flat(layers_of(engine)) - before
     np.testing.assert_allclose(found, change, rtol=0, atol=tolerance * np.abs(change).max())
-    for slot, wanted in zip(engine.get_state(), state, strict=True):
+    for slot, wanted in zip(states_of(engine), state, strict=True):
         np.testing.assert_allclose(flat(slot), wanted, rtol=0, atol=10 * tolerance * np.abs(wanted).max())

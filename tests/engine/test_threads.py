@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import random_networks as nets
 from conftest import parameters
+from engine_calls import layers_of, run_steps
 from random_networks import fill, flat, targets, train
 
 import fastmlp
@@ -111,7 +112,7 @@ def test_more_threads_than_cores_or_work(n, batch_size):
         assert run_.status == "done"
         out = np.empty((64, 3), "float32")
         engine.predict(X, out, threads_)
-        found.append((flat(engine.get_parameters()).tobytes(), losses.tobytes(), out.tobytes()))
+        found.append((flat(layers_of(engine)).tobytes(), losses.tobytes(), out.tobytes()))
     assert found[0] == found[1]
 
 
@@ -126,7 +127,7 @@ def test_the_engine_may_choose():
             engine = fill(Engine(spec), spec)
             outcome, losses = train(engine, X, y, order, batch_size, nets.OPTIMIZERS["adam"], threads=number)
             assert outcome == (len(losses), "done", None)
-            found.add((flat(engine.get_parameters()).tobytes(), losses.tobytes()))
+            found.add((flat(layers_of(engine)).tobytes(), losses.tobytes()))
         assert len(found) == 1
 
 
@@ -282,7 +283,7 @@ def test_the_gil_is_released():
     try:
         sys.setswitchinterval(1000)  # nobody is made to give up the GIL: who has it, keeps it
         worker.start()
-        outcome = engine.train(X, y, np.zeros(64 * steps, np.int64), 64, scalars, None, losses, 1)
+        outcome = run_steps(engine, X, y, np.zeros(64 * steps, np.int64), 64, scalars, None, losses, 1)
     finally:
         losses[3] = 0
         sys.setswitchinterval(interval)
@@ -526,7 +527,7 @@ def test_a_handler_that_returns_does_not_stop_training():
         signal.signal(signal.SIGALRM, old)
     assert outcome.status == "done"
     assert calls
-    assert flat(engine.get_parameters()).tobytes() == flat(undisturbed.get_parameters()).tobytes()
+    assert flat(layers_of(engine)).tobytes() == flat(layers_of(undisturbed)).tobytes()
 
 
 # --- limits and other libraries --------------------------------------------------------------------------------------

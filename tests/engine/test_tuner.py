@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from engine_calls import layers_of, run_steps, set_layers
 
 from fastmlp import Adam
 from fastmlp.passes import Engine
@@ -195,10 +196,10 @@ def test_every_step_is_done_once_however_they_are_cut(steps):
     for threads in (-2, 1):
         engine = Engine(spec)
         engine.use_optimizer("adam")
-        engine.set_parameters([np.full((6, 9), 0.1, "f4"), np.full((9, 2), 0.1, "f4")],
+        set_layers(engine, [np.full((6, 9), 0.1, "f4"), np.full((9, 2), 0.1, "f4")],
                               [np.zeros(9, "f4"), np.zeros(2, "f4")])  # fmt: skip
         losses = np.full(steps, np.nan)
-        run = engine.train(X, y, np.arange(4 * steps), 4, Adam().scalars(0, steps), None, losses, threads)
+        run = run_steps(engine, X, y, np.arange(4 * steps), 4, Adam().scalars(0, steps), None, losses, threads)
         assert (run.steps, run.status) == (steps, "done")
-        found.append((losses.tolist(), [a.tolist() for group in engine.get_parameters() for a in group]))
+        found.append((losses.tolist(), [a.tolist() for group in layers_of(engine) for a in group]))
     assert found[0] == found[1]

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from conftest import EXTENSION, REASON
+from engine_calls import run_steps, set_layers
 
 from fastmlp import spec as specs
 from fastmlp.reference.loss import LOSSES
@@ -26,7 +27,8 @@ OPTIMIZERS = {
 def fill(engine, spec, seed=0):
     """Random parameters with which signals are about 1; returns the engine."""
     rng = np.random.default_rng(seed)
-    engine.set_parameters(
+    set_layers(
+        engine,
         [(rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
         [(0.5 * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
     )
@@ -47,11 +49,13 @@ def flat(pair):
     return np.concatenate([np.ravel(a) for a in itertools.chain.from_iterable(pair)])
 
 
-def train(engine, X, y, order, batch_size, optimizer, *, weight=None, threads=1, start=0, penalties=None):
+def train(engine, X, y, order, batch_size, optimizer, *, weight=None, threads=1, start=0, squared_weights=None):
     """A run from step `start` of the optimizer on; returns (Run, losses). Allocates state when start is 0."""
     steps = -(-len(order) // batch_size)
     losses = np.full(steps, np.nan)
     if start == 0:
         engine.use_optimizer(optimizer.name)
-    run = engine.train(X, y, order, batch_size, optimizer.scalars(start, steps), weight, losses, threads, penalties)
+    run = run_steps(
+        engine, X, y, order, batch_size, optimizer.scalars(start, steps), weight, losses, threads, squared_weights
+    )
     return run, losses

@@ -6,13 +6,14 @@ import threading
 
 import numpy as np
 import pytest
+from engine_calls import gradient_of, layers_of, run_steps, set_layers, set_states, states_of
 
 from fastmlp.reference import Engine, epoch, permutation, plan
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.runtime import get_backend
-from fastmlp.spec import ELU, SGD, Activation, Adam, LeakyReLU, NetworkSpec, Run
+from fastmlp.spec import ELU, SGD, Activation, Adam, LeakyReLU, NetworkSpec, Outcome
 
 SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
 HIDDEN = [*map(Activation, ACTIVATIONS), LeakyReLU(0.3), LeakyReLU(2.0), ELU(0.4), ELU(2.5)]
@@ -27,7 +28,8 @@ def show(value):
 
 def engine(spec, seed=0, scale=1.0):
     made, rng = Engine(spec), np.random.default_rng(seed)
-    made.set_parameters(
+    set_layers(
+        made,
         [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
         [(0.5 * scale * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
     )
@@ -47,7 +49,7 @@ def flat(arrays):
 
 def central_differences(net, loss_of, step=1e-6):
     """The gradient of loss_of() by all parameters of the engine, weights first."""
-    weights, biases = net.get_parameters()
+    weights, biases = layers_of(net)
     slopes = []
     for array in [*weights, *biases]:
         slope = np.empty_like(array)
@@ -55,18 +57,18 @@ def central_differences(net, loss_of, step=1e-6):
             kept, values = array[at], []
             for sign in (1, -1):
                 array[at] = kept + sign * step
-                net.set_parameters(weights, biases)
+                set_layers(net, weights, biases)
                 values.append(loss_of())
             array[at] = kept
             slope[at] = (values[0] - values[1]) / (2 * step)
         slopes.append(slope)
-    net.set_parameters(weights, biases)
+    set_layers(net, weights, biases)
     return np.concatenate([np.ravel(s) for s in slopes])
 
 
 def assert_gradient(net, X, y, weight):
-    loss, *gradient = net.loss_and_grad(X, y, weight, 0)
-    slopes = central_differences(net, lambda: net.loss_and_grad(X, y, weight, 0)[0])
+    loss, *gradient = gradient_of(net, X, y, weight, 0)
+    slopes = central_differences(net, lambda: gradient_of(net, X, y, weight, 0)[0])
     assert np.linalg.norm(flat(gradient) - slopes) <= 1e-6 * max(np.linalg.norm(slopes), 1e-3)
     return loss, gradient
 
@@ -106,7 +108,7 @@ def test_labels_are_one_hot_targets():
     net = engine(NetworkSpec.make([3, 4, 5], loss="cross_entropy", dtype="float64"))
     X, y = rng.normal(size=(20, 3)), rng.integers(0, 5, 20).astype(np.int32)
     for weight in (None, rng.random(20)):
-        by_label, by_row = (net.loss_and_grad(X, t, weight, 0) for t in (y, np.eye(5)[y]))
+        by_label, by_row = (gradient_of(net, X, t, weight, 0) for t in (y, np.eye(5)[y]))
         assert by_label[0] == pytest.approx(by_row[0], rel=1e-14)
         np.testing.assert_allclose(flat(by_label[1:]), flat(by_row[1:]), rtol=1e-12, atol=1e-16)
 
@@ -116,9 +118,9 @@ def test_gradient_over_many_rows_is_the_mean_of_its_parts(weighted):
     rng, n = np.random.default_rng(5), 2 * epoch.ROWS + 100
     net = engine(NetworkSpec.make([3, 4, 2], dtype="float64"))
     X, y, weight = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.random(n) if weighted else np.ones(n)
-    loss, *gradient = net.loss_and_grad(X, y, weight if weighted else None, 0)
+    loss, *gradient = gradient_of(net, X, y, weight if weighted else None, 0)
     parts = [slice(0, 500), slice(500, n)]
-    each = [net.loss_and_grad(X[part], y[part], weight[part], 0) for part in parts]
+    each = [gradient_of(net, X[part], y[part], weight[part], 0) for part in parts]
     shares = [weight[part].sum() / weight.sum() for part in parts]
     assert loss == pytest.approx(sum(s * e[0] for s, e in zip(shares, each, strict=True)), rel=1e-12)
     mean = sum(s * flat(e[1:]) for s, e in zip(shares, each, strict=True))
@@ -130,8 +132,8 @@ def test_gradient_against_torch():
     rng = np.random.default_rng(6)
     net = engine(NetworkSpec.make([4, 6, 3], "softplus", loss="cross_entropy", dtype="float64"))
     X, y = rng.normal(size=(11, 4)), rng.integers(0, 3, 11).astype(np.int32)
-    loss, dW, db = net.loss_and_grad(X, y, None, 0)
-    weights, biases = ([torch.tensor(a, requires_grad=True) for a in part] for part in net.get_parameters())
+    loss, dW, db = gradient_of(net, X, y, None, 0)
+    weights, biases = ([torch.tensor(a, requires_grad=True) for a in part] for part in layers_of(net))
     z = torch.nn.functional.softplus(torch.tensor(X) @ weights[0] + biases[0]) @ weights[1] + biases[1]
     theirs = torch.nn.functional.cross_entropy(z, torch.tensor(y, dtype=torch.int64))
     theirs.backward()
@@ -160,7 +162,7 @@ FORMULAS = {
 @pytest.mark.parametrize("activation", [*HIDDEN, Activation("softmax")], ids=show)
 def test_activations_by_their_formulas(activation, dtype):
     net = engine(NetworkSpec.make([3, 3], output=activation, loss="squared_error", dtype=dtype))
-    net.set_parameters([np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
+    set_layers(net, [np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
     X = np.append(np.random.default_rng(0).normal(0, 5, (200, 3)), np.zeros((1, 3)), axis=0).astype(dtype)
     out = np.empty_like(X)
     net.predict(X, out, 0)
@@ -172,7 +174,7 @@ def test_activations_by_their_formulas(activation, dtype):
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
 def test_large_logits_do_no_harm(loss, dtype):
     net = engine(NetworkSpec.make([2, 2], loss=loss, dtype=dtype))
-    net.set_parameters([np.eye(2, dtype=dtype)], [np.zeros(2, dtype)])
+    set_layers(net, [np.eye(2, dtype=dtype)], [np.zeros(2, dtype)])
     X = np.array([[1e4, -1e4], [-1e4, 1e4]], dtype)
     out, row_loss = np.empty((2, 2), dtype), np.empty(2)
     net.evaluate(X, np.array([[1.0, 0.0], [1.0, 0.0]]), out, row_loss, 0)
@@ -184,7 +186,7 @@ def test_large_logits_do_no_harm(loss, dtype):
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
 def test_clipped_losses(loss, dtype, backend):
     net = get_backend(backend).engine(NetworkSpec.make([3, 3], loss=loss, dtype=dtype))
-    net.set_parameters([2 * np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
+    set_layers(net, [2 * np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
     rng, eps, most = np.random.default_rng(0), np.finfo(dtype).eps, np.finfo(dtype).max
     Z = np.append(rng.normal(0, 15, (40, 3)), [[1e4, -1e4, 0], [1, -most, 1], [1, 2, np.nan]], axis=0).astype(dtype)
     y = np.eye(3, dtype=np.uint8)[rng.integers(0, 3, 43)]
@@ -207,7 +209,7 @@ def test_clipped_losses(loss, dtype, backend):
 
 def test_poisson_is_half_the_deviance_and_zero_where_it_is_met():
     net = engine(NetworkSpec.make([1, 2], loss="poisson", dtype="float64"))
-    net.set_parameters([np.array([[1.0, 1.0]])], [np.zeros(2)])
+    set_layers(net, [np.array([[1.0, 1.0]])], [np.zeros(2)])
     X, y = np.log([[3.0], [2.0], [1e-9]]), np.array([[3.0, 3.0], [2.0, 0.0], [0.0, 0.0]])
     out, row_loss = np.empty((3, 2)), np.empty(3)
     net.evaluate(X, y, out, row_loss, 0)
@@ -222,7 +224,8 @@ def test_poisson_is_half_the_deviance_and_zero_where_it_is_met():
 def test_the_sigmoid_network_2_2_2_2_of_the_lectures(dtype):
     net = Engine(NetworkSpec.make([2, 2, 2, 2], "sigmoid", "sigmoid", "squared_error", dtype))
     rows = [[[1, -2], [-1, 1]], [[2, -1], [-2, -1]], [[3, -1], [-1, 4]]]  # rows are units
-    net.set_parameters(
+    set_layers(
+        net,
         [np.ascontiguousarray(np.array(W, dtype).T) for W in rows],
         [np.array(b, dtype) for b in ([1, 0], [0, 0], [-2, 2])],
     )
@@ -241,7 +244,7 @@ def test_the_sigmoid_network_2_2_2_2_of_the_lectures(dtype):
 )
 def test_gates_from_one_sign_unit(weights, bias, truth):
     net = Engine(NetworkSpec.make([2, 1], output="sign"))
-    net.set_parameters([np.array(weights, "f4").reshape(2, 1)], [np.array([bias], "f4")])
+    set_layers(net, [np.array(weights, "f4").reshape(2, 1)], [np.array([bias], "f4")])
     out = np.empty((4, 1), "f4")
     net.predict(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.uint8), out, 0)
     assert out.ravel().tolist() == truth
@@ -249,8 +252,10 @@ def test_gates_from_one_sign_unit(weights, bias, truth):
 
 def test_xor_from_sign_units():
     net = Engine(NetworkSpec.make([2, 2, 1], "sign", "sign"))
-    net.set_parameters(  # (x or y) and not (x and y), on -1 and 1
-        [np.array([[1, -1], [1, -1]], "f4"), np.array([[1], [1]], "f4")], [np.array([1, 1], "f4"), np.array([-1], "f4")]
+    set_layers(
+        net,  # (x or y) and not (x and y), on -1 and 1
+        [np.array([[1, -1], [1, -1]], "f4"), np.array([[1], [1]], "f4")],
+        [np.array([1, 1], "f4"), np.array([-1], "f4")],
     )
     out = np.empty((4, 1), "f4")
     net.predict(np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.int16), out, 0)
@@ -263,13 +268,13 @@ def test_the_delta_rule_is_one_linear_unit():
     X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))
     net, optimizer = Engine(NetworkSpec.make([3, 1], dtype="float64")), SGD(0.05)
     net.use_optimizer("sgd")
-    net.train(X, y, np.arange(30), 1, optimizer.scalars(0, 30), None, np.empty(30), 0)
+    run_steps(net, X, y, np.arange(30), 1, optimizer.scalars(0, 30), None, np.empty(30), 0)
     w, b = np.zeros(3), 0.0
     for x, t in zip(X, y[:, 0], strict=True):
         error = t - (w @ x + b)
         w, b = w + 0.05 * error * x, b + 0.05 * error
-    np.testing.assert_allclose(net.get_parameters()[0][0][:, 0], w, rtol=1e-12)
-    np.testing.assert_allclose(net.get_parameters()[1][0], [b], rtol=1e-12)
+    np.testing.assert_allclose(layers_of(net)[0][0][:, 0], w, rtol=1e-12)
+    np.testing.assert_allclose(layers_of(net)[1][0], [b], rtol=1e-12)
 
 
 # --- optimizers ------------------------------------------------------------------------------------------------------
@@ -310,15 +315,15 @@ def test_training_by_the_formulas(optimizer, block, monkeypatch):
     order, steps = permutation(0, 0, 50), 8  # batches of 7, the last of 1
     losses = np.full(steps, np.nan)
     trained.use_optimizer(optimizer.name)
-    run = trained.train(X, y, order, 7, optimizer.scalars(0, steps), weight, losses, 0)
-    assert run == Run(steps, "done", None)
+    run = run_steps(trained, X, y, order, 7, optimizer.scalars(0, steps), weight, losses, 0)
+    assert run == Outcome(steps, "done", None)
 
     formula = {"sgd": sgd_formula, "adam": adam_formula}[optimizer.name]
-    parameters = [*itertools.chain.from_iterable(oracle.get_parameters())]
+    parameters = [*itertools.chain.from_iterable(layers_of(oracle))]
     states = [[np.zeros_like(w) for _ in range(OPTIMIZERS[optimizer.name].states)] for w in parameters]
     for step in range(steps):
         rows = order[step * 7 : (step + 1) * 7]
-        loss, *gradient = oracle.loss_and_grad(X[rows], y[rows], weight[rows], 0)
+        loss, *gradient = gradient_of(oracle, X[rows], y[rows], weight[rows], 0)
         assert losses[step] == pytest.approx(loss, rel=1e-12)
         parameters = [
             formula(w, g, state, step + 1, optimizer, decay=i < 2)
@@ -326,10 +331,10 @@ def test_training_by_the_formulas(optimizer, block, monkeypatch):
                 zip(parameters, itertools.chain.from_iterable(gradient), states, strict=True)
             )
         ]
-        oracle.set_parameters(parameters[:2], parameters[2:])
-    np.testing.assert_allclose(flat(trained.get_parameters()), flat(oracle.get_parameters()), rtol=1e-9, atol=1e-12)
+        set_layers(oracle, parameters[:2], parameters[2:])
+    np.testing.assert_allclose(flat(layers_of(trained)), flat(layers_of(oracle)), rtol=1e-9, atol=1e-12)
     if optimizer != SGD(0.1) and optimizer != SGD(0.1, weight_decay=0.2):  # without momentum there is nothing to keep
-        for slot, (weights, biases) in enumerate(trained.get_state()):
+        for slot, (weights, biases) in enumerate(states_of(trained)):
             np.testing.assert_allclose(
                 flat([weights, biases]), np.concatenate([np.ravel(s[slot]) for s in states]), rtol=1e-9, atol=1e-12
             )
@@ -341,7 +346,7 @@ def test_training_against_torch(optimizer):
     rng = np.random.default_rng(10)
     X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     net = engine(NetworkSpec.make([3, 2], dtype="float64"))
-    W, b = (torch.tensor(part[0], requires_grad=True) for part in net.get_parameters())
+    W, b = (torch.tensor(part[0], requires_grad=True) for part in layers_of(net))
     groups = [{"params": [W], "weight_decay": optimizer.weight_decay}, {"params": [b], "weight_decay": 0.0}]
     if isinstance(optimizer, SGD):
         theirs = torch.optim.SGD(groups, optimizer.learning_rate, optimizer.momentum, nesterov=optimizer.nesterov)
@@ -353,9 +358,9 @@ def test_training_against_torch(optimizer):
         (0.5 * ((torch.tensor(X) @ W + b - torch.tensor(y)) ** 2).sum(dim=1).mean()).backward()
         theirs.step()
     net.use_optimizer(optimizer.name)
-    net.train(X, y, np.tile(np.arange(40), 10), 40, optimizer.scalars(0, 10), None, np.empty(10), 0)
-    np.testing.assert_allclose(net.get_parameters()[0][0], W.detach().numpy(), rtol=1e-10)
-    np.testing.assert_allclose(net.get_parameters()[1][0], b.detach().numpy(), rtol=1e-10)
+    run_steps(net, X, y, np.tile(np.arange(40), 10), 40, optimizer.scalars(0, 10), None, np.empty(10), 0)
+    np.testing.assert_allclose(layers_of(net)[0][0], W.detach().numpy(), rtol=1e-10)
+    np.testing.assert_allclose(layers_of(net)[1][0], b.detach().numpy(), rtol=1e-10)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -372,17 +377,17 @@ def test_stopped_and_resumed_is_not_stopped(optimizer):
     whole, X, y = problem()
     order, losses = permutation(1, 0, 100), np.empty(15)
     whole.use_optimizer(optimizer.name)
-    whole.train(X, y, order, 7, optimizer.scalars(0, 15), None, losses, 0)
+    run_steps(whole, X, y, order, 7, optimizer.scalars(0, 15), None, losses, 0)
 
     first, _, _ = problem()
     first.use_optimizer(optimizer.name)
-    first.train(X, y, order[:42], 7, optimizer.scalars(0, 6), None, np.empty(6), 0)
+    run_steps(first, X, y, order[:42], 7, optimizer.scalars(0, 6), None, np.empty(6), 0)
     second, rest = Engine(NetworkSpec.make([5, 8, 3], loss="cross_entropy")), np.empty(9)
     second.use_optimizer(optimizer.name)
-    second.set_parameters(*first.get_parameters())
-    second.set_state(first.get_state())
-    second.train(X, y, order[42:], 7, optimizer.scalars(6, 9), None, rest, 0)
-    assert flat(second.get_parameters()).tobytes() == flat(whole.get_parameters()).tobytes()
+    set_layers(second, *layers_of(first))
+    set_states(second, states_of(first))
+    run_steps(second, X, y, order[42:], 7, optimizer.scalars(6, 9), None, rest, 0)
+    assert flat(layers_of(second)).tobytes() == flat(layers_of(whole)).tobytes()
     assert rest.tobytes() == losses[6:].tobytes()
 
 
@@ -393,12 +398,12 @@ def test_training_learns_and_keeps_its_dtype(dtype):
     net.use_optimizer("adam")
     losses, n = np.empty(400), 100
     order = np.concatenate([permutation(0, e, n) for e in range(50)])[: 400 * 12]
-    assert net.train(X, y, order, 12, Adam(0.02).scalars(0, 400), None, losses, 0).status == "done"
+    assert run_steps(net, X, y, order, 12, Adam(0.02).scalars(0, 400), None, losses, 0).status == "done"
     assert losses[-20:].mean() < 0.2 * losses[:20].mean()
     out, row_loss = np.empty((n, 3), dtype), np.empty(n)
     net.evaluate(X, y, out, row_loss, 0)
     assert np.mean(out.argmax(axis=1) == y) > 0.95
-    for array in [*itertools.chain.from_iterable(net.get_parameters()), *net.get_state()[1][0]]:
+    for array in [*itertools.chain.from_iterable(layers_of(net)), *states_of(net)[1][0]]:
         assert array.dtype == dtype
 
 
@@ -424,22 +429,22 @@ def test_sources_of_any_dtype_and_layout(source, layout):
         net = engine(spec)
         net.use_optimizer("sgd")
         losses, out = np.empty(5), np.empty((40, 2), "f4")
-        net.train(*data, permutation(0, 0, 40), 9, SGD(0.001).scalars(0, 5), None, losses, 0)
+        run_steps(net, *data, permutation(0, 0, 40), 9, SGD(0.001).scalars(0, 5), None, losses, 0)
         net.predict(data[0], out, 0)
-        answers.append((losses.tobytes(), out.tobytes(), flat(net.get_parameters()).tobytes()))
+        answers.append((losses.tobytes(), out.tobytes(), flat(layers_of(net)).tobytes()))
     assert answers[0] == answers[1]
 
 
-def test_penalties_are_squared_weights_before_each_update():
+def test_squared_weights_are_squared_weights_before_each_update():
     net, X, y = problem("float64")
     net.use_optimizer("sgd")
-    order, rows, penalties = np.arange(100), SGD(0.1).scalars(0, 10), np.empty(10)
-    before = sum(float((W**2).sum()) for W in net.get_parameters()[0])
-    net.train(X, y, order[:90], 10, rows[:9], None, np.empty(9), 0, penalties[:9])
-    between = sum(float((W**2).sum()) for W in net.get_parameters()[0])
-    net.train(X, y, order[90:], 10, rows[:1], None, np.empty(1), 0, penalties[9:])
-    assert penalties[0] == pytest.approx(before, rel=1e-12)
-    assert penalties[9] == pytest.approx(between, rel=1e-12)
+    order, rows, squared_weights = np.arange(100), SGD(0.1).scalars(0, 10), np.empty(10)
+    before = sum(float((W**2).sum()) for W in layers_of(net)[0])
+    run_steps(net, X, y, order[:90], 10, rows[:9], None, np.empty(9), 0, squared_weights[:9])
+    between = sum(float((W**2).sum()) for W in layers_of(net)[0])
+    run_steps(net, X, y, order[90:], 10, rows[:1], None, np.empty(1), 0, squared_weights[9:])
+    assert squared_weights[0] == pytest.approx(before, rel=1e-12)
+    assert squared_weights[9] == pytest.approx(between, rel=1e-12)
 
 
 def test_a_velocity_remembers_past_rates():
@@ -450,25 +455,25 @@ def test_a_velocity_remembers_past_rates():
     X, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
     net.use_optimizer("sgd")
     scalars = np.array([[1.0, momentum, 1.0, rate, 0.0] for rate in rates])
-    net.train(X, y, np.arange(12), 4, scalars, None, np.empty(3), 0)
-    w = [*itertools.chain.from_iterable(oracle.get_parameters())]
+    run_steps(net, X, y, np.arange(12), 4, scalars, None, np.empty(3), 0)
+    w = [*itertools.chain.from_iterable(layers_of(oracle))]
     velocity = [np.zeros_like(a) for a in w]
     for step, rate in enumerate(rates):
         rows = slice(4 * step, 4 * step + 4)
-        gradient = itertools.chain.from_iterable(oracle.loss_and_grad(X[rows], y[rows], None, 0)[1:])
+        gradient = itertools.chain.from_iterable(gradient_of(oracle, X[rows], y[rows], None, 0)[1:])
         for i, g in enumerate(gradient):
             velocity[i] = momentum * velocity[i] - rate * g
             w[i] = w[i] + momentum * velocity[i] - rate * g
-        oracle.set_parameters(w[:1], w[1:])
-    np.testing.assert_allclose(flat(net.get_parameters()), flat(oracle.get_parameters()), rtol=1e-12)
+        set_layers(oracle, w[:1], w[1:])
+    np.testing.assert_allclose(flat(layers_of(net)), flat(layers_of(oracle)), rtol=1e-12)
 
 
 def test_batches_of_growing_and_shrinking_size():
     net, X, y = problem("float64")
     alone = {}
     for n in (1, 7, 100, 32, 7, 1):
-        loss, *gradient = net.loss_and_grad(X[:n], y[:n], None, 0)
-        fresh = problem("float64")[0].loss_and_grad(X[:n], y[:n], None, 0)
+        loss, *gradient = gradient_of(net, X[:n], y[:n], None, 0)
+        fresh = gradient_of(problem("float64")[0], X[:n], y[:n], None, 0)
         assert loss == fresh[0]
         np.testing.assert_array_equal(flat(gradient), flat(fresh[1:]))
         assert alone.setdefault(n, loss) == loss
@@ -481,10 +486,10 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch():
     net.use_optimizer("adam")
     X, y = (rng.normal(size=(4 * rows, width)).astype("f4") for _ in range(2))
     order, h, losses = permutation(0, 0, 4 * rows), Adam().scalars(0, 4), np.empty(4)
-    net.train(X, y, order, rows, h, None, losses, 0)
+    run_steps(net, X, y, order, rows, h, None, losses, 0)
     tracemalloc.start()
     try:
-        net.train(X, y, order, rows, h, None, losses, 0)
+        run_steps(net, X, y, order, rows, h, None, losses, 0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -493,7 +498,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch():
 
 def test_equal_weights_are_none():
     net, X, y = problem("float64")
-    plain, weighted = (net.loss_and_grad(X, y, weight, 0) for weight in (None, np.full(100, 3.5)))
+    plain, weighted = (gradient_of(net, X, y, weight, 0) for weight in (None, np.full(100, 3.5)))
     assert plain[0] == pytest.approx(weighted[0], rel=1e-14)
     np.testing.assert_allclose(flat(plain[1:]), flat(weighted[1:]), rtol=1e-10, atol=1e-15)
 
@@ -503,20 +508,20 @@ def test_a_weight_of_two_is_the_row_twice():
     twice = np.r_[0:100, 3]
     weight = np.ones(100)
     weight[3] = 2.0
-    one, two = net.loss_and_grad(X, y, weight, 0), net.loss_and_grad(X[twice], y[twice], None, 0)
+    one, two = gradient_of(net, X, y, weight, 0), gradient_of(net, X[twice], y[twice], None, 0)
     assert one[0] == pytest.approx(two[0], rel=1e-13)
     np.testing.assert_allclose(flat(one[1:]), flat(two[1:]), rtol=1e-10, atol=1e-15)
 
 
 def test_a_batch_without_weight_teaches_nothing():
     net, X, y = problem()
-    before, losses = flat(net.get_parameters()), np.empty(2)
+    before, losses = flat(layers_of(net)), np.empty(2)
     weight = np.r_[np.zeros(50), np.ones(50)]
     net.use_optimizer("sgd")
-    assert net.train(X, y, np.arange(50), 25, SGD(0.1).scalars(0, 2), weight, losses, 0).status == "done"
+    assert run_steps(net, X, y, np.arange(50), 25, SGD(0.1).scalars(0, 2), weight, losses, 0).status == "done"
     assert losses.tolist() == [0.0, 0.0]
-    np.testing.assert_array_equal(flat(net.get_parameters()), before)
-    loss, *gradient = net.loss_and_grad(X[:50], y[:50], weight[:50], 0)
+    np.testing.assert_array_equal(flat(layers_of(net)), before)
+    loss, *gradient = gradient_of(net, X[:50], y[:50], weight[:50], 0)
     assert loss == 0.0
     assert not flat(gradient).any()
 
@@ -527,14 +532,14 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(bad):
     net.use_optimizer("adam")
     X[70, 2] = bad
     losses = np.full(10, -1.0)
-    run = net.train(X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
-    assert run == Run(7, "non_finite", None)
+    run = run_steps(net, X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
+    assert run == Outcome(7, "non_finite", None)
     assert not np.isfinite(losses[7])
     assert (losses[8:] == -1.0).all()
     other, _, _ = problem()
     other.use_optimizer("adam")
-    other.train(X, y, np.arange(70), 10, Adam().scalars(0, 7), None, np.empty(7), 0)
-    np.testing.assert_array_equal(flat(net.get_parameters()), flat(other.get_parameters()))
+    run_steps(other, X, y, np.arange(70), 10, Adam().scalars(0, 7), None, np.empty(7), 0)
+    np.testing.assert_array_equal(flat(layers_of(net)), flat(layers_of(other)))
 
 
 def test_trace_agrees_with_prediction_and_gradient():
@@ -551,7 +556,7 @@ def test_trace_agrees_with_prediction_and_gradient():
         predicted = np.empty((n, 2))
         net.predict(X, predicted, 0)
         np.testing.assert_allclose(predicted, out, rtol=1e-12, atol=1e-300)
-        mean, dW, db = net.loss_and_grad(X, y, None, 0)
+        mean, dW, db = gradient_of(net, X, y, None, 0)
         assert mean == pytest.approx(row_loss.mean(), rel=1e-12)
         for a, d, gW, gb in zip([X, *outputs[:-1]], deltas, dW, db, strict=True):
             np.testing.assert_allclose(a.T @ d / n, gW, rtol=1e-9, atol=1e-13)
@@ -564,26 +569,26 @@ def test_no_rows():
     out = np.empty((0, 3), "f4")
     net.predict(X[:0], out, 0)
     net.use_optimizer("sgd")
-    run = net.train(X, X, np.empty(0, np.int64), 5, np.empty((0, 4)), None, np.empty(0), 0)
-    assert run == Run(0, "done", None)
+    run = run_steps(net, X, X, np.empty(0, np.int64), 5, np.empty((0, 4)), None, np.empty(0), 0)
+    assert run == Outcome(0, "done", None)
 
 
 def test_parameters_and_state_are_copies():
     net, _, _ = problem()
     net.use_optimizer("adam")
-    for get in (net.get_parameters, lambda: net.get_state()[0]):
+    for get in (lambda: layers_of(net), lambda: states_of(net)[0]):
         get()[0][0].fill(7.0)
         assert not (get()[0][0] == 7.0).any()
     net.use_optimizer(None)
-    assert net.get_state() == []
+    assert states_of(net) == []
     assert net.isa == "numpy"
-    assert not flat(Engine(NetworkSpec.make([3, 2]), isa="avx2").get_parameters()).any()
+    assert not flat(layers_of(Engine(NetworkSpec.make([3, 2]), isa="avx2"))).any()
 
 
 def test_training_needs_an_optimizer():
     net, X, y = problem()
     with pytest.raises(RuntimeError, match="use_optimizer"):
-        net.train(X, y, np.arange(5), 5, np.empty((1, 4)), None, np.empty(1), 0)
+        run_steps(net, X, y, np.arange(5), 5, np.empty((1, 4)), None, np.empty(1), 0)
 
 
 # --- interruption ----------------------------------------------------------------------------------------------------
@@ -622,7 +627,7 @@ def test_what_a_signal_handler_raises_stops_after_a_whole_step(moment, number):
 
     kept = signal.signal(number, handler)
     try:
-        run = net.train(X, y, order, 10, h, None, losses, 0)
+        run = run_steps(net, X, y, order, 10, h, None, losses, 0)
         assert signal.getsignal(number) is handler
     finally:
         signal.signal(number, kept)
@@ -633,8 +638,8 @@ def test_what_a_signal_handler_raises_stops_after_a_whole_step(moment, number):
     assert np.isnan(losses[run.steps :]).all()
     again, _, _ = problem()
     again.use_optimizer("adam")
-    again.train(X, y, order[: 10 * run.steps], 10, h[: run.steps], None, np.empty(run.steps), 0)
-    assert flat(again.get_parameters()).tobytes() == flat(net.get_parameters()).tobytes()
+    run_steps(again, X, y, order[: 10 * run.steps], 10, h[: run.steps], None, np.empty(run.steps), 0)
+    assert flat(layers_of(again)).tobytes() == flat(layers_of(net)).tobytes()
 
 
 def test_a_signal_handler_that_returns_does_not_stop():
@@ -645,7 +650,7 @@ def test_a_signal_handler_that_returns_does_not_stop():
     kept = signal.signal(signal.SIGINT, lambda number, frame: calls.append((number, np.isfinite(losses).sum())))
     try:
         order = np.random.default_rng(0).integers(0, 100, 10 * steps)
-        run = net.train(X, y, order, 10, SGD().scalars(0, steps), None, losses, 0)
+        run = run_steps(net, X, y, order, 10, SGD().scalars(0, steps), None, losses, 0)
     finally:
         signal.signal(signal.SIGINT, kept)
     assert (run.status, run.steps) == ("done", steps)
@@ -655,7 +660,7 @@ def test_a_signal_handler_that_returns_does_not_stop():
 def test_engines_in_several_threads_and_one_engine_in_several():
     def train(net, X, y):
         losses = np.empty(10)
-        net.train(X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
+        run_steps(net, X, y, np.arange(100), 10, Adam().scalars(0, 10), None, losses, 0)
 
     def run(nets):
         workers = [threading.Thread(target=train, args=each) for each in nets]
@@ -670,17 +675,17 @@ def test_engines_in_several_threads_and_one_engine_in_several():
     run(problems)
     train(*alone)
     for net, _, _ in problems:
-        assert flat(net.get_parameters()).tobytes() == flat(alone[0].get_parameters()).tobytes()
+        assert flat(layers_of(net)).tobytes() == flat(layers_of(alone[0])).tobytes()
     run([problems[0]] * 2)
     train(*alone)
     train(*alone)
-    assert flat(problems[0][0].get_parameters()).tobytes() == flat(alone[0].get_parameters()).tobytes()
+    assert flat(layers_of(problems[0][0])).tobytes() == flat(layers_of(alone[0])).tobytes()
 
 
 def test_a_forked_child_makes_its_buffers_anew():
     """Another thread of the parent may have been at it: here it had noted their size, and not yet made them."""
     net, X, _ = problem()
-    wanted = np.empty((len(X), net.get_parameters()[1][-1].size), net.get_parameters()[1][-1].dtype)
+    wanted = np.empty((len(X), layers_of(net)[1][-1].size), layers_of(net)[1][-1].dtype)
     net.predict(X, wanted)
     child, _, _ = problem()
     out = np.empty_like(wanted)

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from engine_calls import states_of
 
 import fastmlp
 
@@ -122,7 +123,7 @@ def same_network(net, other):
         and other.predict(FEW_X).tobytes() == net.predict(FEW_X).tobytes()
         and all(
             a.tobytes() == b.tobytes()
-            for mine, theirs in zip(net._learner.engine.get_state(), other._learner.engine.get_state(), strict=True)
+            for mine, theirs in zip(states_of(net._learner.engine), states_of(other._learner.engine), strict=True)
             for a, b in zip([*mine[0], *mine[1]], [*theirs[0], *theirs[1]], strict=True)
         )
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BACKENDS
+from engine_calls import layers_of, states_of
 
 import fastmlp
 
@@ -146,7 +147,7 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
 
 def state(net):
     """All that training changes, as bytes."""
-    slots = [net._learner.engine.get_parameters(), *net._learner.engine.get_state()]
+    slots = [layers_of(net._learner.engine), *states_of(net._learner.engine)]
     return b"".join(array.tobytes() for weights, biases in slots for array in (*weights, *biases))
 
 

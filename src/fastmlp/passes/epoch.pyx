@@ -8,7 +8,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport backward_rows, loss_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows, load_inputs, load_targets
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.inputs cimport Inputs
+from fastmlp.passes.inputs cimport Inputs, check_order, sums_of_weights
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
     NO_OPTIMIZER,
@@ -47,7 +47,7 @@ from libc.stdint cimport int32_t, int64_t
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
 from fastmlp.spec import STAGES as _STAGES
-from fastmlp.spec import Run
+from fastmlp.spec import Outcome
 
 cdef enum:
     CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
@@ -95,9 +95,10 @@ cdef class Engine:
     what could read out of bounds is checked here once more. Predictions may run side by side; of all else one call at a
     time, for which the caller locks. Handlers of signals may use the engine where it is at rest (gate.pyx)."""
 
-    cdef readonly int64_t n_steps    # updates that the optimizer's present state has made
+    cdef int64_t steps_made          # updates that the optimizer's present state has made
     cdef Gate gate
     cdef Parameters parameters
+    cdef Parameters gradients_left   # by the last call of `gradient`
     cdef list training               # Buffers of the last batch size, more than one for microbatches
     cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
     cdef Predictor predictor
@@ -117,15 +118,40 @@ cdef class Engine:
     def isa(self):
         return self.parameters.isa
 
-    def get_parameters(self):
-        return self.parameters.read()
+    @property
+    def n_steps(self):
+        return self.steps_made
 
-    def set_parameters(self, weights, biases):
-        self.gate.close("set_parameters")
+    @n_steps.setter
+    def n_steps(self, n_steps):
+        self.gate.refuse_inside("n_steps =")
+        self.steps_made = n_steps
+
+    @property
+    def kinds(self):
+        return self.kinds_to_write() + (() if self.gradients_left is None else ("gradient",))
+
+    cdef tuple kinds_to_write(self):
+        return "parameters", *(f"state.{slot}" for slot in range(self.parameters.n_states))
+
+    def read(self, kind="parameters"):
+        cdef Parameters gradients = self.gradients_left
+        if kind == "gradient" and gradients is not None:
+            return gradients.read()
+        return self.parameters.read(self.slot(kind, self.kinds))
+
+    def write(self, tensors, kind="parameters"):
+        self.gate.close("write")
         try:
-            self.parameters.write(weights, biases)
+            self.parameters.write(tensors, self.slot(kind, self.kinds_to_write()))
         finally:
             self.gate.open()
+
+    cdef int slot(self, kind, tuple kinds) except -2:
+        """-1 for the parameters, s for "state.s"."""
+        if kind not in kinds:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
+        return kinds.index(kind) - 1
 
     def clip_losses(self, clip):
         self.gate.refuse_inside("clip_losses")
@@ -134,22 +160,11 @@ cdef class Engine:
     def use_optimizer(self, name):
         self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
-        self.n_steps = 0
-
-    def get_state(self):
-        return [self.parameters.read(slot) for slot in range(self.parameters.n_states)]
-
-    def set_state(self, state, n_steps=0):
-        self.gate.refuse_inside("set_state")
-        if len(state) != self.parameters.n_states:
-            raise ValueError(f"state has {len(state)} slots; this optimizer has {self.parameters.n_states}")
-        for slot, (weights, biases) in enumerate(state):
-            self.parameters.write(weights, biases, slot)
-        self.n_steps = n_steps
+        self.steps_made = 0
 
     def copy(self, into=None, int threads=1):
         cdef Copy copy = self.parameters.copy(into, threads)
-        copy.n_steps = self.n_steps
+        copy.n_steps = self.steps_made
         return copy
 
     def restore(self, Copy copy not None):
@@ -157,7 +172,7 @@ cdef class Engine:
         self.gate.unfinished = True
         try:
             self.parameters.restore(copy)
-            self.n_steps = copy.n_steps
+            self.steps_made = copy.n_steps
         finally:
             self.gate.unfinished = False
             self.gate.open()
@@ -179,40 +194,52 @@ cdef class Engine:
         seconds = (profile * 1e-9).tolist()
         return dict(zip(_STAGES, seconds[:N_STAGES], strict=True)), seconds[N_STAGES], seconds[N_STAGES + 1]
 
-    def train(self, X, y, const int64_t[::1] order not None, Py_ssize_t batch_size,
-              const double[:, ::1] scalars not None, sample_weight, double[::1] losses not None, int threads=0,
-              double[::1] penalties=None):
+    def weight_sums(self, const double[::1] weight, const int64_t[::1] order not None, Py_ssize_t batch_size):
+        if weight is not None:
+            check_order(order, weight.shape[0])
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        return sums_of_weights(weight, order, order.shape[0], batch_size)
+
+    def train(self, run, int threads=0):
         cdef Network *net = &self.parameters.net
-        cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, order)
-        cdef Steps run
+        cdef const int64_t[::1] order = run.order
+        cdef const double[:, ::1] table = run.table
+        cdef double[::1] losses = run.losses, squared_weights = run.squared_weights
+        cdef Py_ssize_t batch_size = run.batch_size
+        cdef Steps work
+        for name, array in (("order", order), ("table", table), ("losses", losses)):
+            if array is None:
+                raise TypeError(f"{name} must be an array, got None")
+        cdef Inputs inputs = Inputs(self.parameters, run.X, run.y, run.weight, order)
         cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
-        if penalties is not None and penalties.shape[0] != steps:
-            raise ValueError(f"penalties has {penalties.shape[0]} places; there are {steps} steps")
-        if not steps == scalars.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
-            raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {scalars.shape[0]} steps, "
+        if squared_weights is not None and squared_weights.shape[0] != steps:
+            raise ValueError(f"squared_weights has {squared_weights.shape[0]} places; there are {steps} steps")
+        if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
+            raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        if scalars.shape[1] != optimizer_n_scalars(net.optimizer):
-            raise ValueError(f"scalars has {scalars.shape[1]} columns; this optimizer has "
+        if table.shape[1] != optimizer_n_scalars(net.optimizer):
+            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has "
                              f"{optimizer_n_scalars(net.optimizer)}")
         if steps == 0:
-            return Run(0, "done", None)
+            return Outcome(0, "done", None)
         batch = min(batch_size, order.shape[0])
-        run.net, run.apply = net, True
-        self.cut(&run, batch, self.gradients)
-        if self.training and (<Buffers> self.training[0]).ws.capacity != run.part:
+        work.net, work.apply = net, True
+        self.cut(&work, batch, self.gradients)
+        if self.training and (<Buffers> self.training[0]).ws.capacity != work.part:
             self.training = []
-        run.rows, run.batch_size = order.shape[0], batch_size
-        run.scalars, run.n_scalars = &scalars[0, 0], <int> scalars.shape[1]
-        run.losses = &losses[0]
-        run.penalties = NULL if penalties is None else &penalties[0]
+        work.rows, work.batch_size = order.shape[0], batch_size
+        work.scalars, work.n_scalars = &table[0, 0], <int> table.shape[1]
+        work.losses = &losses[0]
+        work.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         weight_sums = inputs.weight_sums(batch_size)
-        most = min(-threads or max_threads(), most_threads(&run))
+        most = min(-threads or max_threads(), most_threads(&work))
         if threads > 0 or most == 1 or steps == 1:
-            team_size = self.team_size(batch if run.microbatch else run.part, True, threads)
-            team_size = min(team_size, most_threads(&run))
-            by_panels = share_by_panels(net, run.part, team_size)
-            return self.run(&run, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
-        return self.run_tuned(&run, inputs, weight_sums, steps, most)
+            team_size = self.team_size(batch if work.microbatch else work.part, True, threads)
+            team_size = min(team_size, most_threads(&work))
+            by_panels = share_by_panels(net, work.part, team_size)
+            return self.run(&work, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
+        return self.run_tuned(&work, inputs, weight_sums, steps, most)
 
     cdef cut(self, Steps *run, ptrdiff_t batch, list gradients):
         """How a batch goes through the network, and where the sums of its gradients are kept meanwhile."""
@@ -226,7 +253,7 @@ cdef class Engine:
             run.sums[number] = &(<Parameters> gradients[number]).net
         run.gradients = run.sums[0] if run.n_sums else NULL
 
-    cdef run_tuned(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t steps, int most):
+    cdef run_tuned(self, Steps *run, Inputs inputs, weight_sums, ptrdiff_t steps, int most):
         """A run in pieces, so that the number of threads is found, and found again, by trying."""
         cdef ptrdiff_t done = 0, count
         tuner = self.tuners.get((run.batch_size, most))
@@ -250,13 +277,13 @@ cdef class Engine:
         """What was found out about the number of threads, a line for each batch size."""
         return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
 
-    cdef run(self, Steps *run, Inputs inputs, double[::1] weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size,
+    cdef run(self, Steps *run, Inputs inputs, weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size,
              bint by_panels, list buffers):
         """Fill in the rest of a run, do steps [first, last), and say how many of all have been done. More buffers are
         made where they are too few."""
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
-        cdef double[::1] layer_squares = np.zeros(net.n_layers)
+        cdef double[::1] layer_squares = np.zeros(net.n_layers), sums = weight_sums
         cdef int64_t[:, ::1] times
         run.times = NULL
         if self.profile is not None and run.apply:
@@ -269,7 +296,7 @@ cdef class Engine:
             run.workspaces[thread] = &(<Buffers> space).ws
             run.workspaces[thread].has_labels = inputs.examples.labels
         run.ws = run.workspaces[0]
-        run.examples, run.weight_sums = &inputs.examples, &weight_sums[0]
+        run.examples, run.weight_sums = &inputs.examples, &sums[0]
         run.block = row_block(net, run.part, 1 if run.microbatch else team_size, True)
         run.by_panels = by_panels and team_size > 1
         if run.by_panels and self.items is None:
@@ -283,7 +310,7 @@ cdef class Engine:
         if run.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch squares")
         try:
-            outcome = self.regions(run, team_size)
+            outcome = self.regions(run, weight_sums, team_size)
         finally:
             fm_free(run.scratch)
         if run.times != NULL:
@@ -303,17 +330,17 @@ cdef class Engine:
         elif run.wave > 0:
             run.wave = (run.wave + share - 1) // share * share
 
-    cdef regions(self, Steps *run, int team_size):
+    cdef regions(self, Steps *run, weight_sums, int team_size):
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
         cdef Call call = Call()
         cdef Entry entry = REFUSED
         call.engine, call.counts = self, run.apply
-        call.before = self.n_steps - run.first
+        call.before = self.steps_made - run.first
         run.call = <void *> call
         if run.apply:
             self.gate.close("training")
         else:
-            entry = self.gate.enter("loss_and_grad")
+            entry = self.gate.enter("gradient")
             if entry == REFUSED:
                 raise RuntimeError("the network is being trained")
         try:
@@ -321,11 +348,12 @@ cdef class Engine:
                 failed = self.region(run, team_size)
                 done = latest(run.finished, team_size)
                 if call.counts:
-                    self.n_steps = call.before + done
+                    self.steps_made = call.before + done
                 if failed:
-                    return Run(done, "non_finite", call.exception)
+                    return Outcome(done, "non_finite", call.exception, weight_sums)
                 if done == run.last or call.exception is not None or not self.at_rest(call, done):
-                    return Run(done, "done" if call.exception is None else "interrupted", call.exception)
+                    status = "done" if call.exception is None else "interrupted"
+                    return Outcome(done, status, call.exception, weight_sums)
                 run.first = done
         finally:
             if run.apply:
@@ -356,7 +384,7 @@ cdef class Engine:
         """Let signal handlers run; False if one raised."""
         cdef bint unfinished = self.gate.unfinished
         if call.counts:
-            self.n_steps = call.before + step
+            self.steps_made = call.before + step
             self.gate.unfinished = False
         try:
             PyErr_CheckSignals()
@@ -384,9 +412,9 @@ cdef class Engine:
         if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads, False):
             raise RuntimeError("the network is being trained")
 
-    def loss_and_grad(self, X, y, sample_weight, int threads=0):
+    def gradient(self, X, y, weight, int threads=0, out=None):
         cdef Network *net = &self.parameters.net
-        cdef Inputs inputs = Inputs(self.parameters, X, y, sample_weight, None)
+        cdef Inputs inputs = Inputs(self.parameters, X, y, weight, None)
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
         cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef double[::1] losses = np.zeros(1)
@@ -398,14 +426,16 @@ cdef class Engine:
         self.cut(&run, rows, sums)
         run.part, run.gradients = min(run.part, self.chunk_rows()), &gradients.net
         run.rows, run.batch_size = rows, rows
-        run.scalars, run.n_scalars, run.losses, run.penalties = NULL, 0, &losses[0], NULL
+        run.scalars, run.n_scalars, run.losses, run.squared_weights = NULL, 0, &losses[0], NULL
         team_size = min(self.team_size(rows, True, threads), most_threads(&run))
         by_panels = share_by_panels(net, run.part, team_size)
         outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels, [])
         if outcome.exception is not None:
             raise outcome.exception
-        weights, biases = gradients.read()
-        return losses[0] if outcome.status == "done" else float("nan"), weights, biases
+        self.gradients_left = gradients
+        if out is not None:
+            out.update(gradients.read())
+        return losses[0] if outcome.status == "done" else float("nan")
 
     cdef ptrdiff_t chunk_rows(self):
         widths = sum(layer.n_in + 2 * layer.n_out for layer in self.parameters.spec.layers)

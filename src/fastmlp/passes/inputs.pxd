@@ -12,5 +12,7 @@ cdef class Inputs:
     cdef bint has_targets
     cdef ptrdiff_t rows              # in the order, or in X when there is none
     cdef check_labels(self, y, ptrdiff_t n_outputs)
-    cdef check_order(self)
-    cdef double[::1] weight_sums(self, ptrdiff_t batch_size)
+    cdef weight_sums(self, ptrdiff_t batch_size)
+
+cdef check_order(const int64_t[::1] order, ptrdiff_t rows)
+cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff_t rows, ptrdiff_t batch_size)

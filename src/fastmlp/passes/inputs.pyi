@@ -10,6 +10,6 @@ class Inputs:
         parameters: Parameters,
         X: NDArray[Any],
         y: NDArray[Any] | None,
-        sample_weight: NDArray[Any] | None,
+        weight: NDArray[Any] | None,
         order: NDArray[Any] | None,
     ) -> None: ...

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.passes.kernels cimport Matrix
 from fastmlp.passes.plan cimport Network
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
     # Of a matrix that stays in a core's second-level cache, nothing needs to be asked for ahead.
@@ -26,7 +26,7 @@ cdef ptrdiff_t rows_ahead(Matrix *matrix, ptrdiff_t item) noexcept:
 cdef class Inputs:
     """X, y, weights and order of one run, held for as long as it takes, and checked against the network."""
 
-    def __init__(self, Parameters parameters, X, y, sample_weight, order):
+    def __init__(self, Parameters parameters, X, y, weight, order):
         cdef Network *net = &parameters.net
         cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
         self.x = Rows(X)
@@ -46,16 +46,15 @@ cdef class Inputs:
                 self.check_labels(y, n_outputs)
             elif self.examples.y.columns != n_outputs:
                 raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs})")
-        if sample_weight is not None:
-            self.weight = sample_weight
+        self.weight, self.order = weight, order
+        if weight is not None:
             if self.weight.shape[0] != self.examples.x.rows:
-                raise ValueError(f"sample_weight has {self.weight.shape[0]} rows; X has {self.examples.x.rows}")
+                raise ValueError(f"weight has {self.weight.shape[0]} rows; X has {self.examples.x.rows}")
             self.examples.weight = &self.weight[0]
         self.rows = self.examples.x.rows
         if order is not None:
-            self.order = order
             self.rows = self.order.shape[0]
-            self.check_order()
+            check_order(self.order, self.examples.x.rows)
             self.examples.order = &self.order[0] if self.order.shape[0] else NULL
             self.examples.x.ahead = rows_ahead(&self.examples.x, self.x.view.itemsize)
             if self.has_targets:
@@ -72,21 +71,27 @@ cdef class Inputs:
             if not 0 <= label < n_outputs:
                 raise ValueError(f"y[{r}] is {label}; labels are 0 to {n_outputs - 1}")
 
-    cdef check_order(self):
-        cdef ptrdiff_t i
-        for i in range(self.order.shape[0]):
-            if not 0 <= self.order[i] < self.examples.x.rows:
-                raise ValueError(f"order[{i}] is {self.order[i]}; X has {self.examples.x.rows} rows")
+    cdef weight_sums(self, ptrdiff_t batch_size):
+        return sums_of_weights(self.weight, self.order, self.rows, batch_size)
 
-    cdef double[::1] weight_sums(self, ptrdiff_t batch_size):
-        """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
-        cdef ptrdiff_t i, number, start, steps = max(1, (self.rows + batch_size - 1) // batch_size)
-        cdef double[::1] sums = np.zeros(steps)
-        for i in range(steps):
-            start = i * batch_size
-            if self.examples.weight == NULL:
-                sums[i] = min(batch_size, self.rows - start)
-                continue
-            for number in range(start, min(start + batch_size, self.rows)):
-                sums[i] += self.weight[number if self.examples.order == NULL else self.order[number]]
-        return sums
+
+cdef check_order(const int64_t[::1] order, ptrdiff_t rows):
+    cdef ptrdiff_t i
+    for i in range(order.shape[0]):
+        if not 0 <= order[i] < rows:
+            raise ValueError(f"order[{i}] is {order[i]}; X has {rows} rows")
+
+
+cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff_t rows, ptrdiff_t batch_size):
+    """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
+    cdef ptrdiff_t i, number, start, steps = max(1, (rows + batch_size - 1) // batch_size)
+    sums = np.zeros(steps)
+    cdef double[::1] to = sums
+    for i in range(steps):
+        start = i * batch_size
+        if weight is None:
+            to[i] = min(batch_size, rows - start)
+            continue
+        for number in range(start, min(start + batch_size, rows)):
+            to[i] += weight[number if order is None else order[number]]
+    return sums

@@ -76,6 +76,7 @@ cdef class Parameters:
     cdef size_t lay_out(self, char *base)
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept nogil
+    cdef dict checked(self, tensors)
 
 cdef class Copy:
     cdef char *memory

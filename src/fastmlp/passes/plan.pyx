@@ -180,8 +180,8 @@ cdef class Parameters:
                         layer.transposed + (i * layer.columns + j * panel) * panel * item)
 
     def read(self, int state=-1):
-        """Copies of (weights, biases), or of one slot of the optimizer's state."""
-        weights, biases = [], []
+        """Copies of the parameters by name, or of one slot of the optimizer's state."""
+        tensors = {}
         cdef Layer *layer
         cdef char *from_weight
         cdef char *from_bias
@@ -197,30 +197,21 @@ cdef class Parameters:
             self.net.kernels.unpack(layer.rows, layer.columns, from_weight, layer.rows * self.net.panel,
                                     &weight_bytes[0, 0], layer.columns)
             self.net.kernels.unpack(1, layer.n_out, from_bias, self.net.panel, &bias_bytes[0], layer.n_out)
-            weights.append(np.ascontiguousarray(weight.T) if layer.narrow else weight)
-            biases.append(bias)
-        return weights, biases
+            tensors[f"layers.{l}.weight"] = np.ascontiguousarray(weight.T) if layer.narrow else weight
+            tensors[f"layers.{l}.bias"] = bias
+        return tensors
 
-    def write(self, weights, biases, int state=-1):
-        """The inverse of read: C-contiguous arrays of the network's dtype and shapes."""
+    def write(self, tensors, int state=-1):
+        """The inverse of read: all of its names, with arrays of the network's dtype and shapes."""
         cdef Layer *layer
         cdef char *to_weight
         cdef char *to_bias
         cdef const char[:, ::1] weight_bytes
         cdef const char[::1] bias_bytes
-        if not len(weights) == len(biases) == self.net.n_layers:
-            raise ValueError(f"{len(weights)} weights and {len(biases)} biases; there are {self.net.n_layers} layers")
-        weights, biases = list(map(np.ascontiguousarray, weights)), list(map(np.ascontiguousarray, biases))
+        arrays = self.checked(tensors)
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            weight, bias = weights[l], biases[l]
-            if (weight.shape, bias.shape) != ((layer.n_in, layer.n_out), (layer.n_out,)) or not (
-                    weight.dtype == bias.dtype == np.dtype(self.spec.dtype)):
-                raise ValueError(f"layer {l} takes {self.spec.dtype} arrays ({layer.n_in}, {layer.n_out}) and "
-                                 f"({layer.n_out},), not {weight.dtype} {weight.shape} and {bias.dtype} {bias.shape}")
-        for l in range(self.net.n_layers):
-            layer = &self.net.layers[l]
-            weight, bias = weights[l], biases[l]
+            weight, bias = arrays[f"layers.{l}.weight"], arrays[f"layers.{l}.bias"]
             if layer.narrow:
                 weight = np.ascontiguousarray(weight.T)
             weight_bytes, bias_bytes = weight.view(np.int8), bias.view(np.int8)
@@ -231,6 +222,22 @@ cdef class Parameters:
             self.net.kernels.pack(1, layer.n_out, &bias_bytes[0], layer.n_out, to_bias, self.net.panel)
         if state < 0:
             self.refresh_transposes()
+
+    cdef dict checked(self, tensors):
+        """These tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
+        cdef Layer *layer
+        shapes = {}
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            shapes[f"layers.{l}.weight"], shapes[f"layers.{l}.bias"] = (layer.n_in, layer.n_out), (layer.n_out,)
+        if tensors.keys() != shapes.keys():
+            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(shapes)}")
+        arrays = {name: np.ascontiguousarray(tensors[name]) for name in shapes}
+        for name, array in arrays.items():
+            if array.shape != shapes[name] or array.dtype != np.dtype(self.spec.dtype):
+                raise ValueError(f"{name} must be {self.spec.dtype} of shape {shapes[name]}, got {array.dtype} of "
+                                 f"shape {array.shape}")
+        return arrays
 
     def copy(self, Copy into=None, int threads=1):
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer

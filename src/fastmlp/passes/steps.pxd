@@ -34,7 +34,7 @@ cdef struct Steps:
     const int32_t *items        # of the squares phase, in the order of their panels; NULL: as they are
     const double *weight_sums   # per step
     double *losses              # per step: weighted mean before the update
-    double *penalties           # per step: sum of the squared weights before the update; NULL when not wanted
+    double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
     double *layer_squares       # that sum's parts, per layer
     const double *scalars       # per step, n_scalars of them
     int n_scalars

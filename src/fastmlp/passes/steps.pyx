@@ -146,7 +146,7 @@ cdef void rows_phase(Steps *run, Place *place, Part *part, ptrdiff_t first, ptrd
     cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
     cdef ptrdiff_t items = ((part.rows + part.microbatch - 1) // part.microbatch if part.microbatch > 0
                             else (last - first + run.block - 1) // run.block)
-    phase_begin(run.team, place, items + (penalty_items(run, part) if first == 0 else 0))
+    phase_begin(run.team, place, items + (squared_items(run, part) if first == 0 else 0))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
@@ -211,8 +211,8 @@ cdef int64_t microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number, p
     return since
 
 
-cdef inline ptrdiff_t penalty_items(Steps *run, Part *part) noexcept nogil:
-    return run.net.n_layers if run.penalties != NULL and part.first else 0
+cdef inline ptrdiff_t squared_items(Steps *run, Part *part) noexcept nogil:
+    return run.net.n_layers if run.squared_weights != NULL and part.first else 0
 
 
 cdef void square_layer(Steps *run, int l) noexcept nogil:
@@ -344,10 +344,10 @@ cdef inline ptrdiff_t microbatches_of(Part *batch) noexcept nogil:
 
 
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
-    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the penalty, in layer
+    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the squared, in layer
     order."""
     cdef double total = 0 if part.first else run.losses[part.step]
-    cdef double penalty = 0, weights = run.weight_sums[part.step]
+    cdef double squared = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t number
     cdef int l
     if part.microbatch > 0:
@@ -358,10 +358,10 @@ cdef void add_loss(Steps *run, Part *part) noexcept nogil:
     if part.last:
         total = total / weights if weights != 0 else 0.0
     run.losses[part.step] = total
-    if run.penalties != NULL and part.first:
+    if run.squared_weights != NULL and part.first:
         for l in range(run.net.n_layers):
-            penalty += run.layer_squares[l]
-        run.penalties[part.step] = penalty
+            squared += run.layer_squares[l]
+        run.squared_weights[part.step] = squared
 
 
 cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) noexcept nogil:

@@ -15,16 +15,17 @@ from .activation import Array
 from .backward import backward
 from .forward import activate, forward, gather, loss, target
 from .gate import Gate
-from .plan import Plan
+from .plan import Parameters, Plan
 from .update import update
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 #: Rows at a time where all rows of X are wanted.
 ROWS = 1024
 
-State = list[tuple[list[Array], list[Array]]]
 Copy = tuple[int, list[Array]]  # updates made; parameters and state
 
 
@@ -40,6 +41,7 @@ class Engine:
         self._plan = Plan(spec)
         self._gate = Gate()
         self._n_steps = 0
+        self._gradient_left: dict[str, Array] | None = None  # by the last call of `gradient`
         self._profile: dict[str, float] | None = None
 
     @property
@@ -52,15 +54,36 @@ class Engine:
         """Updates that the optimizer's present state has made."""
         return self._n_steps
 
-    def get_parameters(self) -> tuple[list[Array], list[Array]]:
-        """Copies of the weights (n_in, n_out) and biases (n_out,) of all layers."""
-        with self._gate.reading("get_parameters"):
-            return self._plan.parameters.copies()
+    @n_steps.setter
+    def n_steps(self, n_steps: int) -> None:
+        with self._gate.changing("n_steps ="):
+            self._n_steps = n_steps
 
-    def set_parameters(self, weights: list[Array], biases: list[Array]) -> None:
-        """Replace all weights and biases."""
-        with self._gate.changing("set_parameters"):
-            self._plan.parameters.assign(weights, biases)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What can be read."""
+        return self._kinds_to_write() + (() if self._gradient_left is None else ("gradient",))
+
+    def _kinds_to_write(self) -> tuple[str, ...]:
+        return "parameters", *(f"state.{slot}" for slot in range(len(self._plan.state)))
+
+    def read(self, kind: str = "parameters") -> dict[str, Array]:
+        """Copies of the parameters, or of something else with a number per parameter, by name."""
+        with self._gate.reading("read"):
+            gradient = self._gradient_left
+            if kind == "gradient" and gradient is not None:
+                return {name: tensor.copy() for name, tensor in gradient.items()}
+            return self._tensors(kind, self.kinds).copies()
+
+    def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
+        """Replace all parameters, or a slot of the optimizer's state."""
+        with self._gate.changing("write"):
+            self._tensors(kind, self._kinds_to_write()).assign(tensors)
+
+    def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
+        if kind not in kinds:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
+        return (self._plan.parameters, *self._plan.state)[kinds.index(kind)]
 
     def clip_losses(self, clip: bool) -> None:
         """Whether losses are those of probabilities cut to [eps, 1 - eps], as scikit-learn reports them.
@@ -75,18 +98,6 @@ class Engine:
         with self._gate.changing("use_optimizer"):
             self._plan.use_optimizer(name)
             self._n_steps = 0
-
-    def get_state(self) -> State:
-        """Copies of the optimizer's state, one (like weights, like biases) per slot."""
-        with self._gate.reading("get_state"):
-            return [slot.copies() for slot in self._plan.state]
-
-    def set_state(self, state: State, n_steps: int = 0) -> None:
-        """Replace the optimizer's state, and the number of updates that it has made."""
-        with self._gate.changing("set_state"):
-            for slot, (weights, biases) in zip(self._plan.state, state, strict=True):
-                slot.assign(weights, biases)
-            self._n_steps = n_steps
 
     def copy(self, into: Copy | None = None, threads: int = 1) -> Copy:
         """Parameters and the optimizer's state as they lie, for `restore`; into a copy that is no longer needed."""
@@ -136,89 +147,67 @@ class Engine:
         self._profile[stage] += now - since
         return now
 
-    def train(
-        self,
-        X: Array,
-        y: Array,
-        order: NDArray[np.int64],
-        batch_size: int,
-        scalars: NDArray[np.float64],
-        sample_weight: NDArray[np.float64] | None,
-        losses: NDArray[np.float64],
-        threads: int = 0,
-        penalties: NDArray[np.float64] | None = None,
-    ) -> specs.Run:
-        """One step per row of `scalars`; step s takes the rows order[s * batch_size : (s + 1) * batch_size].
+    def weight_sums(
+        self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+    ) -> NDArray[np.float64]:
+        """Per batch, the sum of its rows' weights, or the number of its rows when there are no weights."""
+        starts = range(0, len(order), batch_size)
+        if weight is None:
+            return np.array([min(batch_size, len(order) - start) for start in starts], np.float64)
+        batches = (order[start : start + batch_size] for start in starts)
+        return np.array([np.sum(np.take(weight, rows, mode="clip")) for rows in batches], np.float64)
 
-        Parameters
-        ----------
-        X : ndarray, shape (n, d0)
-            Any source dtype, any strides.
-        y : ndarray
-            int32 class labels (n,), or (n, O) of any source dtype.
-        order : ndarray of int64, shape (m,)
-            Row numbers.
-        batch_size : int
-            The last batch may be smaller.
-        scalars : ndarray of float64, shape (steps, S)
-            From the optimizer's `scalars`.
-        sample_weight : ndarray of float64, shape (n,), or None
-            A batch whose weights sum to 0 changes nothing.
-        losses : ndarray of float64, shape (steps,)
-            Filled with each batch's weighted mean loss before its update.
-        threads : int, default 0
-            Ignored.
-        penalties : ndarray of float64, shape (steps,), optional
-            Filled with the sum of all squared weights (not biases) before each update.
+    def train(self, run: specs.Run, threads: int = 0) -> specs.Outcome:
+        """One step per row of the run's table.
 
-        Returns
-        -------
-        Run
-            A loss that is not finite stops before the update of its step; the exception of a signal handler stops
-            between two steps.
+        A loss that is not finite stops before the update of its step; the exception of a signal handler stops between
+        two steps. `threads` is ignored.
         """
         with self._gate.changing("training") as rest, np.errstate(all="ignore"):
             plan = self._plan
             if plan.optimizer is None:
                 raise RuntimeError("train needs use_optimizer first")
+            weight_sums = self.weight_sums(run.weight, run.order, run.batch_size)
             step = 0  # steps done
             try:
-                for step, h in enumerate(scalars):
+                for step, h in enumerate(run.table):
                     rest.handlers()
                     since = 0.0 if self._profile is None else time.perf_counter()
-                    rows = order[step * batch_size : (step + 1) * batch_size]
+                    rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
                     batch = plan.batch(len(rows))
                     out = batch.outputs[-1]
-                    gather(X, rows, batch.x)
-                    wanted = target(batch, y, rows)
+                    gather(run.X, rows, batch.x)
+                    wanted = target(batch, run.y, rows)
                     scale: Any
-                    if sample_weight is None:
-                        total, scale = float(batch.rows), 1.0 / batch.rows
+                    total = float(weight_sums[step])
+                    if run.weight is None:
+                        scale = 1.0 / batch.rows
                     else:
-                        np.take(sample_weight, rows, out=batch.weight, mode="clip")
-                        total, scale = _scale(batch.weight, batch.scale)
+                        np.take(run.weight, rows, out=batch.weight, mode="clip")
+                        scale = _scale(batch.weight, total, batch.scale)
                     since = self._lap("gather", since)
                     forward(plan, batch, batch.x, out)
                     since = self._lap("forward", since)
                     loss(plan, batch, out, wanted, scale, batch.row_loss)
-                    losses[step] = value = _mean(batch.row_loss, None if sample_weight is None else batch.weight, total)
+                    value = _mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+                    run.losses[step] = value
                     if not math.isfinite(value):
-                        return specs.Run(step, "non_finite", None)
-                    if penalties is not None:
-                        penalties[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
+                        return specs.Outcome(step, "non_finite", None, weight_sums)
+                    if run.squared_weights is not None:
+                        run.squared_weights[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
                     since = self._lap("loss", since)
                     backward(plan, batch)
                     since = self._lap("backward", since)
                     update(plan, h.tolist())
                     self._n_steps += 1
                     self._lap("update", since)
-                step = len(scalars)
+                step = len(run.table)
                 rest.handlers()
             except BaseException as exception:
                 if exception is not rest.raised:
                     raise
-                return specs.Run(step, "interrupted", exception)
-            return specs.Run(step, "done", None)
+                return specs.Outcome(step, "interrupted", exception, weight_sums)
+            return specs.Outcome(step, "done", None, weight_sums)
 
     def explain_threads(self) -> list[str]:
         """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
@@ -256,15 +245,20 @@ class Engine:
                 forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
                 loss(plan, batch, out[rows], target(batch, y, rows), 1.0, row_loss[rows])
 
-    def loss_and_grad(
-        self, X: Array, y: Array, sample_weight: NDArray[np.float64] | None, threads: int = 0
-    ) -> tuple[float, list[Array], list[Array]]:
-        """The weighted mean loss of all rows of X, and its gradient by weights and by biases. No weight decay."""
-        with self._gate.reading("loss_and_grad") as rest, np.errstate(all="ignore"):
+    def gradient(
+        self,
+        X: Array,
+        y: Array,
+        weight: NDArray[np.float64] | None,
+        threads: int = 0,
+        out: dict[str, Array] | None = None,
+    ) -> float:
+        """The weighted mean loss of all rows of X; leaves its gradient, without decay, to `read` and in `out`."""
+        with self._gate.reading("gradient") as rest, np.errstate(all="ignore"):
             plan, n = self._plan, len(X)
             row_loss = np.empty(n)
-            scales = None if sample_weight is None else np.empty((n, 1), plan.dtype)
-            total, scale = (float(n), 1.0 / n) if scales is None else _scale(sample_weight, scales)
+            total = float(n) if weight is None else float(np.sum(weight))
+            scale = 1.0 / n if weight is None else _scale(weight, total, np.empty((n, 1), plan.dtype))
             sum_of_parts: Array | None = None
             for start in range(0, n, ROWS):
                 rest.handlers()
@@ -283,7 +277,10 @@ class Engine:
                         np.add(sum_of_parts, plan.gradient.vector, out=sum_of_parts)
             if sum_of_parts is not None:
                 np.copyto(plan.gradient.vector, sum_of_parts)
-            return _mean(row_loss, sample_weight, total), *plan.gradient.copies()
+            self._gradient_left = plan.gradient.copies()
+            if out is not None:
+                out.update(plan.gradient.copies())
+            return _mean(row_loss, weight, total)
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
         """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""
@@ -323,15 +320,13 @@ class Engine:
         return buffer
 
 
-def _scale(weight: NDArray[np.float64] | None, scale: Array) -> tuple[float, Array]:
-    """The sum of the weights, and what each row's delta is multiplied by: its share of the sum, into `scale` (B, 1)."""
-    assert weight is not None
-    total = float(np.sum(weight))
+def _scale(weight: NDArray[np.float64], total: float, scale: Array) -> Array:
+    """What each row's delta is multiplied by, its share of the sum of the weights, into `scale` (B, 1)."""
     if total != 0.0:
         np.divide(weight, total, out=scale[:, 0], casting="same_kind")
     else:
         scale.fill(0.0)
-    return total, scale
+    return scale
 
 
 def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, total: float) -> float:

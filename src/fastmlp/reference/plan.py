@@ -12,6 +12,8 @@ from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from numpy.typing import NDArray
 
     from fastmlp.spec import NetworkSpec
@@ -48,16 +50,22 @@ class Parameters:
             at += n_in * n_out
             bias_at += n_out
 
-    def copies(self) -> tuple[list[Array], list[Array]]:
-        """Copies of weights and biases."""
-        return [W.copy() for W in self.weights], [b.copy() for b in self.biases]
+    def copies(self) -> dict[str, Array]:
+        """Copies of all, by name."""
+        return {name: tensor.copy() for name, tensor in self._tensors()}
 
-    def assign(self, weights: list[Array], biases: list[Array]) -> None:
-        """Weights and biases from arrays of the same shapes."""
-        for W, given in zip(self.weights, weights, strict=True):
-            np.copyto(W, given)
-        for b, given in zip(self.biases, biases, strict=True):
-            np.copyto(b, given)
+    def assign(self, tensors: Mapping[str, Array]) -> None:
+        """Every tensor from an array of the same name and shape."""
+        names = [name for name, _ in self._tensors()]
+        if tensors.keys() != set(names):
+            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(names)}")
+        for name, tensor in self._tensors():
+            np.copyto(tensor, tensors[name])
+
+    def _tensors(self) -> Iterator[tuple[str, Array]]:
+        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            yield f"layers.{layer}.weight", W
+            yield f"layers.{layer}.bias", b
 
 
 class UpdateBlock(NamedTuple):

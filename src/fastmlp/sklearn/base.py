@@ -40,7 +40,16 @@ from fastmlp.sklearn.fitting import (
 )
 from fastmlp.sklearn.network import Network
 from fastmlp.sklearn.sparse import pays
-from fastmlp.spec import ACTIVATION_ALIASES, ACTIVATION_NAMES, Activation, NetworkSpec, Optimizer, as_optimizer
+from fastmlp.spec import (
+    ACTIVATION_ALIASES,
+    ACTIVATION_NAMES,
+    Activation,
+    NetworkSpec,
+    Optimizer,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -348,7 +357,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         batch_size = self._rows_of_a_batch(problem.n if rows is None else len(rows))
         self._begin_counting(self.early_stopping)
         if self.early_stopping and "_best_parameters" not in vars(self):
-            self._best_parameters = engine.get_parameters()
+            self._best_parameters = weights_and_biases(engine.read())
         epochs = Epochs(
             engine, problem, self._optimizer, rows, batch_size, float(self.alpha), self._loss_scale(), threads
         )
@@ -364,7 +373,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             self, epochs, incremental=incremental, early_stopping=self.early_stopping, score=score, watch=watch
         )
         if self.early_stopping:
-            engine.set_parameters(*self._best_parameters)
+            engine.write(name_tensors(*self._best_parameters))
 
     def _rows_of_a_batch(self, n: int) -> int:
         if self.batch_size == "auto":

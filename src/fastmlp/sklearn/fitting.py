@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.sklearn.compat import check_optimize_result
+from fastmlp.spec import Run, name_tensors, weights_and_biases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Epochs:
         self.sizes = np.minimum(batch_size, n - self.starts).astype(np.float64)
         self.inverse_sizes = 1.0 / self.sizes
         self.losses = np.empty(len(self.starts))
-        self.penalties = np.empty(len(self.starts)) if alpha else None
+        self.squared_weights = np.empty(len(self.starts)) if alpha else None
 
     def run(self, place: NDArray[np.int64]) -> float:
         """Train on `rows[place]`, batch after batch; return the mean loss, L2 term included, before each update.
@@ -115,12 +116,12 @@ class Epochs:
         order, weight = self.rows[place], self.problem.weight
         inverse = self.inverse_sizes
         if weight is not None:
-            sums = np.add.reduceat(weight[order], self.starts)
+            sums = self.engine.weight_sums(weight, order, self.batch_size)
             inverse = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
-        scalars = self.schedule.scalars(self.alpha * inverse)
+        table = self.schedule.scalars(self.alpha * inverse)
         self.losses.fill(np.nan)
         try:
-            done, status, exception = self._steps(order, scalars)
+            done, status, exception = self._steps(order, table)
         except BaseException:
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
             self.schedule.advance(int(np.isfinite(self.losses).sum()))
@@ -131,34 +132,34 @@ class Epochs:
         if status == "non_finite":
             return float("nan")
         batch_losses = self.losses * self.loss_scale
-        if self.penalties is not None:
-            batch_losses += 0.5 * self.alpha * self.penalties * inverse
+        if self.squared_weights is not None:
+            batch_losses += 0.5 * self.alpha * self.squared_weights * inverse
         return float(np.dot(batch_losses, self.sizes)) / len(order)
 
-    def _steps(self, order: NDArray[np.int64], scalars: NDArray[np.float64]) -> tuple[int, str, BaseException | None]:
+    def _steps(self, order: NDArray[np.int64], table: NDArray[np.float64]) -> tuple[int, str, BaseException | None]:
         X, y, weight = self.problem.X, self.problem.y, self.problem.weight
         if not is_sparse(X):
-            return self.engine.train(
-                X, y, order, self.batch_size, scalars, weight, self.losses, self.threads, self.penalties
-            )
+            run = Run(X, y, weight, order, self.batch_size, table, self.losses, self.squared_weights)
+            outcome = self.engine.train(run, self.threads)
+            return outcome.steps, outcome.status, outcome.exception
         done = 0
         for part, block in dense_blocks(X, order, self.batch_size):
             chosen = order[part]
             steps = slice(part.start // self.batch_size, -(-part.stop // self.batch_size))
-            run = self.engine.train(
+            run = Run(
                 block,
                 y[chosen],
+                None if weight is None else weight[chosen],
                 np.arange(len(chosen)),
                 self.batch_size,
-                scalars[steps],
-                None if weight is None else weight[chosen],
+                table[steps],
                 self.losses[steps],
-                self.threads,
-                None if self.penalties is None else self.penalties[steps],
+                None if self.squared_weights is None else self.squared_weights[steps],
             )
-            done += run.steps
-            if run.status != "done":
-                return done, run.status, run.exception
+            outcome = self.engine.train(run, self.threads)
+            done += outcome.steps
+            if outcome.status != "done":
+                return done, outcome.status, outcome.exception
         return done, "done", None
 
 
@@ -236,7 +237,7 @@ def _count_improvement(est: Any, early_stopping: bool, score: Callable[[bool], f
         if not alive:
             raise ValueError(NOT_FINITE)  # the lost parameters would be the best from here on
         est.best_validation_score_ = value
-        est._best_parameters = est._network.engine(est._spec).get_parameters()
+        est._best_parameters = weights_and_biases(est._network.engine(est._spec).read())
 
 
 class Watch:
@@ -273,7 +274,7 @@ class Watch:
         return bool(stop)
 
     def _as_it_is(self) -> dict[str, Any]:
-        weights, biases = self.est._network.engine(self.est._spec).get_parameters()
+        weights, biases = weights_and_biases(self.est._network.engine(self.est._spec).read())
         return {"coefs_": weights, "intercepts_": biases}
 
 
@@ -285,20 +286,20 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
     import scipy.optimize
     from threadpoolctl import threadpool_limits
 
-    weights, biases = engine.get_parameters()
+    weights, biases = weights_and_biases(engine.read())
     shapes = [array.shape for array in (*weights, *biases)]
     ends = np.cumsum([0, *(array.size for array in (*weights, *biases))])
     n_layers, n_weights = len(weights), int(ends[len(weights)])
     total = float(problem.n if problem.weight is None else problem.weight.sum())
     decay = est.alpha / total
 
-    def unpack(x: NDArray[np.float64]) -> tuple[list[Array], list[Array]]:
+    def unpack(x: NDArray[np.float64]) -> dict[str, Array]:
         x = np.ascontiguousarray(x, np.float64)
         arrays = [x[ends[i] : ends[i + 1]].reshape(shape) for i, shape in enumerate(shapes)]
-        return arrays[:n_layers], arrays[n_layers:]
+        return name_tensors(arrays[:n_layers], arrays[n_layers:])
 
     def loss_and_gradient(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        engine.set_parameters(*unpack(x))
+        engine.write(unpack(x))
         loss, gradient = _loss_and_gradient(engine, problem, total, threads)
         gradient[:n_weights] += decay * x[:n_weights]
         return loss * loss_scale + 0.5 * decay * float(np.dot(x[:n_weights], x[:n_weights])), gradient
@@ -313,7 +314,7 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
         if est.verbose:
             print(f"Iteration {iteration}, loss = {est.loss_:.8f}")
         if watch.context is not None or watch.record is not None:
-            engine.set_parameters(*unpack(intermediate_result.x))
+            engine.write(unpack(intermediate_result.x))
         watch.begin()
         if watch.end():
             raise StopIteration
@@ -330,7 +331,7 @@ def fit_lbfgs(est: Any, engine: Engine, problem: Problem, loss_scale: float, thr
             options=options,
             callback=after_iteration if observed else None,
         )
-    engine.set_parameters(*unpack(result.x))
+    engine.write(unpack(result.x))
     if result.status == 99:  # StopIteration: whoever asked for it knows
         est.n_iter_ = int(result.nit)
     else:
@@ -343,15 +344,21 @@ def _loss_and_gradient(
 ) -> tuple[float, NDArray[np.float64]]:
     """Weighted mean loss over all rows and its gradient as one vector, weights first."""
     if not is_sparse(problem.X):
-        loss, dW, db = engine.loss_and_grad(problem.X, problem.y, problem.weight, threads)
-        return loss, np.concatenate([np.ravel(array) for array in (*dW, *db)])
+        loss = engine.gradient(problem.X, problem.y, problem.weight, threads)
+        return loss, _vector(engine)
     loss, sums = 0.0, None
     for part, block in dense_blocks(problem.X):
         weight = None if problem.weight is None else problem.weight[part]
         share = (len(block) if weight is None else float(weight.sum())) / total
-        of_part, dW, db = engine.loss_and_grad(block, problem.y[part], weight, threads)
+        of_part = engine.gradient(block, problem.y[part], weight, threads)
         loss += share * of_part
-        vector = share * np.concatenate([np.ravel(array) for array in (*dW, *db)])
+        vector = share * _vector(engine)
         sums = vector if sums is None else sums + vector
     assert sums is not None
     return loss, sums
+
+
+def _vector(engine: Engine) -> Array:
+    """The gradient that the engine has left, weights first."""
+    weights, biases = weights_and_biases(engine.read("gradient"))
+    return np.concatenate([np.ravel(array) for array in (*weights, *biases)])

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.access import Access
-from fastmlp.runtime import Backend, Engine, choose_backend
+from fastmlp.runtime import Backend, Engine, choose_backend, optimizer_state, set_optimizer_state
 from fastmlp.sklearn.sparse import SparsePrediction
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import NetworkSpec, name_tensors, weights_and_biases
 
 __all__ = ["Network", "Parameters"]
 
@@ -47,7 +47,7 @@ class Network:
         """The list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
         with self.access.reading(name):
             if not self._lists and self._engine is not None:
-                weights, biases = self._engine.get_parameters()
+                weights, biases = weights_and_biases(self._engine.read())
                 self._lists = {"coefs_": weights, "intercepts_": biases}
                 self._seen = [array.copy() for array in (*weights, *biases)]
             return self._lists[name]
@@ -69,7 +69,7 @@ class Network:
         """Be a new network with these parameters. Lists that were handed out belong to the old one."""
         with self.access.reading("start"):
             self._lists, self._seen, self._state, self.optimizer = {}, [], None, None
-            self._make_engine(spec).set_parameters(weights, biases)
+            self._make_engine(spec).write(name_tensors(weights, biases))
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
         self._engine, self._sparse, self._known = self.backend.engine(spec), None, None
@@ -138,7 +138,7 @@ class Network:
         self._become(spec_of(sizes, dtype))
         assert self._engine is not None
         contiguous = [np.ascontiguousarray(array, dtype=dtype) for array in arrays]
-        self._engine.set_parameters(contiguous[:n_layers], contiguous[n_layers:])
+        self._engine.write(name_tensors(contiguous[:n_layers], contiguous[n_layers:]))
         self._sparse = None
         self._seen = [array.copy() for array in arrays]
 
@@ -154,28 +154,28 @@ class Network:
         shapes = [tuple(pair) for pair in pairwise(spec.sizes)]
         if all([W.shape for W in weights] == shapes for weights, _ in slots):
             self.use_optimizer(name)
-            engine.set_state([_as_dtype(slot, spec.dtype) for slot in slots])
+            set_optimizer_state(engine, [_as_dtype(slot, spec.dtype) for slot in slots])
 
     def _optimizer_state(self) -> tuple[str, list[Parameters]] | None:
         if self._engine is None:
             return self._state
-        return None if self.optimizer is None else (self.optimizer, self._engine.get_state())
+        return None if self.optimizer is None else (self.optimizer, optimizer_state(self._engine))
 
     def reshape(self, spec: NetworkSpec) -> None:
         """Keep the parameters in a network of the same sizes that is otherwise as `spec` says."""
         with self.access.reading("reshape"):
             if spec != self.spec:
                 assert self._engine is not None
-                parameters = self._engine.get_parameters()
+                parameters = weights_and_biases(self._engine.read())
                 self._become(spec)
-                self._engine.set_parameters(*_as_dtype(parameters, spec.dtype))
+                self._engine.write(name_tensors(*_as_dtype(parameters, spec.dtype)))
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
         self._sparse = None
         if self._lists:
             assert self._engine is not None
-            weights, biases = self._engine.get_parameters()
+            weights, biases = weights_and_biases(self._engine.read())
             self._seen = [*weights, *biases]
             for name, learnt in (("coefs_", weights), ("intercepts_", biases)):
                 for place, array in enumerate(learnt):
@@ -190,7 +190,7 @@ class Network:
         if self._sparse is None:
             assert self._engine is not None
             assert self.spec is not None
-            self._sparse = SparsePrediction(self.spec, *self._engine.get_parameters(), self.backend)
+            self._sparse = SparsePrediction(self.spec, *weights_and_biases(self._engine.read()), self.backend)
         return self._sparse
 
     def is_finite(self) -> bool:
@@ -211,7 +211,7 @@ class Network:
             if self._lists:
                 state.update(self._lists)
             elif self._engine is not None:
-                state["coefs_"], state["intercepts_"] = self._engine.get_parameters()
+                state["coefs_"], state["intercepts_"] = weights_and_biases(self._engine.read())
             optimizer = self._optimizer_state()
             if optimizer is not None:
                 state["_optimizer_state"] = optimizer

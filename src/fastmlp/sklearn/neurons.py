@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.sklearn.compat import Interval, StrOptions, fit_context, validate_data
-from fastmlp.spec import SGD, NetworkSpec
+from fastmlp.spec import SGD, NetworkSpec, Run, weights_and_biases
 
 __all__ = ["AdalineClassifier", "AdalineRegressor", "PerceptronClassifier"]
 
@@ -277,7 +277,7 @@ class _Adaline(_Neurons):
         engine.use_optimizer(SGD.name)
         self.learning_rate_ = _largest_safe_rate(X) if self.learning_rate == "auto" else float(self.learning_rate)
         steps = -(-n // batch_size)
-        scalars, losses = SGD(self.learning_rate_).scalars(0, steps), np.empty(steps)
+        table, losses = SGD(self.learning_rate_).scalars(0, steps), np.empty(steps)
         sizes = np.minimum(batch_size, n - np.arange(0, n, batch_size))
         threads = engine_threads(self.n_threads)
         self.loss_curve_: list[float] = []
@@ -288,7 +288,7 @@ class _Adaline(_Neurons):
                 self._warn_not_converged("The delta rule's loss has not settled")
                 break
             self.n_iter_ += 1
-            run = engine.train(X, T, self._epoch_order(rng, n), batch_size, scalars, None, losses, threads)
+            run = engine.train(Run(X, T, None, self._epoch_order(rng, n), batch_size, table, losses), threads)
             if run.exception is not None:
                 raise run.exception
             if run.status != "done":
@@ -302,7 +302,7 @@ class _Adaline(_Neurons):
                 print(f"Epoch {self.n_iter_}, loss = {loss:.8f}")
             waited = waited + 1 if loss > best - self.tol else 0
             best = min(best, loss)
-        weights, biases = engine.get_parameters()
+        weights, biases = weights_and_biases(engine.read())
         self.coef_, self.intercept_ = np.ascontiguousarray(weights[0].T), biases[0]
 
 

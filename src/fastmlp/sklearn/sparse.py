@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.reference.activation import OUTPUTS, Scratch
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import NetworkSpec, name_tensors
 
 if TYPE_CHECKING:
     from fastmlp.runtime import Backend
@@ -40,7 +40,7 @@ class SparsePrediction:
         if len(weights) > 1:
             tail = NetworkSpec(spec.sizes[1:], spec.activations[1:], spec.output, spec.loss, spec.dtype)
             self.tail = backend.engine(tail)
-            self.tail.set_parameters(weights[1:], biases[1:])
+            self.tail.write(name_tensors(weights[1:], biases[1:]))
 
     def outputs(self, X: Any, out: Array, threads: int) -> None:
         """Outputs of all rows of a CSR matrix into `out` (n, O)."""

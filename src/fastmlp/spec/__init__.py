@@ -16,7 +16,7 @@ from .activations import (
 from .losses import LOSS_NAMES, BinaryCrossEntropy, CrossEntropy, Loss, Poisson, SquaredError, as_loss
 from .network import DTYPE_NAMES, Layer, NetworkSpec
 from .optimizers import OPTIMIZER_NAMES, SGD, Adam, Optimizer, as_optimizer
-from .runs import STAGES, Run
+from .runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from .tables import powers
 
 __all__ = [
@@ -38,11 +38,14 @@ __all__ = [
     "Loss",
     "NetworkSpec",
     "Optimizer",
+    "Outcome",
     "Poisson",
     "Run",
     "SquaredError",
     "as_activation",
     "as_loss",
     "as_optimizer",
+    "name_tensors",
     "powers",
+    "weights_and_biases",
 ]

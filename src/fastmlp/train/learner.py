@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp.runtime import Backend, Engine
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import NetworkSpec, Optimizer, Run
+from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run, weights_and_biases
 from fastmlp.train.history import History
 from fastmlp.train.profile import Profile
 from fastmlp.train.source import Data, chunks
@@ -130,20 +130,21 @@ class Learner:
         batch_size: int,
         losses: NDArray[np.float64],
         threads: int,
-    ) -> Run:
+    ) -> Outcome:
         """One update for each batch of `order`; fills `losses`. What a signal's handler raises is in the answer."""
         assert self.optimizer is not None
         before = self.step
-        scalars = self.optimizer.scalars(before, len(losses))
+        table = self.optimizer.scalars(before, len(losses))
         losses.fill(np.nan)
         try:
-            run = self.engine.train(data.X, data.y, order, batch_size, scalars, data.weight, losses, threads)
+            outcome = self.engine.train(Run(data.X, data.y, data.weight, order, batch_size, table, losses), threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            run = Run(self.step - before, "interrupted", error)
-        self.steps_trained += run.steps
-        self.rows_trained += min(run.steps * batch_size, len(order))
-        return run
+            sums = self.engine.weight_sums(data.weight, order, batch_size)
+            outcome = Outcome(self.step - before, "interrupted", error, sums)
+        self.steps_trained += outcome.steps
+        self.rows_trained += min(outcome.steps * batch_size, len(order))
+        return outcome
 
     @contextmanager
     def profiled(self, found: Callable[[Profile], None]) -> Iterator[None]:
@@ -168,7 +169,7 @@ class Learner:
 
     def first_bad_layer(self, data: Data, rows: NDArray[np.int64]) -> int | None:
         """Number (from 1) of the first layer whose parameters, or signals on these rows, are not finite."""
-        weights, biases = self.engine.get_parameters()
+        weights, biases = weights_and_biases(self.engine.read())
         finite = [bool(np.isfinite(w).all() and np.isfinite(b).all()) for w, b in zip(weights, biases, strict=True)]
         for part in chunks(len(rows), max(self.spec.sizes)):
             signals, outputs, _ = self.engine.trace(data.X[rows[part]], None, 1)

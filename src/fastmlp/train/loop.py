@@ -59,8 +59,7 @@ def fit(
     learner.use(optimizer)
     rule, safety = optimizer.name, Safety(learner, threads)
     order = np.arange(n, dtype=np.int64)
-    losses, batch_weights = np.empty(-(-n // batch_size)), _batch_weights(order, None, batch_size)
-    total_weight = float(n)
+    losses, batch_weights = np.empty(-(-n // batch_size)), np.empty(-(-n // batch_size))
     logs: Logs = {}
 
     def diverged(what: str, step: int | None, rows: NDArray[np.int64]) -> TrainingDiverged:
@@ -87,6 +86,7 @@ def fit(
                 started = time.perf_counter()
                 run = learner.train(data, rows, batch_size, losses[done : done + count], threads)
                 elapsed = time.perf_counter() - started
+                batch_weights[done : done + count] = run.weight_sums
                 seconds, done, safety.since = seconds + elapsed, done + run.steps, safety.since + run.steps
                 if run.status != "done":
                     break
@@ -100,10 +100,7 @@ def fit(
                 raise run.exception
             learner.end_epoch()
 
-            if data.weight is not None:
-                batch_weights = _batch_weights(order, data.weight, batch_size)
-                total_weight = _sum(batch_weights)
-            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / total_weight}
+            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / _sum(batch_weights)}
             logs |= {"seconds": seconds, "samples_per_second": n / seconds if seconds > 0 else math.inf}
             try:
                 if run.exception is not None:
@@ -166,16 +163,6 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> fl
         )
         raise TrainingDiverged(message, step=number, layer=layer)
     return float(losses[0])
-
-
-def _batch_weights(
-    order: NDArray[np.int64], weight: NDArray[np.float64] | None, batch_size: int
-) -> NDArray[np.float64]:
-    """What each batch of an epoch counts for in its mean loss: its rows' weights, or its rows."""
-    starts = np.arange(0, len(order), batch_size)
-    if weight is not None:
-        return np.add.reduceat(weight[order], starts)
-    return np.minimum(batch_size, len(order) - starts).astype(np.float64)
 
 
 def _sum(values: NDArray[np.float64]) -> float:
