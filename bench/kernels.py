@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _bytes
 import numpy as np
 from _common import describe, failed_checks, machine, one_of, positive, run_script, write_json
+from _repeats import long_enough
 
 from fastmlp.cli import table
 from fastmlp.runtime import get_backend, load_passes
@@ -22,9 +24,8 @@ from fastmlp.runtime import get_backend, load_passes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-REPEAT_SECONDS = 1e-3
 DTYPES = ("float32", "float64")
-GROUPS = ("tile", "rows", "ragged", "few", "columns", "math")
+GROUPS = ("tile", "rows", "ragged", "few", "columns", "math", "bytes")
 DEPTHS = (16, 64, 256, 1024, 4096)
 
 # Percent of the peak that the register tile has to reach at K = 256, its operands in the first-level cache.
@@ -71,14 +72,6 @@ def cases(groups: list[str], isas: list[str], dtypes: list[str]) -> Iterator[Cas
                 kernel, of = shapes[group]
                 most = panel if kernel == "columns" else 32 * tile  # the scalar ISA has narrow panels
                 yield from (Case(group, kernel, isa, dtype, rows, k) for rows, k in of if 0 < rows <= most)
-
-
-def long_enough(run: Callable[[int], tuple[float, float]]) -> int:
-    """How often to repeat something for it to take REPEAT_SECONDS; it is given the number and returns (_, seconds)."""
-    count = 1
-    while (taken := run(count)[1]) < 0.2 * REPEAT_SECONDS:
-        count *= 4
-    return max(1, round(count * REPEAT_SECONDS / taken))
 
 
 def measure(case: Case, repeats: int) -> dict[str, Any]:
@@ -180,6 +173,9 @@ def main() -> int:
     parser.add_argument("--dtype", type=one_of(DTYPES), default=list(DTYPES), help=f"default: {','.join(DTYPES)}")
     parser.add_argument("--shapes", type=one_of(GROUPS), default=list(GROUPS), help=f"default: {','.join(GROUPS)}")
     parser.add_argument("--repeats", type=positive(int), default=15, help="of a millisecond each (default: 15)")
+    parser.add_argument(
+        "--megabytes", type=positive(float), default=128.0, help="that bytes from memory are in (default: 128)"
+    )
     least = ", ".join(f"{limit:.0f} %% on {isa}" for isa, limit in LEAST.items())
     parser.add_argument("--check", action="store_true", help=f"exit with 1 unless the tile reaches {least}")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
@@ -195,7 +191,13 @@ def main() -> int:
     math = measure_math(options.isa, options.dtype, options.repeats) if "math" in options.shapes else {}
     if math:
         print("\n" + show_math(math, options.isa))
-    report = {"machine": where, "settings": {"repeats": options.repeats}, "gemm": results, "math_ns_per_element": math}
+    moved = []
+    if "bytes" in options.shapes:
+        memory = _bytes.Memory(options.megabytes)
+        moved = [_bytes.measure(of, memory, options.repeats) for of in _bytes.operations(options.isa, options.dtype)]
+        print("\n" + _bytes.show(moved, options.isa))
+    settings = {"repeats": options.repeats, "megabytes": options.megabytes}
+    report = {"machine": where, "settings": settings, "gemm": results, "math_ns_per_element": math, "bytes": moved}
     print(f"\nwritten to {write_json(options.json, 'kernels', report)}")
     if not options.check:
         return 0

@@ -32,10 +32,25 @@ from fastmlp.files import Checkpoint, load_model, save_model
 from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer, name_tensors, weights_and_biases
+from fastmlp.spec import (
+    Activation,
+    ActivationName,
+    BackendName,
+    Float,
+    Layer,
+    Loss,
+    LossName,
+    NetworkSpec,
+    Operation,
+    Optimizer,
+    OptimizerName,
+    OutputName,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
 from fastmlp.spec.hints import explained, no_attribute
-from fastmlp.spec.initializers import Function, Initializer, resolve
-from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
 from fastmlp.train import loop
 from fastmlp.train.callbacks import CallbackLike, as_callbacks
 from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
@@ -177,7 +192,9 @@ class MLP:
                 "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
             )
         try:
-            initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
+            initializers = [
+                default(layer.activation) if init is None else as_initializer(init) for layer in spec.layers
+            ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
         number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
@@ -617,7 +634,7 @@ class MLP:
     @property
     def loss(self) -> str:
         """Name of the loss."""
-        return self._learner.spec.loss
+        return self._learner.spec.loss.name
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -768,7 +785,7 @@ class MLP:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={_shown(spec.output)}, loss={spec.loss!r}, dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={_shown(spec.output)}, loss={_shown(spec.loss)}, dtype={spec.dtype!r}, seed={self.seed})"
         )
 
     def __str__(self) -> str:
@@ -777,7 +794,7 @@ class MLP:
             f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
         )
         lines = [
-            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss}, {spec.dtype}, "
+            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
             f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
             + (f" ({self.isa})" * (self.isa != self.backend))
         ]
@@ -900,11 +917,10 @@ def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
     return tuple(arrays)
 
 
-def _shown(activation: Activation) -> str:
-    """An activation as one would write it in MLP's arguments."""
-    if activation == Activation(activation.name):
-        return repr(activation.name)
-    return f"{'LeakyReLU' if activation.name == 'leaky_relu' else 'ELU'}({activation.param!r})"
+def _shown(operation: Operation) -> str:
+    """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
+    kind = type(operation)
+    return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"
 
 
 def _count(value: Any, name: str, low: int, high: int | None = None) -> int:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastmlp.files import Checkpoint, load_file, load_model, model, save_file, save_model
-from fastmlp.spec import SGD, Activation, Adam, NetworkSpec
+from fastmlp.spec import SGD, Adam, LeakyReLU, NetworkSpec
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file modes and links")
@@ -309,7 +309,7 @@ def test_a_hostile_file_takes_memory_in_the_order_of_its_size(tmp_path, name):
 
 def test_a_model_of_thousands_of_layers_and_their_moments_loads(tmp_path):
     rng = np.random.default_rng(0)
-    spec = NetworkSpec.make([1] * 10_001, Activation("leaky_relu", 0.012345678901234567))
+    spec = NetworkSpec.make([1] * 10_001, LeakyReLU(0.012345678901234567))
     tensors = {kind: layers_of(spec, rng) for kind in ("parameters", "state.0", "state.1")}
     save_model(tmp_path / "m", Checkpoint(spec, tensors, optimizer=Adam(), step=1))
     loaded = load_model(tmp_path / "m")
@@ -555,7 +555,7 @@ def layers_of(spec, rng):
 
 def a_model(dtype="float32", optimizer=None, states=2):
     rng = np.random.default_rng(1)
-    spec = NetworkSpec.make([3, 5, 2], Activation("leaky_relu", 0.1), loss="cross_entropy", dtype=dtype)
+    spec = NetworkSpec.make([3, 5, 2], LeakyReLU(0.1), loss="cross_entropy", dtype=dtype)
     return Checkpoint(
         spec,
         {kind: layers_of(spec, rng) for kind in ("parameters", "state.0", "state.1")[: 1 + states]},
@@ -568,7 +568,7 @@ def a_model(dtype="float32", optimizer=None, states=2):
 
 def description(version, **changes):
     """What stands in a file, with changes; `...` takes a field out. The number of states had another name."""
-    spec = NetworkSpec.make([3, 5, 2], Activation("leaky_relu", 0.1), loss="cross_entropy").to_dict()
+    spec = NetworkSpec.make([3, 5, 2], LeakyReLU(0.1), loss="cross_entropy").to_dict()
     fields = {"format": version, "spec": spec, "seed": "0", "epoch": 0, "step": 0, "optimizer": None, "states": 0}
     fields |= {"needs": []} if version > 1 else {}
     fields |= changes

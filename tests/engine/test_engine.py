@@ -35,29 +35,6 @@ def assert_lists_close(got, wanted, **tolerance):
         np.testing.assert_allclose(ours, theirs, **tolerance)
 
 
-# --- the lists of csrc/ops and the registries of reference/ -----------------------------------------------------------
-
-
-def test_names_are_the_references():
-    assert kernels.names("activation") == list(ACTIVATIONS)
-    assert kernels.names("loss") == list(LOSSES)
-    assert kernels.names("optimizer") == list(OPTIMIZERS)
-    assert kernels.names("dtype") == list(specs.DTYPE_NAMES)
-    assert kernels.names("source") == nets.SOURCES
-
-
-def test_columns_are_the_references():
-    assert kernels.activation_params() == {name: entry.parameter for name, entry in ACTIVATIONS.items()}
-    assert kernels.loss_outputs() == {name: entry.output for name, entry in LOSSES.items()}
-    classes = (specs.SGD, specs.Adam)
-    assert kernels.optimizer_scalars() == {optimizer.name: tuple(optimizer.columns) for optimizer in classes}
-    for optimizer in classes:
-        engine = Engine(NetworkSpec.make([2, 1]))
-        engine.use_optimizer(optimizer.name)
-        assert len(states_of(engine)) == OPTIMIZERS[optimizer.name].states
-        assert optimizer.columns[-1] == "weight_decay"  # passes/update sets the last one to 0 for biases
-
-
 # --- every method against the reference ------------------------------------------------------------------------------
 
 

@@ -76,7 +76,7 @@ cdef class Parameters:
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
         self.clip_losses(False)
-        self.net.fused = loss_output(index_of("loss", spec.loss)) != ""
+        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         layers = spec.layers
         refuse_too_large(sum(2 * (n.n_in + table.panel) * (n.n_out + table.panel) for n in layers) * table.itemsize)
@@ -95,7 +95,7 @@ cdef class Parameters:
         free(self.net.layers)
 
     def clip_losses(self, bint clip):
-        cdef int loss = index_of("loss", self.spec.loss)
+        cdef int loss = index_of("loss", self.spec.loss.name)
         self.net.loss = self.net.kernels.clipped_loss[loss] if clip else self.net.kernels.loss[loss]
 
     def describe(self, int l, layer):
@@ -108,7 +108,7 @@ cdef class Parameters:
         to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
         to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                            else (to.in_panels, to.out_panels))
-        to.param = layer.activation.param
+        to.param = layer.activation.params[0] if layer.activation.params else 0
         if layer.activation.name == "softmax":
             to.activation = SOFTMAX
         else:

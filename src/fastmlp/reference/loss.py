@@ -1,6 +1,6 @@
 """The losses: the registry, each entry the loss and delta of a block of rows. Mirror of csrc/ops/loss.inl.
 
-To add one, add an entry to LOSSES.
+To add one, add an entry to LOSSES (and its class to spec/losses.py).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 
 from .names import did_you_mean
 
-__all__ = ["choice", "flag", "fraction", "integer", "keys", "not_negative", "positive", "real", "shown"]
+__all__ = ["choice", "flag", "fraction", "integer", "mapping", "not_negative", "positive", "real", "record", "shown"]
 
 
 def shown(value: object) -> str:
@@ -52,7 +52,7 @@ def not_negative(value: object, name: str) -> float:
     number = real(value, name)
     if number < 0.0:
         raise ValueError(f"{name} must be >= 0, got {number!r}")
-    return number
+    return number + 0.0  # -0.0 becomes 0.0
 
 
 def fraction(value: object, name: str) -> float:
@@ -77,10 +77,15 @@ def choice(value: object, name: str, names: Sequence[str]) -> str:
     return str(value)
 
 
-def keys(data: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
-    """`data` as a mapping with exactly these keys."""
-    if not isinstance(data, Mapping):
-        raise TypeError(f"{name} must be a mapping, got {shown(data)} of type {type(data).__name__}")
+def mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, got {shown(value)} of type {type(value).__name__}")
+    return value
+
+
+def record(value: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
+    """A mapping with exactly these keys."""
+    data = mapping(value, name)
     if set(data) != set(keys):
         raise ValueError(f"{name} must have the keys {', '.join(map(repr, keys))}, got {shown(list(data))}")
     return data

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec import LOSSES
 from fastmlp.spec.names import closest
-from fastmlp.train.metrics import METRICS
 
 if TYPE_CHECKING:
     from fastmlp.network import MLP
@@ -175,7 +175,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         if self.monitor not in logs["names"]:
-            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+            if self.monitor in ("val_loss", *(f"val_{loss.metric}" for loss in LOSSES.values())):
                 advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
             else:
                 advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
