@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of MLP's methods
 
 from fastmlp.access import Access
 from fastmlp.data import (
@@ -35,6 +35,8 @@ from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import (
     Activation,
     ActivationName,
+    Adam,
+    Array,
     BackendName,
     Float,
     Layer,
@@ -49,20 +51,22 @@ from fastmlp.spec import (
     name_tensors,
     weights_and_biases,
 )
+from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
 from fastmlp.train import loop
-from fastmlp.train.callbacks import CallbackLike, as_callbacks
-from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
+from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
+from fastmlp.train.epoch import Epoch
+from fastmlp.train.history import History, count_epochs
 from fastmlp.train.learner import Learner
-from fastmlp.train.metrics import evaluate
-from fastmlp.train.profile import Profile  # noqa: TC001
-from fastmlp.train.progress import Bar, ProgressBar
-from fastmlp.train.source import Data
+from fastmlp.train.metrics import Measured, evaluate
+from fastmlp.train.profile import Profile, profiled
+from fastmlp.train.progress import ProgressBar
+from fastmlp.train.safety import Safety
+from fastmlp.train.source import Arrays, Data, Shuffle, fixed
 
 __all__ = ["MLP", "Trace", "load"]
 
-Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -166,6 +170,8 @@ class MLP:
     __slots__ = (
         "__weakref__",
         "_access",
+        "_backend",
+        "_history",
         "_learner",
         "_loss_by_default",
         "_requested_backend",
@@ -197,7 +203,7 @@ class MLP:
             ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
@@ -212,9 +218,10 @@ class MLP:
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
         chosen = choose_backend(backend, stacklevel=stacklevel)
-        self._requested_backend = backend
-        self._learner = Learner(spec, chosen, chosen.engine(spec), seed)
+        self._requested_backend, self._backend = backend, chosen
+        self._learner = Learner(spec, chosen.engine(spec), seed)
         self._access = Access(self._learner.engine)
+        self._history = History()
         self._loss_by_default = False
         self.profile_: Profile | None = None
 
@@ -311,9 +318,9 @@ class MLP:
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
-        epochs, batch_size = _count(epochs, "epochs", 1), _count(batch_size, "batch_size", 1)
-        shuffle, progress = _flag(shuffle, "shuffle"), _flag(progress, "progress")
-        train_metrics, profile = _flag(train_metrics, "train_metrics"), _flag(profile, "profile")
+        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
+        train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
@@ -321,26 +328,18 @@ class MLP:
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = self._validation(validation_data)
-        bar = ProgressBar(len(data), epochs) if progress else Bar()
+        bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
-        learner = self._learner
-        with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
-            return loop.fit(
-                learner,
-                self,
-                data,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=chosen or learner.optimizer or as_optimizer(None),
-                validation=validation,
-                shuffle=shuffle,
-                threads=n_threads,
-                callbacks=called,
-                lent=self._access.lent,
-                bar=bar,
-                train_metrics=train_metrics,
-            )
+        learner, history = self._learner, self._history
+        order = Shuffle(self._backend.permutation, learner.seed, len(data)) if shuffle else fixed(np.arange(len(data)))
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
+            start, safety = count_epochs(history), Safety(epoch, history)
+            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            users = [Lent(called, self._access.lent)] if called else []
+            loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+            return history.since(start)
 
     def _doubt_regression(self, y: Array) -> None:
         """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
@@ -404,7 +403,7 @@ class MLP:
         data = self._data(X, y, sample_weight)
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
 
     @explained
     def loss_and_grad(
@@ -603,7 +602,7 @@ class MLP:
     def weights(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "weights")
         with self._access.setting("weights ="):
-            self._learner.undo.forget()
+            self._learner.undo = None
             biases = weights_and_biases(self._learner.engine.read())[1]
             self._learner.engine.write(name_tensors(checked, biases))
 
@@ -617,7 +616,7 @@ class MLP:
     def biases(self, value: Sequence[ArrayLike]) -> None:
         checked = self._checked(value, "biases")
         with self._access.setting("biases ="):
-            self._learner.undo.forget()
+            self._learner.undo = None
             weights = weights_and_biases(self._learner.engine.read())[0]
             self._learner.engine.write(name_tensors(weights, checked))
 
@@ -704,12 +703,12 @@ class MLP:
     @property
     def history(self) -> History:
         """What all calls of `fit` measured."""
-        return self._learner.history
+        return self._history
 
     @property
     def backend(self) -> str:
         """What computes: "cython" or "numpy"."""
-        return self._learner.backend.name
+        return self._backend.name
 
     @property
     def isa(self) -> str:
@@ -774,7 +773,7 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._resume(state["checkpoint"], state["backend"])
-        self._learner.history = state["history"].since(0)
+        self._history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
         for name, value in state.get("attributes", {}).items():
             setattr(self, name, value)
@@ -829,7 +828,7 @@ class MLP:
         return as_targets(y, spec.loss, spec.sizes[-1], n_rows, name, finite=self._finite(threads))
 
     def _finite(self, threads: int) -> Finite | None:
-        finite = self._learner.backend.finite
+        finite = self._backend.finite
         return None if finite is None else partial(finite, threads=threads)
 
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, threads: int = 1) -> Data:
@@ -921,18 +920,3 @@ def _shown(operation: Operation) -> str:
     """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
     kind = type(operation)
     return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"
-
-
-def _count(value: Any, name: str, low: int, high: int | None = None) -> int:
-    wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be {wanted}, got {value!r:.80} ({type(value).__name__})")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return int(value)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r:.80} ({type(value).__name__})")
-    return bool(value)

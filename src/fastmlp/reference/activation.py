@@ -7,15 +7,14 @@ f' is a function of the output a = f(z), so that z need not be kept. To add one,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fastmlp.spec import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Array = NDArray[Any]
 
 
 class Scratch(NamedTuple):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import STAGES, NetworkSpec, Outcome, Run
+from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
-from .activation import Array
 from .backward import backward
 from .forward import activate, forward, gather, loss, target
 from .gate import Gate

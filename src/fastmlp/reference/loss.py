@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .activation import Array, Scratch
+from fastmlp.spec import Array
+
+from .activation import Scratch
 
 
 class Target(NamedTuple):

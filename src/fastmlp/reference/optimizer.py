@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .activation import Array
+from fastmlp.spec import Array
 
 Update = Callable[[Array, Array, Sequence[Array], Sequence[float], Array, int], None]
 

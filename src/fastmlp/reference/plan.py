@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .activation import OUTPUTS, ActivationFunctions, Array, Scratch
+from fastmlp.spec import Array
+
+from .activation import OUTPUTS, ActivationFunctions, Scratch
 from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 

@@ -4,7 +4,7 @@ Nothing here touches data or buffers, or imports another part of the package. Th
 `csrc/ops` and of `reference/`; a test holds them equal.
 """
 
-from .activations import (
+from fastmlp.spec.activations import (
     ACTIVATION_ALIASES,
     ACTIVATION_NAMES,
     ACTIVATIONS,
@@ -16,7 +16,7 @@ from .activations import (
     OutputName,
     as_activation,
 )
-from .losses import (
+from fastmlp.spec.losses import (
     LOSS_NAMES,
     LOSSES,
     BinaryCrossEntropy,
@@ -29,12 +29,12 @@ from .losses import (
     as_loss,
     loss_of_output,
 )
-from .names import Array, BackendName, DTypeName, Float
-from .network import DTYPE_NAMES, Layer, NetworkSpec
-from .operations import Operation
-from .optimizers import OPTIMIZER_NAMES, OPTIMIZERS, SGD, Adam, Optimizer, OptimizerName, as_optimizer
-from .runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
-from .tables import powers
+from fastmlp.spec.names import Array, BackendName, DTypeName, Float
+from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
+from fastmlp.spec.operations import Operation
+from fastmlp.spec.optimizers import OPTIMIZER_NAMES, OPTIMIZERS, SGD, Adam, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
+from fastmlp.spec.tables import powers
 
 __all__ = [
     "ACTIVATIONS",

@@ -9,8 +9,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from .checks import choice, not_negative, real, record
-from .operations import Operation, as_operation
+from fastmlp.spec.checks import choice, not_negative, real, record
+from fastmlp.spec.operations import Operation, as_operation
 
 __all__ = [
     "ACTIVATIONS",

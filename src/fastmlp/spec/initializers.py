@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from .checks import choice, positive, real, shown
+from fastmlp.spec.checks import choice, positive, real, shown
 
 if TYPE_CHECKING:
-    from .activations import Activation
+    from fastmlp.spec.activations import Activation
 
 __all__ = [
     "INITIALIZERS",

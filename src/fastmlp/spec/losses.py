@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from .operations import Operation, as_operation, read_operation
+from fastmlp.spec.operations import Operation, as_operation, read_operation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .names import Array
+    from fastmlp.spec.names import Array
 
 __all__ = [
     "LOSSES",

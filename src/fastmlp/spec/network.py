@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .activations import ACTIVATION_NAMES, Activation, as_activation
-from .checks import choice, integer, record, shown
-from .losses import Loss, as_loss, loss_of_output
+from fastmlp.spec.activations import ACTIVATION_NAMES, Activation, as_activation
+from fastmlp.spec.checks import choice, integer, record, shown
+from fastmlp.spec.losses import Loss, as_loss, loss_of_output
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

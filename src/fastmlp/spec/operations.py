@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from .checks import choice, mapping, record, shown
+from fastmlp.spec.checks import choice, mapping, record, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

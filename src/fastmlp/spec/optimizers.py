@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from .checks import flag, fraction, integer, not_negative, positive
-from .hints import explained_class
-from .operations import Operation, as_operation, read_operation
-from .tables import counts, equal_rows, powers
+from fastmlp.spec.checks import flag, fraction, integer, not_negative, positive
+from fastmlp.spec.hints import explained_class
+from fastmlp.spec.operations import Operation, as_operation, read_operation
+from fastmlp.spec.tables import counts, equal_rows, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
