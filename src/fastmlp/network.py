@@ -737,29 +737,12 @@ class MLP:
 
     def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
-            learner = self._learner
-            engine, optimizer = learner.engine, learner.optimizer
-            kinds = [kind for kind in engine.kinds if kind == "parameters" or (optimizer and kind.startswith("state."))]
-            tensors = {kind: engine.read(kind) for kind in kinds}
-            step = learner.step if optimizer else 0
-            return Checkpoint(learner.spec, tensors, learner.seed, learner.epoch, optimizer, step)
+            return self._learner.checkpoint()
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
         self._set_up(checkpoint.spec, checkpoint.seed, backend)
-        learner, engine = self._learner, self._learner.engine
-        engine.write(checkpoint.tensors["parameters"])
-        learner.position = checkpoint.epoch, None
-        if checkpoint.optimizer is not None:
-            learner.use(checkpoint.optimizer)
-            states = [kind for kind in engine.kinds if kind.startswith("state.")]
-            if checkpoint.states != len(states):
-                raise ValueError(
-                    f"optimizer {checkpoint.optimizer.name} has {len(states)} states, not {checkpoint.states}"
-                )
-            for kind in states:
-                engine.write(checkpoint.tensors[kind], kind)
-            engine.n_steps = checkpoint.step
+        self._learner.resume(checkpoint)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
