@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.data import check_finite
-from fastmlp.spec import NetworkSpec, Optimizer
+from fastmlp.spec import Array, NetworkSpec, Optimizer
+from fastmlp.spec.checks import integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Checkpoint", "check_count", "check_tensor", "file_name", "kinds_of", "shapes_of"]
-
-Array: TypeAlias = NDArray[Any]
+__all__ = ["Checkpoint", "check_tensor", "file_name", "kinds_of", "shapes_of"]
 
 _MAX_SEED: Final = 2**64 - 1
 _MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that training can go on counting
@@ -58,9 +56,8 @@ class Checkpoint:
     step: int = 0
 
     def __post_init__(self) -> None:
-        check_count(self.seed, "seed", _MAX_SEED)
-        check_count(self.epoch, "epoch", _MAX_COUNT)
-        check_count(self.step, "step", _MAX_COUNT)
+        for name, limit in (("seed", _MAX_SEED), ("epoch", _MAX_COUNT), ("step", _MAX_COUNT)):
+            object.__setattr__(self, name, integer(getattr(self, name), name, 0, limit))
         if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer is {self.optimizer!r:.80}; it must be an Optimizer, or None")
         if tuple(self.tensors) != kinds_of(self.states):
@@ -121,9 +118,3 @@ def check_tensor(
     """Refuse a tensor that is not what the network needs."""
     if dtype != wanted or shape != wanted_shape:
         raise ValueError(f"{name} is {dtype} of shape {shape}; the network needs {wanted} of shape {wanted_shape}")
-
-
-def check_count(value: Any, name: str, limit: int) -> None:
-    """Refuse what is not an integer from 0 to the limit."""
-    if type(value) is not int or not 0 <= value <= limit:
-        raise ValueError(f"{name} is {value!r:.40}; it must be an integer from 0 to {limit}")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from fastmlp.files.checkpoint import Checkpoint, check_count, check_tensor, file_name, kinds_of, shapes_of
+from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of, shapes_of
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.spec import NetworkSpec, Optimizer
+from fastmlp.spec.checks import integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,7 @@ def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, s
     seed, states = description["seed"], description[count]
     if not isinstance(seed, str) or re.fullmatch(r"[0-9]{1,20}", seed, re.ASCII) is None:
         raise ValueError(f"seed is {seed!r:.40}; it must be a string of decimal digits")
-    check_count(states, count, len(entries))
+    states = integer(states, count, 0, len(entries))
     spec = NetworkSpec.from_dict(description["spec"])
     optimizer = description["optimizer"]
     places = _places(spec, states, entries, version)
