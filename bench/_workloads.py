@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 WORKLOADS = Path(__file__).resolve().parent / "workloads.toml"
@@ -73,6 +76,12 @@ class Shape:
         return "-".join(map(str, self.sizes))
 
 
+def architecture(sizes: Sequence[int]) -> str:
+    """Sizes of layers; five alike and more are counted: 16-64x6-16."""
+    runs = [(size, len(list(alike))) for size, alike in itertools.groupby(sizes)]
+    return "-".join(f"{size}x{count}" if count >= 5 else "-".join([str(size)] * count) for size, count in runs)
+
+
 def _tables(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return tomllib.load(file)
@@ -88,6 +97,11 @@ def load_predictions(path: Path = WORKLOADS) -> tuple[dict[str, Shape], list[int
     table = _tables(path)["predict"]
     shapes = [Shape(tuple(net["sizes"]), 0, net["loss"]) for net in table["networks"]]
     return {shape.network: shape for shape in shapes}, table["batches"]
+
+
+def load_alternate(path: Path = WORKLOADS) -> Workload:
+    """What predicts in turns with another library."""
+    return Workload("alternate", **_tables(path)["alternate"])
 
 
 def load_sweep(path: Path = WORKLOADS) -> list[Shape]:

@@ -28,7 +28,7 @@ from _worker import Worker, WorkerFailed
 from _workloads import Workload, load_predictions, load_workloads
 
 from fastmlp.cli import table
-from fastmlp.measure import phase_seconds, training_flops
+from fastmlp.runtime.measure import phase_seconds, training_flops
 
 DTYPES = ("float32", "float64")
 #: Issue 10: a step takes no longer than so much more on one thread, on several, and a row's prediction.

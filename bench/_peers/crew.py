@@ -9,7 +9,7 @@ from typing import Any
 from _worker import SETUP_SECONDS, Worker, WorkerFailed
 
 from _peers.job import Job
-from fastmlp.measure import limit_threads
+from fastmlp.runtime.measure import limit_threads
 
 __all__ = ["Crew", "Rival", "assemble", "same_job"]
 

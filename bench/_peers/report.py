@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import positive, threads_argument
+from _workloads import architecture
 
 from _peers.crew import Crew
 
@@ -201,9 +202,3 @@ def draw_training(path: Path, report: Mapping[str, Any]) -> None:
         f"{where['date'][:10]}, commit {where['commit'][:7]}"
     )
     chart(path, "Others take {least:.3g} to {most:.0f} times as long for a training step", note, groups)
-
-
-def architecture(sizes: Sequence[int]) -> str:
-    """Sizes of layers; five alike and more are counted: 16-64x6-16."""
-    runs = [(size, len(list(alike))) for size, alike in itertools.groupby(sizes)]
-    return "-".join(f"{size}x{count}" if count >= 5 else "-".join([str(size)] * count) for size, count in runs)
