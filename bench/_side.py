@@ -25,7 +25,7 @@ CHUNK_SECONDS = 2e-4
 
 
 def network(workload: Workload, dtype: str) -> fastmlp.MLP:
-    """The same weights in both builds."""
+    """Make the network, with the same weights in both builds."""
     w = workload
     return fastmlp.MLP(
         w.sizes, activation=w.activation, output=w.output, loss=w.loss, dtype=dtype, seed=0, backend="cython"

@@ -1,4 +1,4 @@
-"""What it costs to take turns with another library's threads: a predict on two threads, a NumPy product, and again.
+"""The cost of taking turns with another library's threads: a predict on two threads, a NumPy product, and again.
 
 Idle workers that go on spinning after a region take the processors from whoever comes next. The cost of the pair, in
 turns, is divided by the sum of what the two cost alone. PyTorch brings an OpenMP of its own, whose settings are for

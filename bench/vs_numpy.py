@@ -95,7 +95,7 @@ class Training:
 
 
 def compare(workload: Workload, workers: dict[str, Worker], options: argparse.Namespace) -> dict[str, Any]:
-    """All rounds of one workload."""
+    """Run all rounds of one workload."""
     setting = {"dtype": options.dtype, "threads": options.threads}
     isas = {name: worker.ask("prepare", workload=workload.to_dict(), **setting) for name, worker in workers.items()}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}

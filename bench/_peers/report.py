@@ -1,4 +1,4 @@
-"""What the scripts that compare with rivals share: options, ratios, the picture."""
+"""Common parts of the scripts that compare with rivals: options, ratios, the picture."""
 
 import argparse
 import itertools
@@ -67,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser, *, rounds: int, seconds: float,
 
 
 def threads_in_use(threads: int | None) -> int:
-    """Of the FMA peak that figures are compared with."""
+    """Return the number of threads of the FMA peak that figures are compared with."""
     return threads or len(os.sched_getaffinity(0))
 
 
@@ -138,7 +138,7 @@ def _dots(variants: Mapping[str, float]) -> dict[Series, float]:
 
 
 def _room(dots: Mapping[Series, float]) -> float:
-    """By what factor the two dots that are nearest to each other are apart."""
+    """Return the factor between the two dots that are nearest to each other."""
     ordered = sorted(dots.values())
     return min((b / a for a, b in itertools.pairwise(ordered)), default=1.0)
 
