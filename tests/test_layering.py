@@ -134,10 +134,10 @@ PASS_ORDER = [
     "forward",
     "backward",
     "update",
-    "inputs",
+    "rows",
     "predict",
-    "steps",
-    "epoch",
+    "step",
+    "engine",
 ]
 
 

@@ -1,6 +1,6 @@
 """The compiled backend: Cython passes over the C kernels. Mirror: fastmlp.reference."""
 
-from fastmlp.passes.epoch import Engine, permutation
+from fastmlp.passes.engine import Engine, permutation
 from fastmlp.passes.kernels import default_isa, isas
 from fastmlp.passes.sweep import finite
 from fastmlp.passes.threads import max_threads, openmp, processors, workers

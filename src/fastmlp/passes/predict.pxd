@@ -1,6 +1,6 @@
 # Forward passes over any number of rows.
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.inputs cimport Inputs
+from fastmlp.passes.rows cimport Inputs
 from fastmlp.passes.plan cimport Examples, Network, Parameters, Purpose, Workspace
 from fastmlp.passes.threads cimport Team
 

@@ -1,7 +1,7 @@
 """Prediction and evaluation: forward passes over any number of rows, a chunk at a time, buffers for each thread.
 
 Any number of calls may run at once; while the parameters change, the gate is closed (gate.pyx). Mirror:
-reference/epoch.py.
+reference/engine.py.
 """
 import numpy as np
 

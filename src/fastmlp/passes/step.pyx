@@ -1,6 +1,6 @@
-"""Training steps, as every thread of a team goes through them, phase by phase; epoch.pyx opens the region around them.
+"""Training steps, as every thread of a team goes through them, phase by phase; engine.pyx opens the region around them.
 
-Mirror: Engine.train in reference/epoch.py.
+Mirror: Engine.train in reference/engine.py.
 """
 # A step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares (gradient and
 # update, a square of weights at a time). When rows are too few to share, the first is split by column panels instead, a

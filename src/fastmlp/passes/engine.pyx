@@ -1,6 +1,6 @@
 """The engine: runs of training steps, gradients and traces, each in one parallel region; see predict.pyx for the rest.
 
-Mirror: reference/epoch.py.
+Mirror: reference/engine.py.
 """
 import numpy as np
 
@@ -8,7 +8,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport backward_rows, loss_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows, load_inputs, load_targets
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.inputs cimport Inputs, check_order, sums_of_weights
+from fastmlp.passes.rows cimport Inputs, check_order, sums_of_weights
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
 from fastmlp.passes.plan cimport (
     NO_OPTIMIZER,
@@ -28,7 +28,7 @@ from fastmlp.passes.plan cimport (
     threads_for,
 )
 from fastmlp.passes.predict cimport Predictor
-from fastmlp.passes.steps cimport N_STAGES, Steps, run_steps
+from fastmlp.passes.step cimport N_STAGES, Steps, run_steps
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     fm_allocate,
