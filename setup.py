@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "src/fastmlp"
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"
-# The only module that sees OpenMP (tests/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
+# The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
 # threadpoolctl set, and on Windows for the threads themselves.
 OPENMP_MODULES = {"fastmlp.passes.threads"}
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fastmlp import runtime
-from fastmlp.measure import limit_threads
+from fastmlp.runtime.measure import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

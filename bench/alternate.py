@@ -23,7 +23,7 @@ from _common import Worker, describe, machine, one_of, positive, run_script, ser
 
 import fastmlp
 from fastmlp.cli import table
-from fastmlp.measure import BusyThreads
+from fastmlp.runtime.measure import BusyThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

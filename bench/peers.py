@@ -25,7 +25,7 @@ from _peers.job import ACTIVATIONS, Job
 from _peers.report import OURS, add_options, best_rival, draw_training, ratios, say_left_out, threads_in_use
 
 from fastmlp.cli import table
-from fastmlp.measure import fma_peak, training_flops
+from fastmlp.runtime.measure import fma_peak, training_flops
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax", "jax-scan")
 #: Least ratios to the fastest rival, float32 and ReLU; for other activations the same within 30 %.

@@ -15,7 +15,7 @@ from _peers.job import ACTIVATIONS, Job
 from _peers.report import add_options, best_rival, chart, ratios, say_left_out, threads_in_use
 
 from fastmlp.cli import table
-from fastmlp.measure import fma_peak
+from fastmlp.runtime.measure import fma_peak
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "jax", "onnxruntime")
 NETS = {

@@ -27,7 +27,7 @@ from _common import (
 
 import fastmlp
 from fastmlp.cli import table
-from fastmlp.measure import phase_seconds
+from fastmlp.runtime.measure import phase_seconds
 
 STEPS = 1000  # at least, in whole epochs
 SPIN_SECONDS = 0.2  # in which BLAS's idle workers stop spinning after the products of a workload's data

@@ -14,7 +14,7 @@ from _peers.job import ACTIVATIONS, Job
 from _peers.report import add_options, best_rival, ratios, say_left_out
 
 from fastmlp.cli import table
-from fastmlp.measure import training_flops
+from fastmlp.runtime.measure import training_flops
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax")
 #: Sizes and batch; 0 for all rows at once. Two and more outputs that are in CLASSES are softmax outputs.

@@ -33,7 +33,7 @@ from _common import (
 
 import fastmlp
 from fastmlp.cli import table
-from fastmlp.measure import BusyThreads, fma_peak, training_flops
+from fastmlp.runtime.measure import BusyThreads, fma_peak, training_flops
 
 VARIANTS = {"fastmlp": "cython", "numpy": "numpy", "numpy1": "numpy"}  # numpy1: with one BLAS thread
 WARM_UP_SECONDS = 0.05

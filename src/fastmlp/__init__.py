@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
-from fastmlp.profile import Profile
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
 from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, SquaredError
-from fastmlp.training import Callback, EarlyStopping, History, TrainingDiverged
+from fastmlp.train.callbacks import Callback, EarlyStopping
+from fastmlp.train.history import History
+from fastmlp.train.profile import Profile
+from fastmlp.train.safety import TrainingDiverged
 
 if TYPE_CHECKING:
     from fastmlp.patch import patch_sklearn, unpatch_sklearn

@@ -18,8 +18,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastmlp.datasets import Split, load_digits
-from fastmlp.measure import BusyThreads, fma_peak, limit_threads, phase_seconds, training_flops
-from fastmlp.names import BackendName
 from fastmlp.network import MLP
 from fastmlp.runtime import (
     VERSION,
@@ -27,8 +25,11 @@ from fastmlp.runtime import (
     load_passes,
     show_config,
 )
+from fastmlp.runtime.measure import BusyThreads, fma_peak, limit_threads, phase_seconds, training_flops
 from fastmlp.spec import Adam
-from fastmlp.training import Callback, Logs, TrainingDiverged
+from fastmlp.spec.names import BackendName
+from fastmlp.train.callbacks import Callback, Logs
+from fastmlp.train.safety import TrainingDiverged
 
 __all__ = ["main", "table"]
 

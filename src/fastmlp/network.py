@@ -1,5 +1,5 @@
 """`MLP`: what a user holds. Every argument is checked before anything changes; then, under the network's lock,
-training.py or the engine do the work. Nothing is computed here.
+train/loop.py or the engine do the work. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import training
 from fastmlp.access import Access
 from fastmlp.data import (
     Finite,
@@ -29,13 +28,10 @@ from fastmlp.data import (
     count_classes,
     refuse_overflow,
 )
-from fastmlp.hints import explained, no_attribute
-from fastmlp.initializers import Function, Initializer, draw, resolve
-from fastmlp.measure import thread_peak
-from fastmlp.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
-from fastmlp.profile import Profile
+from fastmlp.files import ModelFile, load_model, save_model
+from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads, optimizer_state, set_optimizer_state
-from fastmlp.serialization import ModelFile, load_model, save_model
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import (
     Activation,
     Layer,
@@ -46,10 +42,17 @@ from fastmlp.spec import (
     name_tensors,
     weights_and_biases,
 )
-from fastmlp.training import Bar, CallbackLike, Data, History, Learner, ProgressBar, as_callbacks
-
-if TYPE_CHECKING:
-    from fastmlp.profile import Profile
+from fastmlp.spec.hints import explained, no_attribute
+from fastmlp.spec.initializers import Function, Initializer, resolve
+from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.train import loop
+from fastmlp.train.callbacks import CallbackLike, as_callbacks
+from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
+from fastmlp.train.learner import Learner
+from fastmlp.train.metrics import evaluate
+from fastmlp.train.profile import Profile  # noqa: TC001
+from fastmlp.train.progress import Bar, ProgressBar
+from fastmlp.train.source import Data
 
 __all__ = ["MLP", "Trace", "load"]
 
@@ -315,7 +318,7 @@ class MLP:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         learner = self._learner
         with self._access.training("fit"), learner.profiled(self._keep_profile) if profile else nullcontext():
-            return training.fit(
+            return loop.fit(
                 learner,
                 self,
                 data,
@@ -393,7 +396,7 @@ class MLP:
         data = self._data(X, y, sample_weight)
         learner = self._learner
         with self._access.training("step"):
-            return training.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or as_optimizer(None), n_threads)
 
     @explained
     def loss_and_grad(
@@ -430,7 +433,7 @@ class MLP:
             gradient: dict[str, Array] = {}
             loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
             if math.isnan(loss):
-                loss = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+                loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
         return loss, *weights_and_biases(gradient)
 
@@ -532,7 +535,7 @@ class MLP:
         n_threads = engine_threads(threads)
         data = self._data(X, y, sample_weight)
         with self._access.reading("evaluate"):
-            result = training.evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads)
         self._refuse_overflow(result["loss"], data)
         return result
 

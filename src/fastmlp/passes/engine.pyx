@@ -91,7 +91,7 @@ cdef bint run_handlers(void *call, ptrdiff_t step) noexcept nogil:
 
 
 cdef class Engine:
-    """One network's parameters and the passes over them. Arrays are validated by the caller (see spec.py, data.py);
+    """One network's parameters and the passes over them. Arrays are validated by the caller (see spec/, data/);
     what could read out of bounds is checked here once more. Predictions may run side by side; of all else one call at a
     time, for which the caller locks. Handlers of signals may use the engine where it is at rest (gate.pyx)."""
 

@@ -3,7 +3,7 @@ from fastmlp.passes.plan cimport MAX_MICROBATCHES, Examples, Network, Workspace
 from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
 from libc.stdint cimport int32_t, int64_t
 
-# Stages of a step, for a profile; STAGES in fastmlp/spec.py has their names.
+# Stages of a step, for a profile; STAGES in fastmlp/spec/runs.py has their names.
 cdef enum:
     GATHER
     FORWARD

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp import spec as specs  # the module, not its names: spec.py itself imports the registries of this package
+from fastmlp import spec as specs  # the module, not its names: spec itself imports the registries of this package
 
 from .activation import Array
 from .backward import backward

@@ -1,6 +1,6 @@
 """The optimizers: the registry, each entry one update of a run of parameters. Mirror of csrc/ops/optimizer.inl.
 
-To add one, add an entry to OPTIMIZERS (and its hyperparameters to spec.py).
+To add one, add an entry to OPTIMIZERS (and its hyperparameters to spec/optimizers.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class OptimizerFunctions(NamedTuple):
     """update(w, g, state, h, scratch, decayed) puts the updated parameters where w was.
 
     w, g, scratch and each array of state are vectors of one length; g may be overwritten. h is the step's row of
-    scalars, in the order of `columns` of the class in spec.py. Weight decay acts on the first `decayed` parameters.
+    scalars, in the order of `columns` of the class in spec/optimizers.py. Weight decay acts on the first `decayed`
+    parameters.
     """
 
     update: Update

@@ -1,0 +1,24 @@
+"""What runs the arithmetic: engines and their backends, threads, the machine, what it reaches, the report about it."""
+
+from fastmlp.runtime.backend import BACKENDS, Backend, choose_backend, get_backend, is_pure, load_passes
+from fastmlp.runtime.engine import Engine, optimizer_state, set_optimizer_state
+from fastmlp.runtime.report import VERSION, config, show_config
+from fastmlp.runtime.threads import engine_threads, get_num_threads, set_num_threads
+
+__all__ = [
+    "BACKENDS",
+    "VERSION",
+    "Backend",
+    "Engine",
+    "choose_backend",
+    "config",
+    "engine_threads",
+    "get_backend",
+    "get_num_threads",
+    "is_pure",
+    "load_passes",
+    "optimizer_state",
+    "set_num_threads",
+    "set_optimizer_state",
+    "show_config",
+]

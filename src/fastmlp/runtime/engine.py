@@ -1,0 +1,85 @@
+"""What a backend's engine can do: the one interface of the compiled passes and of their NumPy reference."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.spec import NetworkSpec, Outcome, Run, name_tensors, weights_and_biases
+
+__all__ = ["Engine", "optimizer_state", "set_optimizer_state"]
+
+
+class Engine(Protocol):
+    """What a backend's `Engine` does: arithmetic on arrays that have been validated already.
+
+    `threads` is the exact number of threads if positive; 0 lets the engine choose, -n lets it choose up to n. `n_steps`
+    counts the updates that the optimizer's present state has made; it can be set, for a state that was written.
+
+    Everything that has a number per parameter is read and written as tensors by name: "layers.0.weight" (n_in, n_out),
+    "layers.0.bias" (n_out,), "layers.1.weight" and so on. What they are is their kind: "parameters"; "state.0",
+    "state.1", ... of the optimizer; "gradient", which is the last one that `gradient` has left, and cannot be written.
+    `kinds` are those that can be read now. `gradient` returns the loss; it also fills `out`, for whom a signal's
+    handler may come between the call and `read`, and ask for a gradient of its own.
+
+    Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
+    `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
+    parent was just changing parameters.
+    """
+
+    def __init__(self, spec: NetworkSpec, isa: str | None = None) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def kinds(self) -> tuple[str, ...]: ...
+    @property
+    def n_steps(self) -> int: ...
+    @n_steps.setter
+    def n_steps(self, n_steps: int) -> None: ...
+    def running(self) -> str | None: ...
+    def forked(self) -> bool: ...
+    def read(self, kind: str = "parameters") -> dict[str, NDArray[Any]]: ...
+    def write(self, tensors: Mapping[str, NDArray[Any]], kind: str = "parameters") -> None: ...
+    def clip_losses(self, clip: bool) -> None: ...
+    def use_optimizer(self, name: str | None) -> None: ...
+    def copy(self, into: Any = None, threads: int = 1) -> object: ...
+    def restore(self, copy: Any) -> None: ...
+    def is_finite(self, threads: int = 1) -> bool: ...
+    def start_profile(self) -> None: ...
+    def stop_profile(self) -> tuple[dict[str, float], float, float]: ...
+    def weight_sums(
+        self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+    ) -> NDArray[np.float64]: ...
+    def train(self, run: Run, threads: int) -> Outcome: ...
+    def explain_threads(self) -> list[str]: ...
+    def predict(self, X: NDArray[Any], out: NDArray[Any], threads: int, check: bool = False) -> bool: ...
+    def predict_small(self, X: object) -> NDArray[Any] | None: ...
+    def evaluate(
+        self, X: NDArray[Any], y: NDArray[Any], out: NDArray[Any], row_loss: NDArray[np.float64], threads: int
+    ) -> None: ...
+    def gradient(
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        weight: NDArray[np.float64] | None,
+        threads: int,
+        out: dict[str, NDArray[Any]] | None = None,
+    ) -> float: ...
+    def trace(
+        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
+
+
+def optimizer_state(engine: Engine) -> list[tuple[list[NDArray[Any]], list[NDArray[Any]]]]:
+    """The optimizer's state, one (weights, biases) per slot."""
+    return [weights_and_biases(engine.read(kind)) for kind in engine.kinds if kind.startswith("state.")]
+
+
+def set_optimizer_state(
+    engine: Engine, state: Sequence[tuple[list[NDArray[Any]], list[NDArray[Any]]]], n_steps: int = 0
+) -> None:
+    """The inverse of `optimizer_state`, and the number of updates that made the state what it is."""
+    for slot, (weights, biases) in enumerate(state):
+        engine.write(name_tensors(weights, biases), f"state.{slot}")
+    engine.n_steps = n_steps

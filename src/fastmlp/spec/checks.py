@@ -1,0 +1,86 @@
+"""The checks of arguments: each returns the value as its plain type, or raises an error that names the argument."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from .names import did_you_mean
+
+__all__ = ["choice", "flag", "fraction", "integer", "keys", "not_negative", "positive", "real", "shown"]
+
+
+def shown(value: object) -> str:
+    """A value for an error message: its repr, cut so that a hostile one cannot flood a log."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def integer(value: object, name: str, low: int, high: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {shown(value)} of type {type(value).__name__}")
+    number = operator.index(cast("Any", value))
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, got {number}")
+    return number
+
+
+def real(value: object, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {shown(value)} of type {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {shown(value)}")
+    return number
+
+
+def positive(value: object, name: str) -> float:
+    number = real(value, name)
+    if number <= 0.0:
+        raise ValueError(f"{name} must be > 0, got {number!r}")
+    return number
+
+
+def not_negative(value: object, name: str) -> float:
+    number = real(value, name)
+    if number < 0.0:
+        raise ValueError(f"{name} must be >= 0, got {number!r}")
+    return number
+
+
+def fraction(value: object, name: str) -> float:
+    number = real(value, name)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must be >= 0 and < 1, got {number!r}")
+    return number
+
+
+def flag(value: object, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}")
+    return bool(value)
+
+
+def choice(value: object, name: str, names: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {shown(value)} of type {type(value).__name__}")
+    if value not in names:
+        near = did_you_mean(value, names)
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {shown(value)}{near}")
+    return str(value)
+
+
+def keys(data: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
+    """`data` as a mapping with exactly these keys."""
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{name} must be a mapping, got {shown(data)} of type {type(data).__name__}")
+    if set(data) != set(keys):
+        raise ValueError(f"{name} must have the keys {', '.join(map(repr, keys))}, got {shown(list(data))}")
+    return data

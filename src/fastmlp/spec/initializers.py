@@ -1,0 +1,160 @@
+"""The distributions that weights start from, by name or a user's function. Biases start at zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .names import did_you_mean
+
+__all__ = [
+    "INITIALIZERS",
+    "Function",
+    "Initializer",
+    "default",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "resolve",
+    "zeros",
+]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A named distribution of a layer's first weights; see the names of this module.
+
+    Parameters
+    ----------
+    name : str
+        One of `INITIALIZERS`.
+    sigma : float, default 0.0
+        Standard deviation; "normal" only.
+    """
+
+    name: str
+    sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in _VARIANCES:
+            raise ValueError(f"initializer must be one of {', '.join(map(repr, _VARIANCES))}, got {self.name!r}")
+        sigma = self.sigma
+        if isinstance(sigma, (bool, np.bool_)) or not isinstance(sigma, (int, float, np.integer, np.floating)):
+            raise TypeError(f"sigma must be a real number, got {sigma!r} of type {type(sigma).__name__}")
+        if self.name == "normal" and not 0.0 < sigma < math.inf:
+            raise ValueError(f"sigma must be finite and > 0, got {sigma!r}")
+        if self.name != "normal" and sigma != 0.0:
+            raise ValueError(f"sigma is for 'normal' only, got {sigma!r} with {self.name!r}")
+        object.__setattr__(self, "sigma", float(sigma))
+
+    @property
+    def family(self) -> str:
+        """What the numbers are: "zeros", "uniform" around zero, or "normal"."""
+        return self.name.rpartition("_")[2]
+
+    def deviation(self, n_in: int, n_out: int) -> float:
+        """Standard deviation of the weights of a layer of these widths."""
+        return self.sigma if self.name == "normal" else math.sqrt(_VARIANCES[self.name](n_in, n_out))
+
+
+Function = Callable[[int, int], ArrayLike]
+
+# The variance of a weight: 1 / fan_in for LeCun et al. (Efficient BackProp,
+# 1998), 2 / fan_in for He et al. (2015), 2 / (fan_in + fan_out) for Glorot & Bengio (2010).
+_VARIANCES: dict[str, Callable[[int, int], float]] = {
+    "normal": lambda _in, _out: 1.0,  # has a sigma of its own
+    "glorot_uniform": lambda n_in, n_out: 2.0 / (n_in + n_out),
+    "glorot_normal": lambda n_in, n_out: 2.0 / (n_in + n_out),
+    "he_uniform": lambda n_in, _: 2.0 / n_in,
+    "he_normal": lambda n_in, _: 2.0 / n_in,
+    "lecun_uniform": lambda n_in, _: 1.0 / n_in,
+    "lecun_normal": lambda n_in, _: 1.0 / n_in,
+    "zeros": lambda _in, _out: 0.0,
+}
+
+
+def normal(sigma: float = 0.1) -> Initializer:
+    """N(0, sigma^2), as in the lectures.
+
+    Parameters
+    ----------
+    sigma : float, default 0.1
+        Standard deviation, > 0.
+
+    Examples
+    --------
+    >>> normal(0.5)
+    Initializer(name='normal', sigma=0.5)
+    """
+    return Initializer("normal", sigma)
+
+
+glorot_uniform = Initializer("glorot_uniform")
+glorot_normal = Initializer("glorot_normal")
+he_uniform = Initializer("he_uniform")
+he_normal = Initializer("he_normal")
+lecun_uniform = Initializer("lecun_uniform")
+lecun_normal = Initializer("lecun_normal")
+zeros = Initializer("zeros")
+
+#: By name.
+INITIALIZERS: dict[str, Initializer] = {
+    "normal": normal(),
+    **{name: Initializer(name) for name in _VARIANCES if name != "normal"},
+}
+
+# Rectifiers silence half of their inputs' variance, which He's factor 2 restores.
+_RECTIFIERS = frozenset({"relu", "leaky_relu", "elu", "softplus"})
+
+
+def default(activation: str) -> Initializer:
+    """The initializer of a layer with this activation when the user names none.
+
+    he_uniform for relu, leaky_relu, elu and softplus, glorot_uniform for all others. Uniform rather than normal: the
+    variance is what counts, and no weight starts as an outlier.
+
+    Examples
+    --------
+    >>> default("relu").name, default("tanh").name
+    ('he_uniform', 'glorot_uniform')
+    """
+    return he_uniform if activation in _RECTIFIERS else glorot_uniform
+
+
+def resolve(initializer: str | Initializer | Function | None, activation: str) -> Initializer | Function:
+    """The initializer meant by a name, an object, a function f(n_in, n_out) or None, for a layer with this activation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> resolve("zeros", "relu").name
+    'zeros'
+    """
+    if initializer is None:
+        return default(activation)
+    if isinstance(initializer, str):
+        if initializer not in INITIALIZERS:
+            near = did_you_mean(initializer, INITIALIZERS)
+            known = ", ".join(map(repr, INITIALIZERS))
+            raise ValueError(f"initializer must be one of {known}, got {initializer!r}{near}")
+        return INITIALIZERS[initializer]
+    if isinstance(initializer, Initializer):
+        return initializer
+    if not callable(initializer):
+        raise TypeError(
+            "initializer must be a name, one of fastmlp.initializers, a function f(n_in, n_out) or None, "
+            f"got {initializer!r} of type {type(initializer).__name__}"
+        )
+    return initializer

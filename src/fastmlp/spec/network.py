@@ -1,0 +1,227 @@
+"""A network: widths, activations, loss and number format, with all validation and all defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastmlp.reference.loss import LOSSES
+
+from .activations import ACTIVATION_NAMES, Activation, as_activation
+from .checks import choice, integer, keys, shown
+from .losses import LOSS_NAMES, Loss, as_loss
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+__all__ = ["DTYPE_NAMES", "Layer", "NetworkSpec"]
+
+DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
+#: Widest layer: products of two widths stay far from the end of 64 bits.
+MAX_WIDTH = 2**31 - 1
+#: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
+MAX_PARAMETERS = 2**48
+
+
+class Layer(NamedTuple):
+    """One layer: a = f(x W + b) with x of n_in and a of n_out numbers."""
+
+    n_in: int
+    n_out: int
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network: widths, activations, loss and number format. Every instance is valid; `make` also takes names.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        The architecture vector (d0, ..., dL): inputs, hidden widths, outputs; at least two, each >= 1.
+    activations : tuple of Activation
+        One per hidden layer; not softmax.
+    output : Activation
+        Softmax for cross_entropy, logistic for binary_cross_entropy, exp for poisson, any for squared_error.
+    loss : str
+        "squared_error", "cross_entropy", "binary_cross_entropy" or "poisson".
+    dtype : str
+        "float32" or "float64".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part is not as above.
+
+    Examples
+    --------
+    >>> spec = NetworkSpec.make([3, 4, 2], activation="tanh")
+    >>> spec.n_parameters
+    26
+    >>> NetworkSpec.from_dict(spec.to_dict()) == spec
+    True
+    """
+
+    sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    output: Activation
+    loss: str
+    dtype: str
+
+    def __post_init__(self) -> None:
+        sizes = _sizes(self.sizes)
+        object.__setattr__(self, "sizes", sizes)
+        if not isinstance(self.activations, tuple):
+            raise TypeError(f"activations must be a tuple, got {shown(self.activations)}")
+        if len(self.activations) != len(sizes) - 2:
+            raise ValueError(
+                f"activations must be one per hidden layer ({len(sizes) - 2}), got {len(self.activations)} of them"
+            )
+        for i, activation in enumerate(self.activations):
+            if not isinstance(activation, Activation):
+                raise TypeError(f"activations[{i}] must be an Activation, got {shown(activation)}")
+            choice(activation.name, f"activations[{i}]", ACTIVATION_NAMES)
+        if not isinstance(self.output, Activation):
+            raise TypeError(f"output must be an Activation, got {shown(self.output)}")
+        fused = LOSSES[choice(self.loss, "loss", LOSS_NAMES)].output
+        if fused and self.output.name != fused:
+            raise ValueError(f"output must be {fused!r} with the loss {self.loss!r}, got {self.output.name!r}")
+        choice(self.dtype, "dtype", DTYPE_NAMES)
+        if self.n_parameters > MAX_PARAMETERS:
+            raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
+
+    @classmethod
+    def make(
+        cls,
+        sizes: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output: str | Activation | None = None,
+        loss: str | Loss | None = None,
+        dtype: DTypeLike = "float32",
+    ) -> NetworkSpec:
+        """A specification from names or objects.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            The architecture vector (d0, ..., dL).
+        activation : str, Activation or a sequence of them, default "relu"
+            Of all hidden layers, or one per hidden layer.
+        output : str, Activation or None
+            None: what the loss wants; identity for squared_error.
+        loss : str, Loss or None
+            None: what goes with the output: cross_entropy with softmax, binary_cross_entropy with logistic, poisson
+            with exp, else squared_error.
+        dtype : str or dtype, default "float32"
+            Of parameters and arithmetic: float32 or float64.
+
+        Returns
+        -------
+        NetworkSpec
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above.
+
+        Examples
+        --------
+        >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
+        'logistic'
+        >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
+        'cross_entropy'
+        """
+        checked = _sizes(sizes)
+        hidden = len(checked) - 2
+        if isinstance(activation, (str, Activation)):
+            one = _hidden(activation, "activation")
+            activations = (one,) * hidden
+        elif isinstance(activation, Sequence):
+            if len(activation) != hidden:
+                raise ValueError(
+                    f"activation must be one for all or one per hidden layer ({hidden}), got {len(activation)} of them"
+                )
+            activations = tuple(_hidden(each, f"activation[{i}]") for i, each in enumerate(activation))
+        else:
+            raise TypeError(
+                "activation must be a name, an Activation or a sequence of them, "
+                f"got {shown(activation)} of type {type(activation).__name__}"
+            )
+        out = None if output is None else as_activation(output, "output")
+        if loss is None:
+            fused = {entry.output: name for name, entry in LOSSES.items() if entry.output}
+            loss_name = "squared_error" if out is None else fused.get(out.name, "squared_error")
+        else:
+            loss_name = as_loss(loss)
+        if out is None:
+            out = Activation(LOSSES[loss_name].output or "identity")
+        return cls(checked, activations, out, loss_name, _dtype(dtype))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, the output one last."""
+        activations = (*self.activations, self.output)
+        return tuple(map(Layer, self.sizes[:-1], self.sizes[1:], activations))
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases together."""
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {
+            "sizes": list(self.sizes),
+            "activations": [activation.to_dict() for activation in self.activations],
+            "output": self.output.to_dict(),
+            "loss": self.loss,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> NetworkSpec:
+        """The network that `to_dict` described; anything else is a TypeError or ValueError."""
+        fields = keys(data, "network", ("sizes", "activations", "output", "loss", "dtype"))
+        activations = fields["activations"]
+        if not isinstance(activations, (list, tuple)):
+            raise TypeError(f"activations must be a list, got {shown(activations)}")
+        return cls(
+            _sizes(fields["sizes"]),
+            tuple(map(Activation.from_dict, activations)),
+            Activation.from_dict(fields["output"]),
+            fields["loss"],
+            fields["dtype"],
+        )
+
+
+def _sizes(sizes: object) -> tuple[int, ...]:
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
+        raise TypeError(f"sizes must be a sequence of integers, got {shown(sizes)} of type {type(sizes).__name__}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must have at least 2 entries (inputs and outputs), got {shown(sizes)}")
+    return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
+
+
+def _hidden(activation: str | Activation, name: str) -> Activation:
+    checked = as_activation(activation, name)
+    if checked.name not in ACTIVATION_NAMES:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, ACTIVATION_NAMES))}, got {checked.name!r}, "
+            "which is for the output layer only"
+        )
+    return checked
+
+
+def _dtype(dtype: DTypeLike) -> str:
+    if dtype is None:  # which NumPy takes for float64
+        raise TypeError("dtype must be float32 or float64, got None")
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = ""
+    if name not in DTYPE_NAMES:
+        raise ValueError(f"dtype must be float32 or float64, got {shown(dtype)}")
+    return name

@@ -1,0 +1,91 @@
+"""A run of training steps: what the engine is asked, how it ended, the names of its tensors and of a step's stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["STAGES", "Outcome", "Run", "name_tensors", "weights_and_biases"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A run of training steps: what one call of `Engine.train` reads, and where it leaves its numbers.
+
+    Step s takes the rows ``order[s * batch_size : (s + 1) * batch_size]`` and row s of the table.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, d0)
+        Any source dtype, any strides.
+    y : ndarray
+        int32 class labels (n,), or (n, O) of any source dtype.
+    weight : ndarray of float64, shape (n,), or None
+        A weight per row of X; a batch whose weights sum to 0 changes nothing.
+    order : ndarray of int64, shape (m,)
+        Row numbers.
+    batch_size : int
+        Rows of a step; the last batch may be smaller.
+    table : ndarray of float64, shape (steps, S)
+        From the optimizer's `scalars`: a row per step.
+    losses : ndarray of float64, shape (steps,)
+        Filled with each batch's weighted mean loss before its update.
+    squared_weights : ndarray of float64, shape (steps,), or None
+        Filled with the sum of all squared weights (not biases) before each update.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None
+    order: NDArray[np.int64]
+    batch_size: int
+    table: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    squared_weights: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of steps ended: what `Engine.train` returns.
+
+    Attributes
+    ----------
+    steps : int
+        Whole steps done; the parameters are those after that many updates.
+    status : str
+        "done", "interrupted" (a signal handler raised) or "non_finite" (the loss of step number `steps` was).
+    exception : BaseException or None
+        What the signal handler raised.
+    weight_sums : ndarray of float64, one per step of the run
+        The sum of the weights of each batch's rows, or the number of its rows: what its mean loss was divided by.
+    """
+
+    steps: int
+    status: str
+    exception: BaseException | None = None
+    weight_sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), compare=False, repr=False)
+
+
+def name_tensors(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """One array of weights and one of biases per layer under the engine's names: "layers.0.weight", "layers.0.bias"."""
+    tensors = {}
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        tensors[f"layers.{layer}.weight"], tensors[f"layers.{layer}.bias"] = weight, bias
+    return tensors
+
+
+def weights_and_biases(tensors: Mapping[str, NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """The inverse of `name_tensors`: lists with an array per layer."""
+    names = [f"layers.{layer}" for layer in range(len(tensors) // 2)]
+    return [tensors[f"{name}.weight"] for name in names], [tensors[f"{name}.bias"] for name in names]
+
+
+#: Stages of a training step, in its order: what a profile tells apart.
+STAGES = ("gather", "forward", "loss", "backward", "update", "wait")

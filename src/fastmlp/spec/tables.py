@@ -1,0 +1,66 @@
+"""The tables of scalars, a row for each step: blocks of equal rows, and powers that are the same bits everywhere."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["counts", "equal_rows", "powers"]
+
+_STRIDE = 1024
+
+
+@lru_cache(maxsize=256)
+def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
+    """beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
+    chain = np.full(_STRIDE + 1, beta)
+    first = 1.0
+    with np.errstate(under="ignore"):
+        if block:
+            # By squaring, so that a step count of any size (a file may claim one) takes no time.
+            square = float(_block_of_powers(beta, 0)[-1])
+            while block:
+                first, square, block = first * square if block & 1 else first, square * square, block >> 1
+        chain[0] = first
+        np.multiply.accumulate(chain, out=chain)
+    chain.flags.writeable = False
+    return chain[1:]
+
+
+def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
+    """beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
+
+    pow() differs between C libraries; a product does not, and where a run was cut in two does not show.
+    The answer may be read-only.
+    """
+    first = start // _STRIDE
+    blocks = [_block_of_powers(beta, block) for block in range(first, (start + max(steps, 1) - 1) // _STRIDE + 1)]
+    chain = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return chain[start - first * _STRIDE :][:steps]
+
+
+def counts(beta: float, start: int) -> bool:
+    """False where 1 - beta^(start + 1) is 1, as then for all later steps: below 2^-54, of which 2^-64 is well short."""
+    return beta > 0 and (start + 1) * math.log2(beta) > -64
+
+
+@lru_cache(maxsize=16)
+def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
+    """One row _STRIDE times, read-only: to copy them takes a quarter of the time that filling columns does."""
+    block = np.tile(row, (_STRIDE, 1))
+    block.flags.writeable = False
+    return block
+
+
+def equal_rows(row: tuple[float, ...], steps: int) -> NDArray[np.float64]:
+    rows = np.empty((steps, len(row)))
+    block = _block_of_rows(row)
+    for start in range(0, steps, _STRIDE):
+        rows[start : start + _STRIDE] = block[: steps - start]
+    return rows

@@ -1,0 +1,214 @@
+"""What a training calls after every epoch, and what stops it early."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastmlp.spec.names import closest
+from fastmlp.train.metrics import METRICS
+
+if TYPE_CHECKING:
+    from fastmlp.network import MLP
+
+__all__ = ["Callback", "CallbackLike", "EarlyStopping", "Logs", "as_callbacks", "asks_to_stop"]
+
+Logs: TypeAlias = dict[str, Any]
+
+
+class Callback:
+    """Base of what ``fit(callbacks=...)`` calls; override what you need.
+
+    The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained;
+    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` makes a schedule. An
+    exception ends the training and leaves the network as the epoch's end left it; `on_train_end` is then not called. A
+    plain function ``f(net, logs)`` may be given instead of a Callback; it takes the place of `on_epoch_end`.
+
+    `on_epoch_end` stops the training by returning True; None and False let it go on, and any other value is a
+    TypeError. Methods whose names begin with ``on_`` and are not among these three would never be called: `fit` refuses
+    them. `logs` is a copy for each callback: numbers of your own belong into an attribute of the callback, where
+    neither the history nor `EarlyStopping` sees them.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> class Target(fastmlp.Callback):
+    ...     def on_epoch_end(self, net, logs):
+    ...         return logs["loss"] < 0.1  # True stops
+    >>> net = fastmlp.MLP([2, 8, 1], seed=0)
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> history = net.fit(X, y, epochs=500, optimizer=fastmlp.Adam(0.01), callbacks=[Target()])
+    >>> history.loss[-1] < 0.1 and len(history.loss) < 500
+    True
+    """
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:
+        """Before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
+        """After every epoch, with its row of the `History` in `logs`; True, and nothing else, stops the training."""
+
+    def on_train_end(self, net: "MLP", logs: Logs) -> None:
+        """After the last epoch, with its row of the `History` in `logs`."""
+
+
+CallbackLike: TypeAlias = Callback | Callable[["MLP", Logs], bool | None]
+
+
+class _Function(Callback):
+    """A plain function in the place of `on_epoch_end`."""
+
+    def __init__(self, function: Callable[["MLP", Logs], bool | None]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
+        return self.function(net, logs)
+
+    def __repr__(self) -> str:
+        return repr(self.function)
+
+
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """The argument ``callbacks`` as a list of `Callback` objects."""
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise TypeError(f"callbacks must be a list of Callback objects or functions, got {callbacks!r}")
+    found: list[Callback] = []
+    for place, callback in enumerate(callbacks):
+        if isinstance(callback, Callback):
+            _refuse_other_events(callback, place)
+            found.append(callback)
+        elif callable(callback) and not isinstance(callback, type):
+            found.append(_Function(callback))
+        else:
+            advice = f"; did you mean {callback.__name__}()?" if isinstance(callback, type) else ""
+            raise TypeError(
+                f"callbacks[{place}] must be a Callback or a function (net, logs), got {callback!r}{advice}"
+            )
+    return found
+
+
+def _refuse_other_events(callback: Callback, place: int) -> None:
+    """A TypeError for a method that looks like a callback's and is none: it would wait for ever to be called."""
+    known = [name for name in vars(Callback) if name.startswith("on_")]
+    for name in dir(type(callback)):
+        if name.startswith("on_") and name not in known and callable(getattr(type(callback), name)):
+            near = closest(name, known)
+            raise TypeError(
+                f"callbacks[{place}] is a {type(callback).__name__} with a method {name}, which nothing calls; "
+                f"a Callback has {', '.join(known)}" + (f": did you mean {near}?" if near else "")
+            )
+
+
+def asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
+    """Tell a callback of an epoch; a TypeError if its answer is none of True, False and None."""
+    answer: object = callback.on_epoch_end(net, logs)
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise TypeError(
+        f"the callback {callback!r} returned {answer!r:.80} ({type(answer).__name__}) at the end of epoch "
+        f"{logs['epoch']}: return True to stop the training, None or False to go on"
+    )
+
+
+class EarlyStopping(Callback):
+    """Stop when a quantity has not improved for some epochs (Prechelt, "Early stopping - but when?", 1998).
+
+    Parameters
+    ----------
+    monitor : str
+        What to watch: a name in the history. Names that end in "loss" are to fall, all others (accuracy, r2, d2) to
+        rise.
+    patience : int
+        Stop after this many epochs in a row without improvement.
+    min_delta : float
+        A change must be larger than this to be an improvement.
+    restore_best : bool
+        Whether weights and biases go back to those of the best epoch when training ends, stopped early or not.
+        Optimizer state and counters stay; an exception that ends the training leaves the weights, too.
+
+    Attributes
+    ----------
+    best : float or None
+        Best value of the monitored quantity.
+    best_epoch, stopped_epoch : int or None
+        Numbers of the epochs where it was reached and where training was stopped (None: it ran to its end).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> stop = fastmlp.EarlyStopping("loss", patience=2, min_delta=10.0)
+    >>> net = fastmlp.MLP([2, 4, 1], seed=0)
+    >>> len(net.fit([[0, 1], [1, 0]], [0, 1], epochs=50, callbacks=[stop]).loss)
+    3
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
+        if isinstance(patience, bool) or not isinstance(patience, int | np.integer):
+            raise TypeError(f"patience must be an integer >= 1, got {patience!r}")
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float | np.integer | np.floating):
+            raise TypeError(f"min_delta must be a number >= 0, got {min_delta!r}")
+        if not (math.isfinite(min_delta) and min_delta >= 0):
+            raise ValueError(f"min_delta must be finite and at least 0, got {min_delta}")
+        if not isinstance(restore_best, bool | np.bool_):
+            raise TypeError(f"restore_best must be True or False, got {restore_best!r}")
+        self.monitor = monitor
+        self.patience = int(patience)
+        self.min_delta = float(min_delta)
+        self.restore_best = bool(restore_best)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._waited = 0
+        self._parameters: tuple[Any, Any] | None = None
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
+        if self.monitor not in logs["names"]:
+            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+                advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
+            else:
+                advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
+            raise ValueError(
+                f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}{advice}"
+            )
+        self._forget()
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
+        value = logs[self.monitor]
+        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
+        if gain > self.min_delta and not math.isnan(value):
+            self.best, self.best_epoch, self._waited = value, logs["epoch"], 0
+            if self.restore_best:
+                self._parameters = (net.weights, net.biases)
+            return False
+        self._waited += 1
+        if self._waited < self.patience:
+            return False
+        self.stopped_epoch = logs["epoch"]
+        return True
+
+    def on_train_end(self, net: "MLP", logs: Logs) -> None:
+        if self._parameters is not None and self.best_epoch != logs["epoch"]:
+            net.weights, net.biases = self._parameters
+        self._parameters = None
+
+    @property
+    def _falls(self) -> bool:
+        return self.monitor.endswith("loss")
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
+            f"restore_best={self.restore_best})"
+        )

@@ -1,0 +1,129 @@
+"""What was measured after every epoch. Imports nothing of ours."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["History"]
+
+
+@dataclass(repr=False)
+class History(Mapping[str, list[float]]):
+    """What was measured after every epoch: one list per quantity, all of the same length.
+
+    It is also a mapping from names to these lists, so ``history["val_loss"]`` and ``pandas.DataFrame(dict(history))``
+    work; as with any mapping, `len` counts the names, and ``len(history.epoch)`` the epochs. Each quantity is an
+    attribute, too: ``history.val_accuracy`` is ``history["val_accuracy"]``. Quantities that no epoch measured are
+    missing from the mapping; where some epochs did, the others hold NaN.
+
+    Attributes
+    ----------
+    epoch : list of int
+        Number of the epoch, counted from 1 since the network was made.
+    loss : list of float
+        Mean training loss over the epoch's rows, each under the weights as they were before its batch's update.
+    val_loss : list of float
+        Loss on the validation data under the weights at the end of the epoch.
+    metrics : dict of str to list of float
+        The metric of the loss ("accuracy", "r2" or "d2"): prefixed with ``val_`` on validation data, plain on the
+        training data.
+    seconds : list of float
+        Duration of the epoch's training, without evaluation and callbacks.
+    samples_per_second : list of float
+        Rows per second of training.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 8, 1], seed=0)
+    >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=3)
+    >>> len(history["loss"]), list(history)
+    (3, ['epoch', 'loss', 'seconds', 'samples_per_second'])
+    """
+
+    epoch: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    samples_per_second: list[float] = field(default_factory=list)
+
+    def append(self, logs: Mapping[str, Any]) -> None:
+        """Add one epoch; what `logs` does not hold becomes NaN."""
+        done = self._even()
+        for name in logs:
+            if name == "val_loss" and not self.val_loss:
+                self.val_loss += [math.nan] * done
+            elif name not in self.__dataclass_fields__:
+                self.metrics.setdefault(name, [math.nan] * done)
+        self.epoch.append(int(logs["epoch"]))
+        for name, column in self._columns():
+            if name != "epoch" and (name != "val_loss" or column or "val_loss" in logs):
+                column.append(float(logs.get(name, math.nan)))
+
+    def since(self, start: int) -> "History":
+        """The epochs from place `start` on, as a History of its own."""
+        self._even()
+
+        def measured(column: list[float]) -> list[float]:
+            return [] if all(map(math.isnan, column[start:])) else column[start:]
+
+        metrics = {name: measured(column) for name, column in self.metrics.items()}
+        return History(
+            self.epoch[start:],
+            self.loss[start:],
+            measured(self.val_loss),
+            {name: column for name, column in metrics.items() if column},
+            self.seconds[start:],
+            self.samples_per_second[start:],
+        )
+
+    def _even(self) -> int:
+        """Drop an epoch of which only a part was noted (a Ctrl-C at the wrong moment); return the number that stay."""
+        columns = [column for name, column in self._columns() if column or name != "val_loss"]
+        done = min(map(len, columns))
+        for column in columns:
+            del column[done:]
+        return done
+
+    def _columns(self) -> Iterator[tuple[str, list[Any]]]:
+        yield from (("epoch", self.epoch), ("loss", self.loss), ("val_loss", self.val_loss))
+        yield from self.metrics.items()
+        yield from (("seconds", self.seconds), ("samples_per_second", self.samples_per_second))
+
+    def __getitem__(self, name: str) -> list[float]:
+        for known, column in self._columns():
+            if known == name and (column or name != "val_loss"):
+                return column
+        raise KeyError(name)
+
+    def __getattr__(self, name: str) -> list[float]:
+        metrics: dict[str, list[float]] = self.__dict__.get("metrics", {})  # not there while a copy is being made
+        if name not in metrics:
+            raise AttributeError(f"'History' object has no attribute {name!r}", name=name, obj=self)
+        return metrics[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.metrics]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, column in self._columns() if column or name != "val_loss")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        if not self.epoch:
+            return "<History: no epochs yet>"
+        count = len(self.epoch)
+        parts = [f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}" if count > 1 else f"loss {self.loss[0]:.4g}"]
+        if self.val_loss and not math.isnan(self.val_loss[-1]):
+            parts.append(f"val_loss {self.val_loss[-1]:.4g}")
+        parts += [f"{name} {column[-1]:.4g}" for name, column in self.metrics.items() if not math.isnan(column[-1])]
+        seconds = sum(self.seconds)
+        samples = sum(s * rate for s, rate in zip(self.seconds, self.samples_per_second, strict=True))
+        parts.append(f"{seconds:.3g} s")
+        if seconds > 0:
+            parts.append(f"{samples / seconds:.3g} samples/s")
+        return f"<History of {count} epoch{'s' if count > 1 else ''}: {', '.join(parts)}>"

@@ -1,0 +1,58 @@
+"""The examples in docstrings give what they say."""
+
+import doctest
+import importlib
+import inspect
+import warnings
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+PACKAGE = Path(fastmlp.__file__).parent
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+class Finder(doctest.DocTestFinder):
+    """Looks into decorated functions, too: what wraps them is of another module."""
+
+    def _from_module(self, module, found):
+        return super()._from_module(module, inspect.unwrap(found) if inspect.isfunction(found) else found)
+
+
+def run_examples(module):
+    """Of all docstrings of a module: how many were run, and how many failed."""
+    runner = doctest.DocTestRunner()
+    for test in Finder().find(module, module.__name__):
+        runner.run(test)
+    return runner.summarize()
+
+
+MODULES = sorted(module_name(path) for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
+
+
+def test_modules_are_found():
+    assert {"fastmlp", "fastmlp.network", "fastmlp.patch", "fastmlp.sklearn", "fastmlp.spec.network"} <= set(MODULES)
+
+
+def test_examples_of_decorated_functions_are_found():
+    found = {test.name for test in Finder().find(importlib.import_module("fastmlp.network"), "network")}
+    assert {"network.MLP", "network.MLP.fit", "network.MLP.step", "network.MLP.weights", "network.Trace"} <= found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    if name.startswith(("fastmlp.sklearn", "fastmlp.patch")):
+        pytest.importorskip("sklearn", reason=f"the examples of {name} need scikit-learn")
+    with warnings.catch_warnings():
+        # That there is no extension, and so no patching; and of an old scikit-learn with a new SciPy.
+        warnings.filterwarnings("ignore", "fastmlp ")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        result = run_examples(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
