@@ -32,16 +32,7 @@ from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads, optimizer_state, set_optimizer_state
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import (
-    Activation,
-    Layer,
-    Loss,
-    NetworkSpec,
-    Optimizer,
-    as_optimizer,
-    name_tensors,
-    weights_and_biases,
-)
+from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer, name_tensors, weights_and_biases
 from fastmlp.spec.hints import explained, no_attribute
 from fastmlp.spec.initializers import Function, Initializer, resolve
 from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName

@@ -1,16 +1,11 @@
-"""A run of training steps: what the engine is asked, how it ended, the names of its tensors and of a step's stages."""
+"""What an engine is told to run, how it answers, the names of its tensors, and the stages a profile tells apart."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 __all__ = ["STAGES", "Outcome", "Run", "name_tensors", "weights_and_biases"]
 
