@@ -124,21 +124,9 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels",
-    "threads",
-    "gate",
-    "sweep",
-    "plan",
-    "tuner",
-    "gemm",
-    "forward",
-    "backward",
-    "update",
-    "rows",
-    "predict",
-    "step",
-    "engine",
-]
+    "kernels", "threads", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows", "plan", "tuner", "gemm",
+    "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
+]  # fmt: skip
 
 
 @each_cython_file

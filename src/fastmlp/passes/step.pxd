@@ -1,9 +1,12 @@
-# What the threads of a run of training steps share, and the run itself.
-from fastmlp.passes.plan cimport MAX_MICROBATCHES, Examples, Network, Workspace
+# What the threads of a run of training steps share: its plan, what one call does with it, and what comes out.
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
+from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
-from libc.stdint cimport int32_t, int64_t
+from fastmlp.passes.workspace cimport Workspace
+from libc.stdint cimport int64_t
 
-# Stages of a step, for a profile; STAGES in fastmlp/spec/runs.py has their names.
+# Stages of a step, for a profile; STAGES in fastmlp/spec has their names.
 cdef enum:
     GATHER
     FORWARD
@@ -17,43 +20,36 @@ cdef enum:
 # yet, and all of those before it. False: the step is to be given up.
 ctypedef bint (*rest_hook)(void *call, ptrdiff_t step) noexcept nogil
 
-# Everything the threads of one run share.
-cdef struct Steps:
-    Team *team
-    Network *net
-    Workspace *ws
-    Examples *examples
-    ptrdiff_t rows              # in the order
-    ptrdiff_t batch_size
-    ptrdiff_t first             # steps [first, last) are to be done
-    ptrdiff_t last
-    ptrdiff_t microbatch        # of a whole batch: rows whose gradient one thread sums up alone; 0: it is not cut so
-    ptrdiff_t part              # rows of a batch or microbatch that go through both phases together
-    ptrdiff_t block             # rows of an item of the rows phase
-    bint by_panels
-    const int32_t *items        # of the squares phase, in the order of their panels; NULL: as they are
-    const double *weight_sums   # per step
+cdef struct Results:
     double *losses              # per step: weighted mean before the update
     double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
-    double *layer_squares       # that sum's parts, per layer
-    const double *scalars       # per step, n_scalars of them
-    int n_scalars
-    bint apply                  # the gradients, to the parameters
-    Network *gradients          # where they are summed over the parts of a batch; NULL for batches of one part
-    Workspace *workspaces[MAX_THREADS]      # for microbatches: one of each thread's own
-    Network *sums[MAX_MICROBATCHES]         # their gradients,
-    ptrdiff_t n_sums                        # of a whole batch
+    double *layer_norms         # that sum's parts, per layer
     double sums_of_losses[MAX_MICROBATCHES]
-    char *scratch               # per thread
-    ptrdiff_t scratch_stride
     ptrdiff_t *finished         # per thread: steps behind it
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
-    Watch watch
-    ptrdiff_t watch_steps       # steps between two looks at the clock, where steps are short
-    ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
-    ptrdiff_t wave              # where they are long: rows of a step between two rests,
-    ptrdiff_t microbatch_wave   # and of each of its microbatches
+
+cdef struct Steps:
+    const Plan *plan
+    Team *team
+    # What is read.
+    Examples *examples
+    ptrdiff_t rows              # in the order
+    const double *weight_sums   # per step
+    const double *scalars       # per step, n_scalars of them
+    int n_scalars
+    ptrdiff_t first             # steps [first, last) are to be done
+    ptrdiff_t last
+    # Where it is kept meanwhile.
+    Workspace *workspaces[MAX_THREADS]      # for microbatches one of each thread's own, else the first is everybody's
+    Network *sums[MAX_MICROBATCHES]         # gradients of the microbatches
+    Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
+    char *scratch               # per thread
+    ptrdiff_t scratch_stride
+    # What happens where everybody is at rest.
     rest_hook at_rest
     void *call                  # what at_rest is told
+    Watch watch
+    ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
+    Results out
 
 cdef void run_steps(void *context, int thread) noexcept nogil

@@ -1,1 +1,1 @@
-# Nothing for Python: other passes cimport this module's functions (update.pxd).
+# Nothing for Python: other passes cimport this module's functions (step.pxd).
