@@ -1,9 +1,8 @@
-"""What the benchmarks share: workloads, workers in processes of their own, the machine's description, JSON."""
+"""What the scripts share: arguments, the machine's description, JSON, how they end."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import json
 import os
@@ -11,61 +10,17 @@ import platform
 import subprocess
 import sys
 import time
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _worker import HERE, KEEP_HANDICAPS, Worker, WorkerFailed, handicaps
 
 from fastmlp import runtime
 from fastmlp.runtime.measure import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-HERE = Path(__file__).resolve().parent
-
-
-# ---- workloads ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One table of workloads.toml."""
-
-    name: str
-    sizes: tuple[int, ...]
-    batch: int
-    rows: int
-    activation: str
-    loss: str
-
-    def __post_init__(self) -> None:
-        if self.rows % self.batch:
-            raise ValueError(f"workload {self.name}: rows ({self.rows}) must be a multiple of batch ({self.batch})")
-
-    @property
-    def steps(self) -> int:
-        """Updates of one epoch."""
-        return self.rows // self.batch
-
-    def data(self, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Rows to learn from. What is learnt is noisy, so that gradients stay of an ordinary size for ever."""
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((self.rows, self.sizes[0])).astype(dtype)
-        signal = X @ rng.standard_normal((self.sizes[0], self.sizes[-1])).astype(dtype) / self.sizes[0] ** 0.5
-        signal += rng.standard_normal(signal.shape).astype(dtype)
-        return X, signal.argmax(axis=1) if self.loss == "cross_entropy" else signal
-
-
-def load_workloads(path: Path = HERE / "workloads.toml") -> dict[str, Workload]:
-    """All of a file's workloads by name."""
-    with path.open("rb") as file:
-        tables = tomllib.load(file)
-    return {name: Workload(name, tuple(table.pop("sizes")), **table) for name, table in tables.items()}
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
@@ -123,110 +78,12 @@ def positive(kind: type[int | float]) -> Callable[[str], int | float]:
     return parse
 
 
-# ---- workers --------------------------------------------------------------------------------------------------------
-
-#: Settings that keep a rival's library from instructions that the processor has; a rival is measured without them.
-HANDICAPS = (
-    "OPENBLAS_CORETYPE",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "MKL_DEBUG_CPU_TYPE",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "ATEN_CPU_CAPABILITY",
-    "NPY_DISABLE_CPU_FEATURES",
-)
-#: Set to 1: rivals are measured as the environment has them.
-KEEP_HANDICAPS = "FASTMLP_BENCH_KEEP_HANDICAPS"
+# ---- processes ------------------------------------------------------------------------------------------------------
 
 
-def handicaps() -> dict[str, str]:
-    """Those of this environment."""
-    return {name: os.environ[name] for name in HANDICAPS if name in os.environ}
-
-
-def without_handicaps(environment: dict[str, str]) -> dict[str, str]:
-    """An environment for a worker."""
-    if os.environ.get(KEEP_HANDICAPS) == "1":
-        return environment
-    return {name: value for name, value in environment.items() if name not in HANDICAPS}
-
-
-class WorkerFailed(RuntimeError):  # noqa: N818 - reads like TimeoutExpired
-    """A worker answered with an error, or not at all."""
-
-
-class Worker:
-    """A process that answers requests, one line of JSON each way; variants in different workers cannot disturb each
-    other's allocator, thread pools or instruction caches, and a worker that waits for a request costs nothing.
-
-    The other end is `serve`, called by the script that is started.
-    """
-
-    def __init__(self, script: str, name: str, threads: int | None, package: Path | None = None) -> None:
-        """Start `script --worker name`, with thread pools limited to `threads` if that is not None.
-
-        It uses the fastmlp of this process, or the one in the folder `package`.
-        """
-        self.name = name
-        environment = without_handicaps(limit_threads(threads))
-        folder = str(package or Path(runtime.__file__).parents[1])
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, environment.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            [sys.executable, script, "--worker", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()  # a worker ends with its input
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """Have the worker's function called `what` run; returns its answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps([what, arguments]) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise WorkerFailed(f"the worker {self.name!r} died, exit code {self._process.wait()}")
-        status, answer = json.loads(line)
-        if status != "ok":
-            raise WorkerFailed(f"the worker {self.name!r}: {answer}")
-        return answer
-
-
-def serve(functions: dict[str, Callable[..., Any]]) -> None:
-    """Answer a `Worker`'s requests until it closes the pipe. What is printed meanwhile goes to stderr."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        for line in sys.stdin:
-            what, arguments = json.loads(line)
-            try:
-                answer = ["ok", functions[what](**arguments)]
-            except Exception as error:  # noqa: BLE001 - the other end raises it
-                answer = ["error", f"{type(error).__name__}: {error}"]
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
-    except (BrokenPipeError, KeyboardInterrupt):  # the other end has gone, or is going for the same reason
-        os._exit(130)
+def script_worker(script: str, name: str, threads: int | None = None, package: Path | None = None) -> Worker:
+    """Start `script --worker name`, which is to call `serve`, with thread pools limited to `threads`."""
+    return Worker([script, "--worker", name], name, package=package, environment=limit_threads(threads))
 
 
 # ---- results --------------------------------------------------------------------------------------------------------

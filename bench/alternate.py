@@ -19,7 +19,8 @@ if sys.argv[1:] == ["--worker", "torch-before"]:  # fastmlp loads its OpenMP whe
     import torch  # noqa: F401
 
 import numpy as np
-from _common import Worker, describe, machine, one_of, positive, run_script, serve, write_json
+from _common import describe, machine, one_of, positive, run_script, script_worker, write_json
+from _worker import serve
 
 import fastmlp
 from fastmlp.cli import table
@@ -127,7 +128,7 @@ def main() -> int:
     setting = {"threads": options.threads, "rows": options.rows, "microseconds": options.microseconds}
     results = {}
     for order in options.orders:
-        with Worker(__file__, order, None) as worker:
+        with script_worker(__file__, order, None) as worker:
             prepared = worker.ask("prepare", **setting)
             rounds = [worker.ask("round", calls=options.calls) for _ in range(options.rounds)]
         results[order] = prepared | summary(rounds)

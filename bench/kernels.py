@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _bytes
 import numpy as np
 from _common import describe, failed_checks, machine, one_of, positive, run_script, write_json
+from _repeats import long_enough
 
 from fastmlp.cli import table
 from fastmlp.runtime import get_backend, load_passes
@@ -22,9 +24,8 @@ from fastmlp.runtime import get_backend, load_passes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-REPEAT_SECONDS = 1e-3
 DTYPES = ("float32", "float64")
-GROUPS = ("tile", "rows", "ragged", "few", "columns", "math")
+GROUPS = ("tile", "rows", "ragged", "few", "columns", "math", "bytes")
 DEPTHS = (16, 64, 256, 1024, 4096)
 
 # Percent of the peak that the register tile has to reach at K = 256, its operands in the first-level cache.
@@ -45,7 +46,7 @@ class Case:
     """One product of rows x k with k x panel."""
 
     group: str
-    kernel: str  # as passes.kernels.gemm_rate calls it
+    kernel: str  # as passes.probes.gemm_rate calls it
     isa: str
     dtype: str
     rows: int
@@ -73,23 +74,15 @@ def cases(groups: list[str], isas: list[str], dtypes: list[str]) -> Iterator[Cas
                 yield from (Case(group, kernel, isa, dtype, rows, k) for rows, k in of if 0 < rows <= most)
 
 
-def long_enough(run: Callable[[int], tuple[float, float]]) -> int:
-    """How often to repeat something for it to take REPEAT_SECONDS; it is given the number and returns (_, seconds)."""
-    count = 1
-    while (taken := run(count)[1]) < 0.2 * REPEAT_SECONDS:
-        count *= 4
-    return max(1, round(count * REPEAT_SECONDS / taken))
-
-
 def measure(case: Case, repeats: int) -> dict[str, Any]:
     """A case and its ISA's peak, interleaved."""
-    kernels = load_passes()[0].kernels
+    probes = load_passes()[0].probes
 
     def peak(count: int) -> tuple[float, float]:
-        return kernels.fma_rate(case.isa, case.dtype, count)
+        return probes.fma_rate(case.isa, case.dtype, count)
 
     def product(count: int) -> tuple[float, float]:
-        return kernels.gemm_rate(case.kernel, case.isa, case.dtype, case.rows, case.k, count)
+        return probes.gemm_rate(case.kernel, case.isa, case.dtype, case.rows, case.k, count)
 
     counts = long_enough(peak), long_enough(product)
     rates: tuple[list[float], list[float]] = ([], [])
@@ -143,15 +136,13 @@ def nanoseconds(function: Callable[[Any, Any], Any], x: Any, out: Any, repeats: 
 
 def measure_math(isas: list[str], dtypes: list[str], repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     """Nanoseconds per element: {dtype: {function: {ISA or "numpy": ...}}}."""
-    kernels = load_passes()[0].kernels
+    kernels, probes = load_passes()[0].kernels, load_passes()[0].probes
     found: dict[str, dict[str, dict[str, float]]] = {}
     for dtype, name in itertools.product(dtypes, kernels.names("math")):
         low, high = DOMAINS.get(name, (-8.0, 8.0))
         x = np.random.default_rng(0).uniform(low, high, 2048).astype(dtype)  # x and out stay in the first-level cache
         out = np.empty_like(x)
-        times = {
-            isa: nanoseconds(lambda a, b, n=name, i=isa: kernels.math(n, a, b, i), x, out, repeats) for isa in isas
-        }
+        times = {isa: nanoseconds(lambda a, b, n=name, i=isa: probes.math(n, a, b, i), x, out, repeats) for isa in isas}
         if name in NUMPY_MATH:
             times["numpy"] = nanoseconds(NUMPY_MATH[name], x, out, repeats)
         found.setdefault(dtype, {})[name] = times
@@ -180,6 +171,9 @@ def main() -> int:
     parser.add_argument("--dtype", type=one_of(DTYPES), default=list(DTYPES), help=f"default: {','.join(DTYPES)}")
     parser.add_argument("--shapes", type=one_of(GROUPS), default=list(GROUPS), help=f"default: {','.join(GROUPS)}")
     parser.add_argument("--repeats", type=positive(int), default=15, help="of a millisecond each (default: 15)")
+    parser.add_argument(
+        "--megabytes", type=positive(float), default=128.0, help="that bytes from memory are in (default: 128)"
+    )
     least = ", ".join(f"{limit:.0f} %% on {isa}" for isa, limit in LEAST.items())
     parser.add_argument("--check", action="store_true", help=f"exit with 1 unless the tile reaches {least}")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
@@ -195,7 +189,13 @@ def main() -> int:
     math = measure_math(options.isa, options.dtype, options.repeats) if "math" in options.shapes else {}
     if math:
         print("\n" + show_math(math, options.isa))
-    report = {"machine": where, "settings": {"repeats": options.repeats}, "gemm": results, "math_ns_per_element": math}
+    moved = []
+    if "bytes" in options.shapes:
+        memory = _bytes.Memory(options.megabytes)
+        moved = [_bytes.measure(of, memory, options.repeats) for of in _bytes.operations(options.isa, options.dtype)]
+        print("\n" + _bytes.show(moved, options.isa))
+    settings = {"repeats": options.repeats, "megabytes": options.megabytes}
+    report = {"machine": where, "settings": settings, "gemm": results, "math_ns_per_element": math, "bytes": moved}
     print(f"\nwritten to {write_json(options.json, 'kernels', report)}")
     if not options.check:
         return 0

@@ -5,23 +5,18 @@ memory of that process is read from outside, every few milliseconds. Linux only.
 """
 
 import argparse
-import json
-import os
-import selectors
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from _common import HERE, WorkerFailed, describe, load_workloads, machine, positive, run_script, write_json
+from _common import describe, machine, positive, run_script, write_json
+from _worker import Worker
+from _workloads import load_workloads
 
-import fastmlp
 from fastmlp.cli import table
 
 MOST_MEGABYTES = 300.0
 INTERVAL_SECONDS = 0.005
-PHASES = 4  # of _peers/memmap.py
 
 
 def resident_megabytes(pid: int) -> tuple[float, float]:
@@ -76,44 +71,28 @@ def main() -> int:
 
 def measure(path: Path, rows: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """The worker's memory at the end of each phase, and at its most in it."""
-    workload = load_workloads()[options.workload]
-    arguments = [str(path), str(rows), str(options.epochs), json.dumps(vars(workload))]
-    package = Path(fastmlp.__file__).parents[1]  # the fastmlp that this process has
-    environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{package}"}
+    requests: dict[str, dict[str, Any]] = {
+        "interpreter": {},
+        "imports": {},
+        "network": {"path": str(path), "rows": rows, "workload": load_workloads()[options.workload].to_dict()},
+        "training": {"epochs": options.epochs},
+    }
     phases: list[dict[str, Any]] = []
-    with (
-        subprocess.Popen(
-            [sys.executable, "-m", "_peers.memmap", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-            bufsize=1,
-        ) as process,
-        selectors.DefaultSelector() as selector,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        selector.register(process.stdout, selectors.EVENT_READ)
-        try:
-            while len(phases) < PHASES:
-                anon = file = 0.0
-                while not selector.select(INTERVAL_SECONDS):
-                    now = resident_megabytes(process.pid)
-                    anon, file = max(anon, now[0]), max(file, now[1])
-                line = process.stdout.readline()
-                if not line:
-                    raise WorkerFailed(f"the worker died, exit code {process.wait()}")
-                now = resident_megabytes(process.pid)
-                phases.append(json.loads(line) | {
-                    "anon_mb": now[0],
-                    "anon_mb_peak": max(anon, now[0]),
-                    "file_mb_peak": max(file, now[1]),
-                })  # fmt: skip
-                process.stdin.write("\n")
-        except BaseException:
-            process.kill()
-            raise
+    with Worker(["-m", "_peers.memmap"], "memmap") as worker:
+        for phase, arguments in requests.items():
+            anon = file = 0.0
+            worker.send(phase, **arguments)
+            while not worker.wait(INTERVAL_SECONDS):
+                now = resident_megabytes(worker.pid)
+                anon, file = max(anon, now[0]), max(file, now[1])
+            seconds, now = worker.receive(), resident_megabytes(worker.pid)
+            phases.append({
+                "phase": phase,
+                "seconds": seconds,
+                "anon_mb": now[0],
+                "anon_mb_peak": max(anon, now[0]),
+                "file_mb_peak": max(file, now[1]),
+            })  # fmt: skip
     return phases
 
 

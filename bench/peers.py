@@ -9,20 +9,12 @@ import argparse
 import statistics
 from typing import Any
 
-from _common import (
-    WorkerFailed,
-    Workload,
-    describe,
-    failed_checks,
-    load_workloads,
-    machine,
-    one_of,
-    run_script,
-    write_json,
-)
+from _common import describe, failed_checks, machine, one_of, run_script, write_json
 from _peers.crew import assemble, same_job
 from _peers.job import ACTIVATIONS, Job
 from _peers.report import OURS, add_options, best_rival, draw_training, ratios, say_left_out, threads_in_use
+from _worker import WorkerFailed
+from _workloads import Workload, load_workloads
 
 from fastmlp.cli import table
 from fastmlp.runtime.measure import fma_peak, training_flops
@@ -63,7 +55,7 @@ def compare(workload: Workload, options: argparse.Namespace, told: set[str]) -> 
     peaks = [fma_peak(threads, dtype=options.dtype)]
     with assemble("train", same_job(job, options.peers)) as crew:
         say_left_out(crew, told)
-        workers = dict(crew.workers)
+        rivals = dict(crew.rivals)
         rounds: dict[str, list[dict[str, Any]]] = {}
         for _ in range(options.rounds):
             one = crew.rounds(1, options.seconds)
@@ -71,7 +63,7 @@ def compare(workload: Workload, options: argparse.Namespace, told: set[str]) -> 
             rounds = {name: rounds.get(name, []) + answers for name, answers in one.items()}
         say_left_out(crew, told)
     if "fastmlp" not in rounds:
-        raise WorkerFailed(f"fastmlp: {crew.left_out['fastmlp']}")
+        raise WorkerFailed(crew.left_out["fastmlp"])
 
     flops, found = training_flops(job.sizes, job.batch), ratios(rounds)
     variants = {}
@@ -83,9 +75,9 @@ def compare(workload: Workload, options: argparse.Namespace, told: set[str]) -> 
             "gflops": flops / median / 1e9,
             "percent_of_peak": 100 * flops / median / max(peaks),
             "slower_than_fastmlp": found[name],
-            "first_loss": workers[name].facts["loss"],
-            "way": workers[name].facts["way"],
-            "versions": workers[name].versions,
+            "first_loss": rivals[name].facts["loss"],
+            "way": rivals[name].facts["way"],
+            "versions": rivals[name].versions,
             "rounds": answers,
         }
     return {

@@ -9,21 +9,17 @@ import itertools
 import statistics
 from typing import Any
 
-from _common import WorkerFailed, describe, failed_checks, machine, one_of, run_script, write_json
+from _common import describe, failed_checks, machine, one_of, run_script, write_json
 from _peers.crew import assemble, same_job
 from _peers.job import ACTIVATIONS, Job
 from _peers.report import add_options, best_rival, chart, ratios, say_left_out, threads_in_use
+from _worker import WorkerFailed
+from _workloads import Shape, load_predictions
 
 from fastmlp.cli import table
 from fastmlp.runtime.measure import fma_peak
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "jax", "onnxruntime")
-NETS = {
-    "20-64-64-1": "squared_error",
-    "784-256-128-10": "cross_entropy",
-    "784-1024-1024-10": "cross_entropy",
-}
-BATCHES = (1, 32, 1024, 16384)
 #: Issue 3: never slower than the fastest; these more than that.
 AT_LEAST = {"20-64-64-1, batch 32": 1.4, "20-64-64-1, batch 1024": 1.4, "20-64-64-1, batch 16384": 1.4}
 AT_LEAST |= {"784-256-128-10, batch 1": 1.3}
@@ -31,28 +27,27 @@ MOST_MICROSECONDS = {"20-64-64-1, batch 1": 1.5}
 MOST_ERROR = {"float32": 1e-4, "float64": 1e-10}
 
 
-def compare(net: str, batch: int, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
+def compare(net: Shape, batch: int, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
     """All rounds of one network at one batch size."""
-    sizes = tuple(map(int, net.split("-")))
     job = Job(
-        sizes=sizes,
+        sizes=net.sizes,
         batch=batch,
         rows=batch,
         activation=options.activation,
-        loss=NETS[net],
+        loss=net.loss,
         dtype=options.dtype,
         threads=options.threads or 0,
         tune_seconds=options.tune_seconds,
     )
     peak = fma_peak(threads_in_use(options.threads), dtype=options.dtype)
     with assemble("predict", same_job(job, options.peers)) as crew:
-        workers = dict(crew.workers)
+        rivals = dict(crew.rivals)
         rounds = crew.rounds(options.rounds, options.seconds)
         say_left_out(crew, told)
     if "fastmlp" not in rounds:
-        raise WorkerFailed(f"fastmlp: {crew.left_out['fastmlp']}")
+        raise WorkerFailed(crew.left_out["fastmlp"])
     peak = max(peak, fma_peak(threads_in_use(options.threads), dtype=options.dtype))
-    flops = 2.0 * batch * sum(i * o for i, o in itertools.pairwise(sizes))
+    flops = 2.0 * batch * sum(i * o for i, o in itertools.pairwise(net.sizes))
     found = ratios(rounds)
     variants = {}
     for name, answers in rounds.items():
@@ -63,9 +58,9 @@ def compare(net: str, batch: int, options: argparse.Namespace, told: set[str]) -
             "rows_per_second": batch / median,
             "percent_of_peak": 100 * flops / median / peak,
             "slower_than_fastmlp": found[name],
-            "error": workers[name].facts["error"],
-            "way": workers[name].facts["way"],
-            "versions": workers[name].versions,
+            "error": rivals[name].facts["error"],
+            "way": rivals[name].facts["way"],
+            "versions": rivals[name].versions,
             "rounds": answers,
         }
     best = best_rival(found, ours=("fastmlp",))
@@ -114,8 +109,9 @@ def failures(results: dict[str, dict[str, Any]]) -> list[str]:
 def main() -> int:
     """Compare, print, write, draw, check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--nets", type=one_of(list(NETS)), default=list(NETS), help=f"default: {','.join(NETS)}")
-    batches = [str(n) for n in BATCHES]
+    nets, numbers = load_predictions()
+    parser.add_argument("--nets", type=one_of(list(nets)), default=list(nets), help=f"default: {','.join(nets)}")
+    batches = [str(n) for n in numbers]
     parser.add_argument("--batches", type=one_of(batches), default=batches, help=f"default: {','.join(batches)}")
     parser.add_argument("--peers", type=one_of(PEERS), default=list(PEERS), help=f"default: {','.join(PEERS)}")
     parser.add_argument("--activation", choices=ACTIVATIONS, default="relu")
@@ -131,7 +127,7 @@ def main() -> int:
     for net in options.nets:
         for batch in map(int, options.batches):
             name = f"{net}, batch {batch}"
-            results[name] = compare(net, batch, options, told)
+            results[name] = compare(nets[net], batch, options, told)
             print(show(name, results[name]), flush=True)
 
     print("\nratio to the fastest rival")

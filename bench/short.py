@@ -7,60 +7,19 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
-from _common import (
-    Worker,
-    Workload,
-    describe,
-    failed_checks,
-    load_workloads,
-    machine,
-    one_of,
-    positive,
-    run_script,
-    serve,
-    write_json,
-)
+from _common import describe, failed_checks, machine, one_of, positive, run_script, write_json
+from _worker import HERE, Worker
+from _workloads import load_workloads
 
-import fastmlp
 from fastmlp.cli import table
 from fastmlp.runtime.measure import phase_seconds
 
 STEPS = 1000  # at least, in whole epochs
 SPIN_SECONDS = 0.2  # in which BLAS's idle workers stop spinning after the products of a workload's data
 FAR_SECONDS = 0.4e-6  # a phase costs 0.1 us between processors that share a cache, and a multiple of it between others
-
-
-# ---- in a worker ----------------------------------------------------------------------------------------------------
-
-
-def measure(workload: dict[str, Any], seconds: float, threads: int | None, wait: float) -> dict[str, Any]:
-    """A young process: seconds per step of the first fit, of the fits after it, and of a second network's first."""
-    case = Workload(**workload)
-    X, y = case.data("float32")
-    epochs = -(-STEPS // case.steps)
-    time.sleep(wait)
-
-    def network() -> fastmlp.MLP:
-        output = "softmax" if case.loss == "cross_entropy" else "identity"
-        return fastmlp.MLP(case.sizes, activation=case.activation, output=output, seed=0, backend="cython")
-
-    def fit(net: fastmlp.MLP) -> float:
-        start = time.perf_counter()
-        net.fit(X, y, epochs=epochs, batch_size=case.batch, threads=threads)
-        return (time.perf_counter() - start) / (epochs * case.steps)
-
-    net = network()
-    first, later = fit(net), []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(later) < 4:
-        later.append(fit(net))
-    second = fit(network())
-    settled = statistics.median(later[len(later) // 2 :])
-    return {"first": first, "settled": settled, "second": second, "later": later, "phase": phase_seconds(2)}
 
 
 # ---- the rounds -----------------------------------------------------------------------------------------------------
@@ -100,11 +59,7 @@ def main() -> int:
     parser.add_argument("--after-blas", action="store_true", help="do not wait until BLAS's workers have gone to sleep")
     parser.add_argument("--check", action="store_true", help="exit with 1 if the first fit loses more than it may")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        serve({"measure": measure})
-        return 0
 
     where = machine()
     print(describe(where), flush=True)
@@ -119,9 +74,9 @@ def main() -> int:
     for _ in range(options.processes):
         for name in options.workloads:
             for build, package in builds.items():
-                with Worker(__file__, f"{name} {build}", None, package) as worker:
-                    answer = worker.ask("measure", workload=vars(workloads[name]), **setting)
-                found.setdefault((name, build), []).append(answer)
+                with Worker([str(HERE / "_side.py")], f"{name} {build}", package=package) as worker:
+                    answer = worker.ask("first_fits", workload=workloads[name].to_dict(), least_steps=STEPS, **setting)
+                found.setdefault((name, build), []).append(answer | {"phase": phase_seconds(2)})
     results = {f"{name} {build}": summary(rounds) for (name, build), rounds in found.items()}
     columns = ["workload", "build", "settled us", "first", "worst", "second", "phase us"]
     print(table(columns, [row(*key.split(), result) for key, result in results.items()], 2))

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _common import (
-    Worker,
     describe,
     failed_checks,
     limits,
@@ -27,10 +26,11 @@ from _common import (
     one_of,
     positive,
     run_script,
-    serve,
+    script_worker,
     threads_argument,
     write_json,
 )
+from _worker import Worker, serve
 
 from fastmlp.cli import table
 
@@ -275,7 +275,10 @@ def main() -> int:
     print(f"importing fastmlp.sklearn adds {milliseconds:.0f} ms to importing scikit-learn's MLP\n")
     found = {}
     names = dict.fromkeys(LIBRARIES)
-    with Worker(__file__, "sklearn", options.threads) as theirs, Worker(__file__, "fastmlp", options.threads) as ours:
+    with (
+        script_worker(__file__, "sklearn", options.threads) as theirs,
+        script_worker(__file__, "fastmlp", options.threads) as ours,
+    ):
         workers = dict(zip(names, (theirs, ours), strict=True))
         for task in options.tasks:
             found[task] = compare(task, workers, options.rounds)

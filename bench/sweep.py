@@ -8,48 +8,26 @@ import argparse
 import statistics
 from typing import Any
 
-from _common import WorkerFailed, describe, machine, one_of, run_script, write_json
+from _common import describe, machine, one_of, run_script, write_json
 from _peers.crew import assemble, same_job
 from _peers.job import ACTIVATIONS, Job
 from _peers.report import add_options, best_rival, ratios, say_left_out
+from _worker import WorkerFailed
+from _workloads import Shape, load_sweep
 
 from fastmlp.cli import table
 from fastmlp.runtime.measure import training_flops
 
 PEERS = ("fastmlp", "numpy", "sklearn", "torch", "torch.compile", "jax")
-#: Sizes and batch; 0 for all rows at once. Two and more outputs that are in CLASSES are softmax outputs.
-SHAPES = (
-    # narrow and tiny
-    ("1-1", 1), ("2-3-1", 1), ("2-3-1", 64), ("3-7-5-2", 7), ("7-13-3", 5), ("10-10-10-10", 10), ("4-16-16-3", 16),
-    # odd widths
-    ("17-33-31-3", 17), ("31-65-129-7", 33), ("101-203-107-11", 77), ("257-511-129-31", 63), ("333-777-555-99", 111),
-    ("63-127-255-127-63", 255),
-    # a linear model; one layer, wide or narrow
-    ("784-10", 128), ("5000-1", 32), ("20-4096-1", 64), ("20-4096-1", 1), ("1-2000-1", 100), ("3000-16-1", 256),
-    ("16-8192-16", 16),
-    # many layers
-    ("8-8-8-8-8-8-8-8-8-8-8-8", 32), ("32-32-32-32-32-32-32-32-32", 1024), ("100-100-100-100-100-100-100-10", 8),
-    ("64-50-40-30-20-10-5-2", 500), ("256-256-256-256-256-256-256-256", 64),
-    # bottlenecks
-    ("784-128-2-128-784", 128), ("1000-500-3-500-1000", 200), ("512-8-512-8-512", 64), ("64-1-64", 32),
-    # outputs: one, a thousand
-    ("512-512-1", 512), ("512-512-1000", 64), ("64-64-1000", 1), ("100-300-1000", 3000), ("2048-1000", 256),
-    # batches
-    ("50-100-100-5", 1), ("50-100-100-5", 2), ("50-100-100-5", 3), ("50-100-100-5", 6000), ("50-100-100-5", 0),
-    ("784-256-128-10", 1), ("784-256-128-10", 4), ("784-256-128-10", 13), ("784-256-128-10", 0), ("30-20-10-2", 50000),
-    ("1024-1024-1024", 4), ("1500-1500-10", 48), ("2000-3000-500", 96), ("13-64-64-64-1", 0),
-)  # fmt: skip
-CLASSES = (2, 3, 5, 7, 10, 11, 1000)
 MULTIPLY_ADDS = 1.5e9  # of an epoch, about
 MOST_STEPS = 1024
 ALL_ROWS = 8192
 WORST = 5
 
 
-def job_of(shape: str, batch: int, options: argparse.Namespace) -> Job:
+def job_of(shape: Shape, options: argparse.Namespace) -> Job:
     """An epoch of about MULTIPLY_ADDS, with every class in it."""
-    sizes = tuple(map(int, shape.split("-")))
-    loss = "cross_entropy" if sizes[-1] in CLASSES else "squared_error"
+    sizes, batch = shape.sizes, shape.batch
     if batch == 0:
         batch = rows = ALL_ROWS
     else:
@@ -61,7 +39,7 @@ def job_of(shape: str, batch: int, options: argparse.Namespace) -> Job:
         batch=batch,
         rows=rows,
         activation=options.activation,
-        loss=loss,
+        loss=shape.loss,
         dtype=options.dtype,
         threads=options.threads or 0,
         tune_seconds=options.tune_seconds,
@@ -71,11 +49,11 @@ def job_of(shape: str, batch: int, options: argparse.Namespace) -> Job:
 def compare(job: Job, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
     """All rounds of one shape."""
     with assemble("train", same_job(job, options.peers)) as crew:
-        facts = {name: worker.facts for name, worker in crew.workers.items()}
+        facts = {name: rival.facts for name, rival in crew.rivals.items()}
         rounds = crew.rounds(options.rounds, options.seconds)
         say_left_out(crew, told)
     if "fastmlp" not in rounds:
-        raise WorkerFailed(f"fastmlp: {crew.left_out['fastmlp']}")
+        raise WorkerFailed(crew.left_out["fastmlp"])
     found = ratios(rounds)
     best = best_rival(found)
     return {
@@ -127,7 +105,7 @@ def main() -> int:
     options = parser.parse_args()
     options.peers = ["fastmlp", *(name for name in options.peers if name != "fastmlp")]
     chosen = options.shapes.split(",") if options.shapes else None
-    shapes = [(shape, batch) for shape, batch in SHAPES if not chosen or shape in chosen]
+    shapes = [shape for shape in load_sweep() if not chosen or shape.network in chosen]
     if not shapes:
         parser.error("--shapes: no such shape")
 
@@ -135,9 +113,9 @@ def main() -> int:
     print(describe(where), flush=True)
     print(f"{options.dtype}, {options.activation}, Adam, {options.rounds} rounds of {options.seconds:g} s\n")
     results, head = {}, ["shape", "rival", "fastmlp us", "GFLOP/s", "rival us", "ratio", "(range)"]
-    for shape, batch in shapes:
-        job = job_of(shape, batch, options)
-        name = f"{shape}, batch {job.batch}"
+    for shape in shapes:
+        job = job_of(shape, options)
+        name = f"{shape.network}, batch {job.batch}"
         results[name] = compare(job, options, told)
         print("  ".join(row(name, results[name])), flush=True)
     rated = {name: result for name, result in results.items() if result["ratio"]}

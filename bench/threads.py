@@ -13,21 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from _common import (
-    WorkerFailed,
-    Workload,
-    describe,
-    failed_checks,
-    load_workloads,
-    machine,
-    one_of,
-    positive,
-    run_script,
-    write_json,
-)
+from _common import describe, failed_checks, machine, one_of, positive, run_script, write_json
 from _peers.crew import assemble
 from _peers.job import ACTIVATIONS, Job
 from _peers.report import ratios
+from _worker import WorkerFailed
+from _workloads import Workload, load_workloads
 
 from fastmlp.cli import table
 
@@ -78,14 +69,14 @@ def compare(workload: Workload, options: argparse.Namespace, processors: list[in
         rounds = crew.rounds(options.rounds, options.seconds)
         if crew.left_out:
             raise WorkerFailed("; ".join(crew.left_out.values()))
-        worker = crew.workers[CHOSEN]
+        chosen = crew.rivals[CHOSEN]
         quiet: dict[int, list[float]] = {processor: [] for processor in processors}
         busy: dict[int, list[float]] = {processor: [] for processor in processors}
         for _ in range(options.busy_rounds):
             for processor in processors:
-                quiet[processor].append(worker.round(options.seconds)["seconds"])
+                quiet[processor].append(chosen.round(options.seconds)["seconds"])
                 with busy_neighbour(processor):
-                    busy[processor].append(worker.round(options.seconds)["seconds"])
+                    busy[processor].append(chosen.round(options.seconds)["seconds"])
     by_one = ratios(rounds, ours=CHOSEN)[ONE]
     shares = {str(p): [alone / crowded for alone, crowded in zip(quiet[p], busy[p], strict=True)] for p in processors}
     return {

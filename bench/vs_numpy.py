@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from _common import (
-    Worker,
-    Workload,
     describe,
     failed_checks,
     limits,
-    load_workloads,
     machine,
     one_of,
     positive,
     run_script,
-    serve,
+    script_worker,
     threads_argument,
     write_json,
 )
+from _worker import Worker, serve
+from _workloads import Workload, load_workloads
 
 import fastmlp
 from fastmlp.cli import table
@@ -99,10 +98,7 @@ class Training:
 def compare(workload: Workload, workers: dict[str, Worker], options: argparse.Namespace) -> dict[str, Any]:
     """All rounds of one workload."""
     setting = {"dtype": options.dtype, "threads": options.threads}
-    isas = {
-        name: worker.ask("prepare", workload=vars(workload) | {"sizes": list(workload.sizes)}, **setting)
-        for name, worker in workers.items()
-    }
+    isas = {name: worker.ask("prepare", workload=workload.to_dict(), **setting) for name, worker in workers.items()}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     peaks = []
     for number in range(options.rounds):
@@ -116,7 +112,7 @@ def compare(workload: Workload, workers: dict[str, Worker], options: argparse.Na
     rivals = zip(*(taken for name, taken in steps.items() if name != "fastmlp"), strict=True)
     ratios = [min(theirs) / ours for ours, theirs in zip(steps["fastmlp"], rivals, strict=True)]
     return {
-        "workload": vars(workload) | {"sizes": list(workload.sizes)},
+        "workload": workload.to_dict(),
         "gflop_per_step": flops / 1e9,
         "fma_peak_gflops": max(peaks) / 1e9,
         "variants": {
@@ -190,7 +186,7 @@ def main() -> int:
     if options.threads is None and (os.cpu_count() or 1) > 1:
         variants["numpy1"] = 1
     with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(__file__, name, n)) for name, n in variants.items()}
+        workers = {name: stack.enter_context(script_worker(__file__, name, n)) for name, n in variants.items()}
         for name in options.workloads:
             results[name] = compare(workloads[name], workers, options)
     peaks = [result["fma_peak_gflops"] for result in results.values()]

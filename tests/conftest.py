@@ -1,4 +1,4 @@
-"""What all tests share: the backends there are, and a loud failure where a missing extension would pass unnoticed."""
+"""What all tests share: the backends there are, and a loud failure where something missing would pass unnoticed."""
 
 import os
 import warnings
@@ -21,6 +21,23 @@ def extension():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         runtime.choose_backend(None)
+
+
+def _required(report):
+    """The report, a failure in place of a skip where FASTMLP_REQUIRE_ECOSYSTEM=1 says that nothing is missing."""
+    if os.environ.get("FASTMLP_REQUIRE_ECOSYSTEM") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, but FASTMLP_REQUIRE_ECOSYSTEM=1: {report.longrepr[2]}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return _required((yield))
 
 
 @pytest.fixture(params=BACKENDS)

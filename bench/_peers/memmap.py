@@ -1,40 +1,51 @@
-"""memory.py's process: trains on a memmap; says where it is, a line of JSON each, and waits until it has been weighed.
+"""memory.py's process: trains on a memmap, one phase for each request, and is weighed in between (_worker.serve).
 
-`python -m _peers.memmap PATH ROWS EPOCHS WORKLOAD`, the last as JSON. Until the first line nothing is imported that an
-interpreter does not need, so that what is weighed there is the interpreter's own.
+Before the second phase nothing is imported but what serves requests, so that what is weighed first is the interpreter.
 """
 
-import json
-import sys
+import importlib
 import time
+from typing import Any
+
+from _worker import serve
 
 
-def reached(phase: str, seconds: float = 0.0) -> None:
-    print(json.dumps({"phase": phase, "seconds": seconds}), flush=True)
-    sys.stdin.readline()
+class Mapped:
+    """What the process is asked, in this order; each answers how long it took."""
 
+    def interpreter(self) -> float:
+        return 0.0
 
-def main() -> None:
-    path, rows, epochs, workload = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
-    reached("interpreter")
-    from typing import Any
+    def imports(self) -> float:
+        start = time.perf_counter()
+        importlib.import_module("fastmlp")
+        return time.perf_counter() - start
 
-    import numpy as np
+    def network(self, path: str, rows: int, workload: dict[str, Any]) -> float:
+        import numpy as np
 
-    import fastmlp
+        import fastmlp
 
-    reached("imports")
-    sizes = workload["sizes"]
-    X = np.memmap(path, np.float32, "r", shape=(rows, sizes[0]))
-    rng = np.random.default_rng(0)
-    classes = workload["loss"] == "cross_entropy"
-    y: Any = rng.integers(0, sizes[-1], rows) if classes else rng.standard_normal((rows, sizes[-1]), np.float32)
-    net = fastmlp.MLP(sizes, activation=workload["activation"], loss=workload["loss"], seed=0)
-    reached("network and targets")
-    start = time.perf_counter()
-    net.fit(X, y, epochs=epochs, batch_size=workload["batch"], optimizer=fastmlp.Adam(1e-4))
-    reached("training", time.perf_counter() - start)
+        start = time.perf_counter()
+        sizes, self.batch = workload["sizes"], workload["batch"]
+        self.X = np.memmap(path, np.float32, "r", shape=(rows, sizes[0]))
+        rng = np.random.default_rng(0)
+        classes = workload["loss"] == "cross_entropy"
+        self.y: Any = (
+            rng.integers(0, sizes[-1], rows) if classes else rng.standard_normal((rows, sizes[-1]), np.float32)
+        )
+        self.net = fastmlp.MLP(sizes, activation=workload["activation"], loss=workload["loss"], seed=0)
+        return time.perf_counter() - start
+
+    def training(self, epochs: int) -> float:
+        import fastmlp
+
+        start = time.perf_counter()
+        self.net.fit(self.X, self.y, epochs=epochs, batch_size=self.batch, optimizer=fastmlp.Adam(1e-4))
+        return time.perf_counter() - start
 
 
 if __name__ == "__main__":
-    main()
+    mapped = Mapped()
+    names = ("interpreter", "imports", "network", "training")
+    serve({name: getattr(mapped, name) for name in names})

@@ -87,10 +87,10 @@ def best_rival(found: Mapping[str, Mapping[str, float]], ours: Sequence[str] = O
 
 def say_left_out(crew: Crew, told: set[str]) -> None:
     """A word, once, for each rival that does not take part."""
-    for name, reason in crew.left_out.items():
-        if f"{name}: {reason}" not in told:
-            told.add(f"{name}: {reason}")
-            print(f"left out: {name}: {reason}", flush=True)
+    for reason in crew.left_out.values():
+        if reason not in told:
+            told.add(reason)
+            print(f"left out: {reason}", flush=True)
 
 
 def chart(path: Path, heading: str, note: str, groups: Mapping[str, Mapping[str, float]]) -> None:

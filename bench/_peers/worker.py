@@ -1,13 +1,7 @@
-"""A rival's process: `python -m _peers.worker train|predict <rival>`; one JSON object per line in, one per line out.
-
-{"do": "import"}, then {"do": "setup", "job": {...}}, then {"do": "round", "seconds": s} as often as one likes. The end
-of the input ends the process. What frameworks print goes to standard error.
-"""
+"""A rival's process: `python -m _peers.worker train|predict <rival>`, which answers requests (_worker.serve)."""
 
 import gc
 import importlib
-import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from _worker import serve
 
 from _peers.job import Job
 from _peers.prediction import PREDICTORS
@@ -37,20 +32,17 @@ CHUNK_SECONDS = 2e-4
 Round = Callable[[float], dict[str, Any]]
 
 
-def load(rival: str) -> dict[str, Any]:
-    """Import what the rival needs; says so if it is not installed."""
-    try:
-        for module in MODULES[rival]:
-            importlib.import_module(module)
-    except ImportError as error:
-        return {"missing": str(error)}
+def load(rival: str) -> dict[str, str]:
+    """Import what the rival needs; returns versions."""
+    for module in MODULES[rival]:
+        importlib.import_module(module)
     versions = {"numpy": np.__version__}
     for package in {PACKAGES.get(rival, rival), *({"jaxlib", "optax"} if "jax" in MODULES[rival] else ())}:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = getattr(sys.modules.get(package), "__version__", "unknown")
-    return {"versions": versions}
+    return versions
 
 
 def training(rival: str, job: Job) -> tuple[dict[str, Any], Round]:
@@ -121,29 +113,27 @@ def oracle(job: Job, X: Any) -> Any:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def main() -> None:
-    purpose, rival = sys.argv[1:]
-    # Answers have a channel of their own: libraries write to standard output as they please, also from C.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    prepare = {"train": training, "predict": prediction}[purpose]
-    one_round: Round | None = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if request["do"] == "import":
-                answer = load(rival)
-            elif request["do"] == "setup":
-                one_round = None
-                answer, one_round = prepare(rival, Job.from_dict(request["job"]))
-            elif one_round is None:
-                answer = {"error_text": "a round before the setup"}
-            else:
-                answer = one_round(request["seconds"])
-        except Exception as error:  # noqa: BLE001 - whatever a framework may raise is the answer
-            answer = {"error_text": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
+class Rival:
+    """What the process is asked: `load`, then `setup`, then `round` as often as one likes."""
+
+    def __init__(self, purpose: str, name: str) -> None:
+        self.name, self.prepare = name, {"train": training, "predict": prediction}[purpose]
+        self.one_round: Round | None = None
+
+    def load(self) -> dict[str, str]:
+        return load(self.name)
+
+    def setup(self, job: dict[str, Any]) -> dict[str, Any]:
+        self.one_round = None
+        facts, self.one_round = self.prepare(self.name, Job.from_dict(job))
+        return facts
+
+    def round(self, seconds: float) -> dict[str, Any]:
+        if self.one_round is None:
+            raise RuntimeError("a round before the setup")
+        return self.one_round(seconds)
 
 
 if __name__ == "__main__":
-    main()
+    rival = Rival(*sys.argv[1:])
+    serve({"load": rival.load, "setup": rival.setup, "round": rival.round})

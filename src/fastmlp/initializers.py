@@ -13,6 +13,7 @@ import numpy as np
 from fastmlp.reference import random
 from fastmlp.spec.initializers import (
     Initializer,
+    as_initializer,
     glorot_normal,
     glorot_uniform,
     he_normal,
@@ -20,7 +21,6 @@ from fastmlp.spec.initializers import (
     lecun_normal,
     lecun_uniform,
     normal,
-    resolve,
     zeros,
 )
 
@@ -73,7 +73,7 @@ def draw(
     >>> draw("glorot_uniform", seed=0, layer=0, n_in=2, n_out=3).shape
     (2, 3)
     """
-    chosen = resolve(initializer, "identity")
+    chosen = as_initializer(initializer)
     if not isinstance(chosen, Initializer):
         return _drawn(chosen(n_in, n_out), n_in, n_out)
     n, deviation = n_in * n_out, chosen.deviation(n_in, n_out)

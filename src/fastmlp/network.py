@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of MLP's methods
 
 from fastmlp.access import Access
 from fastmlp.data import (
@@ -32,10 +32,27 @@ from fastmlp.files import ModelFile, load_model, save_model
 from fastmlp.initializers import draw
 from fastmlp.runtime import choose_backend, engine_threads, optimizer_state, set_optimizer_state
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Activation, Layer, Loss, NetworkSpec, Optimizer, as_optimizer, name_tensors, weights_and_biases
+from fastmlp.spec import (
+    Activation,
+    ActivationName,
+    Array,
+    BackendName,
+    Float,
+    Layer,
+    Loss,
+    LossName,
+    NetworkSpec,
+    Operation,
+    Optimizer,
+    OptimizerName,
+    OutputName,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
+from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained, no_attribute
-from fastmlp.spec.initializers import Function, Initializer, resolve
-from fastmlp.spec.names import ActivationName, BackendName, Float, InitName, LossName, OptimizerName, OutputName
+from fastmlp.spec.initializers import Function, Initializer, InitName, as_initializer, default
 from fastmlp.train import loop
 from fastmlp.train.callbacks import CallbackLike, as_callbacks
 from fastmlp.train.history import History  # noqa: TC001 - for those who ask for the types of MLP's methods
@@ -47,7 +64,6 @@ from fastmlp.train.source import Data
 
 __all__ = ["MLP", "Trace", "load"]
 
-Array: TypeAlias = NDArray[Any]
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
@@ -177,10 +193,12 @@ class MLP:
                 "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
             )
         try:
-            initializers = [resolve(init, layer.activation.name) for layer in spec.layers]
+            initializers = [
+                default(layer.activation) if init is None else as_initializer(init) for layer in spec.layers
+            ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
-        number = secrets.randbits(63) if seed is None else _count(seed, "seed", 0, 2**64 - 1)
+        number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = self._checked(
             [
@@ -294,9 +312,9 @@ class MLP:
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
-        epochs, batch_size = _count(epochs, "epochs", 1), _count(batch_size, "batch_size", 1)
-        shuffle, progress = _flag(shuffle, "shuffle"), _flag(progress, "progress")
-        train_metrics, profile = _flag(train_metrics, "train_metrics"), _flag(profile, "profile")
+        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
+        train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
@@ -617,7 +635,7 @@ class MLP:
     @property
     def loss(self) -> str:
         """Name of the loss."""
-        return self._learner.spec.loss
+        return self._learner.spec.loss.name
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -773,7 +791,7 @@ class MLP:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={_shown(spec.output)}, loss={spec.loss!r}, dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={_shown(spec.output)}, loss={_shown(spec.loss)}, dtype={spec.dtype!r}, seed={self.seed})"
         )
 
     def __str__(self) -> str:
@@ -782,7 +800,7 @@ class MLP:
             f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
         )
         lines = [
-            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss}, {spec.dtype}, "
+            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
             f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
             + (f" ({self.isa})" * (self.isa != self.backend))
         ]
@@ -905,23 +923,7 @@ def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
     return tuple(arrays)
 
 
-def _shown(activation: Activation) -> str:
-    """An activation as one would write it in MLP's arguments."""
-    if activation == Activation(activation.name):
-        return repr(activation.name)
-    return f"{'LeakyReLU' if activation.name == 'leaky_relu' else 'ELU'}({activation.param!r})"
-
-
-def _count(value: Any, name: str, low: int, high: int | None = None) -> int:
-    wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be {wanted}, got {value!r:.80} ({type(value).__name__})")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return int(value)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r:.80} ({type(value).__name__})")
-    return bool(value)
+def _shown(operation: Operation) -> str:
+    """An activation or loss as one writes it in MLP's arguments: by name where its parameters are the default ones."""
+    kind = type(operation)
+    return repr(operation.name) if operation == kind() else f"{kind.__name__}({', '.join(map(repr, operation.params))})"

@@ -13,18 +13,10 @@ import pytest
 from conftest import parameters
 
 import fastmlp
+from fastmlp import spec
 from fastmlp.runtime import BACKENDS
-from fastmlp.spec import (
-    ACTIVATION_ALIASES,
-    ACTIVATION_NAMES,
-    DTYPE_NAMES,
-    LOSS_NAMES,
-    OPTIMIZER_NAMES,
-    OUTPUT_NAMES,
-    names,
-)
 from fastmlp.spec.hints import _ARGUMENTS, _ATTRIBUTES
-from fastmlp.spec.initializers import INITIALIZERS
+from fastmlp.spec.initializers import INITIALIZERS, InitName
 
 X, Y = np.zeros((4, 2)), np.zeros(4)
 
@@ -217,13 +209,13 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
 @pytest.mark.parametrize(
     ("kind", "registry"),
     [
-        (names.ActivationName, [*ACTIVATION_NAMES, *ACTIVATION_ALIASES]),
-        (names.OutputName, [*OUTPUT_NAMES, *ACTIVATION_ALIASES]),
-        (names.LossName, LOSS_NAMES),
-        (names.OptimizerName, OPTIMIZER_NAMES),
-        (names.InitName, INITIALIZERS),
-        (names.DTypeName, DTYPE_NAMES),
-        (names.BackendName, BACKENDS),
+        (spec.ActivationName, [*spec.ACTIVATION_NAMES, *spec.ACTIVATION_ALIASES]),
+        (spec.OutputName, [*spec.OUTPUT_NAMES, *spec.ACTIVATION_ALIASES]),
+        (spec.LossName, spec.LOSS_NAMES),
+        (spec.OptimizerName, spec.OPTIMIZER_NAMES),
+        (InitName, INITIALIZERS),
+        (spec.DTypeName, spec.DTYPE_NAMES),
+        (spec.BackendName, BACKENDS),
     ],
 )
 def test_types_of_names_are_those_of_the_registries(kind, registry):

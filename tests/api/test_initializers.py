@@ -8,8 +8,8 @@ import pytest
 from fastmlp import initializers
 from fastmlp.initializers import Initializer, draw, normal
 from fastmlp.reference import random
-from fastmlp.reference.activation import OUTPUTS
-from fastmlp.spec.initializers import INITIALIZERS, default, resolve
+from fastmlp.spec import OUTPUT_NAMES, as_activation
+from fastmlp.spec.initializers import INITIALIZERS, as_initializer, default
 
 N_IN, N_OUT = 300, 700
 DEVIATIONS = {
@@ -66,10 +66,9 @@ def test_normal_has_the_sigma_that_was_asked_for():
 
 def test_defaults_follow_the_activation():
     rectifiers = {"relu", "leaky_relu", "elu", "softplus"}
-    for name in OUTPUTS:
+    for name in OUTPUT_NAMES:
         expected = "he_uniform" if name in rectifiers else "glorot_uniform"
-        assert default(name).name == expected
-        assert resolve(None, name) is default(name)
+        assert default(as_activation(name)).name == expected
 
 
 def test_a_function_of_the_user():
@@ -96,8 +95,8 @@ def test_a_function_keeps_its_own_array():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: resolve("xavier", "relu"), ValueError, ["initializer", "xavier", "'glorot_uniform'", "'zeros'"]),
-        (lambda: resolve(0.1, "relu"), TypeError, ["initializer", "0.1", "float"]),
+        (lambda: as_initializer("xavier"), ValueError, ["initializer", "xavier", "'glorot_uniform'", "'zeros'"]),
+        (lambda: as_initializer(0.1), TypeError, ["initializer", "0.1", "float"]),
         (lambda: Initializer("xavier"), ValueError, ["initializer", "xavier"]),
         (lambda: Initializer("zeros", 0.1), ValueError, ["sigma", "0.1", "zeros"]),
         (lambda: normal(0.0), ValueError, ["sigma", "> 0"]),

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastmlp.files import ModelFile, load_file, load_model, save_file, save_model
-from fastmlp.spec import SGD, Activation, Adam, NetworkSpec
+from fastmlp.spec import SGD, Adam, LeakyReLU, NetworkSpec
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file modes and links")
@@ -309,7 +309,7 @@ def test_a_hostile_file_takes_memory_in_the_order_of_its_size(tmp_path, name):
 
 def test_a_model_of_thousands_of_layers_and_their_moments_loads(tmp_path):
     rng = np.random.default_rng(0)
-    spec = NetworkSpec.make([1] * 10_001, Activation("leaky_relu", 0.012345678901234567))
+    spec = NetworkSpec.make([1] * 10_001, LeakyReLU(0.012345678901234567))
     weights, biases = layers_of(spec, rng)
     state = [layers_of(spec, rng) for _ in range(2)]
     save_model(tmp_path / "m", ModelFile(spec, weights, biases, optimizer=Adam().to_dict(), step=1, state=state))
@@ -542,7 +542,7 @@ def layers_of(spec, rng):
 
 def a_model(dtype="float32", optimizer=None, slots=2, **fields):
     rng = np.random.default_rng(1)
-    spec = NetworkSpec.make([3, 5, 2], Activation("leaky_relu", 0.1), loss="cross_entropy", dtype=dtype)
+    spec = NetworkSpec.make([3, 5, 2], LeakyReLU(0.1), loss="cross_entropy", dtype=dtype)
     optimizer = Adam(1 / 3) if optimizer is None else optimizer
     weights, biases = layers_of(spec, rng)
     return ModelFile(
@@ -559,7 +559,7 @@ def a_model(dtype="float32", optimizer=None, slots=2, **fields):
 
 
 def description(**changes):
-    spec = NetworkSpec.make([3, 5, 2], Activation("leaky_relu", 0.1), loss="cross_entropy").to_dict()
+    spec = NetworkSpec.make([3, 5, 2], LeakyReLU(0.1), loss="cross_entropy").to_dict()
     fields = {"format": 1, "spec": spec, "seed": "0", "epoch": 0, "step": 0, "optimizer": None, "slots": 0}
     fields |= changes
     return json.dumps({key: value for key, value in fields.items() if value is not ...})

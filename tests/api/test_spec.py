@@ -11,18 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp import spec
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
-from fastmlp.reference.loss import LOSSES
-from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.spec import (
     ELU,
     SGD,
     Activation,
     Adam,
-    BinaryCrossEntropy,
     CrossEntropy,
+    Interval,
     Layer,
     LeakyReLU,
+    Loss,
     NetworkSpec,
     Optimizer,
     Poisson,
@@ -43,29 +41,93 @@ OPTIMIZER_OBJECTS = [
 # --- names -------------------------------------------------------------------------------------------------
 
 
-def test_names_are_those_of_the_registries():
-    assert tuple(ACTIVATIONS) == spec.ACTIVATION_NAMES
-    assert (*ACTIVATIONS, "softmax") == tuple(OUTPUTS) == spec.OUTPUT_NAMES
-    assert spec.LOSS_NAMES == tuple(LOSSES) == ("squared_error", "cross_entropy", "binary_cross_entropy", "poisson")
-    assert tuple(OPTIMIZERS) == spec.OPTIMIZER_NAMES
-    assert {as_loss(kind()) for kind in (SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson)} == set(LOSSES)
-
-
-@pytest.mark.parametrize("name", OUTPUTS)
-def test_a_bare_name_has_the_default_parameter(name):
-    assert as_activation(name) == Activation(name) == Activation(name, OUTPUTS[name].default)
+def test_a_name_stands_for_the_class_with_its_default_parameters():
+    for kinds, mean, base in [
+        (spec.ACTIVATIONS, as_activation, Activation),
+        (spec.LOSSES, as_loss, Loss),
+        (spec.OPTIMIZERS, as_optimizer, Optimizer),
+    ]:
+        for name, kind in kinds.items():
+            assert mean(name) == mean(kind()) == kind()
+            assert (kind.name, issubclass(kind, base)) == (name, True)
 
 
 def test_activations_with_a_parameter():
-    assert LeakyReLU() == Activation("leaky_relu", 0.01) == as_activation("leaky_relu")
-    assert ELU() == Activation("elu", 1.0) == as_activation("elu")
-    assert LeakyReLU(np.float32(0.5)).param == 0.5
-    assert type(ELU(2).param) is float
-    assert math.copysign(1.0, LeakyReLU(-0.0).param) == 1.0
+    assert as_activation("leaky_relu") == LeakyReLU() == LeakyReLU(0.01) != LeakyReLU(0.02)
+    assert as_activation("elu") == ELU() == ELU(alpha=1.0) != LeakyReLU(1.0)
+    assert LeakyReLU(np.float32(0.5)).params == (0.5,)
+    assert type(ELU(2).alpha) is float
+    assert math.copysign(1.0, LeakyReLU(-0.0).slope) == 1.0
+    assert as_activation("tanh").params == ()
+
+
+class Swish(Activation):
+    name = "swish"
+
+
+class Hinge(Loss):
+    name = "hinge"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: NetworkSpec.make([1, 1, 1], Swish()),
+        lambda: NetworkSpec.make([1, 1], output=Swish()),
+        lambda: NetworkSpec.make([1, 1], loss=Hinge()),
+        lambda: NetworkSpec.make([1, 1], loss=Loss()),
+        lambda: as_activation(Activation()),
+        lambda: as_optimizer(Optimizer()),
+    ],
+)
+def test_an_operation_that_no_kernel_knows_is_refused(use):
+    with pytest.raises((TypeError, ValueError), match="must be (one of|a str)"):
+        use()
+
+
+@pytest.mark.parametrize("name", spec.LOSS_NAMES)
+def test_what_a_loss_says_of_itself(name):
+    loss = as_loss(name)
+    assert loss.output in ("", *spec.OUTPUT_NAMES)
+    assert loss.metric in ("accuracy", "r2", "d2")
+    assert loss.target_width(3) == 3
+    assert loss.targets.holds(np.array([0.25, 0.75]))
+    assert spec.loss_of_output(loss.output or "identity") == loss
+
+
+@pytest.mark.parametrize("name", spec.LOSS_NAMES)
+def test_a_deviance_is_zero_where_nothing_is_left_to_explain(name):
+    loss, y = as_loss(name), np.array([0.5, 2.0])
+    if loss.metric == "accuracy":
+        with pytest.raises(NotImplementedError, match=name):
+            loss.deviance(y, y)
+    else:
+        assert loss.deviance(y, y).tolist() == [0.0, 0.0]
+        assert (loss.deviance(y, y + 1) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside", "rule"),
+    [
+        (Interval(), [-1e300, 0.0, 1e300], [], "be finite"),
+        (Interval(0), [0.0, 7.0], [-1e-9], "be at least 0"),
+        (Interval(0, 1), [0.0, 0.5, 1.0], [-0.5, 1.5], "lie in [0, 1]"),
+        (Interval(-1, 1), [-1.0, 1.0], [-1.5, 1.5], "lie in [-1, 1]"),
+    ],
+)
+def test_intervals(interval, inside, outside, rule):
+    assert interval.rule == rule
+    assert interval.holds(np.array(inside))
+    assert interval.holds(np.empty(0))
+    assert not interval.outside(np.array(inside)).any()
+    for value in outside:
+        values = np.array([*inside, value])
+        assert not interval.holds(values)
+        assert interval.outside(values).tolist() == [False] * len(inside) + [True]
 
 
 def test_aliases():
-    assert Activation("linear") == Activation("identity")
+    assert as_activation("linear") == as_activation("identity")
     assert as_activation("sigmoid").name == "logistic"
     assert NetworkSpec.make([2, 2, 1], "sigmoid", "linear").to_dict()["output"]["name"] == "identity"
 
@@ -73,10 +135,8 @@ def test_aliases():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: Activation("relu6"), ValueError, ["activation", "relu6", "'identity'", "'softplus'", "'softmax'"]),
-        (lambda: Activation(None), TypeError, ["activation", "None"]),
-        (lambda: Activation("relu", 0.5), ValueError, ["param", "0.5", "relu"]),
-        (lambda: Activation("relu", "0"), TypeError, ["param", "str"]),
+        (lambda: as_activation("relu6"), ValueError, ["activation", "relu6", "'identity'", "'softplus'", "'softmax'"]),
+        (lambda: as_activation(None), TypeError, ["activation", "None"]),
         (lambda: LeakyReLU(-0.1), ValueError, ["slope", "-0.1", ">= 0"]),
         (lambda: LeakyReLU(math.nan), ValueError, ["slope", "nan", "finite"]),
         (lambda: LeakyReLU("0.1"), TypeError, ["slope", "str"]),
@@ -101,9 +161,9 @@ def test_errors_name_the_argument_the_value_and_the_choice(make, error, words):
 
 @given(st.text())
 def test_unknown_names_are_refused(name):
-    if name in OUTPUTS or name in spec.ACTIVATION_ALIASES:
+    if name in spec.OUTPUT_NAMES or name in spec.ACTIVATION_ALIASES:
         return
-    for use in (Activation, lambda n: NetworkSpec.make([1, 1], output=n), lambda n: NetworkSpec.make([1, 1, 1], n)):
+    for use in (as_activation, lambda n: NetworkSpec.make([1, 1], output=n), lambda n: NetworkSpec.make([1, 1, 1], n)):
         with pytest.raises(ValueError, match="must be one of"):
             use(name)
 
@@ -114,7 +174,7 @@ def test_unknown_names_are_refused(name):
 def test_26_parameters_of_3_4_2():
     net = NetworkSpec.make([3, 4, 2])
     assert net.n_parameters == 26
-    assert net.layers == (Layer(3, 4, Activation("relu")), Layer(4, 2, Activation("identity")))
+    assert net.layers == (Layer(3, 4, as_activation("relu")), Layer(4, 2, as_activation("identity")))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +196,12 @@ def test_26_parameters_of_3_4_2():
 )
 def test_output_and_loss_follow_each_other(output, loss, expected):
     net = NetworkSpec.make((4, 3), output=output, loss=loss)
-    assert (net.output.name, net.loss) == expected
+    assert (net.output.name, net.loss.name) == expected
 
 
 def test_one_activation_for_all_or_one_per_hidden_layer():
     assert NetworkSpec.make([2, 3, 4, 1], ELU(0.5)).activations == (ELU(0.5), ELU(0.5))
-    assert NetworkSpec.make([2, 3, 4, 1], ["tanh", LeakyReLU()]).activations == (Activation("tanh"), LeakyReLU())
+    assert NetworkSpec.make([2, 3, 4, 1], ["tanh", LeakyReLU()]).activations == (as_activation("tanh"), LeakyReLU())
     assert NetworkSpec.make([2, 1], "tanh").activations == NetworkSpec.make([2, 1], []).activations == ()
 
 
@@ -212,7 +272,7 @@ def test_only_integers_from_one_make_sizes(sizes):
 
 
 activations = (
-    st.sampled_from(list(ACTIVATIONS)) | st.builds(LeakyReLU, st.floats(0, 10)) | st.builds(ELU, st.floats(0, 9))
+    st.sampled_from(spec.ACTIVATION_NAMES) | st.builds(LeakyReLU, st.floats(0, 10)) | st.builds(ELU, st.floats(0, 9))
 )
 
 
@@ -220,8 +280,8 @@ activations = (
 def networks(draw):
     sizes = draw(st.lists(st.integers(1, 1000), min_size=2, max_size=5))
     hidden = draw(st.lists(activations, min_size=len(sizes) - 2, max_size=len(sizes) - 2))
-    loss = draw(st.sampled_from(list(LOSSES)))
-    output = LOSSES[loss].output or draw(activations | st.just("softmax"))
+    loss = as_loss(draw(st.sampled_from(spec.LOSS_NAMES)))
+    output = loss.output or draw(activations | st.just("softmax"))
     return NetworkSpec.make(sizes, hidden, output, loss, draw(st.sampled_from(["float32", "float64"])))
 
 
@@ -268,11 +328,15 @@ def test_hostile_values_in_place_of_a_part(net, key, value):
         {"activations": [{"name": "sigmoid", "param": 0.0}]},  # aliases are for people
         {"activations": [{"name": "relu"}]},
         {"activations": [{"name": "elu", "param": None}]},
+        {"activations": [{"name": "relu", "param": 0.5}]},
+        {"activations": [{"name": "relu", "param": "0"}]},
         {"activations": [{"name": "elu", "param": math.nan}]},
         {"activations": [{"name": "softmax", "param": 0.0}]},
         {"output": {"name": ["relu"], "param": 0.0}},
         {"output": "identity"},
         {"loss": ["squared_error"]},
+        {"loss": {"name": "squared_error", "width": 1.0}},
+        {"loss": {"name": None}},
         {"dtype": "f4"},
         {"dtype": 4},
     ],

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from places import CSRC
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc"))
 PROGRAM = Path(__file__).with_name("kernels_check.c")
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_c_kernels import CSRC, native_compiler, run
+from places import CSRC, PASSES
+from test_c_kernels import native_compiler, run
 
-PASSES = CSRC.parent / "src" / "fastmlp" / "passes"
 PROGRAM = Path(__file__).with_name("sync_check.c")
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 C_FILES = sorted(CSRC.rglob("*.c"))

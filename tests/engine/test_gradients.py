@@ -9,7 +9,7 @@ from fastmlp import reference
 from fastmlp.passes import Engine
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
-from fastmlp.spec import ELU, Activation, LeakyReLU, NetworkSpec
+from fastmlp.spec import ELU, LeakyReLU, NetworkSpec, as_activation
 
 NETWORKS = 200
 #: Central differences have an error of STEP^2 and of rounding / STEP; 2e-6 makes both about 1e-11.
@@ -24,12 +24,12 @@ HEADS = [("squared_error", output) for output in OUTPUTS] + [
 def with_parameter(name, rng):
     if name == "leaky_relu":
         return LeakyReLU(rng.choice([0.0, 0.01, 0.3, 1.5]))
-    return ELU(rng.choice([0.5, 1.0, 2.0])) if name == "elu" else Activation(name)
+    return ELU(rng.choice([0.5, 1.0, 2.0])) if name == "elu" else as_activation(name)
 
 
 def has_kink(activation):
     """Whether f or f' jumps at 0."""
-    return activation.name in {"sign", "relu", "leaky_relu"} or (activation.name == "elu" and activation.param != 1.0)
+    return activation.name in {"sign", "relu", "leaky_relu"} or (activation.name == "elu" and activation != ELU())
 
 
 class Problem:

@@ -8,7 +8,6 @@ from conftest import EXTENSION, REASON
 from engine_calls import run_steps, set_layers
 
 from fastmlp import spec as specs
-from fastmlp.reference.loss import LOSSES
 
 if EXTENSION is None:
     pytest.skip(f"the compiled extension cannot be used: {REASON}", allow_module_level=True)
@@ -41,7 +40,7 @@ def targets(spec, n, seed=0, labels=False):
     if labels:
         return rng.integers(0, n_outputs, n).astype(np.int32)
     y = rng.random((n, n_outputs)) + 0.1
-    return y / y.sum(axis=1, keepdims=True) if LOSSES[spec.loss].output == "softmax" else y / 1.1
+    return y / y.sum(axis=1, keepdims=True) if spec.loss.distribution else y / 1.1
 
 
 def flat(pair):

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ pytest.importorskip("sklearn")
 
 import scipy.sparse
 from conftest import EXTENSION
+from places import ROOT
 from sklearn import neural_network
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(EXTENSION is None, reason="without the extension nothing is patched"),
 ]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 THEIRS = patched.SklearnClassifier
 X, Y = np.random.default_rng(0).random((60, 4)), np.arange(60) % 3
 

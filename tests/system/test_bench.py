@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -11,13 +14,14 @@ import threading
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from places import ROOT
 
 from fastmlp import runtime
 from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-BENCH = CSRC.parent / "bench"
+BENCH = ROOT / "bench"
 
 needs_extension = pytest.mark.skipif(runtime.load_passes()[0] is None, reason="needs the compiled extension")
 needs_bench = pytest.mark.skipif(not (BENCH / "_common.py").exists(), reason=f"no benchmarks in {BENCH}")
@@ -26,6 +30,13 @@ needs_bench = pytest.mark.skipif(not (BENCH / "_common.py").exists(), reason=f"n
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCH / script), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports a module of bench/."""
+    monkeypatch.syspath_prepend(BENCH)
+    return importlib.import_module
 
 
 # ---- measure.py -----------------------------------------------------------------------------------------------------
@@ -82,7 +93,7 @@ def test_busy_threads():
 
 @needs_bench
 def test_workloads():
-    workloads = tomllib.loads((BENCH / "workloads.toml").read_text(encoding="utf-8"))
+    workloads = tomllib.loads((BENCH / "workloads.toml").read_text(encoding="utf-8"))["train"]
     assert {"tiny", "batch8", "online", "tab", "digits", "wide", "huge", "deep"} <= set(workloads)
     for name, workload in workloads.items():
         assert set(workload) == {"sizes", "batch", "rows", "activation", "loss"}, name
@@ -127,7 +138,7 @@ def test_vs_numpy_check_fails(tmp_path):
 @needs_extension
 def test_kernels(tmp_path):
     path = tmp_path / "report.json"
-    result = run("kernels.py", "--repeats", "1", "--json", str(path))
+    result = run("kernels.py", "--repeats", "1", "--megabytes", "1", "--json", str(path))
     assert (result.returncode, result.stderr) == (0, "")
     report = json.loads(path.read_text())
     isas = {isa["name"] for isa in runtime.config()["isas"] if isa["available"]}
@@ -137,6 +148,40 @@ def test_kernels(tmp_path):
     for functions in report["math_ns_per_element"].values():
         assert {"exp", "log", "tanh", "logistic"} <= set(functions)
         assert all(isas <= set(times) for times in functions.values())
+    names = runtime.load_passes()[0].kernels.names
+    for what, kind in {"gather": "source", "forward": "activation", "loss": "loss", "update": "optimizer"}.items():
+        found = [of for of in report["bytes"] if of["what"] == what]
+        expected = set(itertools.product(isas, ("float32", "float64"), names(kind)))
+        assert {(of["isa"], of["dtype"], of["name"]) for of in found} == expected
+        assert all(of[place]["gb_per_second"] > 0 for of in found for place in ("cache", "memory"))
+
+
+@needs_bench
+@needs_extension
+def test_bytes_of_an_operation_are_what_it_reads_and_writes(bench):
+    operations = list(bench("_bytes").operations(["scalar"], ["float32"]))
+    touched = {(of.what, of.name): of.touched for of in operations if of.what != "gather"}
+    assert touched["forward", "relu"] == 2  # a
+    assert touched["backward", "tanh"] == 3  # a; d twice
+    assert touched["loss", "squared_error"] == 4  # a twice, the target; d
+    assert touched["loss", "cross_entropy"] == 3  # with labels
+    assert touched["update", "sgd"] == 5  # w and the momentum twice, g
+    assert touched["update", "adam"] == 7
+
+
+@needs_extension
+def test_kernels_go_through_aligned_memory_only():
+    rates = importlib.import_module("fastmlp.passes.rates")
+    memory = np.zeros(4096, np.float32)
+    memory = memory[-memory.ctypes.data % 64 // 4 :]
+    setting = {"rows": 4, "columns": 64}
+    assert rates.kernel_seconds("forward", "relu", memory[:256], **setting) >= 0
+    with pytest.raises(ValueError, match="no block of 1024, aligned"):
+        rates.kernel_seconds("forward", "relu", memory[:255], **setting)
+    with pytest.raises(ValueError, match="aligned"):
+        rates.kernel_seconds("forward", "relu", memory[1:2000], **setting)
+    with pytest.raises(ValueError, match="row 9 of 9"):
+        rates.gather_seconds(np.zeros((9, 64)), np.array([0, 9]), memory[:256], rows=2)
 
 
 @needs_bench
@@ -165,7 +210,7 @@ def test_a_failing_worker_is_reported():
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import _common\n"
         "def main():\n"
-        "    with _common.Worker(sys.argv[1] + '/vs_numpy.py', 'numpy', 1) as worker:\n"
+        "    with _common.script_worker(sys.argv[1] + '/vs_numpy.py', 'numpy', 1) as worker:\n"
         "        worker.ask('prepare', workload={}, dtype='float32', threads=1)\n"
         "_common.run_script(main)"
     )
@@ -194,3 +239,106 @@ def test_short_trainings_are_measured_and_written(tmp_path):
         assert found["second"] == only["second"] / only["settled"]
     assert "online" in result.stdout
     assert run("short.py", "--workloads", "none").returncode == 2
+
+
+# ---- compare.py -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paired(bench):
+    return bench("_paired")
+
+
+@needs_bench
+def test_a_steady_drift_drops_out_of_a_round(paired):
+    # A B B A while the machine becomes slower by a tenth at every visit: B takes 1.02 times as long.
+    a1, b1, b2, a2 = (1.1**n for n in range(4))
+    assert paired.paired_ratio([a1, a2], [1.02 * b1, 1.02 * b2]) == pytest.approx(1.02)
+    assert paired.paired_ratio([1.02 * b1, 1.02 * b2], [a1, a2]) == pytest.approx(1 / 1.02)
+
+
+@needs_bench
+def test_interval_of_a_median(paired):
+    # The binomial distribution: between the 6th and the 16th of 21 in 97.3 %, between the 7th and the 15th in 92.2 %.
+    values = list(range(1, 22))
+    assert paired.median_interval(values, 1 - 2 * 0.0133018) == pytest.approx((6, 16), abs=1e-4)
+    assert paired.median_interval(values, 1 - 2 * 0.0391769) == pytest.approx((7, 15), abs=1e-4)
+    low, high = paired.median_interval(values[::-1], 0.95)
+    assert 6 < low < 7
+    assert low + high == pytest.approx(22)
+    assert paired.median_interval([5, 1, 2, 4, 3]) == (-math.inf, math.inf)  # holds it in 93.75 % at the most
+    assert paired.median_interval([]) == (-math.inf, math.inf)
+
+
+@needs_bench
+@pytest.mark.parametrize("n", [6, 7, 12, 40])
+def test_interval_holds_the_median_as_often_as_it_says(paired, n):
+    rng = np.random.default_rng(n)
+    inside = [low <= 0 <= high for low, high in map(paired.median_interval, rng.standard_cauchy((2000, n)))]
+    assert 0.93 < np.mean(inside) < 0.97
+
+
+@needs_bench
+def test_pairs_of_processes_count_and_not_their_rounds(paired):
+    # Twelve pairs of processes that differ by 3 %, each with a hundred rounds that agree.
+    errors = np.linspace(-0.03, 0.03, 12)
+    found = paired.Paired.of([[1.0 + error] * 100 for error in errors])
+    assert (found.pairs, found.rounds) == (12, 1200)
+    assert found.median == pytest.approx(1.0)
+    assert found.low < 0.99
+    assert found.high > 1.01
+    assert not found.settled(0.01)
+    assert found.settled(0.03)
+    lower, upper = found.quartiles
+    assert found.low < lower < 1.0 < upper < found.high
+    assert not paired.Paired.of([[1.0]] * 5).settled(1.0)  # too few for an interval
+
+
+@needs_bench
+@needs_extension
+def test_compare_of_a_build_with_itself(tmp_path):
+    path, package = tmp_path / "report.json", str(Path(runtime.__file__).parents[1])
+    options = ["--workloads", "online,row:20-64-64-1", "--dtypes", "float32", "--minutes", "0.001", "--no-build"]
+    result = run("compare.py", package, *options, "--seconds", "0.001", "--json", str(path))
+    assert (result.returncode, result.stderr) == (0, "")
+    report = json.loads(path.read_text())
+    assert set(report["results"]) == {"online float32 1", "online float32 2", "row:20-64-64-1 float32 1"}
+    for found in report["results"].values():
+        assert found["same_bits"]
+        (rounds,) = found["pairs"]
+        (only,) = rounds
+        visits = [only[side]["seconds"] for side in ("base", "this")]
+        assert [len(seconds) for seconds in visits] == [2, 2]
+        (a1, a2), (b1, b2) = visits
+        assert found["ratio"]["median"] == pytest.approx(((b1 * b2) / (a1 * a2)) ** 0.5)
+        assert not found["settled"]
+
+
+@needs_bench
+@needs_extension
+def test_compare_says_what_is_too_slow(bench):
+    compare = bench("compare")
+    (workload, *_) = bench("_workloads").load_workloads().values()
+
+    def cell(threads, ratio):
+        base = {"seconds": [1.0, 1.0], "whole": [1.0, 1.0]}
+        this = {name: [ratio, ratio] for name in base}
+        rounds = [{"base": base, "this": this, "phase": 1e-7}]
+        return compare.Cell("train", workload, "float32", threads, [rounds] * 10)
+
+    assert compare.failures([cell(1, 1.009), cell(1, 0.5), cell(2, 1.019)]) == []
+    (line,) = compare.failures([cell(1, 1.009), cell(2, 1.021)])
+    assert line.startswith(f"{workload.name} float32 2: 1.0210")
+    (line,) = compare.failures([cell(1, 1.011)])
+    assert line.startswith(f"{workload.name} float32 1: 1.0110")
+    assert not cell(1, 1.0).open(None)
+
+
+@needs_bench
+@needs_extension
+@pytest.mark.parametrize("base", ["no-such-commit", str(Path(__file__).parent)])
+def test_compare_with_what_is_not_there(base):
+    result = run("compare.py", base)
+    assert result.returncode == 2
+    assert f"BASE must be a commit, or a folder that holds fastmlp or src/fastmlp; got {base!r}" in result.stderr
+    assert "Traceback" not in result.stderr

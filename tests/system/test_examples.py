@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import fastmlp
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-EXAMPLES = sorted((CSRC.parent / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 ALONE = "Needs fastmlp alone"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES, reason=f"no examples beside {CSRC}")
+pytestmark = pytest.mark.skipif(not EXAMPLES, reason=f"no examples in {ROOT}")
 each_example = pytest.mark.parametrize("path", EXAMPLES, ids=[path.name for path in EXAMPLES])
 
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
-
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-ROOT = CSRC.parent
-PACKAGE = ROOT / "src" / "fastmlp"
-PASSES = PACKAGE / "passes"
+from places import CSRC, PACKAGE, PASSES, ROOT
 
 pytestmark = pytest.mark.skipif(
     not (CSRC / "kernels.h").exists(), reason=f"no C sources in {CSRC}: FASTMLP_CSRC says where they are"
@@ -124,8 +119,8 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels", "threads", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows", "plan", "tuner", "gemm",
-    "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
+    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
+    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
 ]  # fmt: skip
 
 
@@ -209,9 +204,9 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # ---- the package ----------------------------------------------------------------------------------------------------
 
-# Lowest first: a module imports those before it. `reference` is under `spec`, which takes its lists of names from it.
+# Lowest first: a module imports those before it.
 MODULE_ORDER = [
-    "_build_config", "reference", "spec", "initializers", "data", "datasets", "passes", "runtime",
+    "_build_config", "spec", "reference", "initializers", "data", "datasets", "passes", "runtime",
     "access", "files", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
@@ -250,8 +245,7 @@ def test_the_package_is_a_one_way_road() -> None:
         imports.visit(ast.parse(path.read_text(encoding="utf-8")))
         module = parts[0]
         assert module in MODULE_ORDER, f"{path.name}: where does it stand? (MODULE_ORDER)"
-        # The reference reads specifications (the classes, once all modules are there).
-        beneath = set(MODULE_ORDER[: MODULE_ORDER.index(module) + 1]) | ({"spec"} if module == "reference" else set())
+        beneath = set(MODULE_ORDER[: MODULE_ORDER.index(module) + 1])
         used = imports.found & set(MODULE_ORDER)
         assert used <= beneath, f"{path.name} imports {sorted(used - beneath)}"
         if module != "passes" and parts != ("runtime", "backend"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import struct
 import subprocess
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-ROOT = CSRC.parent
 README = ROOT / "README.md"
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason=f"no README.md in {ROOT}")
@@ -63,7 +61,7 @@ def test_every_extra_is_for_something_that_exists(project: dict[str, Any]) -> No
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
     imported = {name for source in sources for name in re.findall(r"^ *(?:from|import) (\w+)", source, re.MULTILINE)}
     for extra, packages in project["optional-dependencies"].items():
-        if extra in {"test", "bench", "lint"}:
+        if extra in {"test", "ecosystem", "bench", "lint"}:
             continue
         wanted = [re.match(r"[\w-]+", package)[0] for package in packages]  # type: ignore[index]
         assert {modules.get(name, name) for name in wanted} & imported, f"nothing needs {extra}: {packages}"

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-CSRC = Path(os.environ.get("FASTMLP_CSRC", Path(__file__).parents[2] / "csrc")).resolve()
-ROOT = CSRC.parent
+from places import ROOT
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason=f"no setup.py in {ROOT}")
 pytest.importorskip("setuptools", minversion="64", reason="without setuptools nothing is built")

@@ -6,16 +6,15 @@ Nothing here copies an array of a source dtype, so memmaps larger than memory st
 from __future__ import annotations
 
 import mmap
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.data.values import Finite, check_finite
+from fastmlp.spec import Array
 
 __all__ = ["SOURCE_DTYPES", "as_inputs", "as_real", "as_source"]
 
-Array: TypeAlias = NDArray[Any]
 
 SOURCE_DTYPES: Final = tuple(
     np.dtype(name) for name in ("float64", "float32", "float16", "uint8", "int16", "int32", "int64")

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.data.arrays import as_real, as_source
 from fastmlp.data.values import BLOCK_ELEMENTS, Finite, check_finite, check_range, check_row_sums
+from fastmlp.spec import Array, Interval, Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["as_targets", "as_weights", "count_classes"]
 
-Array: TypeAlias = NDArray[Any]
-
-_LOSSES: Final = ("cross_entropy", "binary_cross_entropy", "poisson", "squared_error")
-
 
 def as_targets(
-    y: Any, loss: str, n_outputs: int, n_rows: int, name: str = "y", *, finite: Finite | None = None
+    y: Any, loss: Loss, n_outputs: int, n_rows: int, name: str = "y", *, finite: Finite | None = None
 ) -> Array:
     """Check the targets of a loss and return them as an array that the engine reads in place.
 
     Parameters
     ----------
     y : array_like
-        For ``"cross_entropy"``: integer classes in [0, n_outputs), shape (n_rows,), or probabilities that sum to one
-        along each row, shape (n_rows, n_outputs). For ``"binary_cross_entropy"``: values in [0, 1], shape
-        (n_rows, n_outputs). For ``"poisson"``: values >= 0, for ``"squared_error"``: any finite numbers, shape
-        (n_rows, n_outputs). The last three take (n_rows,) as well if the network has one output. Dtypes as for
-        `as_inputs`.
-    loss : {"cross_entropy", "binary_cross_entropy", "poisson", "squared_error"}
+        Numbers that lie in ``loss.targets``, shape (n_rows, ``loss.target_width(n_outputs)``), or (n_rows,) if that is
+        one column; where the loss takes distributions, probabilities that sum to one along each row. Where it takes
+        labels, also integer classes in [0, n_outputs), shape (n_rows,). Dtypes as for `as_inputs`.
+    loss : Loss
     n_outputs, n_rows : int
         Outputs of the network and rows of X.
     name : str
@@ -51,29 +48,25 @@ def as_targets(
     ValueError
         y has the wrong shape, masked entries, NaN, infinity, or a value that the loss is not defined for.
     """
-    if loss not in _LOSSES:
-        raise ValueError(f"loss is {loss!r}; it must be one of {', '.join(map(repr, _LOSSES))}")
     array = as_real(y, name)
-    if loss == "cross_entropy" and array.ndim == 1:
+    if loss.labels and array.ndim == 1:
         return _as_classes(array, n_outputs, n_rows, name)
 
-    if array.ndim == 1 and n_outputs == 1:
+    width = loss.target_width(n_outputs)
+    if array.ndim == 1 and width == 1:
         array = array[:, np.newaxis]
-    if array.ndim != 2 or array.shape[1] != n_outputs:
-        is_column = loss == "cross_entropy" and array.shape == (n_rows, 1)
+    if array.ndim != 2 or array.shape[1] != width:
+        is_column = loss.labels and array.shape == (n_rows, 1)
         advice = f"; pass {name}.ravel()" if is_column else ""
-        raise ValueError(f"{name} has shape {array.shape}; {_targets_wanted(loss, n_outputs, n_rows)}{advice}")
+        raise ValueError(f"{name} has shape {array.shape}; {_targets_wanted(loss, width, n_rows)}{advice}")
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
     array = as_source(array)
     check_finite(array, name, finite)
-    if loss == "cross_entropy":
-        check_range(array, 0, None, name, "probabilities must be at least 0")
+    what = "probabilities" if loss.distribution else f"targets of {loss.name}"
+    check_range(array, loss.targets, name, f"{what} must {loss.targets.rule}")
+    if loss.distribution:
         check_row_sums(array, name)
-    elif loss == "binary_cross_entropy":
-        check_range(array, 0, 1, name, "targets of binary_cross_entropy must lie in [0, 1]")
-    elif loss == "poisson":
-        check_range(array, 0, None, name, "targets of poisson must be at least 0")
     return array
 
 
@@ -108,7 +101,7 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinity, which the next line names
         weights = np.ascontiguousarray(array, dtype=np.float64)
     check_finite(weights, name)
-    check_range(weights, 0, None, name, "weights must be at least 0")
+    check_range(weights, Interval(0), name, "weights must be at least 0")
     with np.errstate(over="ignore"):
         total = weights.sum()
     if n_rows and total == 0:
@@ -153,15 +146,15 @@ def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray
         )
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
-    check_range(array, 0, n_outputs - 1, name, f"classes must lie in [0, {n_outputs}), as the network has outputs")
+    rule = f"classes must lie in [0, {n_outputs}), as the network has outputs"
+    check_range(array, Interval(0, n_outputs - 1), name, rule)
     return np.ascontiguousarray(array, dtype=np.int32)
 
 
-def _targets_wanted(loss: str, n_outputs: int, n_rows: int) -> str:
-    if loss == "cross_entropy":
-        return (
-            f"cross_entropy takes integer classes of shape ({n_rows},), "
-            f"or probabilities of shape ({n_rows}, {n_outputs})"
-        )
-    either = f" or ({n_rows},)" if n_outputs == 1 else ""
-    return f"{loss} takes shape ({n_rows}, {n_outputs}){either}: one column for each output of the network"
+def _targets_wanted(loss: Loss, width: int, n_rows: int) -> str:
+    """What shape targets may have, for an error message."""
+    if loss.labels:
+        rows = "probabilities" if loss.distribution else "numbers"
+        return f"{loss.name} takes integer classes of shape ({n_rows},), or {rows} of shape ({n_rows}, {width})"
+    either = f" or ({n_rows},)" if width == 1 else ""
+    return f"{loss.name} takes shape ({n_rows}, {width}){either}: one column for each output of the network"

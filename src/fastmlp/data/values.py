@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fastmlp.spec import Array, Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["BLOCK_ELEMENTS", "Finite", "check_finite", "check_range", "check_row_sums", "refuse_overflow"]
 
-Array: TypeAlias = NDArray[Any]
 Finite: TypeAlias = Callable[[Array], bool]
 """A backend's quick answer to "is every element of this 2-D float array finite?"."""
 
@@ -57,11 +60,11 @@ def refuse_overflow(array: Array, dtype: np.dtype[Any], name: str) -> None:
         )
 
 
-def check_range(array: Array, low: float, high: float | None, name: str, rule: str) -> None:
-    if array.size == 0 or (array.min() >= low and (high is None or array.max() <= high)):
+def check_range(array: Array, interval: Interval, name: str, rule: str) -> None:
+    if interval.holds(array):
         return
     table = _table(array)
-    place = _first(table, lambda block: (block < low) if high is None else (block < low) | (block > high))
+    place = _first(table, interval.outside)
     if place is not None:
         raise ValueError(f"{name} has {table[place]} at {_place(array, place)}; {rule}")
 

@@ -22,7 +22,7 @@ cdef describe(Layer *to, Network *net, layer):
     to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
     to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                        else (to.in_panels, to.out_panels))
-    to.param = layer.activation.param
+    to.param = layer.activation.params[0] if layer.activation.params else 0
     if layer.activation.name == "softmax":
         to.activation = SOFTMAX
     else:

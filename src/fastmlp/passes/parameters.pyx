@@ -55,7 +55,7 @@ cdef class Parameters:
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
         self.clip_losses(False)
-        self.net.fused = loss_output(index_of("loss", spec.loss)) != ""
+        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
         self.arena = allocate(self.lay_out(NULL))
@@ -67,7 +67,7 @@ cdef class Parameters:
         free(self.net.layers)
 
     def clip_losses(self, bint clip):
-        cdef int loss = index_of("loss", self.spec.loss)
+        cdef int loss = index_of("loss", self.spec.loss.name)
         self.net.loss = self.net.kernels.clipped_loss[loss] if clip else self.net.kernels.loss[loss]
 
     cdef describe_layers(self):

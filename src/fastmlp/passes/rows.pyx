@@ -42,8 +42,9 @@ cdef class Inputs:
             if self.examples.y.rows != self.examples.x.rows:
                 raise ValueError(f"y has {self.examples.y.rows} rows; X has {self.examples.x.rows}")
             if self.examples.labels:
-                if parameters.spec.loss != "cross_entropy":
-                    raise ValueError(f"y has shape {y.shape}, as class labels have; the loss is {parameters.spec.loss}")
+                loss = parameters.spec.loss
+                if not loss.labels:
+                    raise ValueError(f"y has shape {y.shape}, as class labels have; the loss is {loss.name}")
                 self.check_labels(y, n_outputs)
             elif self.examples.y.columns != n_outputs:
                 raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs})")

@@ -1,20 +1,20 @@
 """The activations: the registry, each entry f and f' in place. Mirror of csrc/ops/activation.inl.
 
-f' is a function of the output a = f(z), so that z need not be kept. To add one, add an entry to ACTIVATIONS.
+f' is a function of the output a = f(z), so that z need not be kept. To add one, add an entry to ACTIVATIONS
+(and its class to spec/activations.py).
 """
 # ruff: noqa: ARG001 - all entries of the registry have one signature
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fastmlp.spec import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Array = NDArray[Any]
 
 
 class Scratch(NamedTuple):
@@ -31,7 +31,6 @@ class ActivationFunctions(NamedTuple):
     forward: Callable[[Array, float, Scratch], None]
     backward: Callable[[Array, float, Array, Scratch], None]
     parameter: str = ""  # what the one parameter is called, "" for none
-    default: float = 0.0
 
 
 def _identity_forward(z: Array, param: float, scratch: Scratch) -> None:
@@ -162,8 +161,8 @@ ACTIVATIONS: dict[str, ActivationFunctions] = {
     "logistic": ActivationFunctions(_logistic_forward, _logistic_backward),
     "tanh": ActivationFunctions(_tanh_forward, _tanh_backward),
     "relu": ActivationFunctions(_relu_forward, _relu_backward),
-    "leaky_relu": ActivationFunctions(_leaky_relu_forward, _leaky_relu_backward, "slope", 0.01),
-    "elu": ActivationFunctions(_elu_forward, _elu_backward, "alpha", 1.0),
+    "leaky_relu": ActivationFunctions(_leaky_relu_forward, _leaky_relu_backward, "slope"),
+    "elu": ActivationFunctions(_elu_forward, _elu_backward, "alpha"),
     "softplus": ActivationFunctions(_softplus_forward, _softplus_backward),
     "exp": ActivationFunctions(_exp_forward, _exp_backward),
 }

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp import spec as specs  # the module, not its names: spec itself imports the registries of this package
+from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
-from .activation import Array
 from .backward import backward
 from .forward import activate, forward, gather, loss, target
 from .gate import Gate
@@ -36,7 +35,7 @@ class Engine:
     wait. Handlers of signals run where it is at rest (gate.py).
     """
 
-    def __init__(self, spec: specs.NetworkSpec, isa: str | None = None) -> None:
+    def __init__(self, spec: NetworkSpec, isa: str | None = None) -> None:
         self._spec = spec
         self._plan = Plan(spec)
         self._gate = Gate()
@@ -132,11 +131,11 @@ class Engine:
 
     def start_profile(self) -> None:
         """Begin to note where the time of training goes."""
-        self._profile = dict.fromkeys(specs.STAGES, 0.0)
+        self._profile = dict.fromkeys(STAGES, 0.0)
 
     def stop_profile(self) -> tuple[dict[str, float], float, float]:
         """Seconds since `start_profile`: by stage, by the clock, and of all threads (one)."""
-        seconds, self._profile = self._profile or dict.fromkeys(specs.STAGES, 0.0), None
+        seconds, self._profile = self._profile or dict.fromkeys(STAGES, 0.0), None
         return seconds, sum(seconds.values()), sum(seconds.values())
 
     def _lap(self, stage: str, since: float) -> float:
@@ -157,7 +156,7 @@ class Engine:
         batches = (order[start : start + batch_size] for start in starts)
         return np.array([np.sum(np.take(weight, rows, mode="clip")) for rows in batches], np.float64)
 
-    def train(self, run: specs.Run, threads: int = 0) -> specs.Outcome:
+    def train(self, run: Run, threads: int = 0) -> Outcome:
         """One step per row of the run's table.
 
         A loss that is not finite stops before the update of its step; the exception of a signal handler stops between
@@ -192,7 +191,7 @@ class Engine:
                     value = _mean(batch.row_loss, None if run.weight is None else batch.weight, total)
                     run.losses[step] = value
                     if not math.isfinite(value):
-                        return specs.Outcome(step, "non_finite", None, weight_sums)
+                        return Outcome(step, "non_finite", None, weight_sums)
                     if run.squared_weights is not None:
                         run.squared_weights[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
                     since = self._lap("loss", since)
@@ -206,8 +205,8 @@ class Engine:
             except BaseException as exception:
                 if exception is not rest.raised:
                     raise
-                return specs.Outcome(step, "interrupted", exception, weight_sums)
-            return specs.Outcome(step, "done", None, weight_sums)
+                return Outcome(step, "interrupted", exception, weight_sums)
+            return Outcome(step, "done", None, weight_sums)
 
     def explain_threads(self) -> list[str]:
         """What is known about the number of threads: nothing, NumPy's BLAS has its own."""

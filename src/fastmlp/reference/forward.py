@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .loss import Target
 
 if TYPE_CHECKING:
-    from .activation import Array
+    from fastmlp.spec import Array
+
     from .plan import Batch, Plan
 
 Rows = NDArray[np.int64] | slice

@@ -1,6 +1,6 @@
 """The losses: the registry, each entry the loss and delta of a block of rows. Mirror of csrc/ops/loss.inl.
 
-To add one, add an entry to LOSSES.
+To add one, add an entry to LOSSES (and its class to spec/losses.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .activation import Array, Scratch
+from fastmlp.spec import Array
+
+from .activation import Scratch
 
 
 class Target(NamedTuple):

@@ -1,6 +1,6 @@
 """The optimizers: the registry, each entry one update of a run of parameters. Mirror of csrc/ops/optimizer.inl.
 
-To add one, add an entry to OPTIMIZERS (and its hyperparameters to spec/optimizers.py).
+To add one, add an entry to OPTIMIZERS (and its class to spec/optimizers.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .activation import Array
+from fastmlp.spec import Array
 
 Update = Callable[[Array, Array, Sequence[Array], Sequence[float], Array, int], None]
 

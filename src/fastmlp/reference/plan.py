@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .activation import OUTPUTS, ActivationFunctions, Array, Scratch
+from fastmlp.spec import Array
+
+from .activation import OUTPUTS, ActivationFunctions, Scratch
 from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 
@@ -104,12 +106,12 @@ class Plan:
     def __init__(self, spec: NetworkSpec) -> None:
         self.sizes = spec.sizes
         self.dtype = np.dtype(spec.dtype)
-        self.loss = LOSSES[spec.loss]
+        self.loss = LOSSES[spec.loss.name]
         self.loss_rows = self.loss.rows
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
-            Layer(W, W.T, b, dW, db, OUTPUTS[layer.activation.name], layer.activation.param)
+            Layer(W, W.T, b, dW, db, OUTPUTS[layer.activation.name], (*layer.activation.params, 0.0)[0])
             for layer, W, b, dW, db in zip(
                 spec.layers,
                 self.parameters.weights,

@@ -46,7 +46,9 @@ from fastmlp.spec import (
     Activation,
     NetworkSpec,
     Optimizer,
+    as_activation,
     as_optimizer,
+    loss_of_output,
     name_tensors,
     weights_and_biases,
 )
@@ -70,13 +72,6 @@ COUNTED = (
     "_no_improvement_count",
     "_best_parameters",
 )
-#: The engine's loss by the output's activation, unless the loss is the squared error.
-LOSS_OF_OUTPUT = {
-    "softmax": "cross_entropy",
-    "logistic": "binary_cross_entropy",
-    "exp": "poisson",
-    "identity": "squared_error",
-}
 # Below so many multiply-adds one thread does it, and nobody asks how many there are.
 ONE_THREAD = 1 << 18
 
@@ -206,7 +201,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
             raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
-        loss = "squared_error" if self.loss == "squared_error" else LOSS_OF_OUTPUT[self.out_activation_]
+        loss = "squared_error" if self.loss == "squared_error" else loss_of_output(self.out_activation_)
         return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
 
     def _engine(self) -> Engine:
@@ -229,7 +224,7 @@ class BaseMLP(CallbackSupport, TagSupport, BaseEstimator):  # type: ignore[misc]
         if kinds is None:
             kinds = [*self.activation, *self.activation[-1:]] or ["identity"]
         for kind, fan_in, fan_out in zip(kinds, sizes[:-1], sizes[1:], strict=True):
-            name = kind.name if isinstance(kind, Activation) else ACTIVATION_ALIASES.get(kind, kind)
+            name = as_activation(kind).name
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
             weights.append(self._random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
             biases.append(self._random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))

@@ -52,7 +52,7 @@ class SparsePrediction:
             z += self.b
             scratch = Scratch(np.empty_like(z), np.empty(z.shape, np.bool_), np.empty((len(z), 1), z.dtype))
             with np.errstate(all="ignore"):
-                OUTPUTS[self.first.name].forward(z, self.first.param, scratch)
+                OUTPUTS[self.first.name].forward(z, (*self.first.params, 0.0)[0], scratch)
             if self.tail is None:
                 out[part] = z
             else:

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from .names import did_you_mean
+from fastmlp.spec.names import did_you_mean
 
-__all__ = ["choice", "flag", "fraction", "integer", "keys", "not_negative", "positive", "real", "shown"]
+__all__ = ["choice", "flag", "fraction", "integer", "mapping", "not_negative", "positive", "real", "record", "shown"]
 
 
 def shown(value: object) -> str:
@@ -20,16 +20,19 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def integer(value: object, name: str, low: int, high: int) -> int:
+def integer(value: object, name: str, low: int, high: int | None = None) -> int:
+    """An integer from `low` to `high`, or without a bound; no bool, and no float that is whole."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, got {shown(value)} of type {type(value).__name__}")
     number = operator.index(cast("Any", value))
-    if not low <= number <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, got {number}")
+    if number < low or (high is not None and number > high):
+        wanted = f">= {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {wanted}, got {number}")
     return number
 
 
 def real(value: object, name: str) -> float:
+    """A finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a real number, got {shown(value)} of type {type(value).__name__}")
     try:
@@ -42,6 +45,7 @@ def real(value: object, name: str) -> float:
 
 
 def positive(value: object, name: str) -> float:
+    """A number > 0."""
     number = real(value, name)
     if number <= 0.0:
         raise ValueError(f"{name} must be > 0, got {number!r}")
@@ -49,13 +53,15 @@ def positive(value: object, name: str) -> float:
 
 
 def not_negative(value: object, name: str) -> float:
+    """A number >= 0; -0.0 becomes 0.0."""
     number = real(value, name)
     if number < 0.0:
         raise ValueError(f"{name} must be >= 0, got {number!r}")
-    return number
+    return number + 0.0
 
 
 def fraction(value: object, name: str) -> float:
+    """A number >= 0 and < 1."""
     number = real(value, name)
     if not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must be >= 0 and < 1, got {number!r}")
@@ -63,12 +69,14 @@ def fraction(value: object, name: str) -> float:
 
 
 def flag(value: object, name: str) -> bool:
+    """True or False; no number that means one of them."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}")
     return bool(value)
 
 
 def choice(value: object, name: str, names: Sequence[str]) -> str:
+    """One of these names; an error tells the one that was probably meant."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {shown(value)} of type {type(value).__name__}")
     if value not in names:
@@ -77,10 +85,16 @@ def choice(value: object, name: str, names: Sequence[str]) -> str:
     return str(value)
 
 
-def keys(data: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
-    """`data` as a mapping with exactly these keys."""
-    if not isinstance(data, Mapping):
-        raise TypeError(f"{name} must be a mapping, got {shown(data)} of type {type(data).__name__}")
+def mapping(value: object, name: str) -> Mapping[str, Any]:
+    """A mapping with any keys."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, got {shown(value)} of type {type(value).__name__}")
+    return value
+
+
+def record(value: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
+    """A mapping with exactly these keys."""
+    data = mapping(value, name)
     if set(data) != set(keys):
         raise ValueError(f"{name} must have the keys {', '.join(map(repr, keys))}, got {shown(list(data))}")
     return data

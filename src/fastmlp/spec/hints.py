@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from .names import closest
+from fastmlp.spec.names import closest
 
 __all__ = ["explained", "no_attribute"]
 

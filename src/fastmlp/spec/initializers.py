@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from .names import did_you_mean
+from fastmlp.spec.checks import choice, positive, real, shown
+
+if TYPE_CHECKING:
+    from fastmlp.spec.activations import Activation
 
 __all__ = [
     "INITIALIZERS",
     "Function",
+    "InitName",
     "Initializer",
+    "as_initializer",
     "default",
     "glorot_normal",
     "glorot_uniform",
@@ -23,8 +28,11 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "normal",
-    "resolve",
     "zeros",
+]
+
+InitName: TypeAlias = Literal[
+    "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "zeros"
 ]
 
 
@@ -44,16 +52,12 @@ class Initializer:
     sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in _VARIANCES:
-            raise ValueError(f"initializer must be one of {', '.join(map(repr, _VARIANCES))}, got {self.name!r}")
-        sigma = self.sigma
-        if isinstance(sigma, (bool, np.bool_)) or not isinstance(sigma, (int, float, np.integer, np.floating)):
-            raise TypeError(f"sigma must be a real number, got {sigma!r} of type {type(sigma).__name__}")
-        if self.name == "normal" and not 0.0 < sigma < math.inf:
-            raise ValueError(f"sigma must be finite and > 0, got {sigma!r}")
-        if self.name != "normal" and sigma != 0.0:
+        choice(self.name, "initializer", tuple(_VARIANCES))
+        if self.name == "normal":
+            sigma = positive(self.sigma, "sigma")
+        elif (sigma := real(self.sigma, "sigma")) != 0.0:
             raise ValueError(f"sigma is for 'normal' only, got {sigma!r} with {self.name!r}")
-        object.__setattr__(self, "sigma", float(sigma))
+        object.__setattr__(self, "sigma", sigma)
 
     @property
     def family(self) -> str:
@@ -111,26 +115,18 @@ INITIALIZERS: dict[str, Initializer] = {
     **{name: Initializer(name) for name in _VARIANCES if name != "normal"},
 }
 
-# Rectifiers silence half of their inputs' variance, which He's factor 2 restores.
-_RECTIFIERS = frozenset({"relu", "leaky_relu", "elu", "softplus"})
 
-
-def default(activation: str) -> Initializer:
+def default(activation: Activation) -> Initializer:
     """The initializer of a layer with this activation when the user names none.
 
-    he_uniform for relu, leaky_relu, elu and softplus, glorot_uniform for all others. Uniform rather than normal: the
-    variance is what counts, and no weight starts as an outlier.
-
-    Examples
-    --------
-    >>> default("relu").name, default("tanh").name
-    ('he_uniform', 'glorot_uniform')
+    he_uniform for rectifiers, glorot_uniform for all others. Uniform rather than normal: the variance is what counts,
+    and no weight starts as an outlier.
     """
-    return he_uniform if activation in _RECTIFIERS else glorot_uniform
+    return he_uniform if activation.rectifies else glorot_uniform
 
 
-def resolve(initializer: str | Initializer | Function | None, activation: str) -> Initializer | Function:
-    """The initializer meant by a name, an object, a function f(n_in, n_out) or None, for a layer with this activation.
+def as_initializer(initializer: str | Initializer | Function) -> Initializer | Function:
+    """The initializer meant by a name, an object or a function f(n_in, n_out).
 
     Raises
     ------
@@ -139,22 +135,14 @@ def resolve(initializer: str | Initializer | Function | None, activation: str) -
 
     Examples
     --------
-    >>> resolve("zeros", "relu").name
+    >>> as_initializer("zeros").name
     'zeros'
     """
-    if initializer is None:
-        return default(activation)
     if isinstance(initializer, str):
-        if initializer not in INITIALIZERS:
-            near = did_you_mean(initializer, INITIALIZERS)
-            known = ", ".join(map(repr, INITIALIZERS))
-            raise ValueError(f"initializer must be one of {known}, got {initializer!r}{near}")
-        return INITIALIZERS[initializer]
-    if isinstance(initializer, Initializer):
-        return initializer
-    if not callable(initializer):
+        return INITIALIZERS[choice(initializer, "initializer", tuple(INITIALIZERS))]
+    if not callable(initializer) and not isinstance(initializer, Initializer):
         raise TypeError(
             "initializer must be a name, one of fastmlp.initializers, a function f(n_in, n_out) or None, "
-            f"got {initializer!r} of type {type(initializer).__name__}"
+            f"got {shown(initializer)} of type {type(initializer).__name__}"
         )
     return initializer

@@ -1,21 +1,78 @@
-"""The losses: what training makes small, of a row and of a batch."""
+"""The losses: a frozen class for each, which says what targets it takes, which output and which metric go with it.
+
+To add one: a class, its place in LOSSES and its name in LossName.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from fastmlp.reference.loss import LOSSES
+import numpy as np
 
-from .checks import choice, shown
+from fastmlp.spec.operations import Operation, as_operation, read_operation
 
-__all__ = ["LOSS_NAMES", "BinaryCrossEntropy", "CrossEntropy", "Loss", "Poisson", "SquaredError", "as_loss"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
+    from fastmlp.spec.names import Array
+
+__all__ = [
+    "LOSSES",
+    "LOSS_NAMES",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Interval",
+    "Loss",
+    "LossName",
+    "Poisson",
+    "SquaredError",
+    "as_loss",
+    "loss_of_output",
+]
+
+LossName: TypeAlias = Literal["squared_error", "cross_entropy", "binary_cross_entropy", "poisson"]
 
 
 @dataclass(frozen=True)
-class Loss:
+class Interval:
+    """The numbers from `low` to `high`, both included.
+
+    Examples
+    --------
+    >>> Interval(0).rule, Interval(0, 1).rule
+    ('be at least 0', 'lie in [0, 1]')
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def holds(self, values: Array) -> bool:
+        """Whether all of an array's numbers lie in it; one that is NaN does not."""
+        return bool(
+            not values.size
+            or (
+                (self.low == -math.inf or values.min() >= self.low)
+                and (self.high == math.inf or values.max() <= self.high)
+            )
+        )
+
+    def outside(self, values: Array) -> NDArray[np.bool_]:
+        """Which of an array's numbers do not lie in it."""
+        below = values < self.low
+        return below if self.high == math.inf else below | (values > self.high)
+
+    @property
+    def rule(self) -> str:
+        """What its numbers must do, for an error message."""
+        if self.high < math.inf:
+            return f"lie in [{self.low}, {self.high}]"
+        return f"be at least {self.low}" if self.low > -math.inf else "be finite"
+
+
+@dataclass(frozen=True)
+class Loss(Operation):
     """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'.
 
     Keras and PyTorch take means over the K outputs of a row, too, so that learning rates and weight decay do not carry
@@ -27,9 +84,39 @@ class Loss:
     cross_entropy         1
     poisson               K, and a constant that has no gradient
     ====================  =============================================
+
+    Attributes
+    ----------
+    output : str
+        The output activation that it is computed together with, from the signals; "" if it goes with any.
+    targets : Interval
+        What targets must lie in.
+    labels : bool
+        Whether a row's target may also be the number of its class.
+    distribution : bool
+        Whether a row of targets is a distribution: its numbers sum to 1.
+    metric : str
+        What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
 
-    name: ClassVar[str]
+    output: ClassVar[str] = ""
+    targets: ClassVar[Interval] = Interval()
+    labels: ClassVar[bool] = False
+    distribution: ClassVar[bool] = False
+    metric: ClassVar[str]
+
+    def target_width(self, n_outputs: int) -> int:
+        """Columns of the targets of a network with so many outputs."""
+        return n_outputs
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """What of each target stays unexplained by a prediction, where the metric is a share of that."""
+        raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
+
+    @staticmethod
+    def from_dict(data: object) -> Loss:
+        """The loss that `to_dict` described, or the name of one; anything else is a TypeError or ValueError."""
+        return read_operation({"name": data} if isinstance(data, str) else data, "loss", LOSSES)
 
 
 @dataclass(frozen=True)
@@ -43,6 +130,12 @@ class SquaredError(Loss):
     """
 
     name: ClassVar[str] = "squared_error"
+    metric: ClassVar[str] = "r2"
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """Squared distance."""
+        error: Array = np.square(y - mean)
+        return error
 
 
 @dataclass(frozen=True)
@@ -56,6 +149,11 @@ class CrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    output: ClassVar[str] = "softmax"
+    targets: ClassVar[Interval] = Interval(0)
+    labels: ClassVar[bool] = True
+    distribution: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -69,6 +167,9 @@ class BinaryCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
+    output: ClassVar[str] = "logistic"
+    targets: ClassVar[Interval] = Interval(0, 1)
+    metric: ClassVar[str] = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -85,18 +186,39 @@ class Poisson(Loss):
     """
 
     name: ClassVar[str] = "poisson"
+    output: ClassVar[str] = "exp"
+    targets: ClassVar[Interval] = Interval(0)
+    metric: ClassVar[str] = "d2"
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """Half the Poisson deviance; 0 log 0 = 0."""
+        ratio = np.where(y > 0, y / mean, 1.0)
+        half: Array = y * np.log(ratio) - y + mean
+        return half
 
 
-def as_loss(loss: str | Loss, name: str = "loss") -> str:
-    """The name of the loss meant by a name or an object.
+#: By name, in the order of csrc/ops.
+LOSSES: dict[str, type[Loss]] = {kind.name: kind for kind in (SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson)}
+LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
+
+
+def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
+    """The loss meant by a name or an object; `name` is the argument that an error speaks of.
 
     Examples
     --------
-    >>> as_loss(CrossEntropy())
-    'cross_entropy'
+    >>> as_loss("cross_entropy")
+    CrossEntropy()
     """
-    if isinstance(loss, Loss):
-        return choice(getattr(loss, "name", None), name, LOSS_NAMES)
-    if not isinstance(loss, str):
-        raise TypeError(f"{name} must be a name or a Loss, got {shown(loss)} of type {type(loss).__name__}")
-    return choice(loss, name, LOSS_NAMES)
+    return as_operation(loss, name, Loss, LOSSES)
+
+
+def loss_of_output(output: str) -> Loss:
+    """The loss that goes with an output activation: the one that is computed together with it, or the squared error.
+
+    Examples
+    --------
+    >>> loss_of_output("softmax"), loss_of_output("tanh")
+    (CrossEntropy(), SquaredError())
+    """
+    return next((kind() for kind in LOSSES.values() if kind.output == output), SquaredError())

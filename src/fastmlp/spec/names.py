@@ -1,26 +1,21 @@
-"""The names that arguments may take, as types: an editor completes them and a type checker refuses others.
+"""Types of arguments, and the name that was probably meant by one that is not known.
 
-Types are written out because a checker does not run code; tests compare them with the registries that hold the names.
+An editor completes the names in a type, and a type checker refuses others. They are written out because a checker does
+not run code; those of activations, losses, optimizers and initializers stand beside the classes. Tests compare them
+with the registries that hold the names.
 """
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["ActivationName", "BackendName", "DTypeName", "InitName", "LossName", "OptimizerName", "OutputName"]
+__all__ = ["Array", "BackendName", "DTypeName", "Float", "closest", "did_you_mean"]
 
-ActivationName: TypeAlias = Literal[
-    "identity", "sign", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus", "exp", "linear", "sigmoid"
-]
-OutputName: TypeAlias = ActivationName | Literal["softmax"]
-LossName: TypeAlias = Literal["squared_error", "cross_entropy", "binary_cross_entropy", "poisson"]
-OptimizerName: TypeAlias = Literal["sgd", "adam"]
-InitName: TypeAlias = Literal[
-    "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "zeros"
-]
 DTypeName: TypeAlias = Literal["float32", "float64"]
 Float: TypeAlias = DTypeName | type[float] | type[np.floating[Any]] | np.dtype[np.floating[Any]]
+Array: TypeAlias = NDArray[Any]
 BackendName: TypeAlias = Literal["cython", "numpy"]
 
 

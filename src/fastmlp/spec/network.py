@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.reference.loss import LOSSES
-
-from .activations import ACTIVATION_NAMES, Activation, as_activation
-from .checks import choice, integer, keys, shown
-from .losses import LOSS_NAMES, Loss, as_loss
+from fastmlp.spec.activations import ACTIVATION_NAMES, Activation, as_activation
+from fastmlp.spec.checks import choice, integer, record, shown
+from fastmlp.spec.losses import Loss, as_loss, loss_of_output
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -45,9 +43,8 @@ class NetworkSpec:
     activations : tuple of Activation
         One per hidden layer; not softmax.
     output : Activation
-        Softmax for cross_entropy, logistic for binary_cross_entropy, exp for poisson, any for squared_error.
-    loss : str
-        "squared_error", "cross_entropy", "binary_cross_entropy" or "poisson".
+        The one that the loss is computed together with (softmax for cross_entropy), or any.
+    loss : Loss
     dtype : str
         "float32" or "float64".
 
@@ -68,7 +65,7 @@ class NetworkSpec:
     sizes: tuple[int, ...]
     activations: tuple[Activation, ...]
     output: Activation
-    loss: str
+    loss: Loss
     dtype: str
 
     def __post_init__(self) -> None:
@@ -83,12 +80,15 @@ class NetworkSpec:
         for i, activation in enumerate(self.activations):
             if not isinstance(activation, Activation):
                 raise TypeError(f"activations[{i}] must be an Activation, got {shown(activation)}")
-            choice(activation.name, f"activations[{i}]", ACTIVATION_NAMES)
+            _hidden(activation, f"activations[{i}]")
         if not isinstance(self.output, Activation):
             raise TypeError(f"output must be an Activation, got {shown(self.output)}")
-        fused = LOSSES[choice(self.loss, "loss", LOSS_NAMES)].output
-        if fused and self.output.name != fused:
-            raise ValueError(f"output must be {fused!r} with the loss {self.loss!r}, got {self.output.name!r}")
+        as_activation(self.output, "output")
+        if not isinstance(self.loss, Loss):
+            raise TypeError(f"loss must be a Loss, got {shown(self.loss)}")
+        wanted = as_loss(self.loss).output
+        if wanted and self.output.name != wanted:
+            raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
@@ -132,7 +132,7 @@ class NetworkSpec:
         >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
         'logistic'
         >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
-        'cross_entropy'
+        CrossEntropy()
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
@@ -151,14 +151,10 @@ class NetworkSpec:
                 f"got {shown(activation)} of type {type(activation).__name__}"
             )
         out = None if output is None else as_activation(output, "output")
-        if loss is None:
-            fused = {entry.output: name for name, entry in LOSSES.items() if entry.output}
-            loss_name = "squared_error" if out is None else fused.get(out.name, "squared_error")
-        else:
-            loss_name = as_loss(loss)
+        chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
-            out = Activation(LOSSES[loss_name].output or "identity")
-        return cls(checked, activations, out, loss_name, _dtype(dtype))
+            out = as_activation(chosen.output or "identity")
+        return cls(checked, activations, out, chosen, _dtype(dtype))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -177,14 +173,14 @@ class NetworkSpec:
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
-            "loss": self.loss,
+            "loss": self.loss.to_dict() if self.loss.params else self.loss.name,
             "dtype": self.dtype,
         }
 
     @classmethod
     def from_dict(cls, data: object) -> NetworkSpec:
         """The network that `to_dict` described; anything else is a TypeError or ValueError."""
-        fields = keys(data, "network", ("sizes", "activations", "output", "loss", "dtype"))
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype"))
         activations = fields["activations"]
         if not isinstance(activations, (list, tuple)):
             raise TypeError(f"activations must be a list, got {shown(activations)}")
@@ -192,7 +188,7 @@ class NetworkSpec:
             _sizes(fields["sizes"]),
             tuple(map(Activation.from_dict, activations)),
             Activation.from_dict(fields["output"]),
-            fields["loss"],
+            Loss.from_dict(fields["loss"]),
             fields["dtype"],
         )
 
@@ -207,7 +203,7 @@ def _sizes(sizes: object) -> tuple[int, ...]:
 
 def _hidden(activation: str | Activation, name: str) -> Activation:
     checked = as_activation(activation, name)
-    if checked.name not in ACTIVATION_NAMES:
+    if checked.whole_rows:
         raise ValueError(
             f"{name} must be one of {', '.join(map(repr, ACTIVATION_NAMES))}, got {checked.name!r}, "
             "which is for the output layer only"

@@ -1,37 +1,38 @@
-"""The optimizers: hyperparameters, and the row of scalars that they make of each step."""
+"""The optimizers: a frozen class for each, with its hyperparameters, which makes a row of scalars for each step.
+
+To add one: a class, its place in OPTIMIZERS and its name in OptimizerName.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from .checks import choice, flag, fraction, integer, keys, not_negative, positive, shown
-from .hints import explained_class
-from .tables import counts, equal_rows, powers
+from fastmlp.spec.checks import flag, fraction, integer, not_negative, positive
+from fastmlp.spec.hints import explained_class
+from fastmlp.spec.operations import Operation, as_operation, read_operation
+from fastmlp.spec.tables import counts, equal_rows, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["OPTIMIZERS", "OPTIMIZER_NAMES", "SGD", "Adam", "Optimizer", "as_optimizer"]
+__all__ = ["OPTIMIZERS", "OPTIMIZER_NAMES", "SGD", "Adam", "Optimizer", "OptimizerName", "as_optimizer"]
+
+OptimizerName: TypeAlias = Literal["sgd", "adam"]
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Operation):
     """Base of the optimizers: hyperparameters, and one row of scalars for each step of a run.
 
     Attributes
     ----------
-    name : str
-        What engines know it by.
     columns : tuple of str
         Names of the scalars of a step, in the order of `csrc/ops/optimizer.inl`.
     """
 
-    name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
 
     def scalars(self, start: int, steps: int) -> NDArray[np.float64]:
@@ -47,19 +48,10 @@ class Optimizer:
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, Any]:
-        """Name and hyperparameters, ready for JSON."""
-        return {"name": self.name, **dataclasses.asdict(self)}
-
     @staticmethod
     def from_dict(data: object) -> Optimizer:
         """The optimizer that `to_dict` described; anything else is a TypeError or ValueError."""
-        if not isinstance(data, Mapping):
-            raise TypeError(f"optimizer must be a mapping, got {shown(data)} of type {type(data).__name__}")
-        kind = OPTIMIZERS[choice(data.get("name"), "optimizer name", OPTIMIZER_NAMES)]
-        fields = dict(keys(data, "optimizer", ("name", *(field.name for field in dataclasses.fields(kind)))))
-        del fields["name"]
-        return kind(**fields)
+        return read_operation(data, "optimizer", OPTIMIZERS)
 
 
 @explained_class
@@ -174,12 +166,13 @@ class Adam(Optimizer):
         row = (self.learning_rate, self.beta1, self.beta2, *rests, 1.0, self.epsilon, self.weight_decay)
         rows = equal_rows(row, steps)
         if counts(self.beta1, start):
-            rows[:, 0] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
+            rows[:, self.columns.index("step_size")] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
         if counts(self.beta2, start):
-            rows[:, 5] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
+            rows[:, self.columns.index("inv_sqrt_correction2")] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
         return rows
 
 
+#: By name, in the order of csrc/ops.
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam)}
 OPTIMIZER_NAMES: tuple[str, ...] = tuple(OPTIMIZERS)
 
@@ -194,10 +187,4 @@ def as_optimizer(optimizer: str | Optimizer | None, name: str = "optimizer") -> 
     """
     if optimizer is None:
         return Adam()
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if not isinstance(optimizer, str):
-        raise TypeError(
-            f"{name} must be a name or an optimizer, got {shown(optimizer)} of type {type(optimizer).__name__}"
-        )
-    return OPTIMIZERS[choice(optimizer, name, OPTIMIZER_NAMES)]()
+    return as_operation(optimizer, name, Optimizer, OPTIMIZERS)

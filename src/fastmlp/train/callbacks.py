@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec import LOSSES
+from fastmlp.spec.checks import flag, integer, not_negative
 from fastmlp.spec.names import closest
-from fastmlp.train.metrics import METRICS
 
 if TYPE_CHECKING:
     from fastmlp.network import MLP
@@ -150,20 +151,10 @@ class EarlyStopping(Callback):
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
-        if isinstance(patience, bool) or not isinstance(patience, int | np.integer):
-            raise TypeError(f"patience must be an integer >= 1, got {patience!r}")
-        if patience < 1:
-            raise ValueError(f"patience must be at least 1, got {patience}")
-        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float | np.integer | np.floating):
-            raise TypeError(f"min_delta must be a number >= 0, got {min_delta!r}")
-        if not (math.isfinite(min_delta) and min_delta >= 0):
-            raise ValueError(f"min_delta must be finite and at least 0, got {min_delta}")
-        if not isinstance(restore_best, bool | np.bool_):
-            raise TypeError(f"restore_best must be True or False, got {restore_best!r}")
         self.monitor = monitor
-        self.patience = int(patience)
-        self.min_delta = float(min_delta)
-        self.restore_best = bool(restore_best)
+        self.patience = integer(patience, "patience", 1)
+        self.min_delta = not_negative(min_delta, "min_delta")
+        self.restore_best = flag(restore_best, "restore_best")
         self._forget()
 
     def _forget(self) -> None:
@@ -175,7 +166,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         if self.monitor not in logs["names"]:
-            if self.monitor in ("val_loss", *(f"val_{metric}" for metric in METRICS.values())):
+            if self.monitor in ("val_loss", *(f"val_{loss.metric}" for loss in LOSSES.values())):
                 advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
             else:
                 advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"

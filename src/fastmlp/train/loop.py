@@ -17,7 +17,7 @@ from fastmlp.spec import Optimizer
 from fastmlp.train.callbacks import Callback, Logs, asks_to_stop
 from fastmlp.train.history import History
 from fastmlp.train.learner import Learner
-from fastmlp.train.metrics import METRICS, evaluate
+from fastmlp.train.metrics import evaluate
 from fastmlp.train.safety import Safety, TrainingDiverged, is_sound, loss_of, too_large
 from fastmlp.train.source import Data
 
@@ -48,7 +48,7 @@ def fit(
     n, batch_size = len(data), min(batch_size, len(data))
     history, start = learner.history, learner.history._even()
     names = ["epoch", "loss", "seconds", "samples_per_second"]
-    metric = METRICS[learner.spec.loss]
+    metric = learner.spec.loss.metric
     names += ["val_loss", f"val_{metric}"] if validation is not None else []
     names += [metric] if train_metrics else []
     with lent():

@@ -1,18 +1,15 @@
 """How good a network is on data: the mean loss, and the metric that goes with the loss."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import Loss, NetworkSpec
 from fastmlp.train.source import Data, chunk_rows, chunks
 
-__all__ = ["METRICS", "evaluate"]
-
-METRICS = {"cross_entropy": "accuracy", "binary_cross_entropy": "accuracy", "squared_error": "r2", "poisson": "d2"}
+__all__ = ["evaluate"]
 
 
 def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
@@ -20,7 +17,8 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
     n_outputs = spec.sizes[-1]
     longest = min(len(data), chunk_rows(n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
-    score = _Accuracy(spec.loss) if METRICS[spec.loss] == "accuracy" else _Explained(data, DEVIANCES[spec.loss])
+    metric = spec.loss.metric
+    score = _Accuracy(spec.loss) if metric == "accuracy" else _Explained(data, spec.loss)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         for part in chunks(len(data), n_outputs):
@@ -31,14 +29,14 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
             loss += float((weight * losses).sum())
             total += float(weight.sum())
             score.add(outputs, y, weight)
-        return {"loss": loss / total, METRICS[spec.loss]: score.value()}
+        return {"loss": loss / total, metric: score.value()}
 
 
 class _Accuracy:
-    """Share of rows whose largest output is their class or, for binary_cross_entropy, of right yes-no answers."""
+    """Share of rows whose largest output is their class or, where a row has no class, of right yes-no answers."""
 
-    def __init__(self, loss: str) -> None:
-        self.binary = loss == "binary_cross_entropy"
+    def __init__(self, loss: Loss) -> None:
+        self.binary = not loss.labels
         self.right = self.total = 0.0
 
     def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
@@ -53,30 +51,14 @@ class _Accuracy:
         return self.right / self.total
 
 
-def _squared_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    error: NDArray[Any] = np.square(y - mean)
-    return error
-
-
-def _poisson_deviance(y: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
-    """Half of it; 0 log 0 = 0."""
-    ratio = np.where(y > 0, y / mean, 1.0)
-    half: NDArray[Any] = y * np.log(ratio) - y + mean
-    return half
-
-
-#: What of each target a mean leaves unexplained, by the losses whose metric is a share of that.
-DEVIANCES = {"squared_error": _squared_deviance, "poisson": _poisson_deviance}
-
-
 class _Explained:
     """Share of the deviance that the outputs explain and the targets' mean does not: 1 - D(y, outputs) / D(y, mean).
 
     Averaged over outputs; r2 is that of the squared error, d2 that of the Poisson deviance. See `MLP.evaluate`.
     """
 
-    def __init__(self, data: Data, deviance: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> None:
-        self.deviance = deviance
+    def __init__(self, data: Data, loss: Loss) -> None:
+        self.deviance = loss.deviance
         n_outputs = data.y.shape[1]
         self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
         total, mean = 0.0, np.zeros(n_outputs)

@@ -1,0 +1,59 @@
+"""What activations, losses and optimizers have in common: a name that engines and files know, parameters as fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from fastmlp.spec.checks import choice, mapping, record, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Operation", "as_operation", "read_operation"]
+
+T = TypeVar("T", bound="Operation")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Base of everything that there is one kernel for, and that users choose by name or with parameters.
+
+    Attributes
+    ----------
+    name : str
+        What engines, files and users call it.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def params(self) -> tuple[float, ...]:
+        """The parameters as numbers, in the order of the fields."""
+        return tuple(map(float, dataclasses.astuple(self)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and parameters, ready for JSON."""
+        return {"name": self.name, **dataclasses.asdict(self)}
+
+
+def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, type[T]]) -> T:
+    """The operation meant by a name or an object; `name` is the argument that an error speaks of."""
+    if isinstance(value, base):
+        choice(getattr(value, "name", None), name, tuple(kinds))
+        return value
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} must be a name or an object of type {base.__name__}, "
+            f"got {shown(value)} of type {type(value).__name__}"
+        )
+    return kinds[choice(value, name, tuple(kinds))]()
+
+
+def read_operation(data: object, name: str, kinds: Mapping[str, type[T]]) -> T:
+    """The operation that `Operation.to_dict` described; anything else is a TypeError or ValueError."""
+    kind = kinds[choice(mapping(data, name).get("name"), f"{name} name", tuple(kinds))]
+    given = dict(record(data, name, ("name", *(field.name for field in dataclasses.fields(kind)))))
+    del given["name"]
+    return kind(**given)

@@ -1,0 +1,123 @@
+"""Writes torch_trajectories.npz: what PyTorch makes of a few small trainings in float64, step by step.
+
+Run it where torch is installed: python tests/data/make_torch_trajectories.py. tests/reference/test_torch.py holds both
+engines to the numbers, without torch; the networks, batches and rules of the trainings stand here for both sides.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+PATH = Path(__file__).with_name("torch_trajectories.npz")
+ROWS, BATCH, EPOCHS = 44, 12, 3  # twelve steps, of which every fourth is of 8 rows
+
+SGD = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+ADAM = {"name": "adam", "learning_rate": 0.02, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
+
+#: Name: sizes, activations of the hidden layers and the output, loss, optimizer, whether rows have weights.
+TRAININGS = {
+    "relu": ([6, 9, 3], ["relu", "identity"], "squared_error", SGD, False),
+    "tanh": ([6, 7, 5, 2], ["tanh", "tanh", "identity"], "squared_error", SGD | {"momentum": 0.9}, False),
+    "through_the_output": ([6, 8, 2], ["relu", "logistic"], "squared_error", ADAM, True),
+    "labels": ([6, 8, 4], ["relu", "softmax"], "cross_entropy", ADAM | {"weight_decay": 0.1}, False),
+    "probabilities": (
+        [6, 5, 5, 4], ["tanh", "logistic", "softmax"], "cross_entropy",
+        SGD | {"momentum": 0.8, "nesterov": True, "weight_decay": 0.05}, True,
+    ),
+    "multilabel": (
+        [6, 8, 3], ["logistic", "logistic"], "binary_cross_entropy", SGD | {"momentum": 0.9, "weight_decay": 0.02},
+        False,
+    ),
+    "elu": (
+        [6, 6, 4, 2], ["elu", "leaky_relu", "logistic"], "binary_cross_entropy",
+        ADAM | {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}, True,
+    ),
+    "counts": (
+        [6, 7, 2], ["softplus", "exp"], "poisson",
+        SGD | {"learning_rate": 0.01, "momentum": 0.5, "nesterov": True}, False,
+    ),
+}  # fmt: skip
+PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7}  # slope, alpha
+
+
+def problem(name):
+    """Parameters to start from ([W, b] of each layer), X, y, weights of rows: small dyadic numbers, exact anywhere."""
+    sizes, _, loss, _, weighted = TRAININGS[name]
+    rng = np.random.RandomState(sorted(TRAININGS).index(name))  # NumPy promises the stream of this one
+    layers = [
+        [rng.randint(-64, 65, (n_in, n_out)) / 64.0, rng.randint(-32, 33, n_out) / 64.0]
+        for n_in, n_out in itertools.pairwise(sizes)
+    ]
+    X = rng.randint(-128, 129, (ROWS, sizes[0])) / 64.0
+    if name == "labels":
+        y = rng.randint(0, sizes[-1], ROWS)
+    elif loss == "cross_entropy":
+        y = rng.multinomial(8, np.ones(sizes[-1]) / sizes[-1], ROWS) / 8.0
+    elif loss == "poisson":
+        y = rng.randint(0, 5, (ROWS, sizes[-1])) + 0.0
+    else:
+        y = rng.randint(0, 2, (ROWS, sizes[-1])) + (0.0 if loss == "binary_cross_entropy" else 0.25)
+    return layers, X, y, rng.randint(1, 9, ROWS) / 4.0 if weighted else None
+
+
+def batches():
+    """The rows of each step, in the order of the data, epoch after epoch."""
+    return [slice(start, start + BATCH) for _ in range(EPOCHS) for start in range(0, ROWS, BATCH)]
+
+
+def torch_trajectory(name):
+    """Losses before each step, and all parameters after the first and after the last, by PyTorch alone."""
+    import torch
+    import torch.nn.functional as F
+
+    _, activations, loss, rule, _ = TRAININGS[name]
+    layers, X, y, weight = problem(name)
+    tensors = [[torch.tensor(array, requires_grad=True) for array in pair] for pair in layers]
+    X, y = torch.tensor(X), torch.tensor(y)
+    weight = torch.ones(ROWS, dtype=torch.float64) if weight is None else torch.tensor(weight)
+    apply = {
+        "identity": lambda z: z,
+        "relu": F.relu,
+        "tanh": torch.tanh,
+        "logistic": torch.sigmoid,
+        "softplus": F.softplus,
+        "leaky_relu": lambda z: F.leaky_relu(z, PARAMETERS["leaky_relu"]),
+        "elu": lambda z: F.elu(z, PARAMETERS["elu"]),
+    }
+    # Of a row each, and from the signals of the last layer. PyTorch's own means would be over its outputs as well.
+    row_losses = {
+        "squared_error": lambda z, t: 0.5 * F.mse_loss(apply[activations[-1]](z), t, reduction="none").sum(dim=1),
+        "cross_entropy": lambda z, t: F.cross_entropy(z, t, reduction="none"),
+        "binary_cross_entropy": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(dim=1),
+        "poisson": lambda z, t: F.poisson_nll_loss(z, t, log_input=True, reduction="none").sum(dim=1),
+    }
+    decay = rule["weight_decay"]
+    groups = [
+        {"params": [W for W, _ in tensors], "weight_decay": decay},
+        {"params": [b for _, b in tensors], "weight_decay": 0.0},
+    ]
+    if rule["name"] == "sgd":
+        optimizer = torch.optim.SGD(groups, rule["learning_rate"], rule["momentum"], nesterov=rule["nesterov"])
+    else:
+        betas = (rule["beta1"], rule["beta2"])
+        optimizer = torch.optim.Adam(groups, rule["learning_rate"], betas, rule["epsilon"])
+    losses, after = [], []
+    for rows in batches():
+        signal = X[rows]
+        for number, (W, b) in enumerate(tensors):
+            z = signal @ W + b
+            signal = apply[activations[number]](z) if number < len(tensors) - 1 else z
+        value = (weight[rows] * row_losses[loss](signal, y[rows])).sum() / weight[rows].sum()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+        after.append(np.concatenate([tensor.detach().numpy().ravel() for pair in tensors for tensor in pair]))
+    return {"losses": np.array(losses), "first": after[0], "last": after[-1]}
+
+
+if __name__ == "__main__":
+    results = {f"{name}/{key}": value for name in TRAININGS for key, value in torch_trajectory(name).items()}
+    np.savez_compressed(PATH, **results)
+    print(f"{PATH}: {PATH.stat().st_size} bytes")

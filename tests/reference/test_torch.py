@@ -1,0 +1,89 @@
+"""PyTorch's trajectories, stored (tests/data/make_torch_trajectories.py): both backends follow them, without torch."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastmlp
+
+
+def script():
+    path = Path(__file__).parents[1] / "data" / "make_torch_trajectories.py"
+    spec = importlib.util.spec_from_file_location("make_torch_trajectories", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STORED = script()
+TOLERANCE = {"rtol": 1e-11, "atol": 1e-12}
+
+
+def stored(name):
+    with np.load(STORED.PATH) as arrays:
+        return {key.partition("/")[2]: arrays[key] for key in arrays.files if key.startswith(f"{name}/")}
+
+
+def activation(name):
+    made = {"leaky_relu": fastmlp.LeakyReLU, "elu": fastmlp.ELU}
+    return made[name](STORED.PARAMETERS[name]) if name in made else name
+
+
+def network(name, backend):
+    sizes, activations, loss, _, _ = STORED.TRAININGS[name]
+    *hidden, output = map(activation, activations)
+    net = fastmlp.MLP(sizes, activation=hidden, output=output, loss=loss, dtype="float64", backend=backend)
+    layers, *_ = STORED.problem(name)
+    net.weights, net.biases = [W for W, _ in layers], [b for _, b in layers]
+    return net
+
+
+def rule(name):
+    arguments = dict(STORED.TRAININGS[name][3])
+    return {"sgd": fastmlp.SGD, "adam": fastmlp.Adam}[arguments.pop("name")](**arguments)
+
+
+def flat(net):
+    return np.concatenate([np.ravel(array) for pair in zip(net.weights, net.biases, strict=True) for array in pair])
+
+
+def constant_of_poisson(y):
+    """What half the deviance has and PyTorch's loss has not: y log y - y of each output, 0 where y is 0."""
+    return (y * np.log(np.where(y, y, 1)) - y).sum(axis=1)
+
+
+@pytest.mark.parametrize("name", STORED.TRAININGS)
+def test_steps_are_pytorchs(name, backend):
+    net, wanted = network(name, backend), stored(name)
+    _, X, y, weight = STORED.problem(name)
+    losses, after = [], []
+    for rows in STORED.batches():
+        losses.append(net.step(X[rows], y[rows], None if weight is None else weight[rows], optimizer=rule(name)))
+        after.append(flat(net))
+    if net.layers[-1].activation.name == "exp":
+        losses -= np.array([constant_of_poisson(y[rows]).mean() for rows in STORED.batches()])
+    np.testing.assert_allclose(losses, wanted["losses"], **TOLERANCE)
+    np.testing.assert_allclose(after[0], wanted["first"], **TOLERANCE)
+    np.testing.assert_allclose(after[-1], wanted["last"], **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", STORED.TRAININGS)
+def test_epochs_are_pytorchs(name, backend):
+    net = network(name, backend)
+    _, X, y, weight = STORED.problem(name)
+    net.fit(
+        X, y, sample_weight=weight, epochs=STORED.EPOCHS, batch_size=STORED.BATCH, shuffle=False, optimizer=rule(name)
+    )
+    assert net.n_steps == len(STORED.batches()) == 12
+    np.testing.assert_allclose(flat(net), stored(name)["last"], **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", STORED.TRAININGS)
+def test_what_is_stored_is_what_pytorch_says(name):
+    pytest.importorskip("torch")
+    found, wanted = STORED.torch_trajectory(name), stored(name)
+    assert set(found) == set(wanted) == {"losses", "first", "last"}
+    for key, array in wanted.items():
+        np.testing.assert_allclose(found[key], array, **TOLERANCE)
