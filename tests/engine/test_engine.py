@@ -9,12 +9,11 @@ from random_networks import fill, flat, targets, train
 from fastmlp import reference
 from fastmlp import spec as specs
 from fastmlp.passes import Engine, kernels, permutation, probes
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import ACTIVATION_NAMES, OUTPUT_NAMES, NetworkSpec
 
-HEADS = [("squared_error", output) for output in OUTPUTS] + [
+HEADS = [("squared_error", output) for output in OUTPUT_NAMES] + [
     (name, entry.output) for name, entry in LOSSES.items() if entry.output
 ]
 CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-4, "atol": 2e-5}}
@@ -43,7 +42,7 @@ def assert_lists_close(got, wanted, **tolerance):
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize(("loss", "output"), HEADS)
 def test_passes_over_rows(loss, output, sizes, dtype, threads):
-    hidden = [list(ACTIVATIONS)[(i + len(output)) % len(ACTIVATIONS)] for i in range(len(sizes) - 2)]
+    hidden = [list(ACTIVATION_NAMES)[(i + len(output)) % len(ACTIVATION_NAMES)] for i in range(len(sizes) - 2)]
     spec = NetworkSpec.make(sizes, hidden, output, loss, dtype)
     ours, theirs = pair(spec)
     rng, n = np.random.default_rng(1), 43
@@ -619,7 +618,7 @@ def test_a_run_says_what_its_batches_weigh(either, weighted):
 def test_rows_of_scalars_have_the_optimizers_length(name):
     engine = Engine(NetworkSpec.make([3, 5, 2]))
     engine.use_optimizer(name)
-    length = len(kernels.optimizer_scalars()[name])
+    length = len(kernels.optimizers()[name]["columns"])
     for columns in {0, 1, length - 1, length + 1}:
         with pytest.raises(ValueError, match="table"):
             call(engine, "train", table=np.ones((3, columns)))

@@ -7,16 +7,15 @@ from random_networks import fill, flat, targets
 
 from fastmlp import reference
 from fastmlp.passes import Engine
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
-from fastmlp.spec import ELU, LeakyReLU, NetworkSpec, as_activation
+from fastmlp.spec import ACTIVATION_NAMES, ELU, OUTPUT_NAMES, LeakyReLU, NetworkSpec, as_activation
 
 NETWORKS = 200
 #: Central differences have an error of STEP^2 and of rounding / STEP; 2e-6 makes both about 1e-11.
 STEP = 2e-6
 #: No signal is nearer to a kink than this, so that neither the step nor float32's rounding carries one across.
 CLEARANCE = 3e-5
-HEADS = [("squared_error", output) for output in OUTPUTS] + [
+HEADS = [("squared_error", output) for output in OUTPUT_NAMES] + [
     (name, entry.output) for name, entry in LOSSES.items() if entry.output
 ]
 
@@ -37,7 +36,7 @@ class Problem:
 
     def __init__(self, number):
         rng = np.random.default_rng(number)
-        names = list(ACTIVATIONS)
+        names = list(ACTIVATION_NAMES)
         first = names[number % len(names)]
         loss, output = HEADS[number // len(names) % len(HEADS)]
         # Sign units hide all layers below them from the gradient, and exp of exp overflows: one of them at most.
@@ -142,7 +141,7 @@ def test_gradient_of_a_random_network(number):
 
 
 def test_the_networks_pair_every_activation_with_every_head():
-    names = list(ACTIVATIONS)
+    names = list(ACTIVATION_NAMES)
     pairs = {(number % len(names), number // len(names) % len(HEADS)) for number in range(NETWORKS)}
     assert len(pairs) == len(names) * len(HEADS)
     problems = [Problem(number) for number in range(0, NETWORKS, 7)]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .forward import apply_slope
+
 if TYPE_CHECKING:
     from .plan import Batch, Plan
 
@@ -17,6 +19,5 @@ def backward(plan: Plan, batch: Batch) -> None:
         np.matmul(batch.inputs_t[i], delta, out=layer.weight_gradient)
         np.matmul(batch.ones, delta, out=layer.bias_gradient)  # half the time of a sum along axis 0
         if i > 0:
-            below = plan.layers[i - 1]
             np.matmul(delta, layer.W_t, out=batch.deltas[i - 1])
-            below.activation.backward(batch.outputs[i - 1], below.param, batch.deltas[i - 1], batch.scratch[i - 1])
+            apply_slope(plan, batch, i - 1, batch.outputs[i - 1], batch.deltas[i - 1])

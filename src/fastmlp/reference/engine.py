@@ -12,7 +12,7 @@ import numpy as np
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 from .backward import backward
-from .forward import activate, forward, gather, loss, target
+from .forward import activate, apply_slope, forward, gather, loss, target
 from .gate import Gate
 from .plan import Parameters, Plan
 from .update import update
@@ -83,14 +83,6 @@ class Engine:
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return (self._plan.parameters, *self._plan.state)[kinds.index(kind)]
-
-    def clip_losses(self, clip: bool) -> None:
-        """Whether losses are those of probabilities cut to [eps, 1 - eps], as scikit-learn reports them.
-
-        eps is the dtype's; gradients, and losses that are no logarithms of probabilities, stay as they are.
-        """
-        with self._gate.changing("clip_losses"):
-            self._plan.clip_losses(clip)
 
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
@@ -230,7 +222,7 @@ class Engine:
                     raise ValueError("X holds values that are not finite")
                 batch = plan.batch(rows.stop - start)
                 forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
-                activate(plan, batch, out[rows])
+                activate(plan, batch, len(plan.layers) - 1, out[rows])
         return True
 
     def evaluate(self, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], threads: int = 0) -> None:
@@ -293,21 +285,21 @@ class Engine:
                 rows = slice(start, min(start + ROWS, n))
                 batch = plan.batch(rows.stop - start)
                 a = self._inputs(X, rows, batch.x)
-                for layer, z, out, scratch in zip(plan.layers, signals, outputs, batch.scratch, strict=True):
+                for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
                     np.matmul(a, layer.W, out=z[rows])
                     np.add(z[rows], layer.b, out=z[rows])
                     a = out[rows]
                     np.copyto(a, z[rows])
-                    layer.activation.forward(a, layer.param, scratch)
+                    activate(plan, batch, i, a)
                 if y is None or deltas is None:
                     continue
                 np.copyto(batch.outputs[-1], signals[-1][rows])
                 loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
                 np.copyto(deltas[-1][rows], batch.deltas[-1])
                 for i in range(len(plan.layers) - 1, 0, -1):
-                    below, d = plan.layers[i - 1], deltas[i - 1][rows]
+                    d = deltas[i - 1][rows]
                     np.matmul(deltas[i][rows], plan.layers[i].W_t, out=d)
-                    below.activation.backward(outputs[i - 1][rows], below.param, d, batch.scratch[i - 1])
+                    apply_slope(plan, batch, i - 1, outputs[i - 1][rows], d)
             return signals, outputs, deltas
 
     def _inputs(self, X: Array, rows: slice, buffer: Array) -> Array:

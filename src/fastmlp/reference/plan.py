@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmlp.spec import Array
 
-from .activation import OUTPUTS, ActivationFunctions, Scratch
+from .activation import ACTIVATIONS, ActivationFunctions, Params, Scratch
 from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 
@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     weight_gradient: Array  # (I, O)
     bias_gradient: Array  # (O,)
     activation: ActivationFunctions
-    param: float
+    params: Params
 
 
 class Parameters:
@@ -87,6 +87,7 @@ class Batch(NamedTuple):
     x: Array  # (B, d0)
     inputs_t: list[Array]  # per layer, (n_in, B): x and the hidden outputs, transposed views
     outputs: list[Array]  # per layer, (B, n_out)
+    signals: dict[int, Array]  # of the layers whose slope is computed from them, (B, n_out)
     deltas: list[
         Array
     ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
@@ -107,11 +108,11 @@ class Plan:
         self.sizes = spec.sizes
         self.dtype = np.dtype(spec.dtype)
         self.loss = LOSSES[spec.loss.name]
-        self.loss_rows = self.loss.rows
+        self.loss_params = spec.loss.params
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
-            Layer(W, W.T, b, dW, db, OUTPUTS[layer.activation.name], (*layer.activation.params, 0.0)[0])
+            Layer(W, W.T, b, dW, db, ACTIVATIONS[layer.activation.name], layer.activation.params)
             for layer, W, b, dW, db in zip(
                 spec.layers,
                 self.parameters.weights,
@@ -126,10 +127,6 @@ class Plan:
         self.blocks: list[UpdateBlock] = []
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
-
-    def clip_losses(self, clip: bool) -> None:
-        """Use the loss's clipped form, or its own."""
-        self.loss_rows = self.loss.clipped or self.loss.rows if clip else self.loss.rows
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""
@@ -175,6 +172,11 @@ class Plan:
         widest, outputs = max(self.sizes[1:]), self.sizes[-1]
         self._capacity = rows
         self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
+        self._signals = {
+            i: np.empty(rows * width, self.dtype)
+            for i, (layer, width) in enumerate(zip(self.layers, self.sizes[1:], strict=True))
+            if layer.activation.keeps == "signal"
+        }
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -198,6 +200,7 @@ class Plan:
             values[0],
             [value.T for value in values[:-1]],
             values[1:],
+            {i: first(memory, widths[i]) for i, memory in self._signals.items()},
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
