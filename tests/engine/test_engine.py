@@ -9,7 +9,7 @@ from random_networks import HEADS, fill, flat, targets, targets_of_every_kind, t
 
 from fastmlp import reference
 from fastmlp import spec as specs
-from fastmlp.passes import kernels, permutation
+from fastmlp.passes import kernels, permutation, probes
 from fastmlp.spec import NetworkSpec
 
 CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-4, "atol": 2e-5}}
@@ -448,13 +448,13 @@ def test_permutation_in_the_place_of_an_older_one():
 def test_random_numbers_are_the_references(isa, blocks):
     for seed, stream, substream, first in ((0, 1, 0, 0), (2**64 - 1, 2**32 - 1, 5, 2**32 - 70), (9, 2, 3, 2**64 - 7)):
         out = np.empty((blocks, 4), np.uint32)
-        kernels.philox(seed, stream, substream, first, out, isa)
+        probes.philox(seed, stream, substream, first, out, isa)
         np.testing.assert_array_equal(out, reference.random.philox(seed, stream, substream, first, blocks))
 
 
 def test_a_block_of_random_numbers_has_four():
     with pytest.raises(ValueError, match="four numbers, not 3"):
-        kernels.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))
+        probes.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 8, 11, 15, 16])

@@ -119,22 +119,9 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels",
-    "threads",
-    "rates",
-    "gate",
-    "sweep",
-    "plan",
-    "tuner",
-    "gemm",
-    "forward",
-    "backward",
-    "update",
-    "inputs",
-    "predict",
-    "steps",
-    "epoch",
-]
+    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
+    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
+]  # fmt: skip
 
 
 @each_cython_file
@@ -219,8 +206,8 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
-    "_build_config", "spec", "reference", "initializers", "data", "datasets", "passes", "runtime",
-    "access", "files", "train", "network", "sklearn", "patch", "cli",
+    "_build_config", "spec", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
+    "access", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
