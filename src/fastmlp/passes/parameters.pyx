@@ -81,7 +81,7 @@ cdef class Parameters:
             describe(&self.net.layers[l], &self.net, layers[l])
 
     cdef size_t lay_out(self, char *base):
-        """Give each matrix its place in the arena: first what is updated, then the transposes, which can be made of it."""
+        """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""
         cdef size_t used = 0
         cdef Layer *layer
         cdef size_t width = panel_row(&self.net)

@@ -226,7 +226,7 @@ cdef void norm_of_layer(Steps *run, int l) noexcept nogil:
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
-    """A part's rows split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
+    """The rows split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
     works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last
     layer of fewer panels than threads goes with the loss, which is split by rows."""
     cdef Network *net = run.plan.net
