@@ -43,7 +43,7 @@ NUMPY_MATH: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One product of rows x k with k x panel."""
+    """A product of rows x k with k x panel, to be measured."""
 
     group: str
     kernel: str  # as passes.probes.gemm_rate calls it
@@ -54,7 +54,7 @@ class Case:
 
 
 def cases(groups: list[str], isas: list[str], dtypes: list[str]) -> Iterator[Case]:
-    """What there is to measure: register tiles alone, full tiles in a row, ragged ones, row kernel, gradient."""
+    """List the products: register tiles alone, full tiles in a row, ragged ones, row kernel, gradient."""
     kernels = load_passes()[0].kernels
     for isa, dtype in itertools.product(isas, dtypes):
         sizes = kernels.table_sizes(isa, dtype)

@@ -34,13 +34,15 @@ from fastmlp.sklearn import (
     MLPClassifier,
     MLPRegressor,
     PerceptronClassifier,
-    fitting,
     from_sklearn,
-    network,
-    schedules,
+    parameters,
+    solvers,
+    sparse,
     to_sklearn,
 )
-from fastmlp.sklearn.sparse import SparsePrediction
+from fastmlp.sklearn.initial import initial_parameters
+from fastmlp.sklearn.sparse import FilledColumns
+from fastmlp.sklearn.task import Progress
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
@@ -219,7 +221,7 @@ def test_a_copy_is_exact_and_goes_on_exactly(digits, solver, way, tmp_path):
 def test_a_pickle_holds_arrays_and_no_engine(digits):
     state = MLPClassifier(12, max_iter=2).fit(*digits).__getstate__()
     assert [type(W) for W in state["coefs_"]] == [np.ndarray, np.ndarray]
-    assert "_network" not in state
+    assert "_shared" not in state
     assert pickle.loads(pickle.dumps(MLPClassifier())).get_params() == MLPClassifier().get_params()
 
 
@@ -277,32 +279,47 @@ def test_sparse_rows_are_never_dense_all_at_once():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_is_dense(digits, kind, solver):
     X, y = digits
-    sparse = getattr(scipy.sparse, kind)(X)
+    rows = getattr(scipy.sparse, kind)(X)
     dense = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30).fit(X, y)
-    clf = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30).fit(sparse, y)
+    clf = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30).fit(rows, y)
     np.testing.assert_allclose(flat(clf), flat(dense), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(clf.predict_proba(sparse), dense.predict_proba(X), rtol=1e-9)
+    np.testing.assert_allclose(clf.predict_proba(rows), dense.predict_proba(X), rtol=1e-9)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        weighted = clone(clf).fit(sparse, y, sample_weight=np.full(len(y), 3.0))
+        weighted = clone(clf).fit(rows, y, sample_weight=np.full(len(y), 3.0))
     np.testing.assert_allclose(weighted.predict_proba(X).sum(axis=1), 1.0)
 
 
-@pytest.mark.parametrize("hidden", [(), 12, (12, 7)])
-def test_prediction_from_very_sparse_rows(hidden, monkeypatch):
-    X = scipy.sparse.random(300, 400, density=0.005, random_state=0, format="csr")
-    y = np.arange(300) % 3
-    clf = MLPClassifier(hidden, activation="tanh", random_state=0, max_iter=5).fit(X, y)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hidden", [(), 2, 4, 5, 8, (9, 3), 40])
+def test_prediction_from_very_sparse_rows_has_the_bits_of_dense_ones(hidden, dtype, monkeypatch):
+    X = scipy.sparse.random(60, 9000, density=0.002, random_state=0, format="csr").astype(dtype)
+    X.data[::5] *= -1.0
+    y = np.arange(60) % 6
+    clf = MLPClassifier(hidden, activation="tanh", random_state=0, max_iter=2).fit(X, y)
     made = []
-    monkeypatch.setattr(network, "SparsePrediction", lambda *parts: made.append(SparsePrediction(*parts)) or made[-1])
-    np.testing.assert_allclose(clf.predict_proba(X), clf.predict_proba(X.toarray()), rtol=1e-9)
-    clf.predict(X[:1])
-    assert len(made) == 1  # kept
+    monkeypatch.setattr(parameters, "FilledColumns", lambda *parts: made.append(FilledColumns(*parts)) or made[-1])
+    same = np.testing.assert_array_equal if not fastmlp.runtime.load_passes()[1] else np.testing.assert_allclose
+    for rows in (X, X[:1], X[3:40]):
+        same(clf.predict_proba(rows), clf.predict_proba(rows.toarray()))
+    assert len(made) == (hidden not in (2, 4))  # kept; narrow layers see all columns
     clf.intercepts_[-1][0] += 50.0
     assert (clf.predict(X) == 0).all()
     clf.partial_fit(X, y)
-    np.testing.assert_allclose(clf.predict_proba(X.tocsc()), clf.predict_proba(X.toarray()), rtol=1e-9)
-    assert len(made) == 3
+    same(clf.predict_proba(X.tocsc()), clf.predict_proba(X.toarray()))
+    assert len(made) == 3 * (hidden not in (2, 4))
+
+
+def test_very_sparse_rows_are_cut_where_their_numbers_fill_the_columns(monkeypatch):
+    monkeypatch.setattr(sparse, "DENSE_NUMBERS", 7 * 256)  # seven rows, if numbers allow
+    X = scipy.sparse.lil_matrix((50, 20000))
+    X[20, np.arange(200) * 37] = 1.0
+    X[21, np.arange(200) * 41] = 2.0
+    X[49, 5] = 3.0
+    X = X.tocsr()
+    clf = MLPClassifier(10, random_state=0, max_iter=1).fit(X, np.arange(50) % 2)
+    assert sparse.pays(X, 10)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.predict_proba(X.toarray()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("labels", [["b", "a", "c"], [3.0, 1.0, 2.0], [7, -1, 5], [True, False]])
@@ -381,10 +398,8 @@ def test_optimizers_of_fastmlp(digits, optimizer):
     X, y = digits
     clf = MLPClassifier(20, optimizer=optimizer, random_state=0, max_iter=5, alpha=0.0, batch_size=20).fit(X, y)
     net = fastmlp.MLP([64, 20, 10], output="softmax", dtype="float64")
-    start = MLPClassifier(20, optimizer=optimizer, random_state=0, max_iter=5)
     rng = np.random.RandomState(0)
-    start._random_state, start.out_activation_ = rng, "softmax"
-    net.weights, net.biases = start._initial_parameters([64, 20, 10], "float64")
+    net.weights, net.biases = initial_parameters(rng, "relu", [64, 20, 10], "float64")
     order = np.arange(len(X))
     for _ in range(5):
         chosen = np.arange(len(X))
@@ -468,19 +483,19 @@ def test_several_python_threads_share_one_estimator(digits):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
-@pytest.mark.parametrize("sparse", [False, True])
-def test_ctrl_c_keeps_what_was_learnt(digits, sparse, monkeypatch):
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_ctrl_c_keeps_what_was_learnt(digits, as_sparse, monkeypatch):
     X, y = digits
-    X = scipy.sparse.csr_matrix(X) if sparse else X
+    X = scipy.sparse.csr_matrix(X) if as_sparse else X
     clf = MLPClassifier(30, max_iter=10**6, tol=0.0, n_iter_no_change=np.inf, random_state=0)
-    count_improvement = fitting._count_improvement
+    compare_loss = Progress.compare_loss
 
-    def count(est, *arguments):
-        if est.n_iter_ == 20:  # a timer that is set before could go off outside of the training
+    def compare(progress, tol):
+        if progress.n_iter == 20:  # a timer that is set before could go off outside of the training
             signal.setitimer(signal.ITIMER_REAL, 0.01)
-        count_improvement(est, *arguments)
+        compare_loss(progress, tol)
 
-    monkeypatch.setattr(fitting, "_count_improvement", count)
+    monkeypatch.setattr(Progress, "compare_loss", compare)
     old = signal.signal(signal.SIGALRM, signal.default_int_handler)
     gc.disable()  # what is raised in a callback of the collector (hypothesis has one) is lost
     try:
@@ -706,20 +721,20 @@ def test_adaline_classifies_and_says_when_it_diverges(toy, cancer):
 def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
     """Also where rows are made dense in pieces, some of which weigh more than others."""
     X, y = (array[:500] for array in digits)
-    monkeypatch.setattr(fitting, "DENSE_NUMBERS", 100 * X.shape[1])
+    monkeypatch.setattr(sparse, "DENSE_NUMBERS", 100 * X.shape[1])
     weight = np.linspace(0, 2, len(y)) ** 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         dense = MLPClassifier(12, solver=solver, random_state=0, max_iter=4, batch_size=30)
         dense.fit(X, y, sample_weight=weight)
-        sparse = clone(dense).fit(scipy.sparse.csr_matrix(X), y, sample_weight=weight)
-    assert sparse.loss_ == pytest.approx(dense.loss_, rel=1e-6)
-    for found, wanted in zip(sparse.coefs_, dense.coefs_, strict=True):
+        by_rows = clone(dense).fit(scipy.sparse.csr_matrix(X), y, sample_weight=weight)
+    assert by_rows.loss_ == pytest.approx(dense.loss_, rel=1e-6)
+    for found, wanted in zip(by_rows.coefs_, dense.coefs_, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_the_rate_of_an_adam_that_was_interrupted_is_that_of_its_last_step():
-    adam = schedules.Adam(0.1, 0.9, 0.999, 1e-8)
+    adam = solvers.AdamSolver(0.1, 0.9, 0.999, 1e-8)
     rates = adam.scalars(np.zeros(5))[:, 0]
     adam.advance(3)
     assert (adam.t, adam.learning_rate) == (3, rates[2])

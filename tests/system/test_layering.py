@@ -206,8 +206,8 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
-    "_build_config", "spec", "reference", "initializers", "data", "datasets", "passes", "runtime",
-    "access", "files", "train", "network", "sklearn", "patch", "cli",
+    "_build_config", "spec", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
+    "access", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 

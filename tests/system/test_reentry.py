@@ -52,10 +52,11 @@ ROWS = [
 @functools.cache
 def row(running, source, backend):
     """What became of every call that came in the middle of another, by name, and what the process had to say."""
-    script = Path(__file__).with_name("reentry.py")
+    script = Path(__file__).parents[1] / "helpers" / "reentry.py"
     threads = "1" if backend == "numpy" else "2"
     # A fork while another thread is in a product of OpenBLAS's threads hangs that product, fastmlp or not.
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    helpers = os.pathsep.join(filter(None, [str(script.parents[1] / "helpers"), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": helpers}
     result = subprocess.run(
         [sys.executable, str(script), running, source, backend, threads],
         env=environment,
@@ -137,7 +138,7 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
             undisturbed.fit(X, y, epochs=epochs - now, batch_size=batch_size, optimizer=optimizer, threads=1)
             now = epochs
         expected = pickle.loads(pickle.dumps(undisturbed))
-        order = expected._learner.backend.permutation(3, epochs, len(X))
+        order = expected._backend.permutation(3, epochs, len(X))
         for step in range(rest):
             rows = order[step * batch_size : (step + 1) * batch_size]
             expected.step(X[rows], y[rows], optimizer=optimizer, threads=1)

@@ -1,18 +1,26 @@
 """What a user may pass as X, y and weights, checked: arrays that the engine reads where they lie."""
 
 from fastmlp.data.arrays import SOURCE_DTYPES, as_inputs, as_real, as_source
+from fastmlp.data.parameters import as_parameters
+from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
 from fastmlp.data.targets import as_targets, as_weights, count_classes
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
 
 __all__ = [
     "SOURCE_DTYPES",
+    "Data",
     "Finite",
+    "as_data",
     "as_inputs",
+    "as_parameters",
     "as_real",
     "as_source",
     "as_targets",
+    "as_validation",
     "as_weights",
     "check_finite",
+    "chunk_rows",
+    "chunks",
     "count_classes",
     "refuse_overflow",
 ]

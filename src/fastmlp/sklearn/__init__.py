@@ -12,9 +12,11 @@ try:
 except ImportError as _error:
     raise ImportError("fastmlp.sklearn needs scikit-learn: pip install 'fastmlp[sklearn]'") from _error
 
+from fastmlp.sklearn.classifier import MLPClassifier
 from fastmlp.sklearn.convert import from_sklearn, to_sklearn
-from fastmlp.sklearn.mlp import MLPClassifier, MLPRegressor
-from fastmlp.sklearn.neurons import AdalineClassifier, AdalineRegressor, PerceptronClassifier
+from fastmlp.sklearn.neurons import AdalineClassifier, AdalineRegressor
+from fastmlp.sklearn.perceptron import PerceptronClassifier
+from fastmlp.sklearn.regressor import MLPRegressor
 
 __all__ = [
     "AdalineClassifier",

@@ -8,13 +8,15 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as SklearnClassifier
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
 
-from fastmlp.sklearn import schedules
-from fastmlp.sklearn.mlp import MLPClassifier, MLPRegressor
+from fastmlp.sklearn import solvers
+from fastmlp.sklearn.classifier import MLPClassifier
+from fastmlp.sklearn.regressor import MLPRegressor
+from fastmlp.spec import name_tensors, weights_and_biases
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-    from fastmlp.sklearn.network import Parameters
+    from fastmlp.sklearn.parameters import LayerArrays
 
 __all__ = ["adopt", "from_sklearn", "to_sklearn"]
 
@@ -72,21 +74,22 @@ def adopt(ours: Any, theirs: Any) -> None:
         return
     state.pop("loss", None)
     ours.__dict__.update({key: value for key, value in state.items() if key not in ours.get_params(deep=False)})
-    network = ours._own_network()
+    shared = ours._own_parameters()
     if "_best_coefs" in vars(theirs) and theirs.early_stopping:
-        ours._best_parameters = ([W.copy() for W in theirs._best_coefs], [b.copy() for b in theirs._best_intercepts])
+        best = [W.copy() for W in theirs._best_coefs], [b.copy() for b in theirs._best_intercepts]
+        ours._best_parameters = name_tensors(*best)
     optimizer = vars(theirs).get("_optimizer")
-    slots: list[Parameters] | None = None
+    slots: list[LayerArrays] | None = None
     n_layers = len(theirs.coefs_)
     if optimizer is not None:
-        ours._optimizer = ours._make_schedule()
+        ours._optimizer = ours._make_solver()
         ours._optimizer.learning_rate = float(optimizer.learning_rate)
-        if isinstance(ours._optimizer, schedules.Adam):
+        if isinstance(ours._optimizer, solvers.AdamSolver):
             ours._optimizer.t = optimizer.t
             slots = [_split(optimizer.ms, n_layers), _split(optimizer.vs, n_layers)]
         else:  # our buffer is what is subtracted, their velocity what is added
             slots = [_split([-np.asarray(v) for v in optimizer.velocities], n_layers)]
-    network.adopt(
+    shared.adopt(
         [np.array(W) for W in theirs.coefs_],
         [np.array(b) for b in theirs.intercepts_],
         None if slots is None else (ours._optimizer.name, slots),
@@ -139,37 +142,38 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> BaseEstimator:
     theirs.__dict__.pop("_best_parameters", None)
     theirs.coefs_ = [W.copy() for W in state["coefs_"]]
     theirs.intercepts_ = [b.copy() for b in state["intercepts_"]]
-    best = state.get("_best_parameters", (theirs.coefs_, theirs.intercepts_))
-    theirs._best_coefs, theirs._best_intercepts = ([array.copy() for array in part] for part in best)
+    best = state.get("_best_parameters")
+    parts = (theirs.coefs_, theirs.intercepts_) if best is None else weights_and_biases(best)
+    theirs._best_coefs, theirs._best_intercepts = ([array.copy() for array in part] for part in parts)
     optimizer = state.get("_optimizer")
-    if isinstance(optimizer, schedules.Adam | schedules.Momentum):
+    if isinstance(optimizer, solvers.AdamSolver | solvers.SGDSolver):
         theirs._optimizer = _their_optimizer(optimizer, theirs, state.get("_optimizer_state"))
     return theirs
 
 
-def _their_optimizer(ours: schedules.Schedule, theirs: Any, state: tuple[str, list[Parameters]] | None) -> Any:
+def _their_optimizer(ours: solvers.Solver, theirs: Any, state: tuple[str, list[LayerArrays]] | None) -> Any:
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
     parameters = [*theirs.coefs_, *theirs.intercepts_]
     optimizer: Any
-    if isinstance(ours, schedules.Adam):
+    if isinstance(ours, solvers.AdamSolver):
         optimizer = AdamOptimizer(parameters, ours.learning_rate_init, ours.beta_1, ours.beta_2, ours.epsilon)
         optimizer.t = ours.t
     else:
-        assert isinstance(ours, schedules.Momentum)
+        assert isinstance(ours, solvers.SGDSolver)
         optimizer = SGDOptimizer(
             parameters, ours.learning_rate_init, ours.lr_schedule, ours.momentum, ours.nesterov, ours.power_t
         )
     optimizer.learning_rate = ours.learning_rate
     if state is not None:
         slots = [[*weights, *biases] for weights, biases in state[1]]
-        if isinstance(ours, schedules.Adam):
+        if isinstance(ours, solvers.AdamSolver):
             optimizer.ms, optimizer.vs = slots
         else:
             optimizer.velocities = [-buffer for buffer in slots[0]]
     return optimizer
 
 
-def _split(arrays: list[Any], n_layers: int) -> Parameters:
+def _split(arrays: list[Any], n_layers: int) -> LayerArrays:
     copies = [np.array(array) for array in arrays]
     return copies[:n_layers], copies[n_layers:]

@@ -1,4 +1,4 @@
-"""One layer of single neurons with the learning rules of the lectures: the perceptron rule and the delta rule.
+"""A layer of single neurons, and the delta rule, by which they learn. The perceptron rule is in perceptron.py.
 
 For several classes there is one neuron for each, which tells its class from all others.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
@@ -19,17 +18,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.sklearn.compat import Interval, StrOptions, fit_context, validate_data
-from fastmlp.spec import SGD, NetworkSpec, Run, weights_and_biases
+from fastmlp.spec import SGD, Array, NetworkSpec, Run, weights_and_biases
 
-__all__ = ["AdalineClassifier", "AdalineRegressor", "PerceptronClassifier"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-Array = NDArray[Any]
+__all__ = ["AdalineClassifier", "AdalineRegressor", "NeuronClassifier", "Neurons"]
 
 DTYPES = (np.float64, np.float32)
 
 
-class _Neurons(BaseEstimator):  # type: ignore[misc]
-    """Neurons z = x w + b: `coef_` (n_neurons, n_features) and `intercept_` (n_neurons,)."""
+class Neurons(BaseEstimator):  # type: ignore[misc]
+    """Base of the neurons z = x w + b, with `coef_` (n_neurons, n_features) and `intercept_` (n_neurons,)."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -40,7 +40,7 @@ class _Neurons(BaseEstimator):  # type: ignore[misc]
     n_iter_: int
 
     def _signals(self, X: Any) -> Array:
-        """The z of every row, (n, n_neurons)."""
+        """Compute z of every row, (n, n_neurons)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
         signals: Array = X @ self.coef_.T + self.intercept_
@@ -56,13 +56,13 @@ class _Neurons(BaseEstimator):  # type: ignore[misc]
         warnings.warn(f"{what} after max_iter={self.max_iter} epochs.", ConvergenceWarning, stacklevel=4)
 
 
-class _NeuronClassifier(ClassifierMixin, _Neurons):  # type: ignore[misc]
-    """Classes from the signs of neurons."""
+class NeuronClassifier(ClassifierMixin, Neurons):  # type: ignore[misc]
+    """Neurons that tell classes by the signs of their z."""
 
     classes_: Array
 
     def _validate(self, X: Any, y: Any) -> tuple[Array, Array]:
-        """X, and what each neuron should answer: -1 or 1, (n, n_neurons)."""
+        """Validate X and y; return X, and the answer that each neuron should give: -1 or 1, (n, n_neurons)."""
         X, y = validate_data(self, X, y, dtype=DTYPES)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -106,138 +106,11 @@ class _NeuronClassifier(ClassifierMixin, _Neurons):  # type: ignore[misc]
         return self.classes_.take(chosen)
 
 
-class PerceptronClassifier(_NeuronClassifier):
-    """Rosenblatt's perceptron: for every row on the wrong side, w += learning_rate t x and b += learning_rate t.
-
-    t is -1 or 1. If the classes can be separated by a plane, training ends after finitely many updates with an epoch
-    without error (Novikoff 1962); if not, it never settles, and a `ConvergenceWarning` says so.
-
-    Parameters
-    ----------
-    learning_rate : float, default=1.0
-        Only scales the weights, because they start from zero.
-    max_iter : int, default=1000
-        Most epochs.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
-    random_state : int, RandomState instance or None, default=None
-        Of these orders.
-    verbose : bool, default=False
-        Whether to print the number of errors of every epoch.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-    intercept_ : ndarray of shape (1,) or (n_classes,)
-    classes_ : ndarray of shape (n_classes,)
-    errors_ : list of int
-        Updates made in every epoch; the last is 0 if the classes were separated.
-    converged_ : bool
-        Whether that happened.
-    n_iter_ : int
-        Epochs.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only if X had names that are strings.
-
-    See Also
-    --------
-    AdalineClassifier : The delta rule, which also settles where classes overlap.
-
-    References
-    ----------
-    F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in the brain",
-    Psychological Review 65 (1958). A. Novikoff, "On convergence proofs for perceptrons" (1962).
-
-    Examples
-    --------
-    >>> from fastmlp.sklearn import PerceptronClassifier
-    >>> X = [[0, 0], [0, 1], [1, 0], [1, 1]]
-    >>> unit = PerceptronClassifier(random_state=0).fit(X, [0, 0, 0, 1])  # AND
-    >>> unit.predict(X), unit.errors_[-1]
-    (array([0, 0, 0, 1]), 0)
-    """
+class _Adaline(Neurons):
+    """Base of the neurons that learn by the delta rule: a linear layer, the squared error, row (or batch) after row."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_Neurons._parameter_constraints,
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    }
-
-    def __init__(
-        self,
-        learning_rate: float = 1.0,
-        *,
-        max_iter: int = 1000,
-        shuffle: bool = True,
-        random_state: Any = None,
-        verbose: Any = False,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @fit_context  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any) -> Self:
-        """Learn until no row is on the wrong side, or for `max_iter` epochs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
-            Class labels.
-
-        Returns
-        -------
-        self : PerceptronClassifier
-        """
-        X, T = self._validate(X, y)
-        rng = check_random_state(self.random_state)
-        W, b = np.zeros((X.shape[1], T.shape[1]), X.dtype), np.zeros(T.shape[1], X.dtype)
-        self.errors_: list[int] = []
-        self.converged_ = False
-        self.n_iter_ = 0
-        while self.n_iter_ < self.max_iter and not self.converged_:
-            self.n_iter_ += 1
-            self.errors_.append(_perceptron_epoch(W, b, X, T, self._epoch_order(rng, len(X)), self.learning_rate))
-            if self.verbose:
-                print(f"Epoch {self.n_iter_}, errors = {self.errors_[-1]}")
-            self.converged_ = self.errors_[-1] == 0
-        self.coef_, self.intercept_ = np.ascontiguousarray(W.T), b
-        if not self.converged_:
-            self._warn_not_converged("The perceptron rule did not separate the classes (perhaps no plane can)")
-        return self
-
-
-def _perceptron_epoch(W: Array, b: Array, X: Array, T: Array, order: NDArray[np.int64], rate: float) -> int:
-    """One epoch of the perceptron rule, row after row, on W (d, k) and b (k,) in place; return the updates made.
-
-    Rows are judged many at a time: up to the first wrong one the weights are what they would be one at a time.
-    """
-    at, size, updates = 0, 16, 0
-    while at < len(order):
-        rows = order[at : at + size]
-        wrong = T[rows] * (X[rows] @ W + b) <= 0
-        bad = wrong.any(axis=1)
-        first = int(bad.argmax())
-        if not bad[first]:
-            at, size = at + len(rows), min(2 * size, 4096)
-            continue
-        row = rows[first]
-        step = rate * T[row] * wrong[first]
-        W += np.outer(X[row], step)
-        b += step
-        updates += int(np.count_nonzero(wrong[first]))
-        at, size = at + first + 1, max(16, 2 * first)
-    return updates
-
-
-class _Adaline(_Neurons):
-    """The delta rule on the engine: one linear layer, the squared error, one row (or batch) after the other."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_Neurons._parameter_constraints,
+        **Neurons._parameter_constraints,
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -269,7 +142,7 @@ class _Adaline(_Neurons):
         self.n_threads = n_threads
 
     def _learn(self, X: Array, T: Array) -> None:
-        """Weights for targets T (n, n_neurons)."""
+        """Learn the weights for targets T (n, n_neurons)."""
         rng = check_random_state(self.random_state)
         n, batch_size = len(X), min(self.batch_size, len(X))
         spec = NetworkSpec.make([X.shape[1], T.shape[1]], loss="squared_error", dtype=X.dtype)
@@ -331,7 +204,7 @@ class AdalineRegressor(RegressorMixin, _Adaline):  # type: ignore[misc]
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        Of these orders.
+        Source of these orders.
     verbose : bool, default=False
         Whether to print the loss of every epoch.
     n_threads : int or None, default=None
@@ -399,7 +272,7 @@ class AdalineRegressor(RegressorMixin, _Adaline):  # type: ignore[misc]
         return self._signals(X)
 
 
-class AdalineClassifier(_NeuronClassifier, _Adaline):
+class AdalineClassifier(NeuronClassifier, _Adaline):
     """Widrow and Hoff's adaptive linear neuron as a classifier: the delta rule with targets -1 and 1.
 
     Parameters

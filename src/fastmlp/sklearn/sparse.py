@@ -1,59 +1,104 @@
-"""Prediction from sparse rows: the first layer as a sparse product, where that is less work than a dense one."""
+"""Sparse rows (CSR) for an engine that reads dense ones: a block of rows after the other is made dense, never all.
+
+Predictions from very sparse rows leave out the columns that are empty in a block, which changes no bit: a sum with
+a zero product left out is the same sum.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from fastmlp.reference.activation import OUTPUTS, Scratch
-from fastmlp.spec import NetworkSpec, name_tensors
 
 if TYPE_CHECKING:
-    from fastmlp.runtime import Backend
+    from collections.abc import Iterator
 
-__all__ = ["SparsePrediction", "pays"]
+    from numpy.typing import NDArray
 
-Array = NDArray[Any]
+    from fastmlp.runtime import Backend, Engine
+    from fastmlp.spec import Array, NetworkSpec
 
-# Signals of the first layer are kept for so many numbers at a time.
-SIGNALS = 1 << 20
-# A sparse product takes about as long for one stored number as the dense one for 40; making a number dense takes as
-# long as one stored number in one column. Measured with SciPy's CSR on widths from 20 to 200.
-DENSE_RATE = 40
+__all__ = ["FilledColumns", "dense_blocks", "is_sparse", "pays", "predict_rows"]
+
+FIRST = "layers.0.weight"
+# Sparse rows are made dense in buffers of about this many numbers.
+DENSE_NUMBERS = 1 << 18
+# Rows of a block without its empty columns: with more, more columns are filled; with fewer, weights are copied oftener.
+FILLED_ROWS = 16
+# Blocks of fewer columns would be too little work for what each costs in Python.
+LEAST_COLUMNS = 256
+# To copy one weight takes about as long as so many multiply-adds of the engine.
+COPY_RATE = 16
+# A first layer that is no wider is made of dot products along its inputs, whose order is that of the columns.
+DOT_COLUMNS = 4
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether X is a sparse matrix, where all others are arrays by now."""
+    return not isinstance(X, np.ndarray)
+
+
+def rows_at_once(X: Any, multiple: int = 1) -> int:
+    """Return the number of sparse rows that are made dense together: whole batches of `multiple` rows."""
+    batches: int = DENSE_NUMBERS // (max(1, X.shape[1]) * multiple)
+    return max(1, batches) * multiple
+
+
+def dense_blocks(X: Any, order: NDArray[np.int64] | None = None, multiple: int = 1) -> Iterator[tuple[slice, Array]]:
+    """Make blocks of sparse rows dense, in their order, in one buffer that the next block overwrites."""
+    n = X.shape[0] if order is None else len(order)
+    size = min(n, rows_at_once(X, multiple))
+    buffer = np.empty((size, X.shape[1]), X.dtype)
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        chosen = X[part] if order is None else X[order[part]]
+        yield part, chosen.toarray(out=buffer[: part.stop - start])
+
+
+def predict_rows(engine: Engine, X: Any, out: Array, threads: int) -> bool:
+    """Compute outputs of all rows, dense or sparse, in `out`; False if parameters are just being changed."""
+    if not is_sparse(X):
+        return engine.predict(X, out, threads)
+    return all(engine.predict(block, out[part], threads) for part, block in dense_blocks(X))
+
+
+def filled_columns(X: Any) -> int:
+    """Return the width of blocks that are made dense without empty columns: as many columns as they have numbers."""
+    in_rows = np.diff(X.indptr)
+    return max(LEAST_COLUMNS, FILLED_ROWS * int(X.nnz) // len(in_rows), int(in_rows.max()))
 
 
 def pays(X: Any, width: int) -> bool:
-    """Whether X times a dense matrix of so many columns is less work than with the zeros."""
-    rows, columns = X.shape
-    answer: bool = X.nnz * width < rows * columns * (1 + width / DENSE_RATE)
-    return answer
+    """Return whether to leave out empty columns, before a layer of this width, is less work than to multiply zeros."""
+    work = filled_columns(X) * (1 + COPY_RATE / min(FILLED_ROWS, X.shape[0]))
+    return width > DOT_COLUMNS and work < X.shape[1]
 
 
-class SparsePrediction:
-    """A network cut behind its first layer: that one is SciPy's and NumPy's, the others the engine's."""
+@dataclass(frozen=True)
+class FilledColumns:
+    """Prediction by blocks of sparse rows, each with the weights of those columns that it has numbers in."""
 
-    def __init__(self, spec: NetworkSpec, weights: list[Array], biases: list[Array], backend: Backend) -> None:
-        self.W, self.b, self.first = weights[0], biases[0], spec.layers[0].activation
-        self.tail = None
-        if len(weights) > 1:
-            tail = NetworkSpec(spec.sizes[1:], spec.activations[1:], spec.output, spec.loss, spec.dtype)
-            self.tail = backend.engine(tail)
-            self.tail.write(name_tensors(weights[1:], biases[1:]))
+    spec: NetworkSpec
+    tensors: dict[str, Array]
+    backend: Backend
 
-    def outputs(self, X: Any, out: Array, threads: int) -> None:
-        """Outputs of all rows of a CSR matrix into `out` (n, O)."""
-        width = self.W.shape[1]
-        size = max(1, SIGNALS // width)
-        for start in range(0, X.shape[0], size):
-            part = slice(start, min(start + size, X.shape[0]))
-            z = np.asarray(X[part] @ self.W, dtype=self.W.dtype)
-            z += self.b
-            scratch = Scratch(np.empty_like(z), np.empty(z.shape, np.bool_), np.empty((len(z), 1), z.dtype))
-            with np.errstate(all="ignore"):
-                OUTPUTS[self.first.name].forward(z, (*self.first.params, 0.0)[0], scratch)
-            if self.tail is None:
-                out[part] = z
-            else:
-                self.tail.predict(np.ascontiguousarray(z), out[part], threads)
+    def predict(self, X: Any, out: Array, threads: int) -> None:
+        """Compute outputs of all rows of a CSR matrix in `out` (n, O).
+
+        The engine is one of this call, so that calls may run side by side and in handlers of signals.
+        """
+        columns = filled_columns(X)
+        engine = self.backend.engine(replace(self.spec, sizes=(columns, *self.spec.sizes[1:])))
+        first = np.zeros((columns, self.spec.sizes[1]), self.spec.dtype)
+        start, most = 0, max(1, DENSE_NUMBERS // columns)
+        while start < X.shape[0]:
+            fit = int(np.searchsorted(X.indptr, int(X.indptr[start]) + columns, side="right")) - 1
+            part = slice(start, min(fit, start + most))
+            block = X[part]
+            filled, places = np.unique(block.indices, return_inverse=True)
+            first[: len(filled)] = self.tensors[FIRST][filled]
+            engine.write({**self.tensors, FIRST: first})
+            shape = part.stop - start, columns
+            engine.predict(type(X)((block.data, places, block.indptr), shape).toarray(), out[part], threads)
+            start = part.stop

@@ -37,6 +37,11 @@ class Operation:
         """Name and parameters, ready for JSON."""
         return {"name": self.name, **dataclasses.asdict(self)}
 
+    def written(self) -> str:
+        """What one writes to mean it: its name where its parameters are the default ones."""
+        kind = type(self)
+        return repr(self.name) if self == kind() else f"{kind.__name__}({', '.join(map(repr, self.params))})"
+
 
 def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, type[T]]) -> T:
     """The operation meant by a name or an object; `name` is the argument that an error speaks of."""

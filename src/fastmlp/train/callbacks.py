@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastmlp.spec.names import closest
 if TYPE_CHECKING:
     from fastmlp.network import MLP
 
-__all__ = ["Callback", "CallbackLike", "EarlyStopping", "Logs", "as_callbacks", "asks_to_stop"]
+__all__ = ["Callback", "CallbackLike", "EarlyStopping", "Lent", "Logs", "LoopCallback", "as_callbacks"]
 
 Logs: TypeAlias = dict[str, Any]
 
@@ -103,7 +104,61 @@ def _refuse_other_events(callback: Callback, place: int) -> None:
             )
 
 
-def asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
+class LoopCallback(Callback):
+    """What the loop itself is made of: a callback that hears of the inside of an epoch, too.
+
+    It hears of an epoch's end before users' callbacks do, and does not get the network lent.
+
+    Attributes
+    ----------
+    every : int, float or None
+        At most so many steps (an integer) or seconds lie between two calls of `on_steps`: the engine's calls are cut
+        there. None: it is not called, and an epoch is one call of the engine.
+    """
+
+    every: int | float | None = None
+
+    def on_epoch_begin(self, net: Any, logs: Logs) -> None:
+        """Before an epoch, whose number is in `logs`."""
+
+    def on_steps(self, net: Any, logs: Logs) -> None:
+        """After some steps; `logs` has how many "steps" and "rows" they were, and their "seconds"."""
+
+    def on_non_finite(self, net: Any, logs: Logs) -> None:
+        """Where the loss of step "step" (from 1) of epoch "epoch" is not finite, and ends the epoch.
+
+        An exception ends the training; without one it goes on, after an epoch whose loss is NaN.
+        """
+
+    def close(self) -> None:
+        """After the last epoch, however it ended."""
+
+
+class Lent(LoopCallback):
+    """A user's callbacks: what they are called in is a time when the network is lent to them."""
+
+    def __init__(self, callbacks: Sequence[Callback], lent: Callable[[], AbstractContextManager[None]]) -> None:
+        self.callbacks, self.lent = callbacks, lent
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:
+        with self.lent():
+            for callback in self.callbacks:
+                callback.on_train_begin(net, dict(logs))
+
+    def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
+        stop = False
+        with self.lent():
+            for callback in self.callbacks:  # all of them hear of every epoch, also when one has asked to stop
+                stop |= _asks_to_stop(callback, net, dict(logs))
+        return stop
+
+    def on_train_end(self, net: "MLP", logs: Logs) -> None:
+        with self.lent():
+            for callback in self.callbacks:
+                callback.on_train_end(net, dict(logs))
+
+
+def _asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
     """Tell a callback of an epoch; a TypeError if its answer is none of True, False and None."""
     answer: object = callback.on_epoch_end(net, logs)
     if answer is None or isinstance(answer, bool | np.bool_):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["History"]
+__all__ = ["History", "count_epochs"]
 
 
 @dataclass(repr=False)
@@ -55,12 +55,17 @@ class History(Mapping[str, list[float]]):
         for name in logs:
             if name == "val_loss" and not self.val_loss:
                 self.val_loss += [math.nan] * done
-            elif name not in self.__dataclass_fields__:
-                self.metrics.setdefault(name, [math.nan] * done)
+            elif name not in self.__dataclass_fields__ and name not in self.metrics:
+                self.metrics[name] = [math.nan] * done
+        get = logs.get
         self.epoch.append(int(logs["epoch"]))
-        for name, column in self._columns():
-            if name != "epoch" and (name != "val_loss" or column or "val_loss" in logs):
-                column.append(float(logs.get(name, math.nan)))
+        self.loss.append(float(get("loss", math.nan)))
+        if self.val_loss or "val_loss" in logs:
+            self.val_loss.append(float(get("val_loss", math.nan)))
+        for name, column in self.metrics.items():
+            column.append(float(get(name, math.nan)))
+        self.seconds.append(float(get("seconds", math.nan)))
+        self.samples_per_second.append(float(get("samples_per_second", math.nan)))
 
     def since(self, start: int) -> "History":
         """The epochs from place `start` on, as a History of its own."""
@@ -81,7 +86,10 @@ class History(Mapping[str, list[float]]):
 
     def _even(self) -> int:
         """Drop an epoch of which only a part was noted (a Ctrl-C at the wrong moment); return the number that stay."""
-        columns = [column for name, column in self._columns() if column or name != "val_loss"]
+        columns: list[list[Any]] = [self.epoch, self.loss, self.seconds, self.samples_per_second]
+        columns.extend(self.metrics.values())
+        if self.val_loss:
+            columns.append(self.val_loss)
         done = min(map(len, columns))
         for column in columns:
             del column[done:]
@@ -127,3 +135,8 @@ class History(Mapping[str, list[float]]):
         if seconds > 0:
             parts.append(f"{samples / seconds:.3g} samples/s")
         return f"<History of {count} epoch{'s' if count > 1 else ''}: {', '.join(parts)}>"
+
+
+def count_epochs(history: History) -> int:
+    """How many epochs a history has; what it has of one more, which was broken off while it was noted, goes."""
+    return history._even()

@@ -1,170 +1,106 @@
-"""The loop: epochs over an engine, one call each, and the single step.
+"""The loop: epochs over a source, and the single step.
 
-Whoever shuffles, counts steps or stops does it here; the engine only ever sees an order of rows and one row of scalars
-per step (docs/design.md, the epoch call). Arguments were validated in network.py.
+Whoever trains comes here: `MLP.fit`, and the estimators of `fastmlp.sklearn`. A source says which rows, a report what
+is measured of an epoch, callbacks what else happens; the engine only ever sees an order of rows and one row of scalars
+per step.
 """
 
-import math
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastmlp.data import Data
 from fastmlp.spec import Optimizer
-from fastmlp.train.callbacks import Callback, Logs, asks_to_stop
-from fastmlp.train.history import History
+from fastmlp.train.callbacks import Logs, LoopCallback
+from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import Learner
-from fastmlp.train.metrics import evaluate
-from fastmlp.train.safety import Safety, TrainingDiverged, is_sound, loss_of, too_large
-from fastmlp.train.source import Data
+from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
 
-if TYPE_CHECKING:
-    from fastmlp.network import MLP
-    from fastmlp.train.progress import Bar
+__all__ = ["Report", "fit", "step"]
 
-__all__ = ["fit", "step"]
+
+class Report(Protocol):
+    """What is measured of an epoch that is over."""
+
+    names: tuple[str, ...]
+    """Of what is in the logs."""
+
+    def __call__(self, epoch: Epoch) -> Logs:
+        """Measure an epoch, and note it. Where a handler's exception is about to end the training, only note it."""
 
 
 def fit(
-    learner: Learner,
-    net: "MLP",
-    data: Data,
-    *,
+    epoch: Epoch,
     epochs: int,
-    batch_size: int,
-    optimizer: Optimizer,
-    validation: Data | None,
-    shuffle: bool,
-    threads: int,
-    callbacks: Sequence[Callback],
-    lent: Callable[[], AbstractContextManager[None]],
-    bar: "Bar",
-    train_metrics: bool,
-) -> History:
-    """Train for some epochs; `MLP.fit` says what that means."""
-    n, batch_size = len(data), min(batch_size, len(data))
-    history, start = learner.history, learner.history._even()
-    names = ["epoch", "loss", "seconds", "samples_per_second"]
-    metric = learner.spec.loss.metric
-    names += ["val_loss", f"val_{metric}"] if validation is not None else []
-    names += [metric] if train_metrics else []
-    with lent():
-        for callback in callbacks:
-            callback.on_train_begin(net, {"epochs": epochs, "names": tuple(names)})
+    report: Report,
+    callbacks: Sequence[LoopCallback] = (),
+    net: Any = None,
+    optimizer: Optimizer | None = None,
+) -> bool:
+    """Train for some epochs, and with an optimizer, if one is given, that the learner then goes on with.
 
-    learner.undo.forget()
-    learner.use(optimizer)
-    rule, safety = optimizer.name, Safety(learner, threads)
-    order = np.arange(n, dtype=np.int64)
-    losses, batch_weights = np.empty(-(-n // batch_size)), np.empty(-(-n // batch_size))
-    logs: Logs = {}
-
-    def diverged(what: str, step: int | None, rows: NDArray[np.int64]) -> TrainingDiverged:
-        epoch, layer = learner.epoch + (step is not None), learner.first_bad_layer(data, rows)
-        good = safety.restore()
-        where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
-        message = (
-            f"{what}; {learner.describe_layer(layer)}{too_large(learner, data)}. The network is back at {where}, "
-            f"update {good.step} of the optimizer. Try a smaller learning rate than that of {learner.optimizer}, or "
-            "data of a smaller scale."
-        )
-        return TrainingDiverged(message, history.since(start), epoch, step, layer)
-
-    with bar, learner.epochs():
+    Callbacks hear of everything in their order, with `net` as what is trained. Returns whether one of them has stopped
+    the training.
+    """
+    learner = epoch.learner
+    for callback in callbacks:
+        callback.on_train_begin(net, {"epochs": epochs, "names": report.names})
+    learner.undo = None
+    if optimizer is not None:
+        learner.use(optimizer)
+    epoch.pace = Pace.of(callbacks, net)
+    stop, logs = False, {}
+    try:
         for _ in range(epochs):
-            if shuffle:
-                order = learner.backend.permutation(learner.seed, learner.epoch % 2**32, n, order)
-            bar.begin(learner.epoch + 1)
-            learner.begin_epoch(len(losses))
-            seconds, done = 0.0, 0
-            while done < len(losses):
-                count = bar.steps(len(losses) - done)
-                rows = order[done * batch_size : (done + count) * batch_size]
-                started = time.perf_counter()
-                run = learner.train(data, rows, batch_size, losses[done : done + count], threads)
-                elapsed = time.perf_counter() - started
-                batch_weights[done : done + count] = run.weight_sums
-                seconds, done, safety.since = seconds + elapsed, done + run.steps, safety.since + run.steps
-                if run.status != "done":
-                    break
-                bar.advance(run.steps, len(rows), elapsed)
-            if run.status == "non_finite":
-                rows = order[done * batch_size : (done + 1) * batch_size]
-                loss = loss_of(learner, data, rows, threads)
-                what = f"the loss became {loss} in epoch {learner.epoch + 1}, step {done + 1} of {len(losses)}"
-                raise diverged(what, done + 1, rows)
-            if run.exception is not None and done < len(losses):
-                raise run.exception
+            for callback in callbacks:
+                callback.on_epoch_begin(net, {"epoch": learner.epoch + 1})
+            epoch.run()
+            if epoch.done < epoch.steps:
+                if epoch.exception is not None:
+                    raise epoch.exception
+                for callback in callbacks:
+                    callback.on_non_finite(net, {"epoch": learner.epoch + 1, "step": epoch.done + 1})
             learner.end_epoch()
-
-            logs = {"epoch": learner.epoch, "loss": _sum(losses * batch_weights) / _sum(batch_weights)}
-            logs |= {"seconds": seconds, "samples_per_second": n / seconds if seconds > 0 else math.inf}
-            try:
-                if run.exception is not None:
-                    raise run.exception
-                if train_metrics:
-                    logs[metric] = evaluate(learner.engine, learner.spec, data, threads)[metric]
-                if validation is not None:
-                    measured = evaluate(learner.engine, learner.spec, validation, threads)
-                    logs |= {f"val_{name}": value for name, value in measured.items()}
-            finally:
-                history.append(logs)
-            bar.end(logs)
-            if not math.isfinite(logs.get("val_loss", 0.0)):
-                what = f"the validation loss became {logs['val_loss']} after epoch {learner.epoch}"
-                raise diverged(what, None, order[-32:])
-            if not safety.epoch_done():
-                raise diverged(f"the parameters are no longer finite after epoch {learner.epoch}", None, order[-32:])
-            stop = False
-            with lent():
-                for callback in callbacks:  # all of them hear of every epoch, also when one has asked to stop
-                    stop |= asks_to_stop(callback, net, dict(logs))
-            if learner.optimizer and learner.optimizer.name != rule:  # a callback's doing; there is no way back
-                rule, safety = learner.optimizer.name, Safety(learner, threads)
+            logs = report(epoch)
+            if epoch.exception is not None:
+                raise epoch.exception
+            for callback in callbacks:
+                stop |= bool(callback.on_epoch_end(net, logs))
             if stop:
                 break
-
-    last = order[-32:]
-    if not is_sound(learner, data, last, threads):
-        raise diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", None, last)
-    with lent():
+    finally:  # steps that are made later, by others, are none of this epoch's
+        learner.end_epoch()
         for callback in callbacks:
-            callback.on_train_end(net, dict(logs))
-    return history.since(start)
+            callback.close()
+    for callback in callbacks:
+        callback.on_train_end(net, logs)
+    return stop
 
 
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
     """One update on exactly these rows; returns their loss before it."""
     learner.use(optimizer)
-    learner.undo.prepare(learner, threads)
-    order, losses = np.arange(len(data), dtype=np.int64), np.empty(1)
+    prepare_undo(learner, threads)
+    order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])
     run = learner.train(data, order, len(data), losses, threads)
     if run.exception is not None:
         raise run.exception
     if run.status == "non_finite":
-        layer = learner.first_bad_layer(data, order)
+        layer, words = diagnosis(learner, data, order)
         message = (
-            f"the loss of this batch is {loss_of(learner, data, order, threads)}; {learner.describe_layer(layer)}"
-            f"{too_large(learner, data)}. The network was left as it was before this step: set weights that are good, "
-            "or use fit, which goes back to them by itself."
+            f"the loss of this batch is {loss_of(learner, data, order, threads)}; {words}. The network was left as it "
+            "was before this step: set weights that are good, or use fit, which goes back to them by itself."
         )
         raise TrainingDiverged(message, step=learner.step + 1, layer=layer)
     if not learner.engine.is_finite(threads):
-        number, layer = learner.step, learner.first_bad_layer(data, order)
-        lost = learner.undo.restore(learner)
+        number = learner.step
+        layer, words = diagnosis(learner, data, order)
+        lost = undo(learner)
         where = f"{lost} updates before this step" if lost else "before this step"
         message = (
-            f"the update of this step overflowed, its loss was {losses[0]}; {learner.describe_layer(layer)}. The "
-            f"network is as it was {where}. Try a smaller learning rate than that of {optimizer}, or data of a smaller "
-            "scale."
+            f"the update of this step overflowed, its loss was {losses[0]}; {words}. The network is as it was {where}. "
+            f"Try a smaller learning rate than that of {optimizer}, or data of a smaller scale."
         )
         raise TrainingDiverged(message, step=number, layer=layer)
     return float(losses[0])
-
-
-def _sum(values: NDArray[np.float64]) -> float:
-    """The sum in order: early stopping may hang on its last bit, and NumPy's own order is not promised."""
-    return float(np.add.accumulate(values)[-1])

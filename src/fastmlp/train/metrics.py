@@ -1,15 +1,20 @@
 """How good a network is on data: the mean loss, and the metric that goes with the loss."""
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import Data, chunk_rows, chunks
 from fastmlp.runtime import Engine
 from fastmlp.spec import Loss, NetworkSpec
-from fastmlp.train.source import Data, chunk_rows, chunks
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from fastmlp.train.epoch import Epoch
+    from fastmlp.train.history import History
+
+__all__ = ["Measured", "evaluate"]
 
 
 def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
@@ -77,3 +82,47 @@ class _Explained:
         constant = self.spread == 0
         ratio = self.residual / np.where(constant, 1.0, self.spread)
         return float(np.where(constant, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio).mean())
+
+
+# ---- after an epoch -------------------------------------------------------------------------------------------------
+
+
+class Measured:
+    """What `MLP.fit` measures of an epoch and notes in a history: its loss and time, and what is asked for besides."""
+
+    def __init__(self, history: "History", train: Data | None, validation: Data | None, metric: str) -> None:
+        self.history, self.train, self.validation, self.metric = history, train, validation, metric
+        self.names = (
+            *("epoch", "loss", "seconds", "samples_per_second"),
+            *(("val_loss", f"val_{self.metric}") if validation is not None else ()),
+            *((self.metric,) if train is not None else ()),
+        )
+
+    def __call__(self, epoch: "Epoch") -> dict[str, Any]:
+        """Measure an epoch; what was measured until an exception came is noted, too."""
+        seconds = epoch.seconds
+        logs = {
+            "epoch": epoch.learner.epoch,
+            "loss": _sum(epoch.losses * epoch.weights) / _sum(epoch.weights),
+            "seconds": seconds,
+            "samples_per_second": epoch.source.n_rows / seconds if seconds > 0 else math.inf,
+        }
+        try:
+            if epoch.exception is None:
+                self._evaluate(epoch, logs)
+        finally:
+            self.history.append(logs)
+        return logs
+
+    def _evaluate(self, epoch: "Epoch", logs: dict[str, Any]) -> None:
+        engine, spec, threads = epoch.learner.engine, epoch.learner.spec, epoch.threads
+        if self.train is not None:
+            logs[self.metric] = evaluate(engine, spec, self.train, threads)[self.metric]
+        if self.validation is not None:
+            measured = evaluate(engine, spec, self.validation, threads)
+            logs |= {f"val_{name}": value for name, value in measured.items()}
+
+
+def _sum(values: NDArray[np.float64]) -> float:
+    """The sum in order: early stopping may hang on its last bit, and NumPy's own order is not promised."""
+    return float(np.add.accumulate(values)[-1])

@@ -1,12 +1,18 @@
 """Where the time of a training went: seconds and share of the multiply-add peak by stage, and what could be done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import STAGES
 
-__all__ = ["Profile"]
+if TYPE_CHECKING:
+    from fastmlp.train.learner import Learner
+
+__all__ = ["Profile", "profiled"]
 
 
 @dataclass(frozen=True)
@@ -100,3 +106,18 @@ class Profile:
                 + ("" if part is None else f"  {part:10.0%}")
             )
         return "\n".join([*lines, *self.advice])
+
+
+@contextmanager
+def profiled(learner: "Learner", found: Callable[[Profile], None]) -> Iterator[None]:
+    """Hand on a profile of what is trained meanwhile, also when that ends with an exception."""
+    engine, spec = learner.engine, learner.spec
+    steps, rows = learner.steps_trained, learner.rows_trained
+    engine.start_profile()
+    try:
+        yield
+    finally:
+        seconds, wall, all_threads = engine.stop_profile()
+        steps, rows = learner.steps_trained - steps, learner.rows_trained - rows
+        peak = thread_peak(engine.isa, spec.dtype)
+        found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, spec.sizes, peak))

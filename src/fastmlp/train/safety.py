@@ -1,16 +1,21 @@
 """What training goes back to when a loss is no longer finite, and what it says then."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import refuse_overflow
-from fastmlp.train.history import History
+from fastmlp.data import Data, chunks, refuse_overflow
+from fastmlp.spec import weights_and_biases
+from fastmlp.train.callbacks import Logs, LoopCallback
+from fastmlp.train.history import History, count_epochs
 from fastmlp.train.learner import Learner, Snapshot
-from fastmlp.train.source import Data, chunks
 
-__all__ = ["SNAPSHOT_STEPS", "Safety", "TrainingDiverged"]
+if TYPE_CHECKING:
+    from fastmlp.train.epoch import Epoch
+
+__all__ = ["SNAPSHOT_STEPS", "Safety", "TrainingDiverged", "diagnosis", "loss_of", "prepare_undo", "undo"]
 
 
 class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopIteration
@@ -45,36 +50,125 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
         self.layer = layer
 
 
+# ---- between epochs -------------------------------------------------------------------------------------------------
+
 # Copying parameters and optimizer state costs about as much as two updates of them, so they are copied at the end of an
 # epoch only if at least this many updates were made since.
 SNAPSHOT_STEPS = 64
 
 
-class Safety:
-    """Two snapshots: training goes back to the latest one under which a loss was finite."""
+class Safety(LoopCallback):
+    """Two snapshots: training goes back to the latest one under which a loss was finite.
 
-    def __init__(self, learner: Learner, threads: int) -> None:
-        self.learner, self.threads = learner, threads
-        self.latest = self.previous = learner.snapshot(None, threads)
-        self.since = 0  # updates since the latest, each of which began with a finite loss
+    Each update since a snapshot began with a finite loss, the first of them under its parameters.
+    """
 
-    def epoch_done(self) -> bool:
-        """Take a snapshot if it is due; False if the parameters are no longer finite."""
-        if self.since < SNAPSHOT_STEPS:
-            return True
-        if not self.learner.engine.is_finite(self.threads):
-            return False
+    latest: Snapshot
+    previous: Snapshot
+
+    def __init__(self, epoch: "Epoch", history: History) -> None:
+        self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
+        self.history, self.start = history, count_epochs(history)
+        self.rule = ""  # of the optimizer whose state the snapshots have
+
+    def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        self._follow_the_rule()
+
+    def _follow_the_rule(self) -> None:
+        """Begin anew at the start, or where a callback has chosen another rule: there is no way back behind that."""
+        optimizer = self.learner.optimizer
+        if optimizer is not None and optimizer.name != self.rule:
+            self.rule = optimizer.name
+            self.latest = self.previous = self.learner.snapshot(None, self.threads)
+
+    def on_non_finite(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        rows, number, step = self.epoch.next_rows(), logs["epoch"], logs["step"]
+        loss = loss_of(self.learner, self.epoch.chunk.data, rows, self.threads)
+        raise self._diverged(f"the loss became {loss} in epoch {number}, step {step} of {self.epoch.steps}", rows, step)
+
+    def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        learner, rows = self.learner, self.epoch.last_rows()
+        if "val_loss" in logs and not math.isfinite(logs["val_loss"]):
+            raise self._diverged(f"the validation loss became {logs['val_loss']} after epoch {learner.epoch}", rows)
+        if learner.steps_trained - self.latest.steps_trained < SNAPSHOT_STEPS:
+            return
+        if not learner.engine.is_finite(self.threads):
+            raise self._diverged(f"the parameters are no longer finite after epoch {learner.epoch}", rows)
         oldest = None if self.previous is self.latest else self.previous
-        self.previous, self.latest, self.since = self.latest, self.learner.snapshot(oldest, self.threads), 0
-        return True
+        self.previous, self.latest = self.latest, learner.snapshot(oldest, self.threads)
 
-    def restore(self) -> Snapshot:
-        good = self.latest if self.since else self.previous
-        self.learner.restore(good)
-        return good
+    def on_train_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        learner, rows = self.learner, self.epoch.last_rows()
+        if not _is_sound(learner, self.epoch.chunk.data, rows, self.threads):
+            raise self._diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", rows)
+
+    def _diverged(self, what: str, rows: NDArray[np.int64], step: int | None = None) -> TrainingDiverged:
+        """Go back; the error that says what happened, in the given rows of the last chunk."""
+        self._follow_the_rule()
+        learner = self.learner
+        epoch = learner.epoch + (step is not None)
+        layer, words = diagnosis(learner, self.epoch.chunk.data, rows)
+        good = self.latest if learner.steps_trained > self.latest.steps_trained else self.previous
+        learner.restore(good)
+        where = f"the end of epoch {good.epoch}" if good.epoch else "the start"
+        message = (
+            f"{what}; {words}. The network is back at {where}, update {good.step} of the optimizer. Try a smaller "
+            f"learning rate than that of {learner.optimizer}, or data of a smaller scale."
+        )
+        return TrainingDiverged(message, self.history.since(self.start), epoch, step, layer)
 
 
-def too_large(learner: Learner, data: Data) -> str:
+# ---- between single steps -------------------------------------------------------------------------------------------
+
+# Steps between two copies for `step` where a copy is not small beside a step: 8 % for 784-256-128-10, batch 128.
+UNDO_STEPS, UNDO_PARAMETERS = 16, 1 << 15
+
+
+def prepare_undo(learner: Learner, threads: int) -> None:
+    """Have a snapshot of before the step that follows, or of some steps before."""
+    every = 1 if learner.n_parameters <= UNDO_PARAMETERS else UNDO_STEPS
+    if learner.undo is None or learner.steps_trained - learner.undo.steps_trained >= every:
+        learner.undo = learner.snapshot(learner.undo, threads)
+
+
+def undo(learner: Learner) -> int:
+    """Go back to that snapshot; the number of updates that are lost beside the last one."""
+    assert learner.undo is not None
+    lost = learner.step - learner.undo.step - 1
+    learner.restore(learner.undo)
+    learner.undo = None
+    return lost
+
+
+# ---- what has happened ----------------------------------------------------------------------------------------------
+
+
+def diagnosis(learner: Learner, data: Data, rows: NDArray[np.int64]) -> tuple[int | None, str]:
+    """The first layer (from 1) with parameters, or signals on these rows, that are not finite; and that in words."""
+    layer = _first_bad_layer(learner, data, rows)
+    return layer, _describe_layer(learner, layer) + _too_large(learner, data)
+
+
+def _first_bad_layer(learner: Learner, data: Data, rows: NDArray[np.int64]) -> int | None:
+    tensors = zip(*weights_and_biases(learner.engine.read()), strict=True)
+    finite = [bool(np.isfinite(W).all() and np.isfinite(b).all()) for W, b in tensors]
+    for part in chunks(len(rows), max(learner.spec.sizes)):
+        signals, outputs, _ = learner.engine.trace(data.X[rows[part]], None, 1)
+        for layer, arrays in enumerate(zip(signals, outputs, strict=True)):
+            finite[layer] &= all(bool(np.isfinite(array).all()) for array in arrays)
+    return None if all(finite) else finite.index(False) + 1
+
+
+def _describe_layer(learner: Learner, number: int | None) -> str:
+    if number is None:
+        return "all layers' signals are finite, only the loss overflows"
+    layers = learner.spec.layers
+    layer = layers[number - 1]
+    shape = f"{layer.n_in} -> {layer.n_out}, {layer.activation.name}"
+    return f"the first values that are not finite are in layer {number} of {len(layers)} ({shape})"
+
+
+def _too_large(learner: Learner, data: Data) -> str:
     """What to add to the report of a divergence if the data themselves have values that are infinite in the network."""
     try:
         refuse_overflow(data.X, np.dtype(learner.spec.dtype), "X")
@@ -98,7 +192,7 @@ def loss_of(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int)
     return total / weights if weights else math.nan
 
 
-def is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
+def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
     """Whether parameters, and the loss of these rows under them, are finite."""
     if not learner.engine.is_finite(threads):
         return False

@@ -1,6 +1,7 @@
-"""The optimizers as scikit-learn runs them, written as rows of scalars for the engine: `_optimizer` of an estimator.
+"""The solvers as scikit-learn runs them, written as rows of scalars for the engine: `_optimizer` of an estimator.
 
-An object of this file is the learning rate and the step count; moments and velocities live in the engine.
+A solver is an optimizer's rule with scikit-learn's learning rates, and the count of its steps; moments and velocities
+live in the engine.
 """
 
 from __future__ import annotations
@@ -9,24 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import SGD, powers
-from fastmlp.spec import Adam as AdamSpec
+from fastmlp.spec import SGD, Adam, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastmlp.spec import Optimizer
 
-__all__ = ["Adam", "Momentum", "Schedule", "UserOptimizer"]
+__all__ = ["AdamSolver", "OptimizerSolver", "SGDSolver", "Solver"]
 
 
-class Schedule:
-    """Base: a learning rate, how many steps were made, and when training is told to stop.
+def _table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make a table of one row per step, its columns by name: one value for all steps, or one for each."""
+    rows = np.empty((steps, len(columns)))
+    for place, name in enumerate(columns):
+        rows[:, place] = values.pop(name)
+    assert not values, f"{sorted(values)} are no columns of {columns}"
+    return rows
+
+
+class Solver:
+    """Base of the solvers: a learning rate, how many steps were made, and when training is told to stop.
 
     Attributes
     ----------
     name : str
-        What engines know the update by.
+        Name by which engines know the update.
     learning_rate_init, learning_rate : float
         The rate at the beginning, and that of the last step (of the next one where it changes by the epoch).
     t : int
@@ -41,24 +50,24 @@ class Schedule:
         self.t = 0
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        """One row of scalars per step that follows, (len(weight_decay), S); `weight_decay` is that of each step."""
+        """Make the rows of scalars of the next steps, (len(weight_decay), columns), given the decay of each step."""
         raise NotImplementedError
 
     def advance(self, steps: int) -> None:
-        """So many steps have been made."""
+        """Count steps that have been made."""
         self.t += steps
 
     def end_epoch(self, rows_seen: int) -> None:
-        """An epoch is over; training has gone over so many rows by now, all epochs together."""
+        """Change the rate at the end of an epoch, given the rows of all epochs so far."""
 
     def stops(self, message: str, verbose: Any) -> bool:
-        """Whether training ends where it no longer improves; says so if `verbose`."""
+        """Return whether training ends, where it no longer improves; print so if `verbose`."""
         if verbose:
             print(message + " Stopping.")
         return True
 
 
-class Momentum(Schedule):
+class SGDSolver(Solver):
     """Solver "sgd": velocity = momentum velocity - rate gradient, with (Nesterov's) momentum.
 
     The velocity remembers the rates of its past steps, so a rate scales the gradient and not the step.
@@ -76,10 +85,15 @@ class Momentum(Schedule):
         self.power_t = power_t
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = np.empty((len(weight_decay), 5))
-        rows[:, :4] = (1.0, self.momentum, float(self.nesterov), self.learning_rate)
-        rows[:, 4] = weight_decay
-        return rows
+        return _table(
+            SGD.columns,
+            len(weight_decay),
+            learning_rate=1.0,
+            momentum=self.momentum,
+            nesterov=float(self.nesterov),
+            gradient_scale=self.learning_rate,
+            weight_decay=weight_decay,
+        )
 
     def end_epoch(self, rows_seen: int) -> None:
         if self.lr_schedule == "invscaling":
@@ -96,27 +110,35 @@ class Momentum(Schedule):
         return False
 
 
-class Adam(Schedule):
+class AdamSolver(Solver):
     """Solver "adam": both bias corrections in the rate, epsilon outside (Kingma & Ba 2015, end of section 2)."""
 
-    name = AdamSpec.name
+    name = Adam.name
 
     def __init__(self, learning_rate_init: float, beta_1: float, beta_2: float, epsilon: float) -> None:
         super().__init__(learning_rate_init)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self._rates = np.empty(0)  # of the steps that `scalars` was last asked for
+        self._rates = np.empty(0)  # for the steps that `scalars` was last asked for
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = np.empty((len(weight_decay), 8))
-        correction1 = 1.0 - powers(float(self.beta_1), self.t, len(rows))
-        correction2 = 1.0 - powers(float(self.beta_2), self.t, len(rows))
+        steps = len(weight_decay)
+        correction1 = 1.0 - powers(float(self.beta_1), self.t, steps)
+        correction2 = 1.0 - powers(float(self.beta_2), self.t, steps)
         self._rates = self.learning_rate_init * np.sqrt(correction2) / correction1
-        rows[:, 0] = self._rates
-        rows[:, 1:7] = (self.beta_1, self.beta_2, 1.0 - self.beta_1, 1.0 - self.beta_2, 1.0, self.epsilon)
-        rows[:, 7] = weight_decay
-        return rows
+        return _table(
+            Adam.columns,
+            steps,
+            step_size=self._rates,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            one_minus_beta1=1.0 - self.beta_1,
+            one_minus_beta2=1.0 - self.beta_2,
+            inv_sqrt_correction2=1.0,
+            epsilon=self.epsilon,
+            weight_decay=weight_decay,
+        )
 
     def advance(self, steps: int) -> None:
         if steps:
@@ -124,8 +146,8 @@ class Adam(Schedule):
         super().advance(steps)
 
 
-class UserOptimizer(Schedule):
-    """An optimizer of `fastmlp` by its own rules; its weight decay comes on top of alpha's."""
+class OptimizerSolver(Solver):
+    """An optimizer of `fastmlp` with its own rules and rates; its weight decay comes on top of alpha's."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         super().__init__(getattr(optimizer, "learning_rate", 0.0))

@@ -1,26 +1,24 @@
-"""What stands between an estimator and the engine: one network, and the copies of its parameters that a user holds."""
+"""`coefs_` and `intercepts_`: the parameters that an engine and the user of an estimator share."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from fastmlp.access import Access
 from fastmlp.runtime import Backend, Engine, choose_backend, optimizer_state, set_optimizer_state
-from fastmlp.sklearn.sparse import SparsePrediction
-from fastmlp.spec import NetworkSpec, name_tensors, weights_and_biases
+from fastmlp.sklearn.sparse import FilledColumns
+from fastmlp.spec import Array, NetworkSpec, name_tensors, weights_and_biases
 
-__all__ = ["Network", "Parameters"]
-
-Array = NDArray[Any]
-Parameters = tuple[list[Array], list[Array]]  # weights, biases
+__all__ = ["LayerArrays", "ParameterAttributes", "SharedParameters"]
+LayerArrays = tuple[list[Array], list[Array]]  # weights, biases
 SpecOf = Callable[[Sequence[int], str], NetworkSpec]
 
 
-class Network:
-    """An engine, made when it is needed, and the lists `coefs_` and `intercepts_` once somebody has asked for them.
+class SharedParameters:
+    """Parameters in an engine, and in the lists `coefs_` and `intercepts_` once somebody has asked for them.
 
     The engine has the parameters in a layout of its own. As long as nobody has asked for them nothing is copied. From
     then on the lists are the truth: arrays may be changed in place or replaced, which is found by comparing them with
@@ -36,15 +34,15 @@ class Network:
         self._known: tuple[Any, tuple[Engine, NetworkSpec]] | None = None
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
-        self._sparse: SparsePrediction | None = None  # of the parameters as they are now
+        self._filled: FilledColumns | None = None  # with the parameters as they are now
         self._lists: dict[str, list[Array]] = {}
         self._seen: list[Array] = []  # copies of the arrays in the lists, as the engine has them
-        self._state: tuple[str, list[Parameters]] | None = None  # of the optimizer, until there is an engine
+        self._state: tuple[str, list[LayerArrays]] | None = None  # of the optimizer, until there is an engine
 
     # ---- for the estimator's attributes -----------------------------------------------------------------------------
 
     def get(self, name: str) -> list[Array]:
-        """The list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
+        """Return the list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
         with self.access.reading(name):
             if not self._lists and self._engine is not None:
                 weights, biases = weights_and_biases(self._engine.read())
@@ -53,26 +51,26 @@ class Network:
             return self._lists[name]
 
     def put(self, name: str, value: Sequence[Array]) -> None:
-        """Let the user's list, or a list of what is in their sequence, take the place of one."""
+        """Replace a list by the user's, or by a list of the items of their sequence."""
         with self.access.setting(f"{name} ="):
             if self._engine is not None:
                 self.get(name)
             self._lists[name] = _as_list(value, name)
 
     def has_parameters(self) -> bool:
-        """Whether there are weights and biases."""
+        """Return whether there are weights and biases."""
         return self._engine is not None or len(self._lists) == 2
 
     # ---- for training and prediction --------------------------------------------------------------------------------
 
     def start(self, spec: NetworkSpec, weights: list[Array], biases: list[Array]) -> None:
-        """Be a new network with these parameters. Lists that were handed out belong to the old one."""
+        """Begin a new network with these parameters. Lists that were handed out belong to the old one."""
         with self.access.reading("start"):
             self._lists, self._seen, self._state, self.optimizer = {}, [], None, None
             self._make_engine(spec).write(name_tensors(weights, biases))
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
-        self._engine, self._sparse, self._known = self.backend.engine(spec), None, None
+        self._engine, self._filled, self._known = self.backend.engine(spec), None, None
         self.access.engine = self._engine
         self._engine.clip_losses(True)  # scikit-learn's reports are of clipped probabilities
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
@@ -85,7 +83,7 @@ class Network:
         self.optimizer = name
 
     def current(self, key: Any) -> tuple[Engine, NetworkSpec] | None:
-        """The engine and its network, found without the lock; None where they may have to be made anew.
+        """Return engine and network without taking the lock; None where they may have to be made anew.
 
         They stand if they are of these parameters of the estimator, and no lists have been handed out that somebody may
         have changed.
@@ -94,14 +92,14 @@ class Network:
         return None if self._lists or known is None or known[0] != key else known[1]
 
     def both(self) -> tuple[Engine, NetworkSpec]:
-        """The engine and its network, once `engine` has been called."""
+        """Return engine and network as they are after a call of `engine`."""
         assert self._engine is not None
         assert self.spec is not None
         return self._engine, self.spec
 
     @property
     def key(self) -> Any:
-        """What of the estimator's parameters the engine's network was made of."""
+        """The parameters of the estimator that the engine's network was made of."""
         return None if self._known is None else self._known[0]
 
     @key.setter
@@ -109,7 +107,7 @@ class Network:
         self._known = key, self.both()
 
     def engine(self, spec_of: SpecOf) -> Engine:
-        """The engine, as the lists want it; `spec_of(sizes, dtype)` says what network their arrays make."""
+        """Return the engine with the lists' arrays in it; `spec_of(sizes, dtype)` is the network that they make."""
         if self._lists:
             self._read_lists(spec_of)
         assert self._engine is not None
@@ -139,11 +137,11 @@ class Network:
         assert self._engine is not None
         contiguous = [np.ascontiguousarray(array, dtype=dtype) for array in arrays]
         self._engine.write(name_tensors(contiguous[:n_layers], contiguous[n_layers:]))
-        self._sparse = None
+        self._filled = None
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
-        """Have an engine for `spec`, with the optimizer's state if its shapes fit; it has no parameters yet."""
+        """Make an engine for `spec`, with the optimizer's state if its shapes fit; it has no parameters yet."""
         if self._engine is not None and spec == self.spec:
             return
         state, self._state = self._optimizer_state(), None
@@ -156,23 +154,23 @@ class Network:
             self.use_optimizer(name)
             set_optimizer_state(engine, [_as_dtype(slot, spec.dtype) for slot in slots])
 
-    def _optimizer_state(self) -> tuple[str, list[Parameters]] | None:
+    def _optimizer_state(self) -> tuple[str, list[LayerArrays]] | None:
         if self._engine is None:
             return self._state
         return None if self.optimizer is None else (self.optimizer, optimizer_state(self._engine))
 
     def reshape(self, spec: NetworkSpec) -> None:
-        """Keep the parameters in a network of the same sizes that is otherwise as `spec` says."""
+        """Move the parameters to a network of the same sizes that is otherwise as `spec` says."""
         with self.access.reading("reshape"):
             if spec != self.spec:
                 assert self._engine is not None
-                parameters = weights_and_biases(self._engine.read())
+                tensors = self._engine.read()
                 self._become(spec)
-                self._engine.write(name_tensors(*_as_dtype(parameters, spec.dtype)))
+                self._engine.write({name: array.astype(spec.dtype, copy=False) for name, array in tensors.items()})
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
-        self._sparse = None
+        self._filled = None
         if self._lists:
             assert self._engine is not None
             weights, biases = weights_and_biases(self._engine.read())
@@ -185,27 +183,22 @@ class Network:
                     else:
                         self._lists[name][place] = array.copy()
 
-    def sparse_prediction(self) -> SparsePrediction:
-        """What predicts from sparse rows; kept until the parameters change. Call `engine` before."""
-        if self._sparse is None:
+    def filled_columns(self) -> FilledColumns:
+        """Return what predicts from very sparse rows; kept until the parameters change. Call `engine` before."""
+        if self._filled is None:
             assert self._engine is not None
             assert self.spec is not None
-            self._sparse = SparsePrediction(self.spec, *weights_and_biases(self._engine.read()), self.backend)
-        return self._sparse
-
-    def is_finite(self) -> bool:
-        """Whether all parameters are."""
-        assert self._engine is not None
-        return self._engine.is_finite()
+            self._filled = FilledColumns(self.spec, self._engine.read(), self.backend)
+        return self._filled
 
     def is_finite_array(self, X: Array) -> bool:
-        """Whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
+        """Return whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
         return bool(self.backend.finite(X) if self.backend.finite is not None else np.isfinite(X).all())
 
     # ---- for pickles ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Parameters and optimizer state as plain arrays."""
+        """Return parameters and optimizer state as plain arrays."""
         with self.access.reading("pickle"):
             state: dict[str, Any] = {}
             if self._lists:
@@ -218,14 +211,14 @@ class Network:
             return state
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Network":
-        """The network of a pickle; takes its part out of `state`."""
+    def from_state(cls, state: dict[str, Any]) -> "SharedParameters":
+        """Make the parameters of a pickle; takes their part out of `state`."""
         network = cls()
         network.adopt(state.pop("coefs_", None), state.pop("intercepts_", None), state.pop("_optimizer_state", None))
         return network
 
     def adopt(
-        self, weights: list[Array] | None, biases: list[Array] | None, state: tuple[str, list[Parameters]] | None
+        self, weights: list[Array] | None, biases: list[Array] | None, state: tuple[str, list[LayerArrays]] | None
     ) -> None:
         """Take parameters, and an optimizer's state by its name, from elsewhere; the engine is made when needed."""
         lists = {"coefs_": weights, "intercepts_": biases}
@@ -234,8 +227,57 @@ class Network:
         self._seen, self._state = [], state
 
 
+class ParameterAttributes(BaseEstimator):  # type: ignore[misc]
+    """The part of an estimator that shows its parameters, and that pickles them."""
+
+    _shared: SharedParameters  # from the first fit, or the first that is set
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weight matrices, (n_in, n_out) for each layer. They may be changed in place or replaced."""
+        return self._list_of("coefs_")
+
+    @coefs_.setter
+    def coefs_(self, value: list[Array]) -> None:
+        self._own_parameters().put("coefs_", value)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Bias vectors, (n_out,) for each layer."""
+        return self._list_of("intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, value: list[Array]) -> None:
+        self._own_parameters().put("intercepts_", value)
+
+    def _list_of(self, name: str) -> list[Array]:
+        try:
+            return self._shared.get(name)
+        except (AttributeError, KeyError):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def _own_parameters(self) -> SharedParameters:
+        if "_shared" not in self.__dict__:
+            self._shared = SharedParameters()
+        return self._shared
+
+    def _has_parameters(self) -> bool:
+        return "_shared" in self.__dict__ and self._shared.has_parameters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        shared = state.pop("_shared", None)
+        return state if shared is None else {**state, **shared.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "coefs_" in state:
+            state["_shared"] = SharedParameters.from_state(state)
+        super().__setstate__(state)
+
+
 def _as_list(value: Any, name: str) -> list[Array]:
-    """A list as it is, so that it stays the user's own; of another sequence, a list that training can write into."""
+    """Return a list as it is, so that it stays the user's own, and the items of another sequence as a new list."""
     if isinstance(value, list):
         return value
     try:
@@ -245,7 +287,7 @@ def _as_list(value: Any, name: str) -> list[Array]:
 
 
 def _same(array: Any, seen: Array) -> bool:
-    """Whether an array is what the engine saw, to the bit (but for the sign of zero)."""
+    """Return whether an array is what the engine saw, to the bit (but for the sign of zero)."""
     return (
         isinstance(array, np.ndarray)
         and array.dtype == seen.dtype
@@ -254,6 +296,6 @@ def _same(array: Any, seen: Array) -> bool:
     )
 
 
-def _as_dtype(parameters: Parameters, dtype: str) -> Parameters:
+def _as_dtype(parameters: LayerArrays, dtype: str) -> LayerArrays:
     weights, biases = ([array.astype(dtype, copy=False) for array in part] for part in parameters)
     return weights, biases

@@ -1,34 +1,28 @@
-"""`MLPClassifier` and `MLPRegressor`: scikit-learn's parameters, attributes, warnings and errors over fastmlp's engine.
+"""`MLPClassifier`: scikit-learn's parameters, attributes, warnings and errors over fastmlp's engine.
 
-What they take over of scikit-learn's behaviour, and what they do not, is in docs/sklearn.md.
+What it takes over of scikit-learn's behaviour, and what it does not, is in docs/sklearn.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from fastmlp.data import as_source
-from fastmlp.sklearn.base import BaseMLP, weights_of
-from fastmlp.sklearn.compat import (
-    StrOptions,
-    fit_context,
-)
-from fastmlp.sklearn.fitting import (
-    is_sparse,
-)
+from fastmlp.sklearn.base import BaseMLP
+from fastmlp.sklearn.compat import StrOptions, fit_context
+from fastmlp.sklearn.labels import class_weights, decode, encode
+from fastmlp.sklearn.validation import validate_rows, validate_weights
+from fastmlp.spec import Array
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[Any]
+__all__ = ["MLPClassifier"]
 
 
 def _is_stochastic(est: Any) -> bool:
@@ -50,9 +44,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
     activation : str, Activation or sequence of them, default="relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, and fastmlp's "leaky_relu",
-        "elu", "softplus", "exp", "sign", `fastmlp.LeakyReLU` and `fastmlp.ELU`. A sequence has one for each hidden
-        layer.
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, and fastmlp's
+        "leaky_relu", "elu", "softplus", "exp", "sign", `fastmlp.LeakyReLU` and `fastmlp.ELU`. A sequence has one for
+        each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" go over the rows in mini-batches; "lbfgs" takes all of them at once and is good for few rows.
     alpha : float, default=0.0001
@@ -71,7 +65,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights and biases, of shuffles, and of the split for early stopping.
+        Source of initial weights and biases, of shuffles, and of the split for early stopping.
     tol : float, default=1e-4
         Changes of loss or score that are smaller are no improvement.
     verbose : bool, default=False
@@ -79,9 +73,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     warm_start : bool, default=False
         Whether fit goes on from the network of the fit before.
     momentum : float, default=0.9
-        Of solver "sgd".
+        Momentum of solver "sgd".
     nesterovs_momentum : bool, default=True
-        Whether that is Nesterov's.
+        Whether the momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to hold out rows, and stop when their score no longer improves, with the best network so far. Those rows
         are drawn within each class if there are two classes (as in scikit-learn), else at random.
@@ -90,7 +84,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     beta_1, beta_2 : float, default=0.9 and 0.999
         Decay of Adam's moments.
     epsilon : float, default=1e-8
-        Of Adam, against division by zero.
+        Term of Adam's denominator, against division by zero.
     n_iter_no_change : int or inf, default=10
         How many epochs may pass without improvement before training stops.
     max_fun : int, default=15000
@@ -200,7 +194,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         n_threads: int | None = None,
         max_seconds: float | None = None,
     ) -> None:
-        self._keep(locals())
+        self._keep(locals())  # get_params reads the names from this signature, so each class writes its own
 
     # ---- training ---------------------------------------------------------------------------------------------------
 
@@ -259,8 +253,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _validate_input(
         self, X: Any, y: Any, sample_weight: ArrayLike | None, incremental: bool, reset: bool
     ) -> tuple[Any, Array, NDArray[np.float64] | None]:
-        X, y = self._validate_rows(X, y, reset)
-        weight = None if sample_weight is None else weights_of(sample_weight, X)
+        X, y = validate_rows(self, X, y, reset)
+        weight = None if sample_weight is None else validate_weights(sample_weight, X)
         if getattr(self, "classes_", None) is None or (not self.warm_start and not incremental):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y)
@@ -273,43 +267,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                     f"Previously got {self.classes_}, `y` has {found}"
                 )
         if self.class_weight is not None:
-            by_class = self._class_weights(y, incremental)
+            by_class = class_weights(self.class_weight, y, incremental)
             weight = by_class if weight is None else weight * by_class
         return X, self._encode(y), weight
 
-    def _class_weights(self, y: Array, incremental: bool) -> NDArray[np.float64]:
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows at once: for partial_fit, pass the weights that "
-                "sklearn.utils.class_weight.compute_class_weight gives for all of them, as a dict"
-            )
-        weights: NDArray[np.float64] = compute_sample_weight(self.class_weight, y)
-        return weights
-
     def _encode(self, y: Array) -> Array:
-        kind = self._label_binarizer.y_type_
-        if kind.startswith("multilabel"):
-            self._refuse_unknown(y)
-            indicator: Array = np.ascontiguousarray(self._label_binarizer.transform(y), dtype=np.uint8)
-            return indicator
-        labels = np.searchsorted(self.classes_, y).astype(np.int32) if y.dtype.kind != "O" else self._look_up(y)
-        labels[labels == len(self.classes_)] = 0
-        if not np.array_equal(self.classes_[labels], y):
-            self._refuse_unknown(y)
-        if kind == "multiclass":
-            return labels if self.loss == "log_loss" else np.eye(len(self.classes_), dtype=np.uint8)[labels]
-        return labels.astype(np.uint8)[:, np.newaxis]
-
-    def _look_up(self, y: Array) -> NDArray[np.int32]:
-        numbers = {label: number for number, label in enumerate(self.classes_)}
-        return np.array([numbers.get(label, 0) for label in y], dtype=np.int32)
-
-    def _refuse_unknown(self, y: Any) -> None:
-        found = unique_labels(y)
-        if len(np.setdiff1d(found, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
-            )
+        return encode(y, self.classes_, self._label_binarizer, self.loss == "log_loss")
 
     def _count_outputs(self, targets: Array) -> int:
         return len(self.classes_) if targets.ndim == 1 else int(targets.shape[1])
@@ -342,14 +305,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        outputs = self._outputs(X)
-        if self.out_activation_ == "softmax":
-            return self.classes_.take(outputs.argmax(axis=1))
-        if outputs.shape[1] == 1:
-            outputs = outputs.ravel()
-            if len(self.classes_) == 2 and not self._label_binarizer.y_type_.startswith("multilabel"):
-                return self.classes_.take(outputs > 0.5)
-        return self._label_binarizer.inverse_transform(outputs)
+        return decode(self._outputs(X), self.classes_, self._label_binarizer)
 
     def predict_proba(self, X: Any) -> Array:
         """Estimate the probabilities of the classes.
@@ -387,176 +343,3 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron for regression: scikit-learn's class, many times faster.
-
-    For the same ``random_state`` it makes the same networks as `sklearn.neural_network.MLPRegressor`. Parameters up to
-    ``max_fun`` are scikit-learn's, with its defaults; those after it are fastmlp's and change nothing unless used.
-
-    Parameters
-    ----------
-    loss : {"squared_error", "poisson"}, default="squared_error"
-        What is minimised: half the squared error, or half the Poisson deviance of a network whose output is an
-        exponential; the latter needs ``y >= 0``.
-    hidden_layer_sizes : array-like of int or int, default=(100,)
-        Widths of the hidden layers; ``()`` for none.
-    activation : str, Activation or sequence of them, default="relu"
-        Of the hidden layers, as for `MLPClassifier`.
-    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose
-        As for `MLPClassifier`.
-    warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
-        As for `MLPClassifier`; early stopping watches the coefficient of determination.
-    n_iter_no_change, max_fun, optimizer, n_threads, max_seconds
-        As for `MLPClassifier`.
-
-    Attributes
-    ----------
-    loss_, best_loss_, loss_curve_, t_, coefs_, intercepts_, n_features_in_, feature_names_in_, n_iter_, n_layers_
-        As for `MLPClassifier`. The squared error is reported as its mean over the outputs.
-    validation_scores_, best_validation_score_, validation_loss_curve_
-        As for `MLPClassifier`, with R2 for the accuracy.
-    n_outputs_ : int
-        Outputs of the network.
-    out_activation_ : str
-        "identity", or "exp" for the loss "poisson".
-
-    See Also
-    --------
-    MLPClassifier : For classification.
-    fastmlp.MLP : The network itself, without scikit-learn's conventions.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_regression
-    >>> from fastmlp.sklearn import MLPRegressor
-    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
-    >>> regr = MLPRegressor(random_state=1, max_iter=2000, tol=0.1).fit(X, y)
-    >>> regr.score(X, y) > 0.9
-    True
-    """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
-    }
-
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        optimizer: Any = None,
-        n_threads: int | None = None,
-        max_seconds: float | None = None,
-    ) -> None:
-        self._keep(locals())
-
-    @fit_context  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, validation_data: Any = None) -> Self:
-        """Fit the network to data.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            float32 is computed in float32, all else in float64. Sparse rows are made dense batch by batch, never whole.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-        validation_data : (X, y) or (X, y, sample_weight), default=None
-            As for `MLPClassifier.fit`.
-
-        Returns
-        -------
-        self : MLPRegressor
-        """
-        return self._fit(X, y, sample_weight=sample_weight, validation_data=validation_data)
-
-    @fit_context  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Go over the given rows once, from where the network is; with solver "lbfgs", minimise from there.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-
-        Returns
-        -------
-        self : MLPRegressor
-        """
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
-
-    def _validate_input(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None,
-        incremental: bool,  # noqa: ARG002 - only classes differ
-        reset: bool,
-    ) -> tuple[Any, Array, NDArray[np.float64] | None]:
-        X, y = self._validate_rows(X, y, reset, y_numeric=True)
-        return X, self._encode(y), None if sample_weight is None else weights_of(sample_weight, X)
-
-    def _encode(self, y: Array) -> Array:
-        if is_sparse(y):
-            raise TypeError(f"y is a sparse {type(y).__name__}; targets must be dense: pass y.toarray()")
-        if y.dtype.kind not in "fiub":
-            y = y.astype(np.float64)
-        if self.loss == "poisson" and y.size and y.min() < 0:
-            raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson', which is y >= 0.")
-        return as_source(y if y.ndim == 2 else y[:, np.newaxis])
-
-    def _count_outputs(self, targets: Array) -> int:
-        return int(targets.shape[1])
-
-    def _choose_output(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
-
-    def _strata(self, targets: Array) -> Array | None:  # noqa: ARG002 - there are no classes
-        return None
-
-    def _validation_score(self, outputs: Array, targets: Array, weight: NDArray[np.float64] | None) -> float:
-        if not np.isfinite(outputs).all():
-            return float("nan")
-        with np.errstate(over="ignore"):  # of a network that diverges: its score is minus infinity
-            return float(r2_score(targets, outputs, sample_weight=weight))
-
-    def predict(self, X: Any) -> Array:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the dtype of the network.
-        """
-        outputs = self._outputs(X)
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs

@@ -1,0 +1,68 @@
+"""Rows to learn from or to evaluate on: X, y and sample weights, taken and checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.data.arrays import as_inputs
+from fastmlp.data.targets import as_targets, as_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastmlp.data.values import Finite
+    from fastmlp.spec import Array, NetworkSpec
+
+__all__ = ["Data", "as_data", "as_validation", "chunk_rows", "chunks"]
+
+# Outputs are computed in chunks of about this many elements where nobody keeps them.
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Data:
+    """Validated rows to learn from or to evaluate on; `weight` is float64 (n,) or None."""
+
+    X: Array
+    y: Array
+    weight: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def as_data(
+    spec: NetworkSpec, X: Any, y: Any, sample_weight: Any, names: Sequence[str] = (), finite: Finite | None = None
+) -> Data:
+    """The three arguments as data for a network, each checked; `names` is what errors call them."""
+    X_name, y_name, weight_name = names or ("X", "y", "sample_weight")
+    rows = as_inputs(X, spec.sizes[0], X_name, finite=finite)
+    targets = as_targets(y, spec.loss, spec.sizes[-1], len(rows), y_name, finite=finite)
+    return Data(rows, targets, as_weights(sample_weight, len(rows), weight_name))
+
+
+def as_validation(spec: NetworkSpec, given: Any, finite: Finite | None = None) -> Data | None:
+    """The argument ``validation_data`` as data for a network, or None for None."""
+    if given is None:
+        return None
+    if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
+        what = f"{len(given)} of them" if isinstance(given, tuple | list) else type(given).__name__
+        raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {what}")
+    X, y, *weight = given
+    names = [f"validation_data[{place}]" for place in range(3)]
+    return as_data(spec, X, y, weight[0] if weight else None, names, finite)
+
+
+def chunk_rows(n_columns: int) -> int:
+    """How many rows of so many numbers a bounded buffer holds."""
+    return max(1, CHUNK // n_columns)
+
+
+def chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows whose `n_columns` numbers each fit a bounded buffer."""
+    rows = chunk_rows(n_columns)
+    return (slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows))

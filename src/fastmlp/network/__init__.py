@@ -1,0 +1,7 @@
+"""What a user holds: a network that has a state, computes outputs and learns, a file for each."""
+
+from fastmlp.network.load import load
+from fastmlp.network.mlp import MLP
+from fastmlp.network.outputs import Trace
+
+__all__ = ["MLP", "Trace", "load"]

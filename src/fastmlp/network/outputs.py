@@ -1,0 +1,167 @@
+"""What a network computes from rows without any targets to learn: outputs, and what happens on the way to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
+
+from fastmlp.data import as_inputs, as_targets, check_finite, refuse_overflow
+from fastmlp.network.state import State
+from fastmlp.runtime import engine_threads
+from fastmlp.spec import Array
+
+__all__ = ["Outputs", "Trace"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """What happens inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
+
+    Attributes
+    ----------
+    signals : list of ndarray
+        z = a W + b, what enters the activation function.
+    outputs : list of ndarray
+        a = f(z), what leaves it; the last are the network's outputs.
+    sensitivities : list of ndarray or None
+        dE/dz of each row's own loss E, not divided by the number of rows; None if no targets were given.
+
+    Examples
+    --------
+    The derivatives of the rows' losses by their inputs are one product away:
+
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+    >>> trace = net.trace([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
+    >>> trace
+    <Trace of 2 rows through layers of 3 and 1: signals, outputs, sensitivities>
+    >>> (trace.sensitivities[0] @ net.weights[0].T).shape
+    (2, 2)
+    """
+
+    signals: list[Array]
+    outputs: list[Array]
+    sensitivities: list[Array] | None = None
+
+    def __repr__(self) -> str:
+        """Its shape: the numbers themselves would flood a notebook."""
+        *widths, last = (str(z.shape[1]) for z in self.signals)
+        layers = f"layers of {', '.join(widths)} and {last}" if widths else f"one layer of {last}"
+        rows = len(self.signals[-1])
+        return (
+            f"<Trace of {rows} row{'' if rows == 1 else 's'} through {layers}: "
+            f"signals, outputs{'' if self.sensitivities is None else ', sensitivities'}>"
+        )
+
+
+class Outputs(State):
+    """A network that computes outputs."""
+
+    __slots__ = ()
+
+    def predict(self, X: ArrayLike, *, out: Array | None = None, threads: int | None = None) -> Array:
+        """Compute the network's outputs.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_inputs)
+            As for `fit`; n may be 0. Values beyond the network's dtype (1e39 in float32) count as infinite; where they
+            make an output NaN, a ValueError names the first of them (`out` is then filled already).
+        out : ndarray of shape (n, n_outputs), optional
+            Where to put the result: C-contiguous, writeable, of the network's dtype.
+        threads : int, optional
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+            `out` if given. Of the network's dtype; probabilities where the output is softmax or logistic.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> fastmlp.MLP([3, 2], init="zeros", output="softmax").predict([[1, 2, 3]])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        if out is None and threads is None:
+            small = self._learner.engine.predict_small(X)
+            if small is not None:
+                return small
+        n_threads = engine_threads(threads)
+        # Nothing of the caller's may change before X is known to be good; a new array the engine fills while it checks.
+        rows = as_inputs(X, self.sizes[0], allow_empty=True, check=out is not None, finite=self._finite())
+        shape = (len(rows), self.sizes[-1])
+        if out is None:
+            target = result = np.empty(shape, self.dtype)
+        else:
+            result = _checked_out(out, shape, self.dtype)
+            target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
+        if len(rows):
+            self._fill(target, rows, n_threads, check=out is None)
+            if rows.dtype == np.float64 != self.dtype and np.isnan(target.min()):
+                refuse_overflow(rows, self.dtype, "X")
+        if target is not result:
+            result[...] = target
+        return result
+
+    def _fill(self, out: Array, rows: Array, threads: int, check: bool) -> None:
+        self._access.check_whole()
+        engine = self._learner.engine
+        try:
+            if not engine.predict(rows, out, threads, check):
+                # The parameters are just changing: wait for whoever changes them.
+                with self._access.reading("predict"):
+                    if not engine.predict(rows, out, threads, check):
+                        raise RuntimeError("predict was called while other code changes this network's engine")
+        except ValueError:
+            check_finite(rows, "X")  # says which value, and where
+            raise
+
+    def trace(self, X: ArrayLike, y: ArrayLike | None = None, *, threads: int | None = None) -> Trace:
+        """Record what every layer does: signals, outputs and, with targets, sensitivities.
+
+        Parameters
+        ----------
+        X, y, threads
+            As for `fit`; `y` may be left out.
+
+        Returns
+        -------
+        Trace
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], activation="tanh", init="zeros")
+        >>> trace = net.trace([[1.0, 2.0]], [1.0])
+        >>> [z.shape for z in trace.signals], trace.sensitivities[-1]
+        ([(1, 3), (1, 1)], array([[-1.]], dtype=float32))
+        """
+        n_threads = engine_threads(threads)
+        spec, finite = self._learner.spec, self._finite()
+        rows = as_inputs(X, spec.sizes[0], finite=finite)
+        targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
+        with self._access.reading("trace"):
+            return Trace(*self._learner.engine.trace(rows, targets, n_threads))
+
+
+def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise TypeError(f"out must have the network's dtype {dtype}, got {out.dtype.str}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        raise ValueError("out must be C-contiguous and aligned")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+    return out

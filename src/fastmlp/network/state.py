@@ -1,0 +1,289 @@
+"""What a network is and has, whatever it does: parameters, optimizer, counters, copies in files and pickles, text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike  # noqa: TC002
+
+from fastmlp.access import Access
+from fastmlp.data import Finite, as_parameters
+from fastmlp.files import Checkpoint, save_model
+from fastmlp.runtime import choose_backend
+from fastmlp.spec import (
+    Array,
+    Layer,
+    NetworkSpec,
+    Optimizer,
+    OptimizerName,
+    as_optimizer,
+    name_tensors,
+    weights_and_biases,
+)
+from fastmlp.spec.hints import no_attribute
+from fastmlp.train.history import History
+from fastmlp.train.learner import Learner
+from fastmlp.train.profile import Profile  # noqa: TC001
+
+__all__ = ["Path", "State"]
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class State:
+    """A network's learner, who may use it when, and what it has measured."""
+
+    __slots__ = (
+        "__weakref__",
+        "_access",
+        "_backend",
+        "_history",
+        "_learner",
+        "_loss_by_default",
+        "_requested_backend",
+        "profile_",
+    )
+
+    def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
+        chosen = choose_backend(backend, stacklevel=stacklevel)
+        self._requested_backend, self._backend = backend, chosen
+        self._learner = Learner(spec, chosen.engine(spec), seed)
+        self._access = Access(self._learner.engine)
+        self._history = History()
+        self._loss_by_default = False
+        self.profile_: Profile | None = None
+
+    def _finite(self, threads: int = 1) -> Finite | None:
+        """The backend's quick answer to whether an array is finite."""
+        finite = self._backend.finite
+        return None if finite is None else partial(finite, threads=threads)
+
+    # ---- parameters -------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Weight matrices of all layers, (n_in, n_out) each: read-only copies.
+
+        Set all of them with a sequence of such arrays; they are checked and copied. (The tuple and its arrays are
+        read-only because a change of a copy would be lost.) The optimizer's state stays as it is.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> net.weights = [2 * W for W in net.weights]
+        >>> net.weights[0].shape
+        (2, 3)
+        """
+        with self._access.reading("weights"):
+            return _frozen(weights_and_biases(self._learner.engine.read())[0])
+
+    @weights.setter
+    def weights(self, value: Sequence[ArrayLike]) -> None:
+        checked = as_parameters(self._learner.spec, value, "weights")
+        with self._access.setting("weights ="):
+            self._learner.undo = None
+            biases = weights_and_biases(self._learner.engine.read())[1]
+            self._learner.engine.write(name_tensors(checked, biases))
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
+        with self._access.reading("biases"):
+            return _frozen(weights_and_biases(self._learner.engine.read())[1])
+
+    @biases.setter
+    def biases(self, value: Sequence[ArrayLike]) -> None:
+        checked = as_parameters(self._learner.spec, value, "biases")
+        with self._access.setting("biases ="):
+            self._learner.undo = None
+            weights = weights_and_biases(self._learner.engine.read())[0]
+            self._learner.engine.write(name_tensors(weights, checked))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The architecture vector: inputs, hidden widths, outputs."""
+        return self._learner.spec.sizes
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """One (n_in, n_out, activation) for each layer, the output layer last."""
+        return self._learner.spec.layers
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        return self._learner.spec.loss.name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters, arithmetic and outputs."""
+        return np.dtype(self._learner.spec.dtype)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return self._learner.spec.n_parameters
+
+    @property
+    def seed(self) -> int:
+        """Seed of all random numbers."""
+        return self._learner.seed
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer in use; None before the first training.
+
+        Set it to change its hyperparameters, also from a callback: the state stays if the rule is the same, and starts
+        fresh with another rule.
+
+        Examples
+        --------
+        >>> import dataclasses, fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> net.optimizer = fastmlp.Adam(0.01)
+        >>> net.optimizer = dataclasses.replace(net.optimizer, learning_rate=0.001)
+        >>> net.optimizer.learning_rate
+        0.001
+        """
+        return self._learner.optimizer
+
+    @optimizer.setter
+    def optimizer(self, value: OptimizerName | Optimizer) -> None:
+        if value is None:
+            raise TypeError("optimizer must be a name or an optimizer, got None; reset_optimizer() begins anew")
+        chosen = as_optimizer(value)
+        with self._access.setting("optimizer ="):
+            self._learner.use(chosen)
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimizer's state and count its updates from 0; its hyperparameters stay.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
+        >>> loss = net.step([[0.0, 1.0]], [1.0])
+        >>> net.n_steps, net.reset_optimizer(), net.n_steps
+        (1, None, 0)
+        """
+        with self._access.setting("reset_optimizer"):
+            self._learner.reset_optimizer()
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that training has completed so far."""
+        return self._learner.epoch
+
+    @property
+    def n_steps(self) -> int:
+        """Updates that the optimizer's state has seen: since its rule was first used, or `reset_optimizer`."""
+        return self._learner.step
+
+    @property
+    def history(self) -> History:
+        """What all calls of `fit` measured."""
+        return self._history
+
+    @property
+    def backend(self) -> str:
+        """What computes: "cython" or "numpy"."""
+        return self._backend.name
+
+    @property
+    def isa(self) -> str:
+        """Instruction set of the compiled engine; "numpy" for the reference."""
+        return self._learner.engine.isa
+
+    def save(self, path: Path) -> None:
+        """Save the network, and all that training needs to go on, in a file of the safetensors layout.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written aside and renamed: an interruption leaves the old file or the new one. The history is not saved.
+
+        Examples
+        --------
+        >>> import fastmlp, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net = fastmlp.MLP([4, 3], seed=0)
+        ...     net.save(pathlib.Path(folder) / "m.safetensors")
+        ...     same = fastmlp.load(pathlib.Path(folder) / "m.safetensors")
+        >>> bool((same.weights[0] == net.weights[0]).all())
+        True
+        """
+        save_model(path, self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        with self._access.reading("save"):
+            return self._learner.checkpoint()
+
+    def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
+        """Become the network of a checkpoint."""
+        self._set_up(checkpoint.spec, checkpoint.seed, backend)
+        self._learner.resume(checkpoint)
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._access.reading("pickle"):
+            return {
+                "attributes": getattr(self, "__dict__", {}),  # of a subclass
+                "checkpoint": self._checkpoint(),
+                "history": self.history,
+                "backend": self._requested_backend,
+                "loss_by_default": self._loss_by_default,
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._resume(state["checkpoint"], state["backend"])
+        self._history = state["history"].since(0)
+        self._loss_by_default = state.get("loss_by_default", False)
+        for name, value in state.get("attributes", {}).items():
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        spec = self._learner.spec
+        kinds = [activation.written() for activation in spec.activations]
+        hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
+        return (
+            f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed})"
+        )
+
+    def __str__(self) -> str:
+        spec = self._learner.spec
+        trained = (
+            f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
+        )
+        lines = [
+            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
+            f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
+            + (f" ({self.isa})" * (self.isa != self.backend))
+        ]
+        for number, layer in enumerate(spec.layers, 1):
+            shape = f"{layer.n_in} -> {layer.n_out}"
+            lines.append(f"  {number}  {shape:<16} {layer.activation.name:<12} {(layer.n_in + 1) * layer.n_out:>12,}")
+        return "\n".join(lines)
+
+    # ---- attributes that there are not ------------------------------------------------------------------------------
+
+    # No __getattr__ beside it: it would make every attribute, and so the prediction of a row, slower by a tenth.
+    if not TYPE_CHECKING:  # which would take it for a promise that every attribute can be set
+
+        def __setattr__(self, name: str, value: object) -> None:
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                if hasattr(type(self), name):
+                    raise  # it is there, and cannot be set
+                no_attribute(self, name)
+
+
+def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
+    for array in arrays:
+        array.flags.writeable = False
+    return tuple(arrays)

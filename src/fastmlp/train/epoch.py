@@ -1,0 +1,142 @@
+"""One pass over a source: the engine's calls, cut where somebody wants to look on, and what is left of each step."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastmlp.train.callbacks import LoopCallback
+    from fastmlp.train.learner import Learner
+    from fastmlp.train.source import Chunk, Source
+
+__all__ = ["Epoch", "Pace"]
+
+
+class Epoch:
+    """The steps of an epoch; made once for a training, and run as often as it has epochs.
+
+    Attributes
+    ----------
+    steps : int
+        How many there are.
+    rows : ndarray of float64, (steps,)
+        How many each batch has.
+    losses : ndarray of float64, (steps,)
+        Each batch's mean loss before its update; NaN where none was made.
+    weights : ndarray of float64, (steps,)
+        What that is a mean over: the sum of the batch's sample weights, or its rows.
+    squared_weights : ndarray of float64, (steps,), or None
+        The sum of the network's squared weights before each update, if somebody wants it.
+    done : int
+        Steps made.
+    exception : BaseException or None
+        What a signal's handler raised meanwhile. It may have come with the last step.
+    seconds : float
+        Spent in the engine.
+    chunk : Chunk
+        What was trained on last, `at` of its rows.
+    """
+
+    chunk: Chunk
+
+    def __init__(
+        self, learner: Learner, source: Source, batch_size: int, threads: int, *, squared_weights: bool = False
+    ) -> None:
+        self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
+        n = source.n_rows
+        starts = np.arange(0, n, batch_size)
+        self.steps = len(starts)
+        self.rows = np.minimum(batch_size, n - starts).astype(np.float64)
+        self.losses = np.empty(self.steps)
+        self.weights = np.empty(self.steps)
+        self.squared_weights = np.empty(self.steps) if squared_weights else None
+        self.pace: Pace | None = None
+        self.done = self.at = 0
+        self.exception: BaseException | None = None
+        self.seconds = 0.0
+
+    def run(self) -> None:
+        """Make the steps, up to one whose loss is not finite, or to a signal's handler that raises."""
+        learner = self.learner
+        self.done, self.exception, self.seconds = 0, None, 0.0
+        self.losses.fill(math.nan)
+        number = learner.begin_epoch(self.steps)
+        for chunk in self.source.chunks(number, self.batch_size):
+            self.chunk, self.at, n = chunk, 0, len(chunk.order)
+            while self.at < n:
+                if not self._call(chunk, n):
+                    return
+
+    def _call(self, chunk: Chunk, n: int) -> bool:
+        """Let the engine do what is left of a chunk of n rows, or less of it; whether it can go on."""
+        start, stop, first = self.at, n, self.done
+        if self.pace is not None:
+            stop = min(n, start + self.pace.steps * self.batch_size)
+        places = slice(first, first + math.ceil((stop - start) / self.batch_size))
+        begun = time.perf_counter()
+        outcome = self.learner.train(
+            chunk.data,
+            chunk.order[start:stop],
+            self.batch_size,
+            self.losses[places],
+            self.threads,
+            None if self.squared_weights is None else self.squared_weights[places],
+        )
+        seconds = time.perf_counter() - begun
+        self.seconds += seconds
+        self.done += outcome.steps
+        self.at = min(stop, start + outcome.steps * self.batch_size)
+        self.weights[places] = outcome.weight_sums
+        if outcome.status != "done":
+            self.exception = outcome.exception
+            return False
+        if self.pace is not None:
+            self.pace.advance(outcome.steps, stop - start, seconds)
+        return True
+
+    def next_rows(self) -> NDArray[np.int64]:
+        """The rows, by their numbers in the chunk's data, of the step that was not made."""
+        return self.chunk.order[self.at : self.at + self.batch_size]
+
+    def last_rows(self) -> NDArray[np.int64]:
+        """Some of the rows at the end of the epoch."""
+        return self.chunk.order[-32:]
+
+
+class Pace:
+    """How many steps the engine does at a time, for callbacks that want to hear of some in the middle of an epoch.
+
+    One that wants to by the clock is met by the speed of the last call, and by 8 times as many steps at most.
+    """
+
+    def __init__(self, callbacks: Sequence[LoopCallback], net: Any) -> None:
+        self.callbacks, self.net = callbacks, net
+        wanted = [callback.every for callback in callbacks]
+        self.most = min((every for every in wanted if isinstance(every, int)), default=None)
+        self.every = min((every for every in wanted if isinstance(every, float)), default=None)
+        self.steps = 8 if self.most is None else self.most
+        if self.every is not None:
+            self.steps = min(8, self.steps)
+
+    @classmethod
+    def of(cls, callbacks: Sequence[LoopCallback], net: Any) -> Pace | None:
+        """The pace that these callbacks want; None if all of them wait for the end of an epoch."""
+        eager = [callback for callback in callbacks if callback.every is not None]
+        return cls(eager, net) if eager else None
+
+    def advance(self, steps: int, rows: int, seconds: float) -> None:
+        """Tell of a call that has done so many steps; decide on the next."""
+        if self.every is not None:
+            self.steps = max(1, min(8 * self.steps, int(self.every * steps / max(seconds, 1e-9))))
+            if self.most is not None:
+                self.steps = min(self.steps, self.most)
+        for callback in self.callbacks:
+            callback.on_steps(self.net, {"steps": steps, "rows": rows, "seconds": seconds})
