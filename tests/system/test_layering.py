@@ -119,22 +119,9 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels",
-    "threads",
-    "rates",
-    "gate",
-    "sweep",
-    "plan",
-    "tuner",
-    "gemm",
-    "forward",
-    "backward",
-    "update",
-    "inputs",
-    "predict",
-    "steps",
-    "epoch",
-]
+    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
+    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
+]  # fmt: skip
 
 
 @each_cython_file

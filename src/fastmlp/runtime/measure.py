@@ -72,9 +72,9 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
     ValueError
         If this machine cannot run `isa`.
     """
-    kernels = _passes().kernels
+    probes = _passes().probes
     iterations = 1000
-    while (taken := kernels.fma_rate(isa, dtype, iterations)[1]) < 0.2 * SLICE_SECONDS:
+    while (taken := probes.fma_rate(isa, dtype, iterations)[1]) < 0.2 * SLICE_SECONDS:
         iterations *= 4
     iterations = max(1, int(iterations * SLICE_SECONDS / taken))
     spans: list[list[tuple[float, float, float]]] = [[] for _ in range(threads)]
@@ -84,7 +84,7 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
         end = 0.0
         while end < deadline or len(mine) < WINDOWS:
             start = time.perf_counter()
-            flops, _ = kernels.fma_rate(isa, dtype, iterations)
+            flops, _ = probes.fma_rate(isa, dtype, iterations)
             end = time.perf_counter()
             mine.append((start, end, flops))
 
