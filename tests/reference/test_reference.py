@@ -18,8 +18,7 @@ from random_networks import (
     targets_of_every_kind,
 )
 
-from fastmlp.reference import Engine, permutation, plan
-from fastmlp.reference import engine as engines
+from fastmlp.reference import Engine, permutation, plan, predict
 from fastmlp.reference.activation import ACTIVATIONS
 from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.runtime import get_backend
@@ -86,7 +85,7 @@ def test_labels_are_one_hot_targets():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_over_many_rows_is_the_mean_of_its_parts(weighted):
-    rng, n = np.random.default_rng(5), 2 * engines.ROWS + 100
+    rng, n = np.random.default_rng(5), 2 * predict.ROWS + 100
     net = engine(NetworkSpec.make([3, 4, 2], dtype="float64"))
     X, y, weight = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.random(n) if weighted else np.ones(n)
     loss, *gradient = gradient_of(net, X, y, weight if weighted else None, 0)
@@ -444,7 +443,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(bad):
 
 
 def test_trace_agrees_with_prediction_and_gradient():
-    rng, n = np.random.default_rng(14), engines.ROWS + 30
+    rng, n = np.random.default_rng(14), predict.ROWS + 30
     for loss, output in HEADS:
         spec = NetworkSpec.make([4, 5, 3, 2], ["elu", "logistic"], output, loss, "float64")
         net = engine(spec)
@@ -591,7 +590,7 @@ def test_a_forked_child_makes_its_buffers_anew():
     child, _, _ = problem()
     out = np.empty_like(wanted)
     child.predict(X[:3], out[:3])
-    child._plan._capacity = len(X)
+    child._plan.workspace._capacity = len(X)
     assert child.forked()
     child.predict(X, out)
     np.testing.assert_array_equal(out, wanted)

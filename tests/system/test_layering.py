@@ -40,7 +40,7 @@ def includes(code: str) -> list[str]:
 
 
 def system_headers(path: Path, code: str | None = None) -> set[str]:
-    """Those that a file (or a part of its code) includes, itself or by way of others."""
+    """Find the system headers that a file (or a part of its code) includes, itself or by way of others."""
     found: set[str] = set()
     for name in includes(code_of(path) if code is None else code):
         if name.startswith("<"):
