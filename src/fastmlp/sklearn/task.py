@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["Observer", "Problem", "Progress", "Rules"]
+__all__ = ["Problem", "Progress", "Rules"]
 
 
 @dataclass
@@ -33,22 +33,11 @@ class Problem:
         return rows
 
 
-class Observer(Protocol):
-    """What looks on after every epoch, or iteration, and may end the training."""
-
-    def begin(self) -> None:
-        """Hear that an epoch begins."""
-
-    def end(self) -> bool:
-        """Hear that it is over; whether training is to stop."""
-
-
 @dataclass(frozen=True)
 class Rules:
     """When a training by mini-batches ends: parameters of an estimator, by their names."""
 
     max_iter: int
-    shuffle: bool
     tol: float
     n_iter_no_change: float
     verbose: Any
