@@ -54,6 +54,13 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Small wrong changes, each against the tests that are to notice it; see tests/mutants/run.py for the arguments."""
+    session.install(".[test]", "Cython>=3.1", "setuptools>=64")  # each is compiled in place, in a copy of the checkout
+    session.run("python", "tests/mutants/run.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks; run them on an idle machine."""
     session.install(".[bench]")

@@ -28,7 +28,7 @@ class Build:
     origin: str
 
     def config(self) -> dict[str, Any]:
-        """How it was built, as setup.py has written it down."""
+        """Read the settings of the build, as setup.py has written them down."""
         module = self.package / "fastmlp" / "_build_config.py"
         if not module.exists() or not list((self.package / "fastmlp").glob("passes/kernels.*")):
             raise ValueError(f"there is no fastmlp built in place in {self.package}")
@@ -64,7 +64,7 @@ def this_build(build: bool) -> Build:
 
 
 def base_build(base: str, build: bool) -> Build:
-    """That of a folder that is built already, or of a commit, built in a folder below build/ that is kept."""
+    """Find the build of a folder, or make that of a commit, in a folder below build/ that is kept."""
     for package in (Path(base, "src"), Path(base)):
         if (package / "fastmlp" / "__init__.py").exists():
             return Build(package.resolve(), str(package.resolve()))
@@ -85,7 +85,7 @@ def base_build(base: str, build: bool) -> Build:
 
 
 def differences(base: Build, this: Build) -> list[str]:
-    """In how the two were built."""
+    """Name the settings in which two builds differ."""
     theirs, ours = base.config(), this.config()
     return [
         f"{name.lower()}: {theirs.get(name)!r} against {ours.get(name)!r}"

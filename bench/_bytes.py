@@ -1,4 +1,4 @@
-"""What kernels.py measures of operations that go through memory: gather, activation, loss, update; in GB/s.
+"""Operations that go through memory, for kernels.py: gather, activation, loss, update; in GB/s.
 
 An operation's bytes are those that it has to read and to write, each once. It works in blocks as a step does, on data
 that stays in the first-level cache or on much more than any cache holds, in turns with a copy by memcpy; the fastest
@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def arrays(self) -> int:
-        """Of a block, as passes.rates lays them out."""
+        """Number of arrays of a block, as passes.rates lays them out."""
         return int(rates.arrays(self.what, self.name, self.labels))
 
     @property
@@ -59,7 +59,7 @@ class Operation:
 
 
 def operations(isas: list[str], dtypes: list[str]) -> Iterator[Operation]:
-    """All of the lists."""
+    """Go over all operations of the lists."""
     parameters, columns = kernels.activation_params(), kernels.optimizer_scalars()
     for isa, dtype in itertools.product(isas, dtypes):
         yield from (Operation("gather", name, isa, dtype) for name in kernels.names("source"))

@@ -1,4 +1,4 @@
-"""What the scripts share: arguments, the machine's description, JSON, how they end."""
+"""Common parts of the scripts: arguments, the machine's description, JSON, how they end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """What argparse shall make of a,b,c where each is one of some names."""
+    """Make argparse's type for a,b,c where each is one of some names."""
 
     def parse(text: str) -> list[str]:
         chosen = [name.strip() for name in text.split(",") if name.strip()]
@@ -40,7 +40,7 @@ def one_of(names: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def limits(names: Sequence[str]) -> Callable[[str], dict[str, float]]:
-    """What argparse shall make of a=8,b=2.5."""
+    """Make argparse's type for a=8,b=2.5."""
 
     def parse(text: str) -> dict[str, float]:
         try:
@@ -55,7 +55,7 @@ def limits(names: Sequence[str]) -> Callable[[str], dict[str, float]]:
 
 
 def threads_argument(text: str) -> int | None:
-    """What argparse shall make of a number of threads, or "auto" (None)."""
+    """Read a number of threads, or "auto" (None), for argparse."""
     if text == "auto":
         return None
     if not (text.isdecimal() and 1 <= int(text) <= 1024):
@@ -64,7 +64,7 @@ def threads_argument(text: str) -> int | None:
 
 
 def positive(kind: type[int | float]) -> Callable[[str], int | float]:
-    """What argparse shall make of a positive number."""
+    """Make argparse's type for a positive number."""
 
     def parse(text: str) -> int | float:
         try:
@@ -90,7 +90,7 @@ def script_worker(script: str, name: str, threads: int | None = None, package: P
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what something was measured."""
+    """Describe the machine, the libraries and the state that something was measured with."""
     report = runtime.config()
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})  # type: ignore[call-overload]
     return {
@@ -154,7 +154,7 @@ def write_json(path: Path | None, name: str, report: dict[str, Any]) -> Path:
 
 
 def failed_checks(found: dict[str, float], least: dict[str, float], unit: str) -> list[str]:
-    """One line for each figure that is less than it should be, or was not measured."""
+    """Write a line for each figure that is less than it should be, or was not measured."""
     return [
         f"{name}: {found[name]:.2f}{unit} is less than {limit:g}{unit}" if name in found else f"{name}: not measured"
         for name, limit in least.items()

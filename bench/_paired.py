@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 
 
 def paired_ratio(base: Sequence[float], this: Sequence[float]) -> float:
-    """Of one round, by the geometric means of its visits: in the order A B B A a steady drift drops out."""
+    """Compute a round's ratio by the geometric means of its visits: in the order A B B A a steady drift drops out."""
     return math.exp(statistics.fmean(map(math.log, this)) - statistics.fmean(map(math.log, base)))
 
 
@@ -46,7 +46,7 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
 
 @dataclass(frozen=True)
 class Paired:
-    """What is known of a ratio: its median over pairs of processes, an interval for it, quartiles of single rounds."""
+    """A ratio as far as it is known: median over pairs of processes, an interval for it, quartiles of single rounds."""
 
     median: float
     low: float
@@ -57,7 +57,7 @@ class Paired:
 
     @classmethod
     def of(cls, pairs: Sequence[Sequence[float]]) -> Paired:
-        """From the ratios of the rounds of each pair of processes."""
+        """Summarise the ratios of the rounds of each pair of processes."""
         medians = [statistics.median(rounds) for rounds in pairs]
         single = [ratio for rounds in pairs for ratio in rounds]
         lower, _, upper = statistics.quantiles(single, n=4, method="inclusive") if len(single) > 1 else 3 * single
@@ -66,5 +66,5 @@ class Paired:
         )  # fmt: skip
 
     def settled(self, precision: float) -> bool:
-        """Whether the interval reaches no further than so much from its middle."""
+        """Return whether the interval reaches no further than `precision` from its middle."""
         return self.high - self.low <= 2 * precision

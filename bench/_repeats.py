@@ -1,4 +1,4 @@
-"""How often a kernel is repeated for its time to be measured."""
+"""The number of repeats by which a kernel's time is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REPEAT_SECONDS = 1e-3
 
 
 def long_enough(run: Callable[[int], tuple[float, float]]) -> int:
-    """How often to repeat something for it to take REPEAT_SECONDS; it is given the number and returns (_, seconds)."""
+    """Find the repeats for which `run` takes REPEAT_SECONDS; it is given their number and returns (_, seconds)."""
     count = 1
     while (taken := run(count)[1]) < 0.2 * REPEAT_SECONDS:
         count *= 4

@@ -40,7 +40,7 @@ KEEP_HANDICAPS = "FASTMLP_BENCH_KEEP_HANDICAPS"
 
 
 def handicaps() -> dict[str, str]:
-    """Those of this environment."""
+    """Return the handicaps that are set in this environment."""
     return {name: os.environ[name] for name in HANDICAPS if name in os.environ}
 
 
@@ -111,7 +111,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Number of the process."""
         return self._process.pid
 
     def ask(self, what: str, **arguments: Any) -> Any:
@@ -129,7 +129,7 @@ class Worker:
             raise self._died() from None
 
     def wait(self, seconds: float) -> bool:
-        """Whether there is an answer within so many seconds."""
+        """Wait so many seconds for an answer; return whether there is one."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
             return bool(selector.select(seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 WORKLOADS = Path(__file__).resolve().parent / "workloads.toml"
@@ -43,11 +46,11 @@ class Workload:
         return "softmax" if self.loss == "cross_entropy" else "identity"
 
     def shortened(self, steps: int) -> Workload:
-        """The same with at most so many steps in an epoch."""
+        """Return the workload with at most so many steps in an epoch."""
         return dataclasses.replace(self, rows=min(self.rows, steps * self.batch))
 
     def to_dict(self) -> dict[str, Any]:
-        """What a worker's process makes it from again."""
+        """Return the dict of which a worker's process makes the workload again."""
         return dataclasses.asdict(self) | {"sizes": list(self.sizes)}
 
     def data(self, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -69,8 +72,14 @@ class Shape:
 
     @property
     def network(self) -> str:
-        """As the list has it: 784-256-10."""
+        """Name of the network as the list has it: 784-256-10."""
         return "-".join(map(str, self.sizes))
+
+
+def architecture(sizes: Sequence[int]) -> str:
+    """Sizes of layers; five alike and more are counted: 16-64x6-16."""
+    runs = [(size, len(list(alike))) for size, alike in itertools.groupby(sizes)]
+    return "-".join(f"{size}x{count}" if count >= 5 else "-".join([str(size)] * count) for size, count in runs)
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -79,15 +88,20 @@ def _tables(path: Path) -> dict[str, Any]:
 
 
 def load_workloads(path: Path = WORKLOADS) -> dict[str, Workload]:
-    """What is trained, by name."""
+    """Read the workloads of training, by name."""
     return {name: Workload(name, **table) for name, table in _tables(path)["train"].items()}
 
 
 def load_predictions(path: Path = WORKLOADS) -> tuple[dict[str, Shape], list[int]]:
-    """What is predicted with, by its sizes; and the numbers of rows."""
+    """Read the networks of prediction, by their sizes, and the numbers of rows."""
     table = _tables(path)["predict"]
     shapes = [Shape(tuple(net["sizes"]), 0, net["loss"]) for net in table["networks"]]
     return {shape.network: shape for shape in shapes}, table["batches"]
+
+
+def load_alternate(path: Path = WORKLOADS) -> Workload:
+    """Read the network that predicts in turns with another library."""
+    return Workload("alternate", **_tables(path)["alternate"])
 
 
 def load_sweep(path: Path = WORKLOADS) -> list[Shape]:

@@ -1,4 +1,4 @@
-"""What it costs to take turns with another library's threads: a predict on two threads, a NumPy product, and again.
+"""The cost of taking turns with another library's threads: a predict on two threads, a NumPy product, and again.
 
 Idle workers that go on spinning after a region take the processors from whoever comes next. The cost of the pair, in
 turns, is divided by the sum of what the two cost alone. PyTorch brings an OpenMP of its own, whose settings are for
@@ -8,6 +8,7 @@ whoever loads one first: each order of the imports is measured in a process of i
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
@@ -21,6 +22,7 @@ if sys.argv[1:] == ["--worker", "torch-before"]:  # fastmlp loads its OpenMP whe
 import numpy as np
 from _common import describe, machine, one_of, positive, run_script, script_worker, write_json
 from _worker import serve
+from _workloads import Workload, load_alternate
 
 import fastmlp
 from fastmlp.cli import table
@@ -55,11 +57,12 @@ class Alternation:
             torch.ones(512, 512).matmul(torch.ones(512, 512))  # its pool of threads exists
         self.torch = None if order == "alone" else torch.__version__
 
-    def prepare(self, threads: int, rows: int, microseconds: float) -> dict[str, Any]:
+    def prepare(self, workload: dict[str, Any], threads: int, microseconds: float) -> dict[str, Any]:
         """Make a network and a product of about so many microseconds, and warm up."""
         rng = np.random.default_rng(0)
-        self.net = fastmlp.MLP([64, 256, 256, 10], activation="tanh", seed=0, backend="cython")
-        self.X = rng.standard_normal((rows, 64)).astype("float32")
+        w = Workload(**workload)
+        self.net = fastmlp.MLP(w.sizes, activation=w.activation, loss=w.loss, seed=0, backend="cython")
+        self.X = rng.standard_normal((w.rows, w.sizes[0])).astype("float32")
         self.threads, n = threads, 64
         while True:
             self.a = rng.standard_normal((n, n)).astype("float32")
@@ -112,7 +115,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=positive(int), default=61, help="of each order (default: 61)")
     parser.add_argument("--calls", type=positive(int), default=50, help="of each kind in a round (default: 50)")
     parser.add_argument("--threads", type=positive(int), default=2, help="of predict (default: 2)")
-    parser.add_argument("--rows", type=positive(int), default=128, help="of predict (default: 128)")
+    parser.add_argument("--rows", type=positive(int), help="of predict (default: as in workloads.toml)")
     parser.add_argument("--microseconds", type=positive(float), default=200.0, help="of the product (default: 200)")
     parser.add_argument("--check", type=positive(float), help="largest ratio of the pair to the sum, for every order")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
@@ -125,7 +128,10 @@ def main() -> int:
 
     where = machine()
     print(describe(where), flush=True)
-    setting = {"threads": options.threads, "rows": options.rows, "microseconds": options.microseconds}
+    workload = load_alternate()
+    if options.rows:
+        workload = dataclasses.replace(workload, batch=options.rows, rows=options.rows)
+    setting = {"workload": workload.to_dict(), "threads": options.threads, "microseconds": options.microseconds}
     results = {}
     for order in options.orders:
         with script_worker(__file__, order, None) as worker:
@@ -133,7 +139,8 @@ def main() -> int:
             rounds = [worker.ask("round", calls=options.calls) for _ in range(options.rounds)]
         results[order] = prepared | summary(rounds)
     print(
-        f"predict of {options.rows} rows by 64-256-256-10 on {options.threads} threads and a float32 product, "
+        f"predict of {workload.rows} rows by {'-'.join(map(str, workload.sizes))} on {options.threads} threads and a "
+        "float32 product, "
         f"{options.rounds} rounds of {options.calls} calls\n"
     )
     columns = ["imports", "product", "threads", "predict us", "product us", "pair us", "pair / sum", "range"]

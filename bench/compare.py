@@ -28,7 +28,7 @@ from _worker import Worker, WorkerFailed
 from _workloads import Workload, load_predictions, load_workloads
 
 from fastmlp.cli import table
-from fastmlp.measure import phase_seconds, training_flops
+from fastmlp.runtime.measure import phase_seconds, training_flops
 
 DTYPES = ("float32", "float64")
 #: Issue 10: a step takes no longer than so much more on one thread, on several, and a row's prediction.
@@ -73,13 +73,13 @@ class Cell:
         return Paired.of([[paired_ratio(*(r[side][what] for side in SIDES)) for r in rounds] for rounds in self.pairs])
 
     def open(self, precision: float | None) -> bool:
-        """Whether more has to be known."""
+        """Return whether the cell has to be measured further."""
         if len(self.pairs) < FEWEST_PAIRS:
             return True
         return not self.known().settled(precision or self.limit / 2)
 
     def microseconds(self, side: str) -> float:
-        """Of a step or call, the median of all visits."""
+        """Return the time of a step or call, the median of all visits."""
         return 1e6 * statistics.median(s for rounds in self.pairs for r in rounds for s in r[side]["seconds"])
 
     def far(self) -> int | None:
@@ -90,7 +90,7 @@ class Cell:
 
 
 def cells_of(options: argparse.Namespace) -> list[Cell]:
-    """All that is to be measured."""
+    """List everything that is to be measured."""
     trained, (predicted, _) = load_workloads(), load_predictions()
     cells = []
     for name in options.workloads:
@@ -110,8 +110,8 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
 
 def one_pass(cells: list[Cell], builds: dict[str, Build], number: int, deadline: float, chance: random.Random,
              options: argparse.Namespace) -> None:  # fmt: skip
-    """Every cell in a new pair of processes: one pair for those on one thread, which stays on one processor, and one
-    for each other number of threads."""
+    """Measure every cell in a new pair of processes: one pair for those on one thread, which stays on one processor,
+    and one for each other number of threads."""
     processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
     counts = sorted({cell.threads for cell in cells})
     chance.shuffle(counts)
@@ -205,7 +205,7 @@ def failures(cells: list[Cell]) -> list[str]:
 
 
 def notes(cells: list[Cell], precision: float | None) -> list[str]:
-    """What a reader of the table should know."""
+    """Write the lines that a reader of the table should know."""
     lines = []
     for threads in sorted({cell.threads for cell in cells}):
         ratios = [cell.known().median for cell in cells if cell.threads == threads]
@@ -219,7 +219,7 @@ def notes(cells: list[Cell], precision: float | None) -> list[str]:
 
 
 def report_of(cell: Cell, precision: float | None) -> dict[str, Any]:
-    """What is written."""
+    """Return a cell's part of the JSON file."""
     return {
         "kind": cell.kind,
         "workload": cell.workload.to_dict(),

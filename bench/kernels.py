@@ -43,10 +43,10 @@ NUMPY_MATH: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One product of rows x k with k x panel."""
+    """A product of rows x k with k x panel, to be measured."""
 
     group: str
-    kernel: str  # as passes.kernels.gemm_rate calls it
+    kernel: str  # as passes.probes.gemm_rate calls it
     isa: str
     dtype: str
     rows: int
@@ -54,7 +54,7 @@ class Case:
 
 
 def cases(groups: list[str], isas: list[str], dtypes: list[str]) -> Iterator[Case]:
-    """What there is to measure: register tiles alone, full tiles in a row, ragged ones, row kernel, gradient."""
+    """List the products: register tiles alone, full tiles in a row, ragged ones, row kernel, gradient."""
     kernels = load_passes()[0].kernels
     for isa, dtype in itertools.product(isas, dtypes):
         sizes = kernels.table_sizes(isa, dtype)
@@ -76,13 +76,13 @@ def cases(groups: list[str], isas: list[str], dtypes: list[str]) -> Iterator[Cas
 
 def measure(case: Case, repeats: int) -> dict[str, Any]:
     """A case and its ISA's peak, interleaved."""
-    kernels = load_passes()[0].kernels
+    probes = load_passes()[0].probes
 
     def peak(count: int) -> tuple[float, float]:
-        return kernels.fma_rate(case.isa, case.dtype, count)
+        return probes.fma_rate(case.isa, case.dtype, count)
 
     def product(count: int) -> tuple[float, float]:
-        return kernels.gemm_rate(case.kernel, case.isa, case.dtype, case.rows, case.k, count)
+        return probes.gemm_rate(case.kernel, case.isa, case.dtype, case.rows, case.k, count)
 
     counts = long_enough(peak), long_enough(product)
     rates: tuple[list[float], list[float]] = ([], [])
@@ -136,15 +136,13 @@ def nanoseconds(function: Callable[[Any, Any], Any], x: Any, out: Any, repeats: 
 
 def measure_math(isas: list[str], dtypes: list[str], repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     """Nanoseconds per element: {dtype: {function: {ISA or "numpy": ...}}}."""
-    kernels = load_passes()[0].kernels
+    kernels, probes = load_passes()[0].kernels, load_passes()[0].probes
     found: dict[str, dict[str, dict[str, float]]] = {}
     for dtype, name in itertools.product(dtypes, kernels.names("math")):
         low, high = DOMAINS.get(name, (-8.0, 8.0))
         x = np.random.default_rng(0).uniform(low, high, 2048).astype(dtype)  # x and out stay in the first-level cache
         out = np.empty_like(x)
-        times = {
-            isa: nanoseconds(lambda a, b, n=name, i=isa: kernels.math(n, a, b, i), x, out, repeats) for isa in isas
-        }
+        times = {isa: nanoseconds(lambda a, b, n=name, i=isa: probes.math(n, a, b, i), x, out, repeats) for isa in isas}
         if name in NUMPY_MATH:
             times["numpy"] = nanoseconds(NUMPY_MATH[name], x, out, repeats)
         found.setdefault(dtype, {})[name] = times

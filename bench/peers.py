@@ -40,7 +40,7 @@ SAME_LOSS = 0.01
 
 
 def compare(workload: Workload, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
-    """All rounds of one workload."""
+    """Run all rounds of one workload."""
     job = Job(
         sizes=tuple(workload.sizes),
         batch=workload.batch,
@@ -92,7 +92,7 @@ def compare(workload: Workload, options: argparse.Namespace, told: set[str]) -> 
 
 
 def show(name: str, result: dict[str, Any]) -> str:
-    """One workload's rows, the fastest first."""
+    """Write one workload's rows, the fastest first."""
     job, rows = result["job"], []
     order = sorted(result["variants"].items(), key=lambda item: item[1]["slower_than_fastmlp"]["median"])
     for variant, figures in order:
@@ -115,7 +115,7 @@ def show(name: str, result: dict[str, Any]) -> str:
 
 
 def failures(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> list[str]:
-    """What issue 3 demands and this run did not find."""
+    """List the figures that should be and were not reached in this run."""
     relu = all(result["job"]["activation"] == "relu" for result in results.values())
     least = dict(AT_LEAST) if options.dtype == "float32" else dict(AT_LEAST_FLOAT64)
     if not relu:

@@ -28,7 +28,7 @@ MOST_ERROR = {"float32": 1e-4, "float64": 1e-10}
 
 
 def compare(net: Shape, batch: int, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
-    """All rounds of one network at one batch size."""
+    """Run all rounds of one network at one batch size."""
     job = Job(
         sizes=net.sizes,
         batch=batch,
@@ -75,7 +75,7 @@ def compare(net: Shape, batch: int, options: argparse.Namespace, told: set[str])
 
 
 def show(name: str, result: dict[str, Any]) -> str:
-    """One network's rows, the fastest first."""
+    """Write one network's rows, the fastest first."""
     rows = []
     order = sorted(result["variants"].items(), key=lambda item: item[1]["slower_than_fastmlp"]["median"])
     for variant, figures in order:
@@ -96,7 +96,7 @@ def show(name: str, result: dict[str, Any]) -> str:
 
 
 def failures(results: dict[str, dict[str, Any]]) -> list[str]:
-    """What issue 3 demands and this run did not find."""
+    """List the figures that should be and were not reached in this run."""
     least = {name: AT_LEAST.get(name, 1.0) for name in results}
     found = {name: result["ratio"]["median"] for name, result in results.items() if result["ratio"]}
     failed = failed_checks(found, least, "x the fastest rival")

@@ -1,4 +1,4 @@
-"""What a short training pays: the first 1000 steps of a fresh process, and of a second network, by the settled speed.
+"""The price of short trainings: the first 1000 steps of a fresh process, and of a second network, by the settled speed.
 
 `python bench/short.py --help` tells the options, README.md how to read the figures.
 """

@@ -140,7 +140,7 @@ GRID = {
 
 
 class Library:
-    """One process: one library's estimators."""
+    """The estimators of one library, in a process of their own."""
 
     def __init__(self, name: str) -> None:
         warnings.simplefilter("ignore")
@@ -196,7 +196,7 @@ class Library:
 
 
 def import_milliseconds(repeats: int) -> float:
-    """What importing fastmlp.sklearn adds to importing scikit-learn's MLP."""
+    """Measure what importing fastmlp.sklearn adds to importing scikit-learn's MLP."""
     code = (
         "import time, sklearn.neural_network; start = time.perf_counter(); import fastmlp.sklearn;"
         "print(time.perf_counter() - start)"
@@ -212,7 +212,7 @@ def import_milliseconds(repeats: int) -> float:
 
 
 def compare(task: str, workers: dict[str, Worker], rounds: int) -> dict[str, Any]:
-    """All rounds of one task."""
+    """Run all rounds of one task."""
     for worker in workers.values():
         worker.ask("prepare", task=task)
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
@@ -231,7 +231,7 @@ def compare(task: str, workers: dict[str, Worker], rounds: int) -> dict[str, Any
 
 
 def row(task: str, found: dict[str, Any]) -> list[str]:
-    """One line of the table."""
+    """Write one line of the table."""
     theirs, ours = (found["answers"][name][-1] for name in LIBRARIES)
     low, high = found["ratio_range"]
     return [

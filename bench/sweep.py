@@ -47,7 +47,7 @@ def job_of(shape: Shape, options: argparse.Namespace) -> Job:
 
 
 def compare(job: Job, options: argparse.Namespace, told: set[str]) -> dict[str, Any]:
-    """All rounds of one shape."""
+    """Run all rounds of one shape."""
     with assemble("train", same_job(job, options.peers)) as crew:
         facts = {name: rival.facts for name, rival in crew.rivals.items()}
         rounds = crew.rounds(options.rounds, options.seconds)

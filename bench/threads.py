@@ -52,7 +52,7 @@ def busy_neighbour(processor: int) -> Iterator[None]:
 
 
 def compare(workload: Workload, options: argparse.Namespace, processors: list[int]) -> dict[str, Any]:
-    """All rounds of one workload: quiet ones, then each processor in turn with and without a neighbour."""
+    """Run all rounds of one workload: quiet ones, then each processor in turn with and without a neighbour."""
     jobs = {}
     for label, threads in {ONE: 1, ALL: len(processors), CHOSEN: 0}.items():
         job = Job(

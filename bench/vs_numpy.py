@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import statistics
 from pathlib import Path
@@ -28,7 +27,7 @@ from _common import (
     write_json,
 )
 from _worker import Worker, serve
-from _workloads import Workload, load_workloads
+from _workloads import Workload, architecture, load_workloads
 
 import fastmlp
 from fastmlp.cli import table
@@ -96,7 +95,7 @@ class Training:
 
 
 def compare(workload: Workload, workers: dict[str, Worker], options: argparse.Namespace) -> dict[str, Any]:
-    """All rounds of one workload."""
+    """Run all rounds of one workload."""
     setting = {"dtype": options.dtype, "threads": options.threads}
     isas = {name: worker.ask("prepare", workload=workload.to_dict(), **setting) for name, worker in workers.items()}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
@@ -129,12 +128,6 @@ def compare(workload: Workload, workers: dict[str, Worker], options: argparse.Na
         },
         "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
     }
-
-
-def architecture(sizes: list[int]) -> str:
-    """[16, 64, 64, 64, 16] as 16-64x3-16."""
-    runs = [(size, len(list(same))) for size, same in itertools.groupby(sizes)]
-    return "-".join(f"{size}x{n}" if n > 2 else "-".join([str(size)] * n) for size, n in runs)
 
 
 def show(results: dict[str, dict[str, Any]]) -> str:

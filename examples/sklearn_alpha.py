@@ -1,4 +1,4 @@
-"""How the L2 penalty alpha smooths what scikit-learn's MLP learns; run it with and without fastmlp.
+"""The L2 penalty alpha, and how it smooths what scikit-learn's MLP learns; run it with and without fastmlp.
 
 Needs scikit-learn (pip install '.[sklearn]'), and matplotlib for ``--plot``:
 

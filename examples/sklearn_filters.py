@@ -1,4 +1,4 @@
-"""What the hidden units of scikit-learn's MLP look for in images; run it with and without fastmlp.
+"""Patterns that the hidden units of scikit-learn's MLP look for in images; run it with and without fastmlp.
 
 Needs scikit-learn (pip install '.[sklearn]'), and matplotlib for ``--plot``:
 

@@ -9,7 +9,7 @@ from typing import Any
 from _worker import SETUP_SECONDS, Worker, WorkerFailed
 
 from _peers.job import Job
-from fastmlp.measure import limit_threads
+from fastmlp.runtime.measure import limit_threads
 
 __all__ = ["Crew", "Rival", "assemble", "same_job"]
 
@@ -96,5 +96,5 @@ def assemble(purpose: str, jobs: dict[str, tuple[str, Job]]) -> Iterator[Crew]:
 
 
 def same_job(job: Job, rivals: Sequence[str]) -> dict[str, tuple[str, Job]]:
-    """What `assemble` takes, where all rivals do one job."""
+    """Make the argument of `assemble` where all rivals do one job."""
     return {rival: (rival, job) for rival in rivals}

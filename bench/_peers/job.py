@@ -1,4 +1,4 @@
-"""What every rival is given: a network, its weights, its data. All of it follows from a seed, so that processes agree.
+"""The job of every rival: a network, its weights, its data. All of it follows from a seed, so that processes agree.
 
 Imported by every rival's process: it must not import fastmlp, whose OpenMP would then be the rival's as well.
 """

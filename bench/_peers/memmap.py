@@ -11,7 +11,7 @@ from _worker import serve
 
 
 class Mapped:
-    """What the process is asked, in this order; each answers how long it took."""
+    """The questions to the process, in this order; each answers how long it took."""
 
     def interpreter(self) -> float:
         return 0.0

@@ -63,7 +63,7 @@ def by_fastmlp(job: Job, _: Array) -> tuple[Call, str]:
 
 
 def by_numpy(job: Job, X: Array) -> tuple[Call, str]:
-    """In place in buffers that are made once, as one would write it for speed."""
+    """Predict with NumPy in buffers that are made once, as one would write it for speed."""
     parameters, classifies = job.parameters(), job.classifies
     buffers = [np.empty((len(X), size), job.dtype) for size in job.sizes[1:-1]]
 

@@ -1,4 +1,4 @@
-"""What the scripts that compare with rivals share: options, ratios, the picture."""
+"""Common parts of the scripts that compare with rivals: options, ratios, the picture."""
 
 import argparse
 import itertools
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import positive, threads_argument
+from _workloads import architecture
 
 from _peers.crew import Crew
 
@@ -66,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser, *, rounds: int, seconds: float,
 
 
 def threads_in_use(threads: int | None) -> int:
-    """Of the FMA peak that figures are compared with."""
+    """Return the number of threads of the FMA peak that figures are compared with."""
     return threads or len(os.sched_getaffinity(0))
 
 
@@ -137,7 +138,7 @@ def _dots(variants: Mapping[str, float]) -> dict[Series, float]:
 
 
 def _room(dots: Mapping[Series, float]) -> float:
-    """By what factor the two dots that are nearest to each other are apart."""
+    """Return the factor between the two dots that are nearest to each other."""
     ordered = sorted(dots.values())
     return min((b / a for a, b in itertools.pairwise(ordered)), default=1.0)
 
@@ -201,9 +202,3 @@ def draw_training(path: Path, report: Mapping[str, Any]) -> None:
         f"{where['date'][:10]}, commit {where['commit'][:7]}"
     )
     chart(path, "Others take {least:.3g} to {most:.0f} times as long for a training step", note, groups)
-
-
-def architecture(sizes: Sequence[int]) -> str:
-    """Sizes of layers; five alike and more are counted: 16-64x6-16."""
-    runs = [(size, len(list(alike))) for size, alike in itertools.groupby(sizes)]
-    return "-".join(f"{size}x{count}" if count >= 5 else "-".join([str(size)] * count) for size, count in runs)

@@ -49,6 +49,6 @@ def blas_threads(threads: int) -> dict[str, int]:
 
 
 def set_blas_threads(n: int) -> None:
-    """For good, unlike threadpoolctl's context manager."""
+    """Set the number of BLAS threads for good, unlike threadpoolctl's context manager."""
     for library in ThreadpoolController().select(user_api="blas").lib_controllers:
         library.set_num_threads(n)

@@ -114,7 +114,7 @@ def oracle(job: Job, X: Any) -> Any:
 
 
 class Rival:
-    """What the process is asked: `load`, then `setup`, then `round` as often as one likes."""
+    """The questions to the process: `load`, then `setup`, then `round` as often as one likes."""
 
     def __init__(self, purpose: str, name: str) -> None:
         self.name, self.prepare = name, {"train": training, "predict": prediction}[purpose]

@@ -19,13 +19,9 @@ import numpy as np
 
 from fastmlp.datasets import Split, load_digits
 from fastmlp.network import MLP
-from fastmlp.runtime import (
-    VERSION,
-    config,
-    load_passes,
-    show_config,
-)
+from fastmlp.runtime import VERSION, config, load_passes, show_config
 from fastmlp.runtime.measure import BusyThreads, fma_peak, limit_threads, phase_seconds, training_flops
+from fastmlp.runtime.threads import MAX_THREADS
 from fastmlp.spec import Adam
 from fastmlp.spec.names import BackendName
 from fastmlp.train.callbacks import Callback, Logs
@@ -76,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """Do what the arguments say; the exit code."""
+    """Do what the arguments say, and return the exit code."""
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help(sys.stderr)
@@ -90,14 +86,14 @@ def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> i
 
 
 def _complain(text: str) -> None:
-    """A line on standard error, if it is there and takes it."""
+    """Print a line on standard error, if that is there and takes it."""
     if sys.stderr is not None:  # print would take standard output instead
         with suppress(OSError):
             print(text, file=sys.stderr)
 
 
 def _forget_output() -> None:
-    """What could not be written to standard output is not tried again, with a message, when Python ends."""
+    """Keep Python from trying again, when it ends, what could not be written to standard output."""
     with suppress(AttributeError, OSError, ValueError):  # closed, or not a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -115,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help=what, description=what[0].upper() + what[1:] + ".")
     demo.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="of all random numbers (default: 0)")
     demo.add_argument("--epochs", type=_whole(1), default=100, help="times to go over the rows (default: 100)")
-    demo.add_argument("--threads", type=_whole(1, 1024), help="default: chosen by the size of the work")
+    demo.add_argument("--threads", type=_whole(1, MAX_THREADS), help="default: chosen by the size of the work")
     demo.add_argument("--no-numpy", action="store_true", help="leave out the same run on the NumPy backend")
     demo.add_argument("--only-numpy", action="store_true", help=argparse.SUPPRESS)  # what _numpy_runs starts
     demo.set_defaults(gather=_demo, show=_show_demo)
@@ -130,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """What argparse shall make of a number's text."""
+    """Return what argparse is to call with a number's text: it makes an int of it, or an error that says the range."""
     wanted = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
 
     def parse(text: str) -> int:
@@ -210,7 +206,7 @@ def _demo(given: argparse.Namespace) -> Report:
 
 
 def _numpy_runs(given: argparse.Namespace) -> list[Report]:
-    """The same training with NumPy, in processes of their own: with one BLAS thread, and with as many as it likes."""
+    """Run the same training with NumPy, in processes of their own: on one BLAS thread, and on as many as it likes."""
     command = [sys.executable, "-m", "fastmlp", "demo", "--only-numpy", "--json"]
     command += ["--seed", str(given.seed), "--epochs", str(given.epochs)]
     package = str(Path(__file__).parents[1])
@@ -247,7 +243,7 @@ def _introduce(net: MLP, data: Split, seed: int) -> None:
 
 
 def _load_average() -> float | None:
-    """How many programs wanted to run in the last minute; None where the system does not tell."""
+    """Return how many programs wanted to run in the last minute; None where the system does not tell."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
@@ -259,7 +255,7 @@ def _draws_bars() -> bool:
 
 
 def _run(backend: BackendName, given: argparse.Namespace, seconds_at_most: float | None) -> Report:
-    """One training, shown by a bar if somebody is looking."""
+    """Run one training, shown by a bar if somebody is looking, and report what it reached."""
     data = load_digits(split=True)
     X_train, X_test = (X.astype(np.float32) / 16 for X in (data.X_train, data.X_test))
     net = MLP(SIZES, output="softmax", seed=given.seed, backend=backend)
@@ -343,7 +339,7 @@ def _show_demo(report: Report) -> None:
 
 
 def _info(given: argparse.Namespace) -> Report:  # noqa: ARG001
-    """The configuration, and what can be measured in a second or so."""
+    """Report the configuration, and what can be measured in a second or so."""
     report = config()
     if load_passes()[0] is None:
         return report

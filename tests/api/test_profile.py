@@ -59,13 +59,13 @@ def test_a_profile_survives_an_exception(backend):
 @pytest.fixture
 def measured(monkeypatch):
     """The instruction set and dtype of each call of the measuring kernel, in a process that has measured nothing."""
-    calls, kernel = [], EXTENSION.kernels.fma_rate
+    calls, kernel = [], EXTENSION.probes.fma_rate
 
     def count(isa, dtype, iterations):
         calls.append((isa, dtype))
         return kernel(isa, dtype, iterations)
 
-    monkeypatch.setattr(EXTENSION.kernels, "fma_rate", count)
+    monkeypatch.setattr(EXTENSION.probes, "fma_rate", count)
     monkeypatch.setattr(measure, "_peaks", measure._Peaks())
     return calls
 

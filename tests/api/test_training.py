@@ -590,7 +590,7 @@ def test_what_is_restored_predicts_and_learns_as_before(backend, sizes, optimize
     net, other = (fastmlp.MLP(sizes, seed=0, backend=backend, dtype="float64") for _ in range(2))
     for each in (net, other):
         each.fit(X, y, batch_size=6, optimizer=optimizer)
-    copy, engine = net._learner.checkpoint(), net._learner.engine
+    copy, engine = net._learner.snapshot(), net._learner.engine
     net.fit(X, y, epochs=3, batch_size=6)
     net._learner.restore(copy)
     assert net.predict(X).tobytes() == other.predict(X).tobytes()

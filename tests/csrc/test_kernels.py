@@ -5,7 +5,7 @@ import pytest
 import random_networks as nets
 
 from fastmlp import passes
-from fastmlp.passes import kernels
+from fastmlp.passes import kernels, probes
 
 DTYPES = kernels.names("dtype")
 VECTOR_BYTES = {"scalar": None, "neon": 16, "avx2": 32, "avx512": 64}
@@ -59,8 +59,8 @@ def test_table_sizes(isa, dtype):
 def test_wrong_tables(isa, dtype, message):
     for call in (
         lambda: kernels.table_sizes(isa, dtype),
-        lambda: kernels.fma_rate(isa, dtype, 1),
-        lambda: kernels.gemm_rate("rows", isa, dtype, 1, 1, 1),
+        lambda: probes.fma_rate(isa, dtype, 1),
+        lambda: probes.gemm_rate("rows", isa, dtype, 1, 1, 1),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -79,14 +79,14 @@ def test_math_bounds():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("isa", nets.ISAS)
 def test_rates(isa, dtype):
-    flops, seconds = kernels.fma_rate(isa, dtype, 1000)
-    twice, _ = kernels.fma_rate(isa, dtype, 2000)
+    flops, seconds = probes.fma_rate(isa, dtype, 1000)
+    twice, _ = probes.fma_rate(isa, dtype, 2000)
     assert twice == 2 * flops
     assert flops >= 2 * 1000 * kernels.table_sizes(isa, dtype)["lanes"]
     assert 0 < seconds < 5
     panel = kernels.table_sizes(isa, dtype)["panel"]
     for kernel, rows in (("rows", 1), ("rows", 100), ("columns", 1), ("columns", panel), ("few", 1)):
-        flops, seconds = kernels.gemm_rate(kernel, isa, dtype, rows, 33, 10)
+        flops, seconds = probes.gemm_rate(kernel, isa, dtype, rows, 33, 10)
         assert flops == 2 * rows * panel * 33 * 10
         assert 0 < seconds < 5
 
@@ -109,7 +109,7 @@ def test_rates(isa, dtype):
 def test_wrong_rates(arguments):
     kernel, rows, k, repeats = arguments
     with pytest.raises(ValueError):
-        kernels.gemm_rate(kernel, "scalar", "float64", rows, k, repeats)
+        probes.gemm_rate(kernel, "scalar", "float64", rows, k, repeats)
 
 
 # --- finite ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import random_networks as nets
 
-from fastmlp.passes import kernels
+from fastmlp.passes import kernels, probes
 
 FUNCTIONS = kernels.names("math")
 DTYPES = kernels.names("dtype")
@@ -53,7 +53,7 @@ AT_INFINITY = {  # at -inf, at +inf
 
 def apply(name, x, isa=None):
     out = np.empty_like(x)
-    kernels.math(name, x, out, isa)
+    probes.math(name, x, out, isa)
     return out
 
 
@@ -197,7 +197,7 @@ def test_ragged_lengths_write_what_they_should_and_no_more(name, dtype, isa):
             room = np.full(n + offset + 64, poison)
             source = np.full(n + offset + 64, np.nan, dtype)
             source[offset : offset + n] = x[:n]
-            kernels.math(name, source[offset : offset + n], room[offset : offset + n], isa)
+            probes.math(name, source[offset : offset + n], room[offset : offset + n], isa)
             assert room[offset : offset + n].tobytes() == wanted[:n].tobytes()
             assert (room[:offset] == poison).all()
             assert (room[offset + n :] == poison).all()
@@ -206,7 +206,7 @@ def test_ragged_lengths_write_what_they_should_and_no_more(name, dtype, isa):
 def test_in_place():
     x = np.linspace(-3, 3, 41)
     wanted = apply("tanh", x)
-    kernels.math("tanh", x, x)
+    probes.math("tanh", x, x)
     assert x.tobytes() == wanted.tobytes()
 
 
@@ -224,13 +224,13 @@ def test_in_place():
 )
 def test_arguments(arguments, error):
     with pytest.raises(error):
-        kernels.math(*arguments)
+        probes.math(*arguments)
 
 
 def test_out_must_be_writable():
     out = np.zeros(3)
     out.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        kernels.math("exp", np.zeros(3), out)
+        probes.math("exp", np.zeros(3), out)
     with pytest.raises((KeyError, TypeError, ValueError)):
-        kernels.math("exp", np.zeros(3, int), np.zeros(3, int))
+        probes.math("exp", np.zeros(3, int), np.zeros(3, int))

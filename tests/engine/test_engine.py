@@ -8,7 +8,7 @@ from random_networks import fill, flat, targets, train
 
 from fastmlp import reference
 from fastmlp import spec as specs
-from fastmlp.passes import Engine, kernels, permutation
+from fastmlp.passes import Engine, kernels, permutation, probes
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
@@ -392,13 +392,13 @@ def test_permutation_in_the_place_of_an_older_one():
 def test_random_numbers_are_the_references(isa, blocks):
     for seed, stream, substream, first in ((0, 1, 0, 0), (2**64 - 1, 2**32 - 1, 5, 2**32 - 70), (9, 2, 3, 2**64 - 7)):
         out = np.empty((blocks, 4), np.uint32)
-        kernels.philox(seed, stream, substream, first, out, isa)
+        probes.philox(seed, stream, substream, first, out, isa)
         np.testing.assert_array_equal(out, reference.random.philox(seed, stream, substream, first, blocks))
 
 
 def test_a_block_of_random_numbers_has_four():
     with pytest.raises(ValueError, match="four numbers, not 3"):
-        kernels.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))
+        probes.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 8, 11, 15, 16])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from engine_calls import gradient_of, layers_of, run_steps, set_layers, set_states, states_of
 
-from fastmlp.reference import Engine, epoch, permutation, plan
+from fastmlp.reference import Engine, permutation, plan
+from fastmlp.reference import engine as engines
 from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
 from fastmlp.reference.loss import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
@@ -115,7 +116,7 @@ def test_labels_are_one_hot_targets():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_over_many_rows_is_the_mean_of_its_parts(weighted):
-    rng, n = np.random.default_rng(5), 2 * epoch.ROWS + 100
+    rng, n = np.random.default_rng(5), 2 * engines.ROWS + 100
     net = engine(NetworkSpec.make([3, 4, 2], dtype="float64"))
     X, y, weight = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.random(n) if weighted else np.ones(n)
     loss, *gradient = gradient_of(net, X, y, weight if weighted else None, 0)
@@ -543,7 +544,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(bad):
 
 
 def test_trace_agrees_with_prediction_and_gradient():
-    rng, n = np.random.default_rng(14), epoch.ROWS + 30
+    rng, n = np.random.default_rng(14), engines.ROWS + 30
     for loss, output in HEADS:
         spec = NetworkSpec.make([4, 5, 3, 2], ["elu", "logistic"], output, loss, "float64")
         net = engine(spec)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from places import ROOT
 
+import fastmlp
 from fastmlp import runtime
 from fastmlp.runtime.measure import BusyThreads, fma_peak, phase_seconds, training_flops
 
@@ -225,7 +226,7 @@ def test_a_failing_worker_is_reported():
 @needs_bench
 def test_short_trainings_are_measured_and_written(tmp_path):
     where = tmp_path / "short.json"
-    package = str(Path(runtime.__file__).parents[1])
+    package = str(Path(fastmlp.__file__).parents[1])
     options = ["--workloads", "online", "--processes", "1", "--seconds", "0.01", "--against", package]
     result = run("short.py", *options, "--json", str(where))
     assert result.returncode == 0, result.stderr
@@ -239,6 +240,32 @@ def test_short_trainings_are_measured_and_written(tmp_path):
         assert found["second"] == only["second"] / only["settled"]
     assert "online" in result.stdout
     assert run("short.py", "--workloads", "none").returncode == 2
+
+
+@needs_bench
+@needs_extension
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("peers.py", "--workloads online --peers numpy --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("predict.py", "--nets 20-64-64-1 --batches 1 --peers numpy --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("sweep.py", "--shapes 1-1 --peers fastmlp --rounds 1 --seconds 0.02 --tune-seconds 0.02"),
+        ("threads.py", "--workloads online --rounds 1 --busy-rounds 1 --seconds 0.02"),
+        ("memory.py", "--workload tiny --gigabytes 0.01"),
+        ("alternate.py", "--orders alone --rounds 1 --calls 2 --microseconds 20"),
+        ("sklearn_suite.py", "--tasks iris --rounds 1 --threads 1"),
+    ],
+)
+def test_the_other_scripts_run(script, options, tmp_path):
+    for needed in {"memory.py": [], "alternate.py": [], "sklearn_suite.py": ["sklearn"]}.get(script, ["threadpoolctl"]):
+        pytest.importorskip(needed)
+    if script in ("threads.py", "memory.py") and sys.platform != "linux":
+        pytest.skip("needs Linux")
+    path = tmp_path / "report.json"
+    result = run(script, *options.split(), "--json", str(path))
+    assert result.returncode == 0, result.stderr
+    assert {"cpu", "isa", "versions"} <= set(json.loads(path.read_text())["machine"])
 
 
 # ---- compare.py -----------------------------------------------------------------------------------------------------
@@ -297,7 +324,7 @@ def test_pairs_of_processes_count_and_not_their_rounds(paired):
 @needs_bench
 @needs_extension
 def test_compare_of_a_build_with_itself(tmp_path):
-    path, package = tmp_path / "report.json", str(Path(runtime.__file__).parents[1])
+    path, package = tmp_path / "report.json", str(Path(fastmlp.__file__).parents[1])
     options = ["--workloads", "online,row:20-64-64-1", "--dtypes", "float32", "--minutes", "0.001", "--no-build"]
     result = run("compare.py", package, *options, "--seconds", "0.001", "--json", str(path))
     assert (result.returncode, result.stderr) == (0, "")

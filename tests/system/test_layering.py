@@ -119,22 +119,9 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels",
-    "threads",
-    "rates",
-    "gate",
-    "sweep",
-    "plan",
-    "tuner",
-    "gemm",
-    "forward",
-    "backward",
-    "update",
-    "inputs",
-    "predict",
-    "steps",
-    "epoch",
-]
+    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
+    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step", "engine",
+]  # fmt: skip
 
 
 @each_cython_file
@@ -219,9 +206,15 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
-    "_build_config", "spec", "reference", "initializers", "data", "datasets", "passes", "runtime",
-    "access", "files", "train", "network", "sklearn", "patch", "cli",
+    "_build_config", "spec", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
+    "access", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
+]  # fmt: skip
+
+
+# The same inside train/.
+TRAIN_ORDER = [
+    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "loop",
 ]  # fmt: skip
 
 
@@ -264,6 +257,17 @@ def test_the_package_is_a_one_way_road() -> None:
         if module != "passes" and parts != ("runtime", "backend"):
             # One place knows what to do when the extension is missing.
             assert "passes" not in used, f"{path.name} imports passes: runtime.get_backend does that"
+
+
+def test_training_is_a_one_way_road() -> None:
+    for path in (PACKAGE / "train").glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        guarded = {id(node) for block in ast.walk(tree) if isinstance(block, ast.If) for node in ast.walk(block)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and id(node) not in guarded:
+                package, _, module = (node.module or "").rpartition(".")
+                if package == "fastmlp.train":
+                    assert TRAIN_ORDER.index(module) < TRAIN_ORDER.index(path.stem), f"{path.name} imports {module}"
 
 
 @pytest.mark.parametrize("name", ["setup.py", "pyproject.toml"])

@@ -55,7 +55,8 @@ def row(running, source, backend):
     script = Path(__file__).parents[1] / "helpers" / "reentry.py"
     threads = "1" if backend == "numpy" else "2"
     # A fork while another thread is in a product of OpenBLAS's threads hangs that product, fastmlp or not.
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    helpers = os.pathsep.join(filter(None, [str(script.parents[1] / "helpers"), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": helpers}
     result = subprocess.run(
         [sys.executable, str(script), running, source, backend, threads],
         env=environment,

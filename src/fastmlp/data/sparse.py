@@ -20,7 +20,7 @@ DENSE_NUMBERS = 1 << 18
 
 
 def dense_blocks(X: Any, order: NDArray[np.int64] | None = None, multiple: int = 1) -> Iterator[tuple[slice, Array]]:
-    """Sparse rows in their order as dense blocks, in one buffer that the next block overwrites.
+    """Make blocks of sparse rows dense, in their order, in one buffer that the next block overwrites.
 
     All blocks but the last have a multiple of so many rows.
     """

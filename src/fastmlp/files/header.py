@@ -75,7 +75,7 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Entry], dict[str, 
 
 
 def parse_header(encoded: bytes, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
-    """As `read_header`, of the header's bytes."""
+    """Read where the tensors of a file of `size` bytes are, and its metadata, from the bytes of its header."""
     start = 8 + len(encoded)
     entries, metadata = _Header(encoded, start).parse()
     _check_places(entries, start, size)
@@ -125,7 +125,7 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_re
 
 
 def _decode(text: str, what: str) -> tuple[Any, int]:
-    """The JSON value that `text` begins with, and where that ends."""
+    """Return the JSON value that `text` begins with, and where that ends."""
     try:
         return _DECODER.raw_decode(text, _skip(text))
     except RecursionError as error:
@@ -227,7 +227,7 @@ class _Header:
         self.position = found.end()
 
     def _next(self) -> bytes:
-        """The next byte that is not white space, which stays where it is; nothing at the end."""
+        """Return the next byte that is not white space, without taking it; nothing at the end."""
         self._skip_space()
         return self.encoded[self.position : self.position + 1]
 

@@ -1,120 +1,69 @@
-"""Trained networks in files: what a network is and where its training stands, as named tensors and a description."""
+"""Checkpoints in files: tensors by name, and a description in JSON in the metadata's "fastmlp".
+
+Two formats are read, and the second is written. It takes additions without a third: what a reader does not know is left
+out, a field of the description as well as a tensor, unless the description's "needs" names it. Not so within "spec" and
+"optimizer", nor among the tensors "layers.*" and "state.*": they say what is computed, and all of it has to be known.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastmlp.data import check_finite
+from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of, shapes_of
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.spec import NetworkSpec, Optimizer
+from fastmlp.spec.checks import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping
 
-__all__ = ["ModelFile", "load_model", "save_model"]
+__all__ = ["load_model", "save_model"]
 
-Array: TypeAlias = NDArray[Any]
-
-_FORMAT: Final = 1
-_FIELDS: Final = frozenset({"format", "spec", "seed", "epoch", "step", "optimizer", "slots"})
-_MAX_SEED: Final = 2**64 - 1
-_MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that training can go on counting
-
-
-@dataclass(frozen=True, eq=False)
-class ModelFile:
-    """All that a network needs to go on where it stopped, checked when it is made.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-        What the network is.
-    weights : list of ndarray of shape (n_in, n_out)
-        One for each layer, in the network's dtype, finite.
-    biases : list of ndarray of shape (n_out,)
-        One for each layer, in the network's dtype, finite.
-    seed : int
-        Of the random numbers, in [0, 2**64).
-    epoch : int
-        Epochs that training has completed, in [0, 2**61].
-    optimizer : dict, optional
-        As `Optimizer.to_dict` makes it.
-    step : int
-        Steps that the optimizer has made, in [0, 2**61].
-    state : list of (list of ndarray, list of ndarray)
-        The optimizer's slots, each shaped as (weights, biases). They may hold infinities, as Adam's second moment can
-        overflow, but no NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A field is not what it must be; the message names the tensor or field.
-    """
-
-    spec: NetworkSpec
-    weights: list[Array]
-    biases: list[Array]
-    seed: int = 0
-    epoch: int = 0
-    optimizer: dict[str, Any] | None = None
-    step: int = 0
-    state: list[tuple[list[Array], list[Array]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        _check_count(self.seed, "seed", _MAX_SEED)
-        _check_count(self.epoch, "epoch", _MAX_COUNT)
-        _check_count(self.step, "step", _MAX_COUNT)
-        if self.optimizer is not None:
-            Optimizer.from_dict(self.optimizer)
-        if self.optimizer is None and self.state:
-            raise ValueError(f"state has {len(self.state)} slots without an optimizer; it must be empty")
-        for name, array in _layer_tensors(self.spec, "", self.weights, self.biases):
-            check_finite(array, name)
-        for slot, (weights, biases) in enumerate(self.state):
-            for name, array in _layer_tensors(self.spec, _slot_prefix(slot), weights, biases):
-                if np.isnan(array.min()):  # NaN wins a minimum
-                    raise ValueError(f"{name} has NaN in it")
+#: By format, the fields that a description must have.
+_FIELDS: Final = {
+    1: frozenset({"format", "spec", "seed", "epoch", "step", "optimizer", "slots"}),
+    2: frozenset({"format", "needs", "spec", "seed", "epoch", "step", "optimizer", "states"}),
+}
+_NEEDS: Final[frozenset[str]] = frozenset()  # what a description may need beside its fields: nothing so far
 
 
-def save_model(path: FilePath, model: ModelFile) -> None:
+def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     """Write a network to a file, which then holds the old network or the new one, whatever happens.
 
     Parameters
     ----------
     path : str, bytes or path-like
-        Conventionally ``*.safetensors``. Layer k is in the tensors ``layers.k.weight`` and ``layers.k.bias``, slot s of
-        the optimizer in ``optimizer.s.layers.k.weight`` and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
-    model : ModelFile
+        Conventionally ``*.safetensors``. Layer k is in the tensors ``layers.k.weight`` and ``layers.k.bias``, state s
+        of the optimizer in ``state.s.layers.k.weight`` and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
+    checkpoint : Checkpoint
 
     Raises
     ------
     OSError
         The file cannot be written; what was there before is untouched.
     """
-    tensors = dict(_layer_tensors(model.spec, "", model.weights, model.biases))
-    for slot, (weights, biases) in enumerate(model.state):
-        tensors.update(_layer_tensors(model.spec, _slot_prefix(slot), weights, biases))
+    optimizer = checkpoint.optimizer
     description = {
-        "format": _FORMAT,
-        "spec": model.spec.to_dict(),
-        "seed": str(model.seed),  # JSON numbers of other readers end at 2**53
-        "epoch": model.epoch,
-        "step": model.step,
-        "optimizer": model.optimizer,
-        "slots": len(model.state),
+        "format": max(_FIELDS),
+        "needs": [],
+        "spec": checkpoint.spec.to_dict(),
+        "seed": str(checkpoint.seed),  # JSON numbers of other readers end at 2**53
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "optimizer": None if optimizer is None else optimizer.to_dict(),
+        "states": checkpoint.states,
     }
+    tensors = {file_name(kind, name): a for kind, named in checkpoint.tensors.items() for name, a in named.items()}
     save_file(path, tensors, {"fastmlp": json.dumps(description, allow_nan=False)})
 
 
-def load_model(path: FilePath) -> ModelFile:
-    """Read a network that `save_model` wrote.
+def load_model(path: FilePath) -> Checkpoint:
+    """Read a network that `save_model` wrote, also one of format 1.
 
     Parameters
     ----------
@@ -122,7 +71,7 @@ def load_model(path: FilePath) -> ModelFile:
 
     Returns
     -------
-    ModelFile
+    Checkpoint
 
     Raises
     ------
@@ -138,86 +87,76 @@ def load_model(path: FilePath) -> ModelFile:
             raise ValueError(str(error)) from error
 
 
-def _slot_prefix(slot: int) -> str:
-    return f"optimizer.{slot}."
-
-
-def _layer_shapes(spec: NetworkSpec, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for k, layer in enumerate(spec.layers):
-        yield f"{prefix}layers.{k}.weight", (layer.n_in, layer.n_out)
-        yield f"{prefix}layers.{k}.bias", (layer.n_out,)
-
-
-def _layer_tensors(
-    spec: NetworkSpec, prefix: str, weights: Sequence[Array], biases: Sequence[Array]
-) -> list[tuple[str, Array]]:
-    """Name the arrays of all layers, and check that they are what the spec says."""
-    n_layers = len(spec.layers)
-    if len(weights) != n_layers or len(biases) != n_layers:
-        raise ValueError(
-            f"{prefix}layers: {len(weights)} weights and {len(biases)} biases; the network has {n_layers} layers"
-        )
-    arrays = [array for pair in zip(weights, biases, strict=True) for array in pair]
-    dtype = np.dtype(spec.dtype)
-    tensors = []
-    for (name, shape), array in zip(_layer_shapes(spec, prefix), arrays, strict=True):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name} is a {type(array).__name__}; it must be an array")
-        _check_tensor(name, array.dtype, array.shape, dtype, shape)
-        tensors.append((name, array))
-    return tensors
-
-
-def _check_tensor(
-    name: str, dtype: np.dtype[Any], shape: tuple[int, ...], wanted: np.dtype[Any], wanted_shape: tuple[int, ...]
-) -> None:
-    if dtype != wanted or shape != wanted_shape:
-        raise ValueError(f"{name} is {dtype} of shape {shape}; the network needs {wanted} of shape {wanted_shape}")
-
-
-def _check_count(value: Any, name: str, limit: int) -> None:
-    if type(value) is not int or not 0 <= value <= limit:
-        raise ValueError(f"{name} is {value!r:.40}; it must be an integer from 0 to {limit}")
-
-
-def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str]) -> ModelFile:
+def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str]) -> Checkpoint:
     if "fastmlp" not in metadata:
         raise ValueError('not a fastmlp model: its metadata has no "fastmlp"')
     # A hidden layer, with two tensors or more, takes less than 100 characters and four commas and brackets.
     description = parse_json(
         metadata["fastmlp"], 'metadata "fastmlp"', 2000 + 200 * len(entries), 100 + 4 * len(entries)
     )
-    version = description.get("format")
-    if type(version) is not int or version != _FORMAT:
-        raise ValueError(f"model format is {version!r:.40}; this version of fastmlp reads format {_FORMAT}")
-    if description.keys() != _FIELDS:
-        raise ValueError(f"model description must have the fields {', '.join(sorted(_FIELDS))}")
-    seed, slots = description["seed"], description["slots"]
+    version = _checked_format(description)
+    count = "slots" if version == 1 else "states"
+    seed, states = description["seed"], description[count]
     if not isinstance(seed, str) or re.fullmatch(r"[0-9]{1,20}", seed, re.ASCII) is None:
         raise ValueError(f"seed is {seed!r:.40}; it must be a string of decimal digits")
-    _check_count(slots, "slots", len(entries))
+    states = integer(states, count, 0, len(entries))
     spec = NetworkSpec.from_dict(description["spec"])
-
-    # The specification says which tensors there must be, so that no other is read or allocated.
-    n_tensors = 2 * (len(spec.sizes) - 1) * (1 + slots)
-    if len(entries) != n_tensors:
-        raise ValueError(
-            f"{len(entries)} tensors; {len(spec.sizes) - 1} layers and {slots} optimizer slots make {n_tensors}"
-        )
-    groups = [list(_layer_shapes(spec, prefix)) for prefix in ("", *map(_slot_prefix, range(slots)))]
-    dtype = np.dtype(spec.dtype)
-    for name, shape in (pair for group in groups for pair in group):
-        if name not in entries:
-            raise ValueError(f"tensor {name!r} is missing")
-        _check_tensor(name, entries[name].dtype, entries[name].shape, dtype, shape)
-    arrays = [[read_tensor(file, name, entries[name]) for name, _ in group] for group in groups]
-    return ModelFile(
+    optimizer = description["optimizer"]
+    places = _places(spec, states, entries, version)
+    return Checkpoint(
         spec=spec,
-        weights=arrays[0][0::2],
-        biases=arrays[0][1::2],
+        tensors={
+            kind: {name: read_tensor(file, *place) for name, place in named.items()} for kind, named in places.items()
+        },
         seed=int(seed),
         epoch=description["epoch"],
-        optimizer=description["optimizer"],
+        optimizer=None if optimizer is None else Optimizer.from_dict(optimizer),
         step=description["step"],
-        state=[(group[0::2], group[1::2]) for group in arrays[1:]],
     )
+
+
+def _checked_format(description: Mapping[str, Any]) -> int:
+    """The format of a description that has all of its fields and needs nothing that is not known here."""
+    version = description.get("format")
+    if type(version) is not int or version not in _FIELDS:
+        known = " and ".join(map(str, _FIELDS))
+        raise ValueError(f"model format is {version!r:.40}; this version of fastmlp reads the formats {known}")
+    fields = _FIELDS[version]
+    if not description.keys() >= fields or (version == 1 and description.keys() != fields):
+        raise ValueError(f"model description must have the fields {', '.join(sorted(fields))}")
+    needs = description.get("needs", [])
+    if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
+        raise ValueError(f"needs is {needs!r:.80}; it must be a list of strings")
+    for need in needs:
+        if need not in _NEEDS:
+            raise ValueError(f"the model needs {need!r:.80}, which this version of fastmlp does not know")
+    return version
+
+
+def _places(
+    spec: NetworkSpec, states: int, entries: Mapping[str, Entry], version: int
+) -> dict[str, dict[str, tuple[str, Entry]]]:
+    """What the network's tensors are called in the file and where they are, by kind and name.
+
+    The specification says which there must be, so that no other is read or allocated.
+    """
+    n_layers = len(spec.sizes) - 1
+    n_tensors = 2 * n_layers * (1 + states)
+    if len(entries) < n_tensors or (version == 1 and len(entries) > n_tensors):
+        raise ValueError(f"{len(entries)} tensors; {n_layers} layers and {states} optimizer states make {n_tensors}")
+    shapes, dtype = shapes_of(spec), np.dtype(spec.dtype)
+    places: dict[str, dict[str, tuple[str, Entry]]] = {}
+    known = set()
+    for kind in kinds_of(states):
+        places[kind] = {}
+        for name, shape in shapes.items():
+            called = file_name(kind.replace("state", "optimizer") if version == 1 else kind, name)
+            if called not in entries:
+                raise ValueError(f"tensor {called!r} is missing")
+            check_tensor(called, entries[called].dtype, entries[called].shape, dtype, shape)
+            places[kind][name] = called, entries[called]
+            known.add(called)
+    for name in entries:
+        if name not in known and name.startswith(("layers.", "state.")):
+            raise ValueError(f"tensor {name!r:.80} is none of the network's")
+    return places

@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.files.header import DTYPES, MAX_HEADER, Entry, parse_header, read_header
+from fastmlp.spec import Array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["FilePath", "load_file", "read_tensor", "reading", "save_file"]
 
-Array: TypeAlias = NDArray[Any]
 FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
@@ -147,7 +146,7 @@ def reading(path: FilePath) -> Iterator[tuple[BinaryIO, dict[str, Entry], dict[s
 
 
 def _name_of(path: FilePath) -> str:
-    """A path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
+    """Return a path as text. Numbers are no paths: `open` would take them for descriptors, and close them."""
     try:
         return os.fsdecode(path)
     except TypeError:

@@ -39,9 +39,9 @@ def load(path: Path, backend: BackendName | None = None) -> MLP:
     """
     choose_backend(backend, stacklevel=3)  # a wrong argument is reported before a wrong file
     net = MLP.__new__(MLP)
-    model = load_model(path)
+    checkpoint = load_model(path)
     try:
-        net._resume(model, backend)
+        net._resume(checkpoint, backend)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.access import Access
 from fastmlp.data import Finite, as_parameters
-from fastmlp.files import ModelFile, save_model
-from fastmlp.runtime import choose_backend, optimizer_state, set_optimizer_state
+from fastmlp.files import Checkpoint, save_model
+from fastmlp.runtime import choose_backend
 from fastmlp.spec import (
     Array,
     Layer,
@@ -217,51 +217,29 @@ class State:
         >>> bool((same.weights[0] == net.weights[0]).all())
         True
         """
-        save_model(path, self._model())
+        save_model(path, self._checkpoint())
 
-    def _model(self) -> ModelFile:
+    def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
-            learner = self._learner
-            weights, biases = weights_and_biases(learner.engine.read())
-            return ModelFile(
-                spec=learner.spec,
-                weights=weights,
-                biases=biases,
-                seed=learner.seed,
-                epoch=learner.epoch,
-                optimizer=None if learner.optimizer is None else learner.optimizer.to_dict(),
-                step=0 if learner.optimizer is None else learner.step,
-                state=[] if learner.optimizer is None else optimizer_state(learner.engine),
-            )
+            return self._learner.checkpoint()
 
-    def _resume(self, model: ModelFile, backend: str | None) -> None:
-        """Become the network of a model file."""
-        optimizer = None if model.optimizer is None else Optimizer.from_dict(model.optimizer)
-        self._set_up(model.spec, model.seed, backend)
-        learner, engine = self._learner, self._learner.engine
-        engine.write(name_tensors(model.weights, model.biases))
-        learner.position = model.epoch, None
-        if optimizer is not None:
-            learner.use(optimizer)
-            slots = len(optimizer_state(engine))
-            if len(model.state) != slots:
-                raise ValueError(
-                    f"optimizer {optimizer.name} has {slots} arrays of state per layer, not {len(model.state)}"
-                )
-            set_optimizer_state(engine, model.state, model.step)
+    def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
+        """Become the network of a checkpoint."""
+        self._set_up(checkpoint.spec, checkpoint.seed, backend)
+        self._learner.resume(checkpoint)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):
             return {
                 "attributes": getattr(self, "__dict__", {}),  # of a subclass
-                "model": self._model(),
+                "checkpoint": self._checkpoint(),
                 "history": self.history,
                 "backend": self._requested_backend,
                 "loss_by_default": self._loss_by_default,
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._resume(state["model"], state["backend"])
+        self._resume(state["checkpoint"], state["backend"])
         self._history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
         for name, value in state.get("attributes", {}).items():

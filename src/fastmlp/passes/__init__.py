@@ -1,6 +1,7 @@
 """The compiled backend: Cython passes over the C kernels. Mirror: fastmlp.reference."""
 
-from fastmlp.passes.epoch import Engine, permutation
+from fastmlp.passes import probes
+from fastmlp.passes.engine import Engine, permutation
 from fastmlp.passes.kernels import default_isa, isas
 from fastmlp.passes.sweep import finite
 from fastmlp.passes.threads import max_threads, openmp, processors, workers
@@ -21,6 +22,7 @@ __all__ = [
     "max_threads",
     "openmp",
     "permutation",
+    "probes",
     "processors",
     "workers",
 ]

@@ -1,7 +1,7 @@
-# The loss and the backward pass over a block of rows.
-from fastmlp.passes.plan cimport Network, Workspace
+# The backward pass over a block of rows.
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.workspace cimport Workspace
 
-cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t panel,
                          ptrdiff_t panels) noexcept nogil
 cdef void backward_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil

@@ -1,5 +1,6 @@
 # The three products of a layer, panel by panel.
-from fastmlp.passes.plan cimport Network
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.panels cimport packed, panel_row
 
 cdef extern from "sync.h" nogil:
     void fm_prefetch(const char *p, ptrdiff_t size) noexcept
@@ -14,13 +15,9 @@ cdef struct Ahead:
 
 cdef inline void fetch_ahead(Network *net, const Ahead *ahead, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
     """So many rows of each block."""
-    cdef ptrdiff_t width = net.panel * net.item
     cdef int i
     for i in range(ahead.n):
-        fm_prefetch(ahead.blocks[i] + row * width, rows * width)
-
-cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
-    return 1 if columns <= net.lanes else 2
+        fm_prefetch(packed(net, ahead.blocks[i], 0, row, 0), rows * panel_row(net))
 
 cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                          ptrdiff_t columns, char *c) noexcept nogil

@@ -1,113 +1,50 @@
-# Who owns which buffer: the network's parameters, and the workspace of one batch of rows.
-from fastmlp.passes.kernels cimport Matrix, fm_kernels, fm_loss_kernel
-from libc.stdint cimport int32_t, int64_t
-
-cdef enum:
-    MAX_STATES = 2
-    SOFTMAX = -1       # as an output "activation": it works along rows, so it is not in the list of elementwise ones
-    NO_OPTIMIZER = -1
-
-# One layer's parameters, n_in (I) x n_out (O). Matrices are column panels; a row vector is one row of panels.
-cdef struct Layer:
-    ptrdiff_t n_in
-    ptrdiff_t n_out
-    ptrdiff_t in_panels
-    ptrdiff_t out_panels
-    int activation
-    double param
-    char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
-    char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
-    char *bias                       # O
-    # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
-    # W's panels would be mostly padding.
-    bint narrow
-    bint dots                        # so narrow that its product is made of dot products with W^T
-    ptrdiff_t rows                   # of the matrix that is updated
-    ptrdiff_t columns
-    ptrdiff_t row_blocks
-    ptrdiff_t column_panels
-    char *updated
-    char *transposed                 # the other; may be NULL
-    char *weight_state[MAX_STATES]   # like updated
-    char *bias_state[MAX_STATES]     # like bias
-
-cdef struct Network:
-    const fm_kernels *kernels
-    ptrdiff_t item                   # bytes of an element
-    ptrdiff_t panel                  # columns of a panel
-    ptrdiff_t lanes
-    ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
-    int n_layers
-    Layer *layers
-    fm_loss_kernel loss
-    bint fused                       # the loss starts from logits
-    int optimizer
-    int n_states
-    bint far                         # weights and state do not stay in the caches of the cores from step to step
-
-# Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
-cdef struct Workspace:
-    ptrdiff_t capacity
-    ptrdiff_t stride                 # elements from one panel to the next
-    char **a                         # outputs, capacity x width
-    char **d                         # deltas dE/dz, capacity x width; NULL where not needed
-    char *target                     # y's batch, capacity x n_outputs
-    int32_t *labels                  # or its class labels
-    bint has_labels                  # which of the two
-    char *scale                      # per row: weight / sum of weights
-    double *row_loss
-
-# What a run reads: rows of X and y, by their numbers in `order` (NULL: as they come).
-cdef struct Examples:
-    Matrix x
-    Matrix y
-    bint labels                      # y holds int32 class labels
-    const double *weight             # per row of X, or NULL
-    const int64_t *order
-    ptrdiff_t rows                   # in the order; of X where there is none
-
-cdef class Parameters:
-    cdef Network net
-    cdef object spec
-    cdef char *arena
-    cdef char *state_arena
-    cdef size_t updated_bytes        # of the arena: all but the transposes
-    cdef size_t state_bytes
-    cdef size_t lay_out(self, char *base)
-    cdef size_t lay_out_state(self, char *base)
-    cdef void refresh_transposes(self) noexcept nogil
-    cdef dict checked(self, tensors)
-
-cdef class Copy:
-    cdef char *memory
-    cdef int64_t n_steps
-    cdef size_t parameters_bytes
-    cdef size_t state_bytes
+# How a batch goes through the network: cut into what, shared out how, with which seams open.
+#
+# Words for cuts, each for one thing in all passes, the larger before the smaller:
+#   rows       batch       of one step
+#              microbatch  one thread sums up its gradient alone; those sums are then added in their order
+#              part        goes through rows phase and tiles phase before the next one, so that it stays in the caches
+#              block       one thread carries it through all layers: an item of the rows phase, or of a prediction
+#   weights    layer
+#              panel       P columns of a matrix, P being two vectors; all of its rows lie one after the other
+#              tile        P x P weights: an item of the tiles phase
+#   threads    phase       something that all threads of a team have done before any of them goes on
+#              item        what one of them claims of it
+#   time       wave        rows of a long step, or of a prediction, between two rests, where signal handlers may run
+#
+# Two seams divide a step: loading and forward | A: the loss | backward || gradient | B | update. A closed one is passed
+# while the rows, or the tile, are in one thread's cache.
+from fastmlp.passes.layers cimport Network
+from libc.stdint cimport int32_t
 
 cdef enum:
     MAX_MICROBATCHES = 16
 
-cdef enum Purpose:
-    PREDICT    # outputs only
-    EVALUATE   # and the loss
-    TRAIN      # and deltas of every layer
+# Made once for a batch and a way to share it out, then read only.
+cdef struct Plan:
+    Network *net
+    # How the batch is cut. It decides the order of the sums, so it depends on the network and the batch alone.
+    ptrdiff_t batch
+    ptrdiff_t microbatch         # 0: the batch is not cut so
+    ptrdiff_t last_microbatch    # the same of a last batch that is smaller: cut as if it came alone, in its own run
+    ptrdiff_t part               # of a batch or microbatch
+    ptrdiff_t n_sums             # gradients that are kept meanwhile: of the microbatches, or of the parts together
+    # How it is shared out. No bit depends on it.
+    int team_size
+    bint by_panels               # a layer by its panels, not the rows by blocks
+    ptrdiff_t block
+    const int32_t *tiles         # in the order of their panels; NULL: as they are
+    # The seams.
+    bint loss_apart              # A is open: the loss is a phase of its own
+    bint gradient_stored         # B is open: the whole batch's gradient is stored, and what is done with it comes later
+    # Signals.
+    ptrdiff_t watch_steps        # steps between two looks at the clock, where steps are short
+    ptrdiff_t wave               # of a batch, where they are long, else 0
+    ptrdiff_t microbatch_wave    # of each of its microbatches
 
-cdef class Buffers:
-    cdef Workspace ws
-    cdef Purpose purpose
-    cdef char *arena
-    cdef size_t lay_out(self, Network *net, char *base)
-
-cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
-cdef double seconds_per_fma(const fm_kernels *table) except -1
-cdef ptrdiff_t row_bytes(Network *net) noexcept
-cdef double weight_bytes(Network *net) noexcept nogil
+cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows) noexcept
+cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1
+cdef int most_threads(const Plan *plan) noexcept
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
-cdef ptrdiff_t microbatches(Network *net, ptrdiff_t batch) noexcept nogil
-cdef ptrdiff_t microbatch_rows(Network *net, ptrdiff_t batch) noexcept nogil
-cdef ptrdiff_t part_rows(Network *net, ptrdiff_t batch, bint alone) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
-cdef ptrdiff_t panel_group(ptrdiff_t panels, int threads) noexcept nogil
-cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil
-cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1
-cdef ptrdiff_t rows_between_rests(Network *net, ptrdiff_t batch, int threads) except -1
+cdef ptrdiff_t panels_at_once(ptrdiff_t panels, int threads) noexcept nogil

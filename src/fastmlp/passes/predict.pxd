@@ -1,18 +1,20 @@
 # Forward passes over any number of rows.
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.inputs cimport Inputs
-from fastmlp.passes.plan cimport Examples, Network, Parameters, Purpose, Workspace
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.parameters cimport Parameters
+from fastmlp.passes.rows cimport Examples, Inputs
 from fastmlp.passes.threads cimport Team
+from fastmlp.passes.workspace cimport Purpose, Workspace
 
-# What the threads of a call share: rows [first, last), of which an item is a chunk.
-cdef struct Chunks:
+# What the threads of a call share: rows [first, last), of which an item is a block.
+cdef struct Blocks:
     Team *team
     Network *net
     Workspace **ws              # per thread
     Examples *examples
     bint targets
     bint check                  # whether rows may hold NaN or infinity, which ends the call
-    ptrdiff_t chunk
+    ptrdiff_t block
     ptrdiff_t first
     ptrdiff_t last
     char *out                   # all rows x n_outputs, row-major
@@ -23,10 +25,10 @@ cdef class Predictor:
     cdef object dtype
     cdef list pool                   # sets of buffers, one for each thread of a call, that no call is using
     cdef Gate gate
-    cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size)
+    cdef list take_buffers(self, ptrdiff_t block, Purpose purpose, int team_size)
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1
     cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check)
-    cdef few_rows(self, Chunks *run, int team_size)
-    cdef waves(self, Chunks *run, int team_size)
+    cdef few_rows(self, Blocks *run, int team_size)
+    cdef waves(self, Blocks *run, int team_size)
     cdef small(self, X)
     cdef run_small(self, Examples *examples)

@@ -1,4 +1,4 @@
-from fastmlp.passes.plan import Parameters
+from fastmlp.passes.parameters import Parameters
 
 class Predictor:
     def __init__(self, parameters: Parameters) -> None: ...

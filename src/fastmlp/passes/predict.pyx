@@ -1,7 +1,7 @@
-"""Prediction and evaluation: forward passes over any number of rows, a chunk at a time, buffers for each thread.
+"""Prediction and evaluation: forward passes over any number of rows, a block at a time, buffers for each thread.
 
 Any number of calls may run at once; while the parameters change, the gate is closed (gate.pyx). Mirror:
-reference/epoch.py.
+reference/engine.py.
 """
 import numpy as np
 
@@ -14,31 +14,13 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from fastmlp.passes.backward cimport loss_rows
-from fastmlp.passes.forward cimport (
-    elementwise,
-    finish_outputs,
-    forward_layer,
-    forward_rows,
-    load_inputs,
-    load_targets,
-)
+from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
 from fastmlp.passes.kernels cimport FM_SOURCE_float32, FM_SOURCE_float64, Matrix, matrix_of
-from fastmlp.passes.plan cimport (
-    EVALUATE,
-    PREDICT,
-    Buffers,
-    Examples,
-    Network,
-    Workspace,
-    multiply_adds,
-    panel_group,
-    row_block,
-    seconds_of_rows,
-    share_by_panels,
-    threads_for,
-)
+from fastmlp.passes.layers cimport Network, multiply_adds, seconds_of_rows, threads_for
+from fastmlp.passes.loss cimport loss_rows
+from fastmlp.passes.plan cimport panels_at_once, row_block, share_by_panels
+from fastmlp.passes.rows cimport Examples, load_inputs, load_targets
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
@@ -55,6 +37,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
     watch_for_signals,
 )
+from fastmlp.passes.workspace cimport EVALUATE, PREDICT, Buffers, Workspace
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -73,51 +56,51 @@ cdef double FIRST_WAVE_SECONDS = 0.005
 cdef ptrdiff_t WAVE_GROWTH = 8
 
 
-cdef void run_chunks(void *context, int thread) noexcept nogil:
-    cdef Chunks *run = <Chunks *> context
+cdef void run_blocks(void *context, int thread) noexcept nogil:
+    cdef Blocks *run = <Blocks *> context
     cdef ptrdiff_t item, start, rows
     cdef Place place
     place.thread, place.phase, place.target = thread, 0, 0
-    phase_begin(run.team, &place, (run.last - run.first + run.chunk - 1) // run.chunk)
+    phase_begin(run.team, &place, (run.last - run.first + run.block - 1) // run.block)
     while True:
         item = phase_next(run.team, &place)
         if item < 0:
             break
         if fm_counter_load(run.team.stop):
             continue  # an item that has been claimed counts as done, or other threads would wait for it
-        start = run.first + item * run.chunk
-        rows = min(run.chunk, run.last - start)
+        start = run.first + item * run.block
+        rows = min(run.block, run.last - start)
         if run.check and not finite_rows(run, start, rows):
             fm_counter_store(run.team.failed, 1)
             fm_counter_store(run.team.stop, 1)
         else:
-            forward_chunk(run, run.ws[thread], start, rows)
+            forward_block(run, run.ws[thread], start, rows)
     phase_end(run.team, &place)
 
 
 cdef void run_panels(void *context, int thread) noexcept nogil:
     """A few rows that are in the workspace already: every layer shared out by its panels, because what takes the time
     is to read the weights."""
-    cdef Chunks *run = <Chunks *> context
+    cdef Blocks *run = <Blocks *> context
     cdef Network *net = run.net
-    cdef ptrdiff_t item, group, panels, rows = run.examples.x.rows
+    cdef ptrdiff_t item, at_once, panels, rows = run.examples.x.rows
     cdef Place place
     cdef int l
     place.thread, place.phase, place.target = thread, 0, 0
     for l in range(net.n_layers):
         panels = net.layers[l].out_panels
-        group = panel_group(panels, run.team.n)
-        phase_begin(run.team, &place, (panels + group - 1) // group)
+        at_once = panels_at_once(panels, run.team.n)
+        phase_begin(run.team, &place, (panels + at_once - 1) // at_once)
         while True:
             item = phase_next(run.team, &place)
             if item < 0:
                 break
-            forward_layer(net, run.ws[0], l, elementwise(net, l, False), 0, rows, item * group,
-                          min(group, panels - item * group), run.ws[0].a[l + 1])
+            forward_layer(net, run.ws[0], l, elementwise(net, l, False), 0, rows, item * at_once,
+                          min(at_once, panels - item * at_once), run.ws[0].a[l + 1])
         phase_end(run.team, &place)
 
 
-cdef void forward_by_panels(Chunks *run) noexcept nogil:
+cdef void forward_by_panels(Blocks *run) noexcept nogil:
     cdef Network *net = run.net
     cdef Workspace *ws = run.ws[0]
     cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out, rows = run.examples.x.rows
@@ -127,14 +110,14 @@ cdef void forward_by_panels(Chunks *run) noexcept nogil:
     net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out, n_outputs)
 
 
-cdef bint finite_rows(Chunks *run, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+cdef bint finite_rows(Blocks *run, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
     """Looked at just before they are gathered, they come from memory once."""
     cdef Matrix *x = &run.examples.x
     return run.net.kernels.finite[x.source](rows, x.columns, x.data + start * x.row_stride, x.row_stride,
                                             x.column_stride)
 
 
-cdef void forward_chunk(Chunks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
     """Outputs of rows [start, start + rows), and their losses where there are targets."""
     cdef Network *net = run.net
     cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out, r
@@ -149,9 +132,9 @@ cdef void forward_chunk(Chunks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t r
                        n_outputs)
 
 
-cdef ptrdiff_t whole_chunks(Chunks *run, double rows, int team_size) noexcept:
-    """About so many rows: as many whole chunks for each thread as they make, and at least one."""
-    cdef ptrdiff_t share = run.chunk * team_size
+cdef ptrdiff_t whole_blocks(Blocks *run, double rows, int team_size) noexcept:
+    """About so many rows: as many whole blocks for each thread as they make, and at least one."""
+    cdef ptrdiff_t share = run.block * team_size
     return <ptrdiff_t> max(min(rows, <double> run.examples.x.rows) / share, 1.0) * share
 
 
@@ -163,8 +146,8 @@ cdef class Predictor:
         self.pool = []
         self.gate = Gate()
 
-    cdef list take_buffers(self, ptrdiff_t chunk, Purpose purpose, int team_size):
-        """A set of buffers of at least `chunk` rows, out of the pool if one there is large enough."""
+    cdef list take_buffers(self, ptrdiff_t block, Purpose purpose, int team_size):
+        """A set of buffers of at least `block` rows, out of the pool if one there is large enough."""
         cdef list buffers = []
         cdef Buffers first
         try:
@@ -173,12 +156,12 @@ cdef class Predictor:
             pass
         if buffers:
             first = buffers[0]
-            if first.ws.capacity < chunk or first.purpose < purpose:
+            if first.ws.capacity < block or first.purpose < purpose:
                 buffers = []
             else:
-                chunk, purpose = first.ws.capacity, first.purpose
+                block, purpose = first.ws.capacity, first.purpose
         while len(buffers) < team_size:
-            buffers.append(Buffers(self.parameters, chunk, purpose))
+            buffers.append(Buffers(self.parameters, block, purpose))
         return buffers
 
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1:
@@ -204,7 +187,7 @@ cdef class Predictor:
         cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef Workspace *spaces[MAX_THREADS]
         cdef Py_buffer view
-        cdef Chunks run
+        cdef Blocks run
         cdef int thread
         cdef bint by_panels
         if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
@@ -213,8 +196,8 @@ cdef class Predictor:
         if rows == 0:
             return
         by_panels = share_by_panels(net, rows, team_size) and not inputs.has_targets
-        run.chunk = rows if by_panels else row_block(net, rows, team_size, False)
-        buffers = self.take_buffers(run.chunk, EVALUATE if inputs.has_targets else PREDICT,
+        run.block = rows if by_panels else row_block(net, rows, team_size, False)
+        buffers = self.take_buffers(run.block, EVALUATE if inputs.has_targets else PREDICT,
                                     1 if by_panels else team_size)
         for thread in range(len(buffers)):
             spaces[thread] = &(<Buffers> buffers[thread]).ws
@@ -233,7 +216,7 @@ cdef class Predictor:
             PyBuffer_Release(&view)
         self.pool.append(buffers)
 
-    cdef few_rows(self, Chunks *run, int team_size):
+    cdef few_rows(self, Blocks *run, int team_size):
         run.team = team_new(team_size)
         cdef bint good
         with nogil:
@@ -244,21 +227,21 @@ cdef class Predictor:
         if not good:
             raise ValueError("X holds values that are not finite")
 
-    cdef waves(self, Chunks *run, int team_size):
-        """All rows, a wave of chunks at a time; between two of them, signal handlers, with all workers at rest."""
+    cdef waves(self, Blocks *run, int team_size):
+        """All rows, a wave of blocks at a time; between two of them, signal handlers, with all workers at rest."""
         cdef ptrdiff_t total = run.examples.x.rows, rows
         cdef double seconds = seconds_of_rows(run.net, total, False) / team_size
         cdef Watch watch = watch_for_signals()
         cdef int64_t began
         cdef bint failed
-        rows = whole_chunks(run, total * FIRST_WAVE_SECONDS / max(seconds, 1e-9), team_size)
+        rows = whole_blocks(run, total * FIRST_WAVE_SECONDS / max(seconds, 1e-9), team_size)
         run.last = 0
         while run.last < total:
             run.first, run.last = run.last, min(total, run.last + rows)
             run.team = team_new(team_size)
             began = fm_nanoseconds()
             with nogil:
-                team_run(run.team, run_chunks, run)
+                team_run(run.team, run_blocks, run)
                 failed = fm_counter_load(run.team.failed)
                 team_free(run.team)
             if failed:
@@ -266,7 +249,7 @@ cdef class Predictor:
             if run.last < total and time_to_look(&watch):
                 PyErr_CheckSignals()
             seconds = max((fm_nanoseconds() - began) * 1e-9, 1e-9) / (run.last - run.first)
-            rows = whole_chunks(run, min(WAVE_SECONDS / seconds, <double> (WAVE_GROWTH * rows)), team_size)
+            rows = whole_blocks(run, min(WAVE_SECONDS / seconds, <double> (WAVE_GROWTH * rows)), team_size)
 
     cdef small(self, X):
         """Outputs of a few rows, with as little around the arithmetic as there can be; None where X is not plainly good
@@ -295,7 +278,7 @@ cdef class Predictor:
         """The gate is passed when everything has been allocated: a collection of garbage may run any Python code, also
         such as would wait for this call."""
         cdef list buffers = self.take_buffers(examples.x.rows, PREDICT, 1)
-        cdef Chunks run
+        cdef Blocks run
         cdef Py_buffer view
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t rows = examples.x.rows, columns = net.layers[net.n_layers - 1].n_out
@@ -305,7 +288,7 @@ cdef class Predictor:
         run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
         entered = self.gate.enter_shortly()
         if entered:
-            forward_chunk(&run, &(<Buffers> buffers[0]).ws, 0, rows)
+            forward_block(&run, &(<Buffers> buffers[0]).ws, 0, rows)
             self.gate.leave_shortly()
             # Values beyond the network's dtype are infinite in it: where that shows, the long way says which.
             doubtful = (examples.x.source == FM_SOURCE_float64 and net.item == 4

@@ -1,5 +1,5 @@
 # Which way of sharing out the steps is the fastest, found by trying.
-from fastmlp.passes.plan cimport Network
+from fastmlp.passes.layers cimport Network
 
 cdef class Tuner:
     cdef readonly list candidates    # ways: (number of threads, whether layers are split by panels)
@@ -16,4 +16,3 @@ cdef class Tuner:
 
 cdef list ways_to_share(Network *net, ptrdiff_t batch, int most)
 cdef int guess_threads(Network *net, ptrdiff_t rows, int most) except -1
-cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1

@@ -4,15 +4,8 @@ No mirror in reference/: NumPy has no threads of ours.
 """
 import time
 
-from fastmlp.passes.plan cimport (
-    Network,
-    multiply_adds,
-    row_bytes,
-    seconds_per_fma,
-    share_by_panels,
-    threads_for,
-    weight_bytes,
-)
+from fastmlp.passes.layers cimport row_bytes, seconds_alone, threads_for, weight_bytes
+from fastmlp.passes.plan cimport share_by_panels
 
 cdef double GUESS_SECONDS = 5e-3      # that the model's guess is followed before anything else is tried,
 cdef double LOOK_SECONDS = 0.1e-3     # if two looks of so long say that several threads are faster than one should be
@@ -25,11 +18,6 @@ cdef double PAIR_SECONDS = 4e-6       # a step of so much work is faster on two 
 cdef double LARGE_SECONDS = 5e-3      # a step of that much work is not worth a trial on one thread
 cdef double PREFERENCE = 0.95         # more threads have to be faster by that,
 cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
-
-
-cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1:
-    """Seconds of a step on one thread, by the model, which is on the cautious side."""
-    return multiply_adds(net, rows, True) * seconds_per_fma(net.kernels)
 
 
 cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
@@ -52,7 +40,7 @@ cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
 
 
 cdef int guess_threads(Network *net, ptrdiff_t rows, int most) except -1:
-    """What a run of steps begins with: as many threads as are worth waking for one of them alone, but two also where
+    """Threads that a run of steps begins with: as many as are worth waking for one of them alone, but two also where
     they need not be woken each time."""
     cdef int guess = threads_for(net, rows, True, most)
     if guess == 1 and most > 1 and seconds_alone(net, rows) > PAIR_SECONDS:

@@ -1,6 +1,6 @@
 """The same algorithm in NumPy, file by file beside `passes/`: oracle, fallback, documentation and benchmark rival."""
 
-from .epoch import Engine
+from .engine import Engine
 from .random import permutation
 
 __all__ = ["Engine", "permutation"]

@@ -46,7 +46,7 @@ _process = _Process()
 
 @functools.cache
 def load_passes() -> tuple[ModuleType | None, str]:
-    """`fastmlp.passes` and "", or None and the reason why it cannot be used. Tried once per process."""
+    """Return `fastmlp.passes` and "", or None and the reason why it cannot be used; it is tried once per process."""
     try:
         with _affinity_kept():
             module = import_module("fastmlp.passes")
@@ -88,7 +88,7 @@ def is_pure() -> bool:
 
 @functools.cache
 def get_backend(name: str) -> Backend:
-    """The backend called "cython" or "numpy"; ImportError if the former is not there."""
+    """Return the backend called "cython" or "numpy"; ImportError if the former is not there."""
     if name == "numpy":
         from fastmlp import reference
 
@@ -103,7 +103,7 @@ def get_backend(name: str) -> Backend:
 
 
 def choose_backend(requested: str | None, stacklevel: int = 2) -> Backend:
-    """The backend for MLP's argument; warns once if the extension is missing and nobody asked for that.
+    """Return the backend for MLP's argument; warn once if the extension is missing and nobody asked for that.
 
     FASTMLP_PURE=1 at installation and ``backend="numpy"`` ask for it.
     """

@@ -72,9 +72,9 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
     ValueError
         If this machine cannot run `isa`.
     """
-    kernels = _passes().kernels
+    probes = _passes().probes
     iterations = 1000
-    while (taken := kernels.fma_rate(isa, dtype, iterations)[1]) < 0.2 * SLICE_SECONDS:
+    while (taken := probes.fma_rate(isa, dtype, iterations)[1]) < 0.2 * SLICE_SECONDS:
         iterations *= 4
     iterations = max(1, int(iterations * SLICE_SECONDS / taken))
     spans: list[list[tuple[float, float, float]]] = [[] for _ in range(threads)]
@@ -84,7 +84,7 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
         end = 0.0
         while end < deadline or len(mine) < WINDOWS:
             start = time.perf_counter()
-            flops, _ = kernels.fma_rate(isa, dtype, iterations)
+            flops, _ = probes.fma_rate(isa, dtype, iterations)
             end = time.perf_counter()
             mine.append((start, end, flops))
 
@@ -144,7 +144,7 @@ def thread_peak(isa: str, dtype: str) -> float:
 
 
 def _within(spans: list[tuple[float, float, float]], low: float, high: float) -> float:
-    """Operations in a window of time, where each span's are spread evenly over it."""
+    """Add up the operations in a window of time, where each span's are spread evenly over it."""
     return sum(flops * max(0.0, min(high, end) - max(low, start)) / (end - start) for start, end, flops in spans)
 
 
@@ -177,7 +177,7 @@ def phase_seconds(threads: int, seconds: float = 0.05) -> float:
 
 
 def limit_threads(n: int | None) -> dict[str, str]:
-    """Environment for a process whose OpenMP and BLAS, whichever it is, use at most n threads; None changes nothing.
+    """Return an environment in which OpenMP and BLAS, whichever it is, use at most n threads; None changes nothing.
 
     NumPy offers no way to set it later. A BLAS with several threads is the better rival for large products, one with a
     single thread for small ones and wherever other programs are at work, so comparisons try both.
@@ -221,7 +221,7 @@ class BusyThreads:
 
 
 def _thread_nanoseconds() -> dict[str, int]:
-    """Processor time of every thread of this process so far; empty where the system does not tell."""
+    """Return the processor time of every thread of this process so far; empty where the system does not tell."""
     times = {}
     for file in Path(f"/proc/{os.getpid()}/task").glob("*/schedstat"):
         try:
@@ -232,7 +232,7 @@ def _thread_nanoseconds() -> dict[str, int]:
 
 
 def _passes() -> ModuleType:
-    """The compiled extension, imported by way of backend.py."""
+    """Return the compiled extension, or raise an ImportError that says what it is needed for."""
     module, reason = load_passes()
     if module is None:
         raise ImportError(f"this is measured with the compiled extension, which cannot be used ({reason})")

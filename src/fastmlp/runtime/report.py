@@ -16,7 +16,7 @@ VERSION = "0.1.0"  # pyproject.toml has it too, and a test compares them
 
 
 def config() -> dict[str, Any]:
-    """What `show_config` prints, as a dict.
+    """Return what `show_config` prints, as a dict.
 
     Returns
     -------

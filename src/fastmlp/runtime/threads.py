@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastmlp.runtime.backend import load_passes
+from fastmlp.spec.checks import integer
 
 __all__ = ["cgroup_quota", "check_threads", "engine_threads", "get_num_threads", "set_num_threads", "thread_limits"]
+
+MAX_THREADS = 1024
 
 
 @dataclass
@@ -80,7 +81,7 @@ def get_num_threads() -> int:
 
 
 def thread_limits() -> dict[str, int | None]:
-    """Every cap on the number of threads by its source; None where a source does not limit."""
+    """Return every cap on the number of threads by its source; None where a source does not limit."""
     return {
         "set_num_threads": _process.threads,
         "openmp": _openmp_threads(),
@@ -90,16 +91,12 @@ def thread_limits() -> dict[str, int | None]:
 
 
 def check_threads(threads: Any, name: str = "threads") -> int:
-    """A number of threads as an int >= 1."""
-    if isinstance(threads, bool | np.bool_) or not isinstance(threads, int | np.integer):
-        raise TypeError(f"{name} must be an integer >= 1 or None, got {threads!r} ({type(threads).__name__})")
-    if not 1 <= threads <= 1024:
-        raise ValueError(f"{name} must be between 1 and 1024, or None, got {threads}")
-    return int(threads)
+    """Return a number of threads as an int, or raise an error that calls it `name`."""
+    return integer(threads, name, 1, MAX_THREADS)
 
 
 def engine_threads(threads: int | None) -> int:
-    """The engine's argument for a user's: n for n; for None 1 or -n (choose up to n), as the cap demands."""
+    """Return the engine's argument for a user's: n for n; for None 1 or -n (choose up to n), as the cap demands."""
     if threads is not None:
         return check_threads(threads)
     cap = get_num_threads()
@@ -115,7 +112,7 @@ def _openmp_threads() -> int | None:
 
 
 def _affinity() -> int:
-    """Processors that the calling thread and workers beside it may run on, asked for anew: it takes 0.3 us."""
+    """Count the processors that the calling thread and workers beside it may run on, anew: it takes 0.3 us."""
     module, _ = load_passes()
     if module is not None and (n := module.processors()):
         return int(n)
@@ -124,12 +121,12 @@ def _affinity() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _quota(_pid: int) -> int | None:
-    """The control group's quota; read again in a forked child."""
+    """Return the control group's quota, read once in a process and again in a forked child."""
     return cgroup_quota() if sys.platform == "linux" else None
 
 
 def cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPU quota of the process' control group in whole processors, rounded up; None if there is none.
+    """Return the CPU quota of the process' control group in whole processors, rounded up; None if there is none.
 
     Both hierarchies are read: version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``). A group is limited by all
     of its ancestors. Inside a container the path may be the host's; then the mounted root is the group.

@@ -1,4 +1,4 @@
-"""What `MLPClassifier` and `MLPRegressor` share: the network that their parameters describe, training, prediction."""
+"""The common base of `MLPClassifier` and `MLPRegressor`: training, and the parts that they fill in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["BaseMLP"]
 
 
 class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
-    """The estimators' common part: everything but what targets and outputs mean."""
+    """Base of the estimators, with everything but the meaning of targets and outputs."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
@@ -47,7 +47,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
     n_features_in_: int
 
     def _keep(self, arguments: dict[str, Any]) -> None:
-        """Be an estimator with these parameters: the arguments, by their names, of the `__init__` that calls this."""
+        """Set the parameters from the arguments, by their names, of the `__init__` that calls this."""
         for name, value in arguments.items():
             if value is not self:
                 setattr(self, name, value)
@@ -57,27 +57,27 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
     def _validate_input(
         self, X: Any, y: Any, sample_weight: ArrayLike | None, incremental: bool, reset: bool
     ) -> tuple[Any, Array, NDArray[np.float64] | None]:
-        """X as scikit-learn validates it, targets as the engine reads them, weights."""
+        """Return X as scikit-learn validates it, targets as the engine reads them, and weights."""
         raise NotImplementedError
 
     def _encode(self, y: Array) -> Array:
-        """Validated y as the engine reads it."""
+        """Return validated y as the engine reads it."""
         raise NotImplementedError
 
     def _count_outputs(self, targets: Array) -> int:
-        """How many outputs the network needs for these targets."""
+        """Return the number of outputs that a network for these targets has."""
         raise NotImplementedError
 
     def _choose_output(self) -> str:
-        """The activation of the network's outputs."""
+        """Return the name of the activation of the network's outputs."""
         raise NotImplementedError
 
     def _strata(self, targets: Array) -> Array | None:
-        """The classes within which rows are held out, if they are to be."""
+        """Return the class of each row if rows are to be held out within classes, else None."""
         raise NotImplementedError
 
     def _validation_score(self, outputs: Array, targets: Array, weight: NDArray[np.float64] | None) -> float:
-        """The score of a network by its outputs, which early stopping watches."""
+        """Return the score that early stopping watches, of a network with these outputs."""
         raise NotImplementedError
 
     # ---- training ---------------------------------------------------------------------------------------------------
@@ -139,11 +139,11 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             )
 
     def _loss_scale(self) -> float:
-        """The factor of the engine's loss: scikit-learn's squared error is a mean over outputs."""
+        """Return the factor of the engine's loss: scikit-learn's squared error is a mean over outputs."""
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
-        """Begin a new network, and everything that counts its training."""
+        """Begin a new network, and set back everything that counts its training."""
         for name in ATTRIBUTES.values():
             if name != "loss_":
                 self.__dict__.pop(name, None)
@@ -162,7 +162,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             shared.key = self._spec_key()
 
     def _show(self, progress: Progress) -> None:
-        """Let the attributes say how far training has come."""
+        """Set the attributes that say how far training has come."""
         for name, value in progress.attributes().items():
             setattr(self, name, value)
 
@@ -246,7 +246,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         return int(np.clip(self.batch_size, 1, n))
 
     def _split(self, problem: Problem) -> tuple[NDArray[np.int64], tuple[Any, Array, NDArray[np.float64] | None]]:
-        """Row numbers to train on, and the rows held out, drawn as scikit-learn draws them."""
+        """Draw rows to hold out, as scikit-learn does; return the numbers of the others, and the rows held out."""
         train, held = train_test_split(
             np.arange(problem.n, dtype=np.int64),
             random_state=self._random_state,
@@ -279,7 +279,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         return record
 
     def _callbacks(self, engine: Engine, incremental: bool, data: dict[str, Any]) -> Callbacks | None:
-        """scikit-learn's callbacks (1.9 and later), if the estimator has any."""
+        """Return scikit-learn's callbacks (1.9 and later), if the estimator has any."""
         if incremental or not getattr(self, "_skl_callbacks", None):
             return None
         context = self._init_callback_context(max_subtasks=self.max_iter)

@@ -44,9 +44,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
     activation : str, Activation or sequence of them, default="relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, and fastmlp's "leaky_relu",
-        "elu", "softplus", "exp", "sign", `fastmlp.LeakyReLU` and `fastmlp.ELU`. A sequence has one for each hidden
-        layer.
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, and fastmlp's
+        "leaky_relu", "elu", "softplus", "exp", "sign", `fastmlp.LeakyReLU` and `fastmlp.ELU`. A sequence has one for
+        each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" go over the rows in mini-batches; "lbfgs" takes all of them at once and is good for few rows.
     alpha : float, default=0.0001
@@ -65,7 +65,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights and biases, of shuffles, and of the split for early stopping.
+        Source of initial weights and biases, of shuffles, and of the split for early stopping.
     tol : float, default=1e-4
         Changes of loss or score that are smaller are no improvement.
     verbose : bool, default=False
@@ -73,9 +73,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     warm_start : bool, default=False
         Whether fit goes on from the network of the fit before.
     momentum : float, default=0.9
-        Of solver "sgd".
+        Momentum of solver "sgd".
     nesterovs_momentum : bool, default=True
-        Whether that is Nesterov's.
+        Whether the momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to hold out rows, and stop when their score no longer improves, with the best network so far. Those rows
         are drawn within each class if there are two classes (as in scikit-learn), else at random.
@@ -84,7 +84,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     beta_1, beta_2 : float, default=0.9 and 0.999
         Decay of Adam's moments.
     epsilon : float, default=1e-8
-        Of Adam, against division by zero.
+        Term of Adam's denominator, against division by zero.
     n_iter_no_change : int or inf, default=10
         How many epochs may pass without improvement before training stops.
     max_fun : int, default=15000

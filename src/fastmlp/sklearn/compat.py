@@ -1,4 +1,4 @@
-"""What differs between supported versions of scikit-learn (1.5 and later), found by looking, not by number.
+"""Differences between supported versions of scikit-learn (1.5 and later), found by looking, not by number.
 
 Private names are used where scikit-learn has no public one: parameter constraints and `_fit_context`, without which its
 error messages cannot be had, `_check_sample_weight`, and the warning of its L-BFGS.
@@ -40,18 +40,18 @@ try:
 except ImportError:  # before 1.9 there were none
 
     class CallbackSupport:  # type: ignore[no-redef]
-        """Nothing: this scikit-learn has no callbacks."""
+        """An empty class in the place of the mixin: this scikit-learn has no callbacks."""
 
 
 if hasattr(BaseEstimator, "__sklearn_tags__"):
 
     class TagSupport:
-        """Nothing: tags come from `__sklearn_tags__`."""
+        """An empty class: in this scikit-learn, tags come from `__sklearn_tags__`."""
 
 else:  # before 1.6
 
     class TagSupport:  # type: ignore[no-redef]
-        """Tags as a dict."""
+        """A class with tags as a dict."""
 
         def _more_tags(self) -> dict[str, Any]:
             return {"multilabel": getattr(self, "_multilabel", False)}

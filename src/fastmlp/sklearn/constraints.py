@@ -16,13 +16,13 @@ ACTIVATIONS = {*ACTIVATION_NAMES, *ACTIVATION_ALIASES}
 
 
 class ActivationPerLayer(Options):  # type: ignore[misc]
-    """A list or tuple of activations; that there is one for each hidden layer is seen when those are known."""
+    """Constraint to a list or tuple of activations; whether its length fits is seen when the layers are known."""
 
     def __init__(self) -> None:
         super().__init__(object, set())  # a kind of constraint that scikit-learn lets others derive from
 
     def is_satisfied_by(self, val: Any) -> bool:
-        """Whether `val` is a list or tuple of activations."""
+        """Return whether `val` is a list or tuple of activations."""
         return isinstance(val, list | tuple) and all(
             isinstance(kind, Activation) or (isinstance(kind, str) and kind in ACTIVATIONS) for kind in val
         )

@@ -20,7 +20,7 @@ def initial_parameters(
     sizes: Sequence[int],
     dtype: str,
 ) -> tuple[list[Array], list[Array]]:
-    """Glorot's uniform distribution in scikit-learn's form: biases are drawn, too, layer by layer.
+    """Draw from Glorot's uniform distribution in scikit-learn's form: biases, too, layer by layer.
 
     `activation` is that of all hidden layers, or a sequence with one for each; the output layer's bound is that of the
     last hidden layer, as there.

@@ -18,7 +18,7 @@ __all__ = ["class_weights", "decode", "encode"]
 
 
 def encode(y: Array, classes: Array, binarizer: LabelBinarizer, as_numbers: bool) -> Array:
-    """Validated y as the engine reads it: 0 and 1 for each output, or, of several classes, numbers if `as_numbers`."""
+    """Return y as the engine reads it: 0 and 1 for each output, or numbers of several classes if `as_numbers`."""
     kind = binarizer.y_type_
     if kind.startswith("multilabel"):
         _refuse_unknown(y, classes)
@@ -34,7 +34,7 @@ def encode(y: Array, classes: Array, binarizer: LabelBinarizer, as_numbers: bool
 
 
 def decode(outputs: Array, classes: Array, binarizer: LabelBinarizer) -> Any:
-    """The labels that a network's outputs stand for."""
+    """Return the labels that a network's outputs stand for."""
     kind = binarizer.y_type_
     if kind == "multiclass":
         return classes.take(outputs.argmax(axis=1))
@@ -46,7 +46,7 @@ def decode(outputs: Array, classes: Array, binarizer: LabelBinarizer) -> Any:
 
 
 def class_weights(class_weight: Any, y: Array, incremental: bool) -> NDArray[np.float64]:
-    """The weight of each row by its class."""
+    """Return the weight that each row gets by its class."""
     if incremental and class_weight == "balanced":
         raise ValueError(
             "class_weight='balanced' needs all rows at once: for partial_fit, pass the weights that "

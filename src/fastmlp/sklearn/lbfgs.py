@@ -35,7 +35,7 @@ def minimize(
     after_iteration: Callable[[int, float], bool] | None,
     show_parameters: bool,
 ) -> tuple[int, float]:
-    """Minimise loss and L2 term from the engine's parameters, as scikit-learn does; the iterations and the loss.
+    """Minimise loss and L2 term from the engine's parameters, as scikit-learn does; return iterations and loss.
 
     `after_iteration` gets the number of each iteration and its loss, with that iteration's parameters in the engine if
     `show_parameters`; it stops the search by returning True.
@@ -92,20 +92,20 @@ class _Layout:
         self.n_weights = int(self.ends[len(weights)])
 
     def tensors(self, x: NDArray[np.float64]) -> dict[str, Array]:
-        """The tensors that lie in a vector."""
+        """Return the tensors that lie in a vector."""
         x = np.ascontiguousarray(x, np.float64)
         places = zip(self.names, self.ends[:-1], self.ends[1:], self.shapes, strict=True)
         return {name: x[start:end].reshape(shape) for name, start, end, shape in places}
 
     def vector(self, tensors: dict[str, Array]) -> NDArray[np.float64]:
-        """The vector of these tensors."""
+        """Return the vector of these tensors."""
         return np.concatenate([np.ravel(tensors[name]) for name in self.names])
 
 
 def _loss_and_gradient(
     engine: Engine, problem: Problem, layout: _Layout, total: float, threads: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """Weighted mean loss over all rows and its gradient as one vector, weights first."""
+    """Return the weighted mean loss over all rows, and its gradient as one vector, weights first."""
     if not is_sparse(problem.X):
         loss = engine.gradient(problem.X, problem.y, problem.weight, threads)
         return loss, layout.vector(engine.read("gradient"))

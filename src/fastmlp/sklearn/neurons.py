@@ -1,4 +1,4 @@
-"""One layer of single neurons, and the delta rule, by which they learn. The perceptron rule is in perceptron.py.
+"""A layer of single neurons, and the delta rule, by which they learn. The perceptron rule is in perceptron.py.
 
 For several classes there is one neuron for each, which tells its class from all others.
 """
@@ -71,7 +71,7 @@ class NeuronClassifier(ClassifierMixin, Neurons):  # type: ignore[misc]
     classes_: Array
 
     def _validate(self, X: Any, y: Any) -> tuple[Array, Array]:
-        """Validated X, and what each neuron should answer: -1 or 1, (n, n_neurons)."""
+        """Validate X and y; return X, and the answer that each neuron should give: -1 or 1, (n, n_neurons)."""
         X, y = validate_data(self, X, y, dtype=DTYPES)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -116,7 +116,7 @@ class NeuronClassifier(ClassifierMixin, Neurons):  # type: ignore[misc]
 
 
 class _Adaline(Neurons):
-    """The delta rule on the engine: one linear layer, the squared error, one row (or batch) after the other."""
+    """Base of the neurons that learn by the delta rule: a linear layer, the squared error, row (or batch) after row."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Neurons._parameter_constraints,
@@ -223,7 +223,7 @@ class AdalineRegressor(RegressorMixin, _Adaline):  # type: ignore[misc]
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        Of these orders.
+        Source of these orders.
     verbose : bool, default=False
         Whether to print the loss of every epoch.
     n_threads : int or None, default=None

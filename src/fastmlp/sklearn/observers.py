@@ -1,4 +1,4 @@
-"""What looks on from outside after every epoch of an estimator's training."""
+"""Observers of an estimator's training: the clock, a validation set, scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Observers(LoopCallback):
 
     @property
     def look_at_parameters(self) -> bool:
-        """Whether one of them does, so that the engine has to have those of the epoch."""
+        """True if an observer looks at the parameters, so that the engine has to have those of the epoch."""
         return self.record is not None or self.callbacks is not None
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
@@ -55,7 +55,7 @@ class Observers(LoopCallback):
             self.callbacks.begin()
 
     def on_epoch_end(self, net: Any, logs: Logs) -> bool:  # noqa: ARG002
-        """Let all of them look at the epoch; whether training is to stop."""
+        """Let all observers look at the epoch; return whether training is to stop."""
         if self.record is not None:
             self.record()
         stop = False
@@ -105,20 +105,20 @@ class Callbacks:
         self.show_parameters, self.parameters = show_parameters, parameters
 
     def begin_fit(self) -> None:
-        """Tell them that fit begins."""
+        """Tell the callbacks that fit begins."""
         self.context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_fit(self) -> None:
-        """Tell them that fit is over."""
+        """Tell the callbacks that fit is over."""
         self.context.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes=dict, **self.data)
 
     def begin(self) -> None:
-        """Tell them that an epoch begins."""
+        """Tell the callbacks that an epoch begins, or an iteration."""
         self.task = self.context.subcontext(task_name="epoch")
         self.task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end(self) -> bool:
-        """Tell them that the epoch is over; whether one of them asks to stop."""
+        """Tell the callbacks that the epoch is over; return whether one of them asks to stop."""
         self.show_parameters()
         return bool(
             self.task.call_on_fit_task_end(

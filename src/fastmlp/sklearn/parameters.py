@@ -18,7 +18,7 @@ SpecOf = Callable[[Sequence[int], str], NetworkSpec]
 
 
 class SharedParameters:
-    """An engine, made when it is needed, and the lists `coefs_` and `intercepts_` once somebody has asked for them.
+    """Parameters in an engine, and in the lists `coefs_` and `intercepts_` once somebody has asked for them.
 
     The engine has the parameters in a layout of its own. As long as nobody has asked for them nothing is copied. From
     then on the lists are the truth: arrays may be changed in place or replaced, which is found by comparing them with
@@ -42,7 +42,7 @@ class SharedParameters:
     # ---- for the estimator's attributes -----------------------------------------------------------------------------
 
     def get(self, name: str) -> list[Array]:
-        """The list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
+        """Return the list called "coefs_" or "intercepts_"; KeyError if there are no parameters yet."""
         with self.access.reading(name):
             if not self._lists and self._engine is not None:
                 weights, biases = weights_and_biases(self._engine.read())
@@ -51,20 +51,20 @@ class SharedParameters:
             return self._lists[name]
 
     def put(self, name: str, value: Sequence[Array]) -> None:
-        """Let the user's list, or a list of what is in their sequence, take the place of one."""
+        """Replace a list by the user's, or by a list of the items of their sequence."""
         with self.access.setting(f"{name} ="):
             if self._engine is not None:
                 self.get(name)
             self._lists[name] = _as_list(value, name)
 
     def has_parameters(self) -> bool:
-        """Whether there are weights and biases."""
+        """Return whether there are weights and biases."""
         return self._engine is not None or len(self._lists) == 2
 
     # ---- for training and prediction --------------------------------------------------------------------------------
 
     def start(self, spec: NetworkSpec, weights: list[Array], biases: list[Array]) -> None:
-        """Be a new network with these parameters. Lists that were handed out belong to the old one."""
+        """Begin a new network with these parameters. Lists that were handed out belong to the old one."""
         with self.access.reading("start"):
             self._lists, self._seen, self._state, self.optimizer = {}, [], None, None
             self._make_engine(spec).write(name_tensors(weights, biases))
@@ -83,7 +83,7 @@ class SharedParameters:
         self.optimizer = name
 
     def current(self, key: Any) -> tuple[Engine, NetworkSpec] | None:
-        """The engine and its network, found without the lock; None where they may have to be made anew.
+        """Return engine and network without taking the lock; None where they may have to be made anew.
 
         They stand if they are of these parameters of the estimator, and no lists have been handed out that somebody may
         have changed.
@@ -92,14 +92,14 @@ class SharedParameters:
         return None if self._lists or known is None or known[0] != key else known[1]
 
     def both(self) -> tuple[Engine, NetworkSpec]:
-        """The engine and its network, once `engine` has been called."""
+        """Return engine and network as they are after a call of `engine`."""
         assert self._engine is not None
         assert self.spec is not None
         return self._engine, self.spec
 
     @property
     def key(self) -> Any:
-        """What of the estimator's parameters the engine's network was made of."""
+        """The parameters of the estimator that the engine's network was made of."""
         return None if self._known is None else self._known[0]
 
     @key.setter
@@ -107,7 +107,7 @@ class SharedParameters:
         self._known = key, self.both()
 
     def engine(self, spec_of: SpecOf) -> Engine:
-        """The engine, as the lists want it; `spec_of(sizes, dtype)` says what network their arrays make."""
+        """Return the engine with the lists' arrays in it; `spec_of(sizes, dtype)` is the network that they make."""
         if self._lists:
             self._read_lists(spec_of)
         assert self._engine is not None
@@ -141,7 +141,7 @@ class SharedParameters:
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
-        """Have an engine for `spec`, with the optimizer's state if its shapes fit; it has no parameters yet."""
+        """Make an engine for `spec`, with the optimizer's state if its shapes fit; it has no parameters yet."""
         if self._engine is not None and spec == self.spec:
             return
         state, self._state = self._optimizer_state(), None
@@ -160,7 +160,7 @@ class SharedParameters:
         return None if self.optimizer is None else (self.optimizer, optimizer_state(self._engine))
 
     def reshape(self, spec: NetworkSpec) -> None:
-        """Keep the parameters in a network of the same sizes that is otherwise as `spec` says."""
+        """Move the parameters to a network of the same sizes that is otherwise as `spec` says."""
         with self.access.reading("reshape"):
             if spec != self.spec:
                 assert self._engine is not None
@@ -184,7 +184,7 @@ class SharedParameters:
                         self._lists[name][place] = array.copy()
 
     def filled_columns(self) -> FilledColumns:
-        """Prediction from very sparse rows; kept until the parameters change. Call `engine` before."""
+        """Return what predicts from very sparse rows; kept until the parameters change. Call `engine` before."""
         if self._filled is None:
             assert self._engine is not None
             assert self.spec is not None
@@ -192,13 +192,13 @@ class SharedParameters:
         return self._filled
 
     def is_finite_array(self, X: Array) -> bool:
-        """Whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
+        """Return whether all of a 2-D float array is finite, by the backend's kernel if it has one."""
         return bool(self.backend.finite(X) if self.backend.finite is not None else np.isfinite(X).all())
 
     # ---- for pickles ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Parameters and optimizer state as plain arrays."""
+        """Return parameters and optimizer state as plain arrays."""
         with self.access.reading("pickle"):
             state: dict[str, Any] = {}
             if self._lists:
@@ -212,7 +212,7 @@ class SharedParameters:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "SharedParameters":
-        """The network of a pickle; takes its part out of `state`."""
+        """Make the parameters of a pickle; takes their part out of `state`."""
         network = cls()
         network.adopt(state.pop("coefs_", None), state.pop("intercepts_", None), state.pop("_optimizer_state", None))
         return network
@@ -277,7 +277,7 @@ class ParameterAttributes(BaseEstimator):  # type: ignore[misc]
 
 
 def _as_list(value: Any, name: str) -> list[Array]:
-    """A list as it is, so that it stays the user's own; of another sequence, a list that training can write into."""
+    """Return a list as it is, so that it stays the user's own, and the items of another sequence as a new list."""
     if isinstance(value, list):
         return value
     try:
@@ -287,7 +287,7 @@ def _as_list(value: Any, name: str) -> list[Array]:
 
 
 def _same(array: Any, seen: Array) -> bool:
-    """Whether an array is what the engine saw, to the bit (but for the sign of zero)."""
+    """Return whether an array is what the engine saw, to the bit (but for the sign of zero)."""
     return (
         isinstance(array, np.ndarray)
         and array.dtype == seen.dtype

@@ -1,4 +1,4 @@
-"""What `fastmlp.patch_sklearn` puts in scikit-learn's place: our classes, or scikit-learn's for what ours cannot do.
+"""The classes that `fastmlp.patch_sklearn` puts in scikit-learn's place: ours, or theirs for what ours cannot do.
 
 What ours cannot do: parameters of a scikit-learn that came after this file, subclasses that override or call
 scikit-learn's private methods, and being fast without the compiled engine. Data, and values of parameters, need no such
@@ -37,7 +37,7 @@ def _warn_once(reason: str) -> None:
 
 
 def _private_methods(kind: type) -> set[str]:
-    """Names that a subclass of scikit-learn's class may override or call; ours are others, or do something else."""
+    """Return the methods that a subclass of scikit-learn's class may override or call, and that ours does not have."""
     return {
         name
         for base in kind.__mro__
@@ -48,7 +48,7 @@ def _private_methods(kind: type) -> set[str]:
 
 
 def _codes(value: Any) -> Iterator[CodeType]:
-    """The code of what stands in a class: functions, bare or in a property, decorator or class method, and lambdas."""
+    """Find the code in a class: functions, bare or in a property, decorator or class method, and lambdas."""
     if isinstance(value, property):
         for function in (value.fget, value.fset, value.fdel):
             yield from _codes(function)
@@ -64,12 +64,12 @@ def _codes(value: Any) -> Iterator[CodeType]:
 
 
 def _original(kind: type) -> type | None:
-    """scikit-learn's class for a class of ours, or a subclass of it."""
+    """Return scikit-learn's class for a class of ours, or a subclass of it."""
     return next((ORIGINALS[base] for base in kind.__mro__ if base in ORIGINALS), None)
 
 
 def _reasons(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Iterator[str]:
-    """Why a class cannot be a subclass of ours: what it, or a class mixed into it, does with private methods."""
+    """Say why a class cannot be a subclass of ours: what it, or a class mixed in, does with private methods."""
     private = {method for base in bases for method in _private_methods(_original(base) or object)}
     mixed_in = [kind for base in bases if _original(base) is None for kind in base.__mro__]
     for part, contents in [(name, namespace), *((kind.__name__, vars(kind)) for kind in mixed_in)]:
@@ -83,19 +83,19 @@ def _reasons(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> I
 
 @cache
 def _signature_of(kind: type) -> Signature:
-    """Of its `__init__`, without self; kept, since a search makes estimators by the hundred."""
+    """Return the signature of `__init__` without self; kept, since a search makes estimators by the hundred."""
     whole = signature(kind.__init__)  # type: ignore[misc]
     return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 def _by_name(theirs: Signature, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """All arguments by name: the order of the positional ones is the installed scikit-learn's, and has changed."""
+    """Return all arguments by name: positional ones come in the installed scikit-learn's order, which has changed."""
     known = {name: value for name, value in options.items() if name in theirs.parameters}
     return {**theirs.bind(*arguments, **known).arguments, **options}
 
 
 class _Decision(ABCMeta):
-    """Decides, when a subclass or an estimator is made, whose it is going to be. (scikit-learn's are ABCs, too.)"""
+    """The metaclass that decides whose a new subclass or estimator is going to be. (scikit-learn's are ABCs, too.)"""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         reason = next(_reasons(name, bases, namespace), None)

@@ -33,7 +33,7 @@ class PerceptronClassifier(NeuronClassifier):
     shuffle : bool, default=True
         Whether each epoch takes the rows in a new order.
     random_state : int, RandomState instance or None, default=None
-        Of these orders.
+        Source of these orders.
     verbose : bool, default=False
         Whether to print the number of errors of every epoch.
 
@@ -123,7 +123,7 @@ class PerceptronClassifier(NeuronClassifier):
 
 
 def _perceptron_epoch(W: Array, b: Array, X: Array, T: Array, order: NDArray[np.int64], rate: float) -> int:
-    """One epoch of the perceptron rule, row after row, on W (d, k) and b (k,) in place; return the updates made.
+    """Apply the perceptron rule to row after row, on W (d, k) and b (k,) in place; return the number of updates.
 
     Rows are judged many at a time: up to the first wrong one the weights are what they would be one at a time.
     """

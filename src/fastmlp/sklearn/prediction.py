@@ -1,4 +1,4 @@
-"""The network that an estimator's parameters describe, and its outputs for X."""
+"""The network that an estimator's parameters describe, and its outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NetworkOutputs(ParameterAttributes):
     out_activation_: str
 
     def _spec(self, sizes: Sequence[int], dtype: str) -> NetworkSpec:
-        """The network of these sizes that the estimator's parameters describe."""
+        """Return the network of these sizes that the estimator's parameters describe."""
         activation = self.activation
         if not isinstance(activation, str | Activation) and len(activation) != len(sizes) - 2:
             raise InvalidParameterError(
@@ -42,11 +42,11 @@ class NetworkOutputs(ParameterAttributes):
         return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
 
     def _spec_key(self) -> tuple[Any, ...]:
-        """All that `_spec` depends on beside sizes and dtype."""
+        """Return everything that `_spec` depends on beside sizes and dtype."""
         return self.activation, self.out_activation_, self.loss
 
     def _engine(self) -> Engine:
-        """The engine with the parameters as they are now. The caller holds the network's lock."""
+        """Return the engine with the parameters as they are now. The caller holds the network's lock."""
         shared = self._shared
         engine = shared.engine(self._spec)
         key = self._spec_key()
@@ -61,7 +61,7 @@ class NetworkOutputs(ParameterAttributes):
         return self._shared.both()[1].dtype
 
     def _outputs(self, X: Any) -> Array:
-        """The network's outputs (n, n_outputs) for X, checked here."""
+        """Check X, and compute the network's outputs (n, n_outputs) for it."""
         shared = self.__dict__.get("_shared")
         if (
             type(X) is np.ndarray

@@ -38,7 +38,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
     activation : str, Activation or sequence of them, default="relu"
-        Of the hidden layers, as for `MLPClassifier`.
+        Activation of the hidden layers, as for `MLPClassifier`.
     solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose
         As for `MLPClassifier`.
     warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon

@@ -21,7 +21,7 @@ __all__ = ["AdamSolver", "OptimizerSolver", "SGDSolver", "Solver"]
 
 
 def _table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """A row for each step, its columns by name: one value for all steps, or an array of one for each."""
+    """Make a table of one row per step, its columns by name: one value for all steps, or one for each."""
     rows = np.empty((steps, len(columns)))
     for place, name in enumerate(columns):
         rows[:, place] = values.pop(name)
@@ -35,7 +35,7 @@ class Solver:
     Attributes
     ----------
     name : str
-        What engines know the update by.
+        Name by which engines know the update.
     learning_rate_init, learning_rate : float
         The rate at the beginning, and that of the last step (of the next one where it changes by the epoch).
     t : int
@@ -50,7 +50,7 @@ class Solver:
         self.t = 0
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        """One row of scalars per step that follows, (len(weight_decay), columns), given the decay of each step."""
+        """Make the rows of scalars of the next steps, (len(weight_decay), columns), given the decay of each step."""
         raise NotImplementedError
 
     def advance(self, steps: int) -> None:
@@ -58,10 +58,10 @@ class Solver:
         self.t += steps
 
     def end_epoch(self, rows_seen: int) -> None:
-        """Hear that an epoch is over, with the rows that training has gone over by now, all epochs together."""
+        """Change the rate at the end of an epoch, given the rows of all epochs so far."""
 
     def stops(self, message: str, verbose: Any) -> bool:
-        """Whether training ends here, where it no longer improves; says so if `verbose`."""
+        """Return whether training ends, where it no longer improves; print so if `verbose`."""
         if verbose:
             print(message + " Stopping.")
         return True

@@ -31,39 +31,39 @@ DOT_COLUMNS = 4
 
 
 def is_sparse(X: Any) -> bool:
-    """Whether X is a sparse matrix, where all others are arrays by now."""
+    """Return whether X is a sparse matrix, where all others are arrays by now."""
     return not isinstance(X, np.ndarray)
 
 
 def predict_rows(engine: Engine, X: Any, out: Array, threads: int) -> bool:
-    """Outputs of all rows, dense or sparse, into `out`; False if parameters are just being changed."""
+    """Compute outputs of all rows, dense or sparse, in `out`; False if parameters are just being changed."""
     if not is_sparse(X):
         return engine.predict(X, out, threads)
     return all(engine.predict(block, out[part], threads) for part, block in dense_blocks(X))
 
 
 def filled_columns(X: Any) -> int:
-    """How many columns blocks of rows get that are made dense without empty ones: as many as those have numbers."""
+    """Return the width of blocks that are made dense without empty columns: as many columns as they have numbers."""
     in_rows = np.diff(X.indptr)
     return max(LEAST_COLUMNS, FILLED_ROWS * int(X.nnz) // len(in_rows), int(in_rows.max()))
 
 
 def pays(X: Any, width: int) -> bool:
-    """Whether leaving out empty columns before a layer of so many units is less work than multiplying zeros."""
+    """Return whether to leave out empty columns, before a layer of this width, is less work than to multiply zeros."""
     work = filled_columns(X) * (1 + COPY_RATE / min(FILLED_ROWS, X.shape[0]))
     return width > DOT_COLUMNS and work < X.shape[1]
 
 
 @dataclass(frozen=True)
 class FilledColumns:
-    """A network's parameters: each block of rows takes the weights of those columns that it has numbers in."""
+    """Prediction by blocks of sparse rows, each with the weights of those columns that it has numbers in."""
 
     spec: NetworkSpec
     tensors: dict[str, Array]
     backend: Backend
 
     def predict(self, X: Any, out: Array, threads: int) -> None:
-        """Outputs of all rows of a CSR matrix into `out` (n, O).
+        """Compute outputs of all rows of a CSR matrix in `out` (n, O).
 
         The engine is one of this call, so that calls may run side by side and in handlers of signals.
         """

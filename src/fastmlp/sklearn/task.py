@@ -1,4 +1,4 @@
-"""What an estimator asks a solver to do, and what it is told of how that went: neither knows the other's attributes."""
+"""The records between estimators and solvers, of which neither knows the other's attributes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Rules:
-    """When a training by mini-batches ends: parameters of an estimator, by their names."""
+    """Parameters of an estimator, by their names, that say how a training by mini-batches goes and when it ends."""
 
     max_iter: int
     tol: float
@@ -47,7 +47,7 @@ class Rules:
 
 @dataclass
 class Progress:
-    """How far a training by mini-batches has come: scikit-learn's attributes, which a later training goes on with.
+    """State of a training by mini-batches: scikit-learn's attributes, with which a later training goes on.
 
     Improvement is of the loss, or, with early stopping, of the score on a validation set.
     """
@@ -64,7 +64,7 @@ class Progress:
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any], early_stopping: bool) -> Progress:
-        """The progress that is kept in an estimator's attributes, as a training of this kind has to find it."""
+        """Take the progress from an estimator's attributes, as a training of this kind has to find it."""
         known = {name: attributes[key] for name, key in ATTRIBUTES.items() if key in attributes}
         progress = cls(**known)
         if early_stopping:
@@ -76,7 +76,7 @@ class Progress:
         return progress
 
     def attributes(self) -> dict[str, Any]:
-        """The same as attributes of an estimator."""
+        """Return the progress as attributes of an estimator."""
         values = {key: getattr(self, name) for name, key in ATTRIBUTES.items()}
         if not self.n_iter:
             del values[ATTRIBUTES["loss"]]
@@ -85,7 +85,7 @@ class Progress:
         return values
 
     def end_epoch(self, loss: float, rows: int) -> None:
-        """Count an epoch of so many rows."""
+        """Count an epoch with its loss and its number of rows."""
         self.n_iter += 1
         self.t += rows
         self.loss = loss
@@ -99,7 +99,7 @@ class Progress:
         self.best_loss = min(self.best_loss, self.loss) if self.loss == self.loss else self.best_loss
 
     def compare_score(self, score: float, tol: float) -> bool:
-        """Compare the epoch's score with the best before it; whether it is the best now, with any difference."""
+        """Compare the epoch's score with the best before it; return whether it is better, by however little."""
         assert self.validation_scores is not None
         assert self.best_validation_score is not None
         self.validation_scores.append(score)

@@ -21,12 +21,12 @@ __all__ = ["as_rows", "validate_features", "validate_rows", "validate_weights"]
 
 
 def validate_features(estimator: BaseEstimator, X: Any) -> Any:
-    """X to look at, as scikit-learn validates it."""
+    """Validate X to look at, as scikit-learn does."""
     return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=_dtypes_for(X), reset=False)
 
 
 def validate_rows(estimator: BaseEstimator, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Array]:
-    """X and y to learn from, as scikit-learn validates them."""
+    """Validate X and y to learn from, as scikit-learn does."""
     X, y = validate_data(
         estimator, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_dtypes_for(X), reset=reset, **options
     )
@@ -34,17 +34,17 @@ def validate_rows(estimator: BaseEstimator, X: Any, y: Any, reset: bool, **optio
 
 
 def validate_weights(sample_weight: ArrayLike, X: Any) -> NDArray[np.float64]:
-    """Weights of the rows of X, as scikit-learn validates them."""
+    """Validate weights of the rows of X, as scikit-learn does."""
     return np.ascontiguousarray(check_sample_weight(sample_weight, X), dtype=np.float64)
 
 
 def as_rows(X: Any) -> Any:
-    """Validated X as the engine reads it; sparse rows as CSR."""
+    """Return validated X as the engine reads it; sparse rows as CSR."""
     return X.tocsr() if is_sparse(X) else as_source(X)
 
 
 def _dtypes_for(X: Any) -> Any:
-    """The dtypes that scikit-learn's validation may leave; None, for any, if the engine reads X as it is."""
+    """Return the dtypes that validation may leave; None, for any, if the engine reads X as it is."""
     if isinstance(X, np.ndarray) and X.dtype in SOURCE_DTYPES:
         return None
     return (np.float64, np.float32)

@@ -6,15 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Data
+from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
 
-__all__ = ["Checkpoint", "Learner"]
+__all__ = ["Learner", "Snapshot"]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Everything that training changes: the engine's copy of parameters, state and count of steps, and the epoch."""
+class Snapshot:
+    """Everything that training changes, in the engine's own memory: parameters, state and count of steps; the epoch.
+
+    It is quickly taken, and of use to this engine alone: a `Checkpoint` is what goes elsewhere.
+    """
 
     copy: object
     step: int
@@ -42,7 +46,7 @@ class Learner:
     position: tuple[int, int | None] = (0, None)
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
-    undo: Checkpoint | None = None
+    undo: Snapshot | None = None
     n_parameters: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,12 +127,38 @@ class Learner:
         self.steps_trained += steps
         self.rows_trained += rows
 
-    def checkpoint(self, instead_of: Checkpoint | None = None, threads: int = 1) -> Checkpoint:
-        """Where training stands, in the memory of a checkpoint that is no longer needed if there is one."""
+    def snapshot(self, instead_of: Snapshot | None = None, threads: int = 1) -> Snapshot:
+        """Copy what training changes, into the memory of a snapshot that is no longer needed if there is one."""
         copy = self.engine.copy(instead_of and instead_of.copy, threads)
-        return Checkpoint(copy, self.engine.n_steps, self.epoch, self.steps_trained)
+        return Snapshot(copy, self.engine.n_steps, self.epoch, self.steps_trained)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint."""
-        self.engine.restore(checkpoint.copy)
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot."""
+        self.engine.restore(snapshot.copy)
+        self.position = snapshot.epoch, None
+
+    def checkpoint(self) -> Checkpoint:
+        """Where training stands, for a file or another engine."""
+        optimizer = self.optimizer
+        kinds = ("parameters", *self._states()) if optimizer is not None else ("parameters",)
+        tensors = {kind: self.engine.read(kind) for kind in kinds}
+        step = 0 if optimizer is None else self.step
+        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of this network."""
+        self.engine.write(checkpoint.tensors["parameters"])
         self.position = checkpoint.epoch, None
+        optimizer = checkpoint.optimizer
+        if optimizer is not None:
+            self.use(optimizer)
+            states = self._states()
+            if checkpoint.states != len(states):
+                raise ValueError(f"optimizer {optimizer.name} has {len(states)} states, not {checkpoint.states}")
+            for kind in states:
+                self.engine.write(checkpoint.tensors[kind], kind)
+            self.engine.n_steps = checkpoint.step
+
+    def _states(self) -> list[str]:
+        """The kinds of tensors that the engine keeps for the optimizer."""
+        return [kind for kind in self.engine.kinds if kind.startswith("state.")]

@@ -10,7 +10,7 @@ from fastmlp.data import Data, chunks, refuse_overflow
 from fastmlp.spec import weights_and_biases
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.history import History, count_epochs
-from fastmlp.train.learner import Checkpoint, Learner
+from fastmlp.train.learner import Learner, Snapshot
 
 if TYPE_CHECKING:
     from fastmlp.train.epoch import Epoch
@@ -58,18 +58,18 @@ SNAPSHOT_STEPS = 64
 
 
 class Safety(LoopCallback):
-    """Two checkpoints: training goes back to the latest one under which a loss was finite.
+    """Two snapshots: training goes back to the latest one under which a loss was finite.
 
-    Each update since a checkpoint began with a finite loss, the first of them under its parameters.
+    Each update since a snapshot began with a finite loss, the first of them under its parameters.
     """
 
-    latest: Checkpoint
-    previous: Checkpoint
+    latest: Snapshot
+    previous: Snapshot
 
     def __init__(self, epoch: "Epoch", history: History) -> None:
         self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
         self.history, self.start = history, count_epochs(history)
-        self.rule = ""  # of the optimizer whose state the checkpoints have
+        self.rule = ""  # of the optimizer whose state the snapshots have
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         self._follow_the_rule()
@@ -79,7 +79,7 @@ class Safety(LoopCallback):
         optimizer = self.learner.optimizer
         if optimizer is not None and optimizer.name != self.rule:
             self.rule = optimizer.name
-            self.latest = self.previous = self.learner.checkpoint(None, self.threads)
+            self.latest = self.previous = self.learner.snapshot(None, self.threads)
 
     def on_non_finite(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         rows, number, step = self.epoch.next_rows(), logs["epoch"], logs["step"]
@@ -95,7 +95,7 @@ class Safety(LoopCallback):
         if not learner.engine.is_finite(self.threads):
             raise self._diverged(f"the parameters are no longer finite after epoch {learner.epoch}", rows)
         oldest = None if self.previous is self.latest else self.previous
-        self.previous, self.latest = self.latest, learner.checkpoint(oldest, self.threads)
+        self.previous, self.latest = self.latest, learner.snapshot(oldest, self.threads)
 
     def on_train_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         learner, rows = self.learner, self.epoch.last_rows()
@@ -125,14 +125,14 @@ UNDO_STEPS, UNDO_PARAMETERS = 16, 1 << 15
 
 
 def prepare_undo(learner: Learner, threads: int) -> None:
-    """Have a checkpoint of before the step that follows, or of some steps before."""
+    """Have a snapshot of before the step that follows, or of some steps before."""
     every = 1 if learner.n_parameters <= UNDO_PARAMETERS else UNDO_STEPS
     if learner.undo is None or learner.steps_trained - learner.undo.steps_trained >= every:
-        learner.undo = learner.checkpoint(learner.undo, threads)
+        learner.undo = learner.snapshot(learner.undo, threads)
 
 
 def undo(learner: Learner) -> int:
-    """Go back to that checkpoint; the number of updates that are lost beside the last one."""
+    """Go back to that snapshot; the number of updates that are lost beside the last one."""
     assert learner.undo is not None
     lost = learner.step - learner.undo.step - 1
     learner.restore(learner.undo)

@@ -1,34 +1,21 @@
 """The engine: runs of training steps, gradients and traces, each in one parallel region; see predict.pyx for the rest.
 
-Mirror: reference/epoch.py.
+Mirror: reference/engine.py.
 """
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
-from fastmlp.passes.backward cimport backward_rows, loss_rows
-from fastmlp.passes.forward cimport forward_layer, forward_rows, load_inputs, load_targets
+from fastmlp.passes.backward cimport backward_rows
+from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.inputs cimport Inputs, check_order, sums_of_weights
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
-from fastmlp.passes.plan cimport (
-    NO_OPTIMIZER,
-    TRAIN,
-    Buffers,
-    Copy,
-    Network,
-    Parameters,
-    Workspace,
-    microbatch_rows,
-    microbatches,
-    multiply_adds,
-    part_rows,
-    row_block,
-    rows_between_rests,
-    share_by_panels,
-    threads_for,
-)
+from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
+from fastmlp.passes.loss cimport loss_rows
+from fastmlp.passes.parameters cimport Copy, Parameters
+from fastmlp.passes.plan cimport Plan, cut_batch, most_threads, share_batch, share_by_panels
 from fastmlp.passes.predict cimport Predictor
-from fastmlp.passes.steps cimport N_STAGES, Steps, run_steps
+from fastmlp.passes.rows cimport Inputs, check_order, load_inputs, load_targets, sums_of_weights
+from fastmlp.passes.step cimport N_STAGES, Steps, run_steps
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     fm_allocate,
@@ -40,8 +27,9 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
-from fastmlp.passes.tuner cimport Tuner, guess_threads, seconds_alone, ways_to_share
-from fastmlp.passes.update cimport items_by_panel, scratch_bytes
+from fastmlp.passes.tiles cimport scratch_bytes, tiles_by_panel
+from fastmlp.passes.tuner cimport Tuner, guess_threads, ways_to_share
+from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
 from libc.stdint cimport int32_t, int64_t
 
 from fastmlp.passes.kernels import permute_into
@@ -50,21 +38,13 @@ from fastmlp.spec import STAGES as _STAGES
 from fastmlp.spec import Outcome
 
 cdef enum:
-    CHUNK_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
-
-# Multiply-adds between two looks at the clock: well under a millisecond.
-cdef double WATCH_MULTIPLY_ADDS = 5e6
+    MEMORY_BYTES = 64 * 1024 * 1024    # buffers of a pass over any number of rows
 
 
 def permutation(seed, epoch, n, into=None):
     order = np.empty(n, np.int64) if into is None else into
     permute_into(seed, epoch, order)
     return order
-
-
-cdef ptrdiff_t most_threads(Steps *run) noexcept:
-    """That can have a part in a step."""
-    return run.n_sums if run.microbatch else <ptrdiff_t> MAX_THREADS
 
 
 cdef inline ptrdiff_t latest(ptrdiff_t *finished, int threads) noexcept:
@@ -77,12 +57,34 @@ cdef inline ptrdiff_t latest(ptrdiff_t *finished, int threads) noexcept:
 
 
 cdef class Call:
-    """What a run tells its engine where it is at rest, and what comes of it."""
+    """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     cdef Engine engine
+    cdef Inputs inputs
+    cdef object weight_sums          # per step
+    cdef list buffers                # more are made where they are too few
+    cdef list gradients              # Parameters that hold sums of parts and microbatches
+    cdef Plan plan
+    cdef Steps steps
     cdef bint counts                 # whether steps are updates of the engine's parameters
     cdef int64_t before              # the engine's count of updates, less the steps of the run
     cdef object exception            # what a signal's handler raised
+
+    def __init__(self, Engine engine, Inputs inputs, ptrdiff_t batch_size, bint counts):
+        self.engine, self.inputs, self.counts = engine, inputs, counts
+        self.weight_sums = inputs.weight_sums(batch_size)
+        self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
+        cut_batch(&self.plan, &engine.parameters.net, min(batch_size, inputs.rows), inputs.rows)
+
+    cdef keep_sums_in(self, list gradients):
+        """Where gradients are kept, of parts and microbatches: as many networks of them as the plan says."""
+        cdef ptrdiff_t number
+        self.gradients = gradients
+        while len(gradients) < self.plan.n_sums:
+            gradients.append(Parameters(self.engine.parameters.spec, self.engine.isa))
+        for number in range(self.plan.n_sums):
+            self.steps.sums[number] = &(<Parameters> gradients[number]).net
+        self.steps.gradient = self.steps.sums[0] if self.plan.n_sums else NULL
 
 
 cdef bint run_handlers(void *call, ptrdiff_t step) noexcept nogil:
@@ -103,7 +105,7 @@ cdef class Engine:
     cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
     cdef Predictor predictor
     cdef dict tuners                 # by batch size and largest number of threads
-    cdef int32_t[::1] items          # of the squares phase, in the order of their panels
+    cdef int32_t[::1] tiles          # in the order of their panels
     cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
     def __init__(self, spec, isa=None):
@@ -207,7 +209,7 @@ cdef class Engine:
         cdef const double[:, ::1] table = run.table
         cdef double[::1] losses = run.losses, squared_weights = run.squared_weights
         cdef Py_ssize_t batch_size = run.batch_size
-        cdef Steps work
+        cdef Call call
         for name, array in (("order", order), ("table", table), ("losses", losses)):
             if array is None:
                 raise TypeError(f"{name} must be an array, got None")
@@ -223,51 +225,36 @@ cdef class Engine:
                              f"{optimizer_n_scalars(net.optimizer)}")
         if steps == 0:
             return Outcome(0, "done", None)
-        batch = min(batch_size, order.shape[0])
-        work.net, work.apply = net, True
-        self.cut(&work, batch, self.gradients)
-        if self.training and (<Buffers> self.training[0]).ws.capacity != work.part:
+        call = Call(self, inputs, batch_size, True)
+        call.keep_sums_in(self.gradients)
+        if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
             self.training = []
-        work.rows, work.batch_size = order.shape[0], batch_size
-        work.scalars, work.n_scalars = &table[0, 0], <int> table.shape[1]
-        work.losses = &losses[0]
-        work.squared_weights = NULL if squared_weights is None else &squared_weights[0]
-        weight_sums = inputs.weight_sums(batch_size)
-        most = min(-threads or max_threads(), most_threads(&work))
+        call.buffers = self.training
+        call.steps.scalars, call.steps.n_scalars = &table[0, 0], <int> table.shape[1]
+        call.steps.out.losses = &losses[0]
+        call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
+        most = min(-threads or max_threads(), most_threads(&call.plan))
         if threads > 0 or most == 1 or steps == 1:
-            team_size = self.team_size(batch if work.microbatch else work.part, True, threads)
-            team_size = min(team_size, most_threads(&work))
-            by_panels = share_by_panels(net, work.part, team_size)
-            return self.run(&work, inputs, weight_sums, 0, steps, team_size, by_panels, self.training)
-        return self.run_tuned(&work, inputs, weight_sums, steps, most)
+            team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
+            team_size = min(team_size, most_threads(&call.plan))
+            return self.run(call, 0, steps, team_size, share_by_panels(net, call.plan.part, team_size))
+        return self.run_tuned(call, steps, most)
 
-    cdef cut(self, Steps *run, ptrdiff_t batch, list gradients):
-        """How a batch goes through the network, and where the sums of its gradients are kept meanwhile."""
-        cdef ptrdiff_t number
-        run.microbatch = microbatch_rows(run.net, batch)
-        run.part = part_rows(run.net, run.microbatch or batch, run.microbatch > 0)
-        run.n_sums = microbatches(run.net, batch) or run.part < batch
-        while len(gradients) < run.n_sums:
-            gradients.append(Parameters(self.parameters.spec, self.isa))
-        for number in range(run.n_sums):
-            run.sums[number] = &(<Parameters> gradients[number]).net
-        run.gradients = run.sums[0] if run.n_sums else NULL
-
-    cdef run_tuned(self, Steps *run, Inputs inputs, weight_sums, ptrdiff_t steps, int most):
-        """A run in pieces, so that the number of threads is found, and found again, by trying."""
-        cdef ptrdiff_t done = 0, count
-        tuner = self.tuners.get((run.batch_size, most))
+    cdef run_tuned(self, Call call, ptrdiff_t steps, int most):
+        """A run a few steps at a time, so that the number of threads is found, and found again, by trying."""
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t done = 0, count, batch = call.plan.batch
+        tuner = self.tuners.get((batch, most))
         if tuner is None:
-            rows = run.batch_size if run.microbatch else run.part
-            tuner = Tuner(ways_to_share(run.net, rows, most), guess_threads(run.net, rows, most),
-                          seconds_alone(run.net, run.batch_size))
-            self.tuners[run.batch_size, most] = tuner
+            rows = batch if call.plan.microbatch else call.plan.part
+            tuner = Tuner(ways_to_share(net, rows, most), guess_threads(net, rows, most), seconds_alone(net, batch))
+            self.tuners[batch, most] = tuner
         while True:
             way, seconds = tuner.next()
-            per_step = tuner.step_seconds(way) or 2e-9 + multiply_adds(run.net, run.batch_size, True) * 2e-11
+            per_step = tuner.step_seconds(way) or 2e-9 + multiply_adds(net, batch, True) * 2e-11
             count = <ptrdiff_t> min(1 + seconds / per_step, <double> (steps - done))
             start = fm_nanoseconds()
-            outcome = self.run(run, inputs, weight_sums, done, done + count, way[0], way[1], self.training)
+            outcome = self.run(call, done, done + count, way[0], way[1])
             tuner.report(way, count, (fm_nanoseconds() - start) * 1e-9)
             done += count
             if outcome.status != "done" or done == steps:
@@ -277,67 +264,45 @@ cdef class Engine:
         """What was found out about the number of threads, a line for each batch size."""
         return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
 
-    cdef run(self, Steps *run, Inputs inputs, weight_sums, ptrdiff_t first, ptrdiff_t last, int team_size,
-             bint by_panels, list buffers):
-        """Fill in the rest of a run, do steps [first, last), and say how many of all have been done. More buffers are
-        made where they are too few."""
+    cdef run(self, Call call, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):
+        """Complete the plan, do steps [first, last), and say how many of all have been done."""
+        cdef Steps *steps = &call.steps
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
-        cdef double[::1] layer_squares = np.zeros(net.n_layers), sums = weight_sums
+        cdef double[::1] layer_norms = np.zeros(net.n_layers), weight_sums = call.weight_sums
         cdef int64_t[:, ::1] times
-        run.times = NULL
-        if self.profile is not None and run.apply:
+        steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
+        steps.out.finished, steps.out.layer_norms, steps.out.times = &finished[0], &layer_norms[0], NULL
+        if self.profile is not None and call.counts:
             times = np.zeros((team_size, N_STAGES), np.int64)
-            run.times = &times[0, 0]
-        run.first, run.last = first, last
-        while len(buffers) < (team_size if run.microbatch else 1):
-            buffers.append(Buffers(self.parameters, run.part, TRAIN))
-        for thread, space in enumerate(buffers):
-            run.workspaces[thread] = &(<Buffers> space).ws
-            run.workspaces[thread].has_labels = inputs.examples.labels
-        run.ws = run.workspaces[0]
-        run.examples, run.weight_sums = &inputs.examples, &sums[0]
-        run.block = row_block(net, run.part, 1 if run.microbatch else team_size, True)
-        run.by_panels = by_panels and team_size > 1
-        if run.by_panels and self.items is None:
-            self.items = items_by_panel(net)
-        run.items = &self.items[0] if run.by_panels else NULL
-        run.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
-        run.finished = &finished[0]
-        run.layer_squares = &layer_squares[0]
-        self.plan_rests(run, team_size)
-        run.scratch = <char *> fm_allocate(team_size * run.scratch_stride)
-        if run.scratch == NULL:
-            raise MemoryError("no memory for the threads' scratch squares")
+            steps.out.times = &times[0, 0]
+        if by_panels and self.tiles is None:
+            self.tiles = tiles_by_panel(net)
+        share_batch(&call.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
+        while len(call.buffers) < (team_size if call.plan.microbatch else 1):
+            call.buffers.append(Buffers(self.parameters, call.plan.part, TRAIN))
+        for thread, space in enumerate(call.buffers):
+            steps.workspaces[thread] = &(<Buffers> space).ws
+            steps.workspaces[thread].has_labels = call.inputs.examples.labels
+        steps.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
+        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride)
+        if steps.scratch == NULL:
+            raise MemoryError("no memory for the threads' scratch tiles")
         try:
-            outcome = self.regions(run, weight_sums, team_size)
+            outcome = self.regions(call, team_size)
         finally:
-            fm_free(run.scratch)
-        if run.times != NULL:
+            fm_free(steps.scratch)
+        if steps.out.times != NULL:
             self.profile[:N_STAGES] += np.asarray(times).sum(axis=0)
         return outcome
 
-    cdef plan_rests(self, Steps *run, int team_size):
-        """Where a run comes to rest, and looks for signals."""
-        cdef Network *net = run.net
-        cdef ptrdiff_t batch = min(run.batch_size, run.rows), share = run.block * team_size
-        run.at_rest = run_handlers
-        run.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(net, batch, True))
-        run.wave = rows_between_rests(net, batch, team_size)
-        run.microbatch_wave = 0
-        if run.microbatch > 0:
-            run.microbatch_wave = max(run.wave * run.microbatch // batch // run.part, <ptrdiff_t> 1) * run.part
-        elif run.wave > 0:
-            run.wave = (run.wave + share - 1) // share * share
-
-    cdef regions(self, Steps *run, weight_sums, int team_size):
+    cdef regions(self, Call call, int team_size):
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
-        cdef Call call = Call()
+        cdef Steps *steps = &call.steps
         cdef Entry entry = REFUSED
-        call.engine, call.counts = self, run.apply
-        call.before = self.steps_made - run.first
-        run.call = <void *> call
-        if run.apply:
+        call.before = self.steps_made - steps.first
+        steps.at_rest, steps.call = run_handlers, <void *> call
+        if call.counts:
             self.gate.close("training")
         else:
             entry = self.gate.enter("gradient")
@@ -345,37 +310,38 @@ cdef class Engine:
                 raise RuntimeError("the network is being trained")
         try:
             while True:
-                failed = self.region(run, team_size)
-                done = latest(run.finished, team_size)
+                failed = self.region(call, team_size)
+                done = latest(steps.out.finished, team_size)
                 if call.counts:
                     self.steps_made = call.before + done
                 if failed:
-                    return Outcome(done, "non_finite", call.exception, weight_sums)
-                if done == run.last or call.exception is not None or not self.at_rest(call, done):
+                    return Outcome(done, "non_finite", call.exception, call.weight_sums)
+                if done == steps.last or call.exception is not None or not self.at_rest(call, done):
                     status = "done" if call.exception is None else "interrupted"
-                    return Outcome(done, status, call.exception, weight_sums)
-                run.first = done
+                    return Outcome(done, status, call.exception, call.weight_sums)
+                steps.first = done
         finally:
-            if run.apply:
+            if call.counts:
                 self.gate.open()
             else:
                 self.gate.leave(entry)
 
-    cdef bint region(self, Steps *run, int team_size) except -1:
+    cdef bint region(self, Call call, int team_size) except -1:
         """Whether a loss was not finite."""
+        cdef Steps *steps = &call.steps
         cdef int64_t began
         cdef bint failed
-        run.watch = watch_for_signals()
-        run.team = team_new(team_size)
+        steps.watch = watch_for_signals()
+        steps.team = team_new(team_size)
         began = fm_nanoseconds()
-        self.gate.unfinished = run.apply
+        self.gate.unfinished = call.counts
         with nogil:
-            team_run(run.team, run_steps, run)
-        if run.apply:
+            team_run(steps.team, run_steps, steps)
+        if call.counts:
             self.gate.unfinished = False
-        failed = fm_counter_load(run.team.failed)
-        team_free(run.team)
-        if run.times != NULL:
+        failed = fm_counter_load(steps.team.failed)
+        team_free(steps.team)
+        if steps.out.times != NULL:
             began = fm_nanoseconds() - began
             self.profile[N_STAGES:] += began, team_size * began
         return failed
@@ -413,23 +379,20 @@ cdef class Engine:
             raise RuntimeError("the network is being trained")
 
     def gradient(self, X, y, weight, int threads=0, out=None):
-        cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, weight, None)
         cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
-        cdef ptrdiff_t rows = inputs.examples.x.rows
         cdef double[::1] losses = np.zeros(1)
-        cdef list sums = []      # not self.gradients, with which a training may be at work that a handler interrupts
-        cdef Steps run
-        if rows == 0:
+        cdef Call call
+        if inputs.rows == 0:
             raise ValueError("X has no rows; a mean loss needs at least one")
-        run.net, run.apply = net, False
-        self.cut(&run, rows, sums)
-        run.part, run.gradients = min(run.part, self.chunk_rows()), &gradients.net
-        run.rows, run.batch_size = rows, rows
-        run.scalars, run.n_scalars, run.losses, run.squared_weights = NULL, 0, &losses[0], NULL
-        team_size = min(self.team_size(rows, True, threads), most_threads(&run))
-        by_panels = share_by_panels(net, run.part, team_size)
-        outcome = self.run(&run, inputs, inputs.weight_sums(rows), 0, 1, team_size, by_panels, [])
+        call = Call(self, inputs, inputs.rows, False)
+        call.keep_sums_in([])    # not in self.gradients, with which a training may be at work that a handler interrupts
+        call.buffers = []
+        call.plan.part, call.plan.gradient_stored = min(call.plan.part, self.rows_at_once()), True
+        call.steps.gradient, call.steps.out.losses = &gradients.net, &losses[0]
+        team_size = min(self.team_size(inputs.rows, True, threads), most_threads(&call.plan))
+        by_panels = share_by_panels(&self.parameters.net, call.plan.part, team_size)
+        outcome = self.run(call, 0, 1, team_size, by_panels)
         if outcome.exception is not None:
             raise outcome.exception
         self.gradients_left = gradients
@@ -437,22 +400,22 @@ cdef class Engine:
             out.update(gradients.read())
         return losses[0] if outcome.status == "done" else float("nan")
 
-    cdef ptrdiff_t chunk_rows(self):
+    cdef ptrdiff_t rows_at_once(self):
         widths = sum(layer.n_in + 2 * layer.n_out for layer in self.parameters.spec.layers)
-        return max(<ptrdiff_t> 64, <ptrdiff_t> (CHUNK_BYTES // (widths * self.parameters.net.item)))
+        return max(<ptrdiff_t> 64, <ptrdiff_t> (MEMORY_BYTES // (widths * self.parameters.net.item)))
 
     def trace(self, X, y, int threads=0):
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, y, None, None)
         cdef ptrdiff_t total = inputs.examples.x.rows
-        cdef ptrdiff_t chunk = max(<ptrdiff_t> 1, min(total, self.chunk_rows())), start, rows
-        cdef Buffers buffers = Buffers(self.parameters, chunk, TRAIN)
+        cdef ptrdiff_t most = max(<ptrdiff_t> 1, min(total, self.rows_at_once())), start, rows
+        cdef Buffers buffers = Buffers(self.parameters, most, TRAIN)
         cdef Workspace *ws = &buffers.ws
         cdef int l, last = net.n_layers - 1
         signals, outputs, sensitivities = self.empty_layers(total), self.empty_layers(total), self.empty_layers(total)
         ws.has_labels = inputs.examples.labels
-        for start in range(0, total, chunk):
-            rows = min(chunk, total - start)
+        for start in range(0, total, most):
+            rows = min(most, total - start)
             load_inputs(net, ws, &inputs.examples, start, 0, rows)
             forward_rows(net, ws, False, 0, rows)
             for l in range(net.n_layers):

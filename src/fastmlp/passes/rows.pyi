@@ -2,7 +2,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastmlp.passes.plan import Parameters
+from fastmlp.passes.parameters import Parameters
 
 class Inputs:
     def __init__(

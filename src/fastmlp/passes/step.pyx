@@ -1,9 +1,9 @@
-"""Training steps, as every thread of a team goes through them, phase by phase; epoch.pyx opens the region around them.
+"""Training steps, as every thread of a team goes through them, phase by phase; engine.pyx opens the region around them.
 
-Mirror: Engine.train in reference/epoch.py.
+Mirror: Engine.train in reference/engine.py.
 """
-# A step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and squares (gradient and
-# update, a square of weights at a time). When rows are too few to share, the first is split by column panels instead, a
+# A step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and tiles (gradient and
+# update, a tile of weights at a time). When rows are too few to share, the first is split by column panels instead, a
 # phase for each layer; when they are too many for the caches, the batch goes through both phases in parts. The sums are
 # the same in all three. Large batches of small networks are cut into microbatches, whose gradients are summed apart and
 # then added.
@@ -12,16 +12,13 @@ Mirror: Engine.train in reference/epoch.py.
 # calling thread looks at the clock now and then, and has the region end after a step. Long ones: there are rests at
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
-from fastmlp.passes.backward cimport backward_layer, backward_rows, loss_rows
-from fastmlp.passes.forward cimport (
-    elementwise,
-    finish_outputs,
-    forward_layer,
-    forward_rows,
-    load_inputs,
-    load_targets,
-)
-from fastmlp.passes.plan cimport Layer, microbatch_rows, panel_group
+from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
+from fastmlp.passes.gradient cimport gradient_item, gradient_summed
+from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.loss cimport loss_rows
+from fastmlp.passes.plan cimport panels_at_once
+from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.threads cimport (
     Place,
     fm_counter_load,
@@ -32,10 +29,12 @@ from fastmlp.passes.threads cimport (
     phase_next,
     time_to_look,
 )
-from fastmlp.passes.update cimport gradient_item, gradient_summed, update_item, update_items, update_summed
+from fastmlp.passes.tiles cimport count_tiles
+from fastmlp.passes.update cimport update_item, update_summed
 
 
-# Rows of one step's batch.
+# Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
+# microbatches.
 cdef struct Part:
     ptrdiff_t step
     ptrdiff_t start             # in the order
@@ -51,17 +50,17 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     cdef ptrdiff_t step
     place.thread, place.phase, place.target = thread, 0, 0
     for step in range(run.first, run.last):
-        run.finished[thread] = step
-        if run.wave > 0:
+        run.out.finished[thread] = step
+        if run.plan.wave > 0:
             rest(run, &place, step)
-        elif thread == 0 and step % run.watch_steps == 0 and time_to_look(&run.watch):
+        elif thread == 0 and step % run.plan.watch_steps == 0 and time_to_look(&run.watch):
             # Not this one: others may have begun it, and would have to finish it alone.
             stop_at(run, step + 1)
         if fm_counter_load(run.team.stop) and step >= run.stop_at:
             return
         if not whole_step(run, &place, step):
             return
-    run.finished[thread] = run.last
+    run.out.finished[thread] = run.last
 
 
 cdef inline void stop_at(Steps *run, ptrdiff_t step) noexcept nogil:
@@ -83,29 +82,27 @@ cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
 cdef inline bint goes_on(Steps *run) noexcept nogil:
     """Whether a step may be finished of which nothing has been applied. In a short one the flag to stop asks for no
     more than an end behind it."""
-    return not (fm_counter_load(run.team.failed) or (run.wave > 0 and fm_counter_load(run.team.stop)))
+    return not (fm_counter_load(run.team.failed) or (run.plan.wave > 0 and fm_counter_load(run.team.stop)))
 
 
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
-    cdef ptrdiff_t batch = min(run.batch_size, run.rows - step * run.batch_size), done = 0
+    cdef ptrdiff_t batch = min(run.plan.batch, run.rows - step * run.plan.batch), done = 0
     cdef Part part
-    part.microbatch = run.microbatch
-    if run.microbatch > 0 and batch < run.batch_size:  # the last one: cut as if it came alone, in a run of its own
-        part.microbatch = microbatch_rows(run.net, batch)
+    part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
     while done < batch:
-        part.step, part.start = step, step * run.batch_size + done
-        part.rows = batch if part.microbatch > 0 else min(run.part, batch - done)
+        part.step, part.start = step, step * run.plan.batch + done
+        part.rows = batch if part.microbatch > 0 else min(run.plan.part, batch - done)
         part.first, part.last = done == 0, done + part.rows == batch
-        if run.by_panels and part.microbatch == 0:
+        if run.plan.by_panels and part.microbatch == 0:
             panels_phases(run, place, &part)
         else:
             rows_phases(run, place, &part)
         if not goes_on(run):
             return False
-        squares_phase(run, place, &part)
+        tiles_phase(run, place, &part)
         done += part.rows
-        if run.wave > 0 and done < batch and done // run.wave != (done - part.rows) // run.wave:
+        if run.plan.wave > 0 and done < batch and done // run.plan.wave != (done - part.rows) // run.plan.wave:
             rest(run, place, step)
             if not goes_on(run):
                 return False
@@ -115,18 +112,18 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
 cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexcept nogil:
     """Book the time since then under a stage, where a profile is wanted."""
     cdef int64_t now
-    if run.times == NULL:
+    if run.out.times == NULL:
         return 0
     now = fm_nanoseconds()
-    run.times[thread * N_STAGES + stage] += now - since
+    run.out.times[thread * N_STAGES + stage] += now - since
     return now
 
 
 cdef inline void rows_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """Gather, forward, loss, backward: one phase, or in a long step a wave of rows after the other."""
     cdef ptrdiff_t rows = part.microbatch if part.microbatch > 0 else part.rows, done = 0
-    cdef ptrdiff_t wave = run.microbatch_wave if part.microbatch > 0 else run.wave
-    if run.wave == 0:
+    cdef ptrdiff_t wave = run.plan.microbatch_wave if part.microbatch > 0 else run.plan.wave
+    if run.plan.wave == 0:
         rows_phase(run, place, part, 0, rows)
         return
     while True:
@@ -143,23 +140,24 @@ cdef void rows_phase(Steps *run, Place *place, Part *part, ptrdiff_t first, ptrd
     """Rows [first, last) of a part: each item is a block of them that passes through all layers and back. Or the same
     of each microbatch: an item is a microbatch."""
     cdef ptrdiff_t item, row
-    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
     cdef ptrdiff_t items = ((part.rows + part.microbatch - 1) // part.microbatch if part.microbatch > 0
-                            else (last - first + run.block - 1) // run.block)
-    phase_begin(run.team, place, items + (squared_items(run, part) if first == 0 else 0))
+                            else (last - first + run.plan.block - 1) // run.plan.block)
+    phase_begin(run.team, place, items + (norm_items(run, part) if first == 0 else 0))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
         if item >= items:
-            square_layer(run, <int> (item - items))
+            norm_of_layer(run, <int> (item - items))
         elif part.microbatch > 0:
             row = item * part.microbatch
             since = microbatch(run, place.thread, part, item, row + first, min(row + last, part.rows), first == 0,
                                since)
         else:
-            row = first + item * run.block
-            since = block_of_rows(run, run.ws, place.thread, part, row, min(run.block, last - row), since)
+            row = first + item * run.plan.block
+            since = block_of_rows(run, run.workspaces[0], place.thread, part, row, min(run.plan.block, last - row),
+                                  since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
@@ -168,89 +166,90 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
                                   int64_t since) noexcept nogil:
     """All that can be done with it: where layers are split by panels, it is only loaded."""
     cdef bint finite
-    load_inputs(run.net, ws, run.examples, part.start, row, rows)
-    load_targets(run.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+    load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
+    load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     since = lap(run, thread, GATHER, since)
-    if run.by_panels and part.microbatch == 0:
+    if run.plan.loss_apart and part.microbatch == 0:
         return since
-    forward_rows(run.net, ws, run.net.fused, row, rows)
+    forward_rows(run.plan.net, ws, run.plan.net.fused, row, rows)
     since = lap(run, thread, FORWARD, since)
-    finite = loss_rows(run.net, ws, row, rows)
+    finite = loss_rows(run.plan.net, ws, row, rows)
     since = lap(run, thread, LOSS, since)
     if finite:
-        backward_rows(run.net, ws, row, rows)
+        backward_rows(run.plan.net, ws, row, rows)
     else:
         fm_counter_store(run.team.failed, 1)
     return lap(run, thread, BACKWARD, since)
 
 
-cdef int64_t microbatch(Steps *run, int thread, Part *batch, ptrdiff_t number, ptrdiff_t done, ptrdiff_t end,
+cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, ptrdiff_t done, ptrdiff_t end,
                         bint first, int64_t since) noexcept nogil:
     """Rows [done, end) of a batch through both phases, their gradient summed on its own, beginning with the `first`.
     Outputs and deltas never leave the cache of the core that made them; what travels is the gradients."""
     cdef Workspace *ws = run.workspaces[thread]
     cdef ptrdiff_t row, item
-    cdef Part part = batch[0]
+    cdef Part part = whole[0]
     part.first = first
     if first:
-        run.sums_of_losses[number] = 0
+        run.out.sums_of_losses[number] = 0
     while done < end:
-        part.start, part.rows = batch.start + done, min(run.part, end - done)
+        part.start, part.rows = whole.start + done, min(run.plan.part, end - done)
         row = 0
         while row < part.rows:
             if fm_counter_load(run.team.failed):
                 return since
-            since = block_of_rows(run, ws, thread, &part, row, min(run.block, part.rows - row), since)
-            row += run.block
-        for item in range(update_items(run.net)):
-            gradient_item(run.net, ws, part.rows, item, not part.first, run.sums[number])
-        run.sums_of_losses[number] = add_row_losses(run, ws, &part, run.sums_of_losses[number])
+            since = block_of_rows(run, ws, thread, &part, row, min(run.plan.block, part.rows - row), since)
+            row += run.plan.block
+        for item in range(count_tiles(run.plan.net)):
+            gradient_item(run.plan.net, ws, part.rows, item, not part.first, run.sums[number])
+        run.out.sums_of_losses[number] = add_row_losses(run, ws, &part, run.out.sums_of_losses[number])
         since = lap(run, thread, UPDATE, since)
         part.first = False
         done += part.rows
     return since
 
 
-cdef inline ptrdiff_t squared_items(Steps *run, Part *part) noexcept nogil:
-    return run.net.n_layers if run.squared_weights != NULL and part.first else 0
+cdef inline ptrdiff_t norm_items(Steps *run, Part *part) noexcept nogil:
+    return run.plan.net.n_layers if run.out.squared_weights != NULL and part.first else 0
 
 
-cdef void square_layer(Steps *run, int l) noexcept nogil:
-    cdef Layer *layer = &run.net.layers[l]
+cdef void norm_of_layer(Steps *run, int l) noexcept nogil:
+    cdef Network *net = run.plan.net
+    cdef Layer *layer = &net.layers[l]
     # Never the matrix that is updated: which one that is depends on the ISA.
     if layer.dots:
-        run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t,
-                                                           layer.n_out * run.net.panel)
+        run.out.layer_norms[l] = net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t,
+                                                         layer.n_out * net.panel)
     else:
-        run.layer_squares[l] = run.net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
-                                                           layer.n_in * run.net.panel)
+        run.out.layer_norms[l] = net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
+                                                         layer.n_in * net.panel)
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
     works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last
     layer of fewer panels than threads goes with the loss, which is split by rows."""
-    cdef Network *net = run.net
-    cdef ptrdiff_t item, group
+    cdef Network *net = run.plan.net
+    cdef ptrdiff_t item, at_once
     cdef int64_t since
     cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
     rows_phase(run, place, part, 0, part.rows)  # which loads them
     for l in range(layers):
         if not goes_on_after_rest(run, place, part):
             return
-        since = 0 if run.times == NULL else fm_nanoseconds()
-        group = panel_group(net.layers[l].out_panels, run.team.n)
-        phase_begin(run.team, place, (net.layers[l].out_panels + group - 1) // group)
+        since = 0 if run.out.times == NULL else fm_nanoseconds()
+        at_once = panels_at_once(net.layers[l].out_panels, run.team.n)
+        phase_begin(run.team, place, (net.layers[l].out_panels + at_once - 1) // at_once)
         while True:
             item = phase_next(run.team, place)
             if item < 0:
                 break
-            forward_layer(net, run.ws, l, elementwise(net, l, net.fused), 0, part.rows, item * group,
-                          min(group, net.layers[l].out_panels - item * group), run.ws.a[l + 1])
+            forward_layer(net, run.workspaces[0], l, elementwise(net, l, net.fused), 0, part.rows, item * at_once,
+                          min(at_once, net.layers[l].out_panels - item * at_once), run.workspaces[0].a[l + 1])
         since = lap(run, place.thread, FORWARD, since)
         phase_end(run.team, place)
         since = lap(run, place.thread, WAIT, since)
-    since = 0 if run.times == NULL else fm_nanoseconds()
+    since = 0 if run.out.times == NULL else fm_nanoseconds()
     loss_phase(run, place, part)
     lap(run, place.thread, LOSS, since)
     if fm_counter_load(run.team.failed):
@@ -258,59 +257,61 @@ cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
     for l in range(layers - 1, 0, -1):
         if not goes_on_after_rest(run, place, part):
             return
-        since = 0 if run.times == NULL else fm_nanoseconds()
-        group = panel_group(net.layers[l].in_panels, run.team.n)
-        phase_begin(run.team, place, (net.layers[l].in_panels + group - 1) // group)
+        since = 0 if run.out.times == NULL else fm_nanoseconds()
+        at_once = panels_at_once(net.layers[l].in_panels, run.team.n)
+        phase_begin(run.team, place, (net.layers[l].in_panels + at_once - 1) // at_once)
         while True:
             item = phase_next(run.team, place)
             if item < 0:
                 break
-            backward_layer(net, run.ws, l, 0, part.rows, item * group,
-                           min(group, net.layers[l].in_panels - item * group))
+            backward_layer(net, run.workspaces[0], l, 0, part.rows, item * at_once,
+                           min(at_once, net.layers[l].in_panels - item * at_once))
         since = lap(run, place.thread, BACKWARD, since)
         phase_end(run.team, place)
         since = lap(run, place.thread, WAIT, since)
 
 
 cdef inline bint goes_on_after_rest(Steps *run, Place *place, Part *part) noexcept nogil:
-    if run.wave == 0:
+    if run.plan.wave == 0:
         return True
     rest(run, place, part.step)
     return goes_on(run)
 
 
 cdef inline bint narrow_end(Steps *run) noexcept nogil:
-    return run.net.layers[run.net.n_layers - 1].out_panels < run.team.n
+    return run.plan.net.layers[run.plan.net.n_layers - 1].out_panels < run.team.n
 
 
 cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
+    cdef Network *net = run.plan.net
+    cdef Workspace *ws = run.workspaces[0]
     cdef ptrdiff_t item, row, rows
     cdef bint with_layer = narrow_end(run)
-    cdef int last = run.net.n_layers - 1
-    phase_begin(run.team, place, (part.rows + run.block - 1) // run.block)
+    cdef int last = net.n_layers - 1
+    phase_begin(run.team, place, (part.rows + run.plan.block - 1) // run.plan.block)
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
-        row = item * run.block
-        rows = min(run.block, part.rows - row)
+        row = item * run.plan.block
+        rows = min(run.plan.block, part.rows - row)
         if with_layer:
-            forward_layer(run.net, run.ws, last, elementwise(run.net, last, run.net.fused), row, rows, 0,
-                          run.net.layers[last].out_panels, run.ws.a[last + 1])
-        finish_outputs(run.net, run.ws, run.net.fused, row, rows)
-        if not loss_rows(run.net, run.ws, row, rows):
+            forward_layer(net, ws, last, elementwise(net, last, net.fused), row, rows, 0, net.layers[last].out_panels,
+                          ws.a[last + 1])
+        finish_outputs(net, ws, net.fused, row, rows)
+        if not loss_rows(net, ws, row, rows):
             fm_counter_store(run.team.failed, 1)
         elif with_layer and last > 0:
-            backward_layer(run.net, run.ws, last, row, rows, 0, run.net.layers[last].in_panels)
+            backward_layer(net, ws, last, row, rows, 0, net.layers[last].in_panels)
     phase_end(run.team, place)
 
 
-cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Item 0 sums the part's loss, while its rows' losses are still there; the others are squares of weights."""
+cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Item 0 sums the part's loss, while its rows' losses are still there; the others are tiles of weights."""
     cdef ptrdiff_t item
-    cdef int64_t since = 0 if run.times == NULL else fm_nanoseconds()
-    phase_begin(run.team, place, 1 + update_items(run.net))
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    phase_begin(run.team, place, 1 + count_tiles(run.plan.net))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
@@ -318,50 +319,50 @@ cdef void squares_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         if item == 0:
             add_loss(run, part)
         else:
-            square_item(run, place.thread, part, item - 1 if run.items == NULL else run.items[item - 1])
+            tile_item(run, place.thread, part, item - 1 if run.plan.tiles == NULL else run.plan.tiles[item - 1])
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
 
-cdef inline void square_item(Steps *run, int thread, Part *part, ptrdiff_t item) noexcept nogil:
-    """A square's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
+cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) noexcept nogil:
+    """A tile's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
     cdef char *scratch = run.scratch + thread * run.scratch_stride
-    if part.microbatch > 0 and run.apply:
-        update_summed(run.net, run.sums, microbatches_of(part), item, run.scalars + part.step * run.n_scalars,
-                      run.n_scalars, scratch)
+    if part.microbatch > 0 and run.plan.gradient_stored:
+        gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
-        gradient_summed(run.net, run.sums, microbatches_of(part), item, run.gradients)
-    elif part.last and run.apply:
-        update_item(run.net, run.ws, part.rows, item, NULL if part.first else run.gradients,
+        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.scalars + part.step * run.n_scalars,
+                      run.n_scalars, scratch)
+    elif part.last and not run.plan.gradient_stored:
+        update_item(run.plan.net, run.workspaces[0], part.rows, item, NULL if part.first else run.gradient,
                     run.scalars + part.step * run.n_scalars, run.n_scalars, run.team.n > 1, scratch)
     else:
-        gradient_item(run.net, run.ws, part.rows, item, not part.first, run.gradients)
+        gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.gradient)
 
 
-cdef inline ptrdiff_t microbatches_of(Part *batch) noexcept nogil:
-    return (batch.rows + batch.microbatch - 1) // batch.microbatch
+cdef inline ptrdiff_t microbatches_of(Part *whole) noexcept nogil:
+    return (whole.rows + whole.microbatch - 1) // whole.microbatch
 
 
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
-    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the squared, in layer
-    order."""
-    cdef double total = 0 if part.first else run.losses[part.step]
+    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the squared weights, in
+    layer order."""
+    cdef double total = 0 if part.first else run.out.losses[part.step]
     cdef double squared = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t number
     cdef int l
     if part.microbatch > 0:
         for number in range(microbatches_of(part)):
-            total += run.sums_of_losses[number]
+            total += run.out.sums_of_losses[number]
     else:
-        total = add_row_losses(run, run.ws, part, total)
+        total = add_row_losses(run, run.workspaces[0], part, total)
     if part.last:
         total = total / weights if weights != 0 else 0.0
-    run.losses[part.step] = total
-    if run.squared_weights != NULL and part.first:
-        for l in range(run.net.n_layers):
-            squared += run.layer_squares[l]
-        run.squared_weights[part.step] = squared
+    run.out.losses[part.step] = total
+    if run.out.squared_weights != NULL and part.first:
+        for l in range(run.plan.net.n_layers):
+            squared += run.out.layer_norms[l]
+        run.out.squared_weights[part.step] = squared
 
 
 cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) noexcept nogil:

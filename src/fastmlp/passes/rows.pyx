@@ -1,11 +1,12 @@
-"""What a run reads: rows of X and y, their order and weights, checked once where the pointers are taken.
+"""What a run reads: rows of X and y, their order and weights, checked once where the pointers are taken, and loaded
+into a workspace a block at a time.
 
-No mirror in reference/: NumPy checks its own bounds.
+Mirror: gather and target in reference/forward.py; NumPy checks its own bounds.
 """
 import numpy as np
 
 from fastmlp.passes.kernels cimport Matrix
-from fastmlp.passes.plan cimport Network
+from fastmlp.passes.workspace cimport block_of
 from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
@@ -96,3 +97,43 @@ cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff
         for number in range(start, min(start + batch_size, rows)):
             to[i] += weight[number if order is None else order[number]]
     return sums
+
+
+cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t start, char *to,
+                 ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    cdef const char *data = source.data
+    cdef const int64_t *order = examples.order
+    if order == NULL:
+        data += (start + row) * source.row_stride
+    else:
+        order += start + row
+    net.kernels.gather[source.source](rows, source.columns, order, examples.rows - (start + row), source.ahead, data,
+                                      source.row_stride, source.column_stride, block_of(net, ws, to, row, 0), ws.stride)
+
+
+cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
+                      ptrdiff_t rows) noexcept nogil:
+    """Rows [row, row + rows) of the batch that begins at `start` of the order: their inputs."""
+    gather(net, ws, examples, &examples.x, start, ws.a[0], row, rows)
+
+
+cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
+                       ptrdiff_t rows, double weight_sum) noexcept nogil:
+    """The same rows' targets, and each row's scale: its weight's part of the batch's."""
+    cdef ptrdiff_t r, number
+    cdef int32_t label
+    cdef double scale
+    if not examples.labels:
+        gather(net, ws, examples, &examples.y, start, ws.target, row, rows)
+    for r in range(row, row + rows):
+        number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
+        if examples.labels:
+            label = (<const int32_t *> (examples.y.data + number * examples.y.row_stride))[0]
+            # Checked before the run; but another Python thread may have changed y since.
+            ws.labels[r] = label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
+        scale = 1.0 if examples.weight == NULL else examples.weight[number]
+        scale = scale / weight_sum if weight_sum != 0 else 0.0
+        if net.item == 4:
+            (<float *> ws.scale)[r] = <float> scale
+        else:
+            (<double *> ws.scale)[r] = scale

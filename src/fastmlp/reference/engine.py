@@ -1,5 +1,5 @@
-"""The engine: runs of training steps, prediction, evaluation, gradients, traces. Mirror of passes/epoch.pyx."""
-# ruff: noqa: ARG002 - the signatures are those of passes/epoch.pyx
+"""The engine: runs of training steps, prediction, evaluation, gradients, traces. Mirror of passes/engine.pyx."""
+# ruff: noqa: ARG002 - the signatures are those of passes/engine.pyx
 
 from __future__ import annotations
 

@@ -1,0 +1,21 @@
+# Gradients of tiles that are kept: for the parts of a batch, for microbatches, for who asks for a gradient (seam B).
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.tiles cimport Tile, elements_of, place_in
+from fastmlp.passes.workspace cimport Workspace
+from libc.string cimport memcpy
+
+cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
+                        Network *to) noexcept nogil
+cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil
+
+cdef inline void sum_deltas(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
+                            char *g) noexcept nogil:
+    """The gradient of a layer's biases."""
+    net.kernels.sum_rows(rows, net.layers[t.l].out_panels, ws.d[t.l + 1], ws.stride, accumulate, g)
+
+cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Tile *t, char *g) noexcept nogil:
+    """The sum of the microbatches' gradients of a tile, in the order of the microbatches."""
+    cdef ptrdiff_t i, n = elements_of(net, t)
+    memcpy(g, place_in(sums[0], t), n * net.item)
+    for i in range(1, n_sums):
+        net.kernels.add(n, place_in(sums[i], t), g)

@@ -1,0 +1,27 @@
+"""The gradient G = A^T D (or G^T = D^T A) of one tile at a time, stored as a network of gradients has its parameters.
+
+A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/backward.py.
+"""
+from fastmlp.passes.gemm cimport Ahead, gradient_block
+from fastmlp.passes.tiles cimport operands_of, tile_of
+
+
+cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
+                        Network *to) noexcept nogil:
+    """Sums over these rows, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
+    cdef Tile t = tile_of(net, item)
+    cdef const char *a
+    cdef const char *d
+    cdef Ahead nothing
+    nothing.n = 0
+    if t.bias:
+        sum_deltas(net, ws, rows, &t, accumulate, place_in(to, &t))
+    else:
+        operands_of(net, ws, &t, &a, &d)
+        gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
+
+
+cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil:
+    """The sum of the gradients of a batch's microbatches, stored where `to` has its parameters."""
+    cdef Tile t = tile_of(net, item)
+    add_up(net, sums, n_sums, &t, place_in(to, &t))

@@ -1,0 +1,56 @@
+# A network as the passes see it: sizes, pointers, kernels, and what a pass over it costs.
+from fastmlp.passes.kernels cimport fm_kernels, fm_loss_kernel
+
+cdef enum:
+    MAX_STATES = 2
+    SOFTMAX = -1       # as an output "activation": it works along rows, so it is not in the list of elementwise ones
+    NO_OPTIMIZER = -1
+    # Weights of more than this do not stay in a core's second-level cache from one pass to the next.
+    WEIGHT_CACHE_BYTES = 1024 * 1024
+
+# One layer's parameters, n_in (I) x n_out (O). Matrices are column panels; a row vector is one row of panels.
+cdef struct Layer:
+    ptrdiff_t n_in
+    ptrdiff_t n_out
+    ptrdiff_t in_panels
+    ptrdiff_t out_panels
+    int activation
+    double param
+    char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
+    char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
+    char *bias                       # O
+    # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
+    # W's panels would be mostly padding.
+    bint narrow
+    bint dots                        # so narrow that its product is made of dot products with W^T
+    ptrdiff_t rows                   # of the matrix that is updated
+    ptrdiff_t columns
+    ptrdiff_t row_blocks
+    ptrdiff_t column_panels
+    char *updated
+    char *transposed                 # the other; may be NULL
+    char *weight_state[MAX_STATES]   # like updated
+    char *bias_state[MAX_STATES]     # like bias
+
+cdef struct Network:
+    const fm_kernels *kernels
+    ptrdiff_t item                   # bytes of an element
+    ptrdiff_t panel                  # columns of a panel
+    ptrdiff_t lanes
+    ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
+    int n_layers
+    Layer *layers
+    fm_loss_kernel loss
+    bint fused                       # the loss starts from logits
+    int optimizer
+    int n_states
+    bint far                         # weights and state do not stay in the caches of the cores from step to step
+
+cdef describe(Layer *to, Network *net, layer)
+cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
+cdef double seconds_per_fma(const fm_kernels *table) except -1
+cdef ptrdiff_t row_bytes(Network *net) noexcept
+cdef double weight_bytes(Network *net) noexcept nogil
+cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil
+cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1
+cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1

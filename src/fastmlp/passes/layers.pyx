@@ -1,0 +1,102 @@
+"""A network's layers as sizes and pointers, and what a pass over them costs by the model.
+
+Mirror: reference/plan.py.
+"""
+from fastmlp.passes.kernels cimport FM_DOT_COLUMNS, index_of
+from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+cdef double BYTES_PER_SECOND = 1e11      # that one thread reads from a third-level cache
+cdef double GATHER_SECONDS = 2.5e-10     # of a byte of X that is brought from memory
+cdef double WAKING_SECONDS = 20e-6       # work that a thread has to be given before it is worth waking
+
+
+cdef describe(Layer *to, Network *net, layer):
+    """Write down the sizes of one layer of a specification, and how its matrices lie."""
+    to.n_in, to.n_out = layer.n_in, layer.n_out
+    to.in_panels = (to.n_in + net.panel - 1) // net.panel
+    to.out_panels = (to.n_out + net.panel - 1) // net.panel
+    to.dots = to.n_out <= FM_DOT_COLUMNS and to.n_out < to.n_in
+    to.narrow = to.dots or (to.n_out <= net.lanes and to.n_out < to.n_in)
+    to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
+    to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
+                                       else (to.in_panels, to.out_panels))
+    to.param = layer.activation.params[0] if layer.activation.params else 0
+    if layer.activation.name == "softmax":
+        to.activation = SOFTMAX
+    else:
+        to.activation = index_of("activation", layer.activation.name)
+
+
+cdef ptrdiff_t row_bytes(Network *net) noexcept:
+    """Bytes of one row's inputs, outputs and deltas in all layers."""
+    cdef ptrdiff_t width = net.layers[0].n_in
+    cdef int l
+    for l in range(net.n_layers):
+        width += 2 * net.layers[l].n_out
+    return width * net.item
+
+
+cdef double weight_bytes(Network *net) noexcept nogil:
+    """Bytes of one copy of all weights."""
+    cdef double total = 0
+    cdef int l
+    for l in range(net.n_layers):
+        total += <double> net.layers[l].n_in * net.layers[l].n_out
+    return total * net.item
+
+
+cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil:
+    """Multiply-adds of one pass over so many rows: forward, and with `train` the input deltas and the gradient."""
+    cdef double total = 0
+    cdef int l
+    for l in range(net.n_layers):
+        total += <double> net.layers[l].n_in * net.layers[l].n_out * (1 if not train else 2 if l == 0 else 3)
+    return total * rows
+
+
+# Measured once per process and kept: seconds per multiply-add by table.
+_SECONDS_PER_FMA = {}
+
+
+cdef double seconds_per_fma(const fm_kernels *table) except -1:
+    """Seconds per multiply-add, from the fastest of a few short runs of the multiply-add loop, doubled: what whole
+    layers reach of it."""
+    cdef char sink[256]
+    cdef double flops = 0
+    cdef int64_t start, nanoseconds, best = 1 << 62
+    key = (table.isa, table.dtype)
+    if key not in _SECONDS_PER_FMA:
+        memset(sink, 0, sizeof(sink))
+        for _run in range(5):
+            start = fm_nanoseconds()
+            flops = table.fma_loop(200, sink)
+            nanoseconds = fm_nanoseconds() - start
+            best = min(best, max(nanoseconds, <int64_t> 1))
+        _SECONDS_PER_FMA[key] = 2 * best * 1e-9 / (flops / 2)
+    return _SECONDS_PER_FMA[key]
+
+
+cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1:
+    """About how long one thread needs for a pass over so many rows, gathered from memory."""
+    return (multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+            + <double> rows * net.layers[0].n_in * net.item * GATHER_SECONDS)
+
+
+cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1:
+    """Seconds of a step on one thread, by the model, which is on the cautious side."""
+    return multiply_adds(net, rows, True) * seconds_per_fma(net.kernels)
+
+
+cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1:
+    """Threads for a single pass, which is over before anything can be tried: as many as get a share of the work that is
+    worth waking them for."""
+    cdef double seconds
+    most = min(most, <int> MAX_THREADS)
+    if most == 1:
+        return 1
+    seconds = multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+    if weight_bytes(net) > WEIGHT_CACHE_BYTES:
+        seconds = max(seconds, weight_bytes(net) / BYTES_PER_SECOND)
+    return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))

@@ -1,0 +1,14 @@
+# The loss of a block of rows.
+from fastmlp.passes.layers cimport Layer, Network
+from fastmlp.passes.panels cimport vectors_in
+from fastmlp.passes.workspace cimport Workspace, block_of
+
+cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+
+cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
+                             ptrdiff_t panel) noexcept nogil:
+    """d *= f'(z) for one panel of the outputs of layer l - 1."""
+    cdef Layer *layer = &net.layers[l - 1]
+    net.kernels.activation[layer.activation].backward(
+        rows, vectors_in(net, layer.n_out - panel * net.panel), block_of(net, ws, ws.a[l], row, panel),
+        layer.param, block_of(net, ws, ws.d[l], row, panel))

@@ -1,0 +1,25 @@
+# Every address in a matrix of column panels is made here. Element (r, c) of a matrix whose panels are `stride` elements
+# apart is at (c / P) stride + r P + c % P, where P columns make a panel.
+from fastmlp.passes.layers cimport Network
+
+cdef inline ptrdiff_t panel_row(Network *net) noexcept nogil:
+    """Bytes of one row of a panel."""
+    return net.panel * net.item
+
+cdef inline ptrdiff_t panels_in(Network *net, ptrdiff_t columns) noexcept nogil:
+    """Panels that hold so many columns, the last one maybe in part."""
+    return (columns + net.panel - 1) // net.panel
+
+cdef inline char *place(Network *net, const char *matrix, ptrdiff_t stride, ptrdiff_t row,
+                        ptrdiff_t panel) noexcept nogil:
+    """Where a row begins in one of a matrix's panels."""
+    return <char *> matrix + (panel * stride + row * net.panel) * net.item
+
+cdef inline char *packed(Network *net, const char *matrix, ptrdiff_t rows, ptrdiff_t row,
+                         ptrdiff_t panel) noexcept nogil:
+    """The same in a matrix of so many rows without a gap between its panels: parameters lie so."""
+    return <char *> matrix + (panel * rows + row) * net.panel * net.item
+
+cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
+    """Vectors of a panel's row that are in use, where so many columns are left from its first on."""
+    return 1 if columns <= net.lanes else 2

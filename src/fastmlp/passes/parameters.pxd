@@ -1,0 +1,26 @@
+# Who owns a network's parameters: weights, biases and optimizer state, in arenas of panels.
+from fastmlp.passes.layers cimport Network
+from libc.stdint cimport int64_t
+
+cdef class Parameters:
+    cdef Network net
+    cdef object spec
+    cdef char *arena
+    cdef char *state_arena
+    cdef size_t updated_bytes        # of the arena: all but the transposes
+    cdef size_t state_bytes
+    cdef describe_layers(self)
+    cdef size_t lay_out(self, char *base)
+    cdef size_t lay_out_state(self, char *base)
+    cdef void refresh_transposes(self) noexcept nogil
+    cdef dict checked(self, tensors)
+
+cdef class Copy:
+    cdef char *memory
+    cdef int64_t n_steps
+    cdef size_t parameters_bytes
+    cdef size_t state_bytes
+
+cdef char *take(char *base, size_t *used, size_t size) noexcept nogil
+cdef char *allocate(size_t size) except NULL
+cdef refuse_too_large(size)

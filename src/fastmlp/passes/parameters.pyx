@@ -1,0 +1,266 @@
+"""The parameters of a network and its optimizer's state: one arena each, read, written and copied as a whole.
+
+Mirror: reference/plan.py.
+"""
+import numpy as np
+
+from fastmlp.passes.kernels cimport (
+    FM_SOURCE_float32,
+    FM_SOURCE_float64,
+    Matrix,
+    fm_kernels,
+    index_of,
+    kernel_table,
+    loss_output,
+    optimizer_states,
+)
+from fastmlp.passes.layers cimport MAX_STATES, NO_OPTIMIZER, Layer, describe, weight_bytes
+from fastmlp.passes.panels cimport packed, panel_row
+from fastmlp.passes.sweep cimport all_finite, copy_bytes
+from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+cdef enum:
+    ALIGNMENT = 128
+    # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
+    PANEL_BLOCK_BYTES = 24 * 1024
+    # Weights and state of more than this are fetched ahead of a tile's update, which takes 5 to 25 % off a step
+    # (1024-1024-1024-1024, batch 256 and 32). Less comes from the caches in time: fetching it would only cost (2 % of
+    # 784-256-128-10).
+    FAR_BYTES = 4 * 1024 * 1024
+
+_MOST_BYTES = 1 << 46
+
+
+cdef inline size_t aligned(size_t size) noexcept nogil:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+cdef char *take(char *base, size_t *used, size_t size) noexcept nogil:
+    """The next piece of an arena; with base NULL only its size is counted."""
+    cdef char *piece = base + used[0] if base != NULL else NULL
+    used[0] += aligned(size)
+    return piece
+
+
+cdef class Parameters:
+    """Weights, biases and optimizer state of one network, in panels."""
+
+    def __cinit__(self, spec, isa=None):
+        cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
+        self.spec = spec
+        self.net.kernels = table
+        self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
+        # A multiple of the panel's width, so that the left operand's panels are never cut.
+        self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
+        self.clip_losses(False)
+        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
+        self.net.optimizer = NO_OPTIMIZER
+        self.describe_layers()
+        self.arena = allocate(self.lay_out(NULL))
+        self.lay_out(self.arena)
+
+    def __dealloc__(self):
+        fm_free(self.arena)
+        fm_free(self.state_arena)
+        free(self.net.layers)
+
+    def clip_losses(self, bint clip):
+        cdef int loss = index_of("loss", self.spec.loss.name)
+        self.net.loss = self.net.kernels.clipped_loss[loss] if clip else self.net.kernels.loss[loss]
+
+    cdef describe_layers(self):
+        layers, width = self.spec.layers, self.net.panel
+        refuse_too_large(sum(2 * (n.n_in + width) * (n.n_out + width) for n in layers) * self.net.item)
+        self.net.n_layers = len(layers)
+        self.net.layers = <Layer *> calloc(self.net.n_layers, sizeof(Layer))
+        if self.net.layers == NULL:
+            raise MemoryError("no memory for the layers")
+        for l in range(self.net.n_layers):
+            describe(&self.net.layers[l], &self.net, layers[l])
+
+    cdef size_t lay_out(self, char *base):
+        """What is updated first, then the transposes, which can be made of it."""
+        cdef size_t used = 0
+        cdef Layer *layer
+        cdef size_t width = panel_row(&self.net)
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            layer.updated = take(base, &used, layer.column_panels * layer.rows * width)
+            layer.bias = take(base, &used, layer.out_panels * width)
+        self.updated_bytes = used
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            layer.transposed = NULL
+            if (layer.narrow and not layer.dots) or (l > 0 and not layer.narrow):
+                layer.transposed = take(base, &used, layer.row_blocks * layer.columns * width)
+            layer.weight = layer.transposed if layer.narrow else layer.updated
+            layer.weight_t = layer.updated if layer.narrow else layer.transposed
+        return used
+
+    cdef size_t lay_out_state(self, char *base):
+        cdef size_t used = 0
+        cdef Layer *layer
+        cdef size_t width = panel_row(&self.net)
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            for s in range(MAX_STATES):
+                layer.weight_state[s] = layer.bias_state[s] = NULL
+            for s in range(self.net.n_states):
+                layer.weight_state[s] = take(base, &used, layer.column_panels * layer.rows * width)
+                layer.bias_state[s] = take(base, &used, layer.out_panels * width)
+        return used
+
+    def use_optimizer(self, name):
+        cdef int optimizer = NO_OPTIMIZER if name is None else index_of("optimizer", name)
+        cdef int before = self.net.n_states
+        cdef char *arena
+        self.net.n_states = 0 if name is None else optimizer_states(optimizer)
+        try:
+            size = self.lay_out_state(NULL)
+            arena = allocate(size) if size else NULL
+        except MemoryError:
+            self.net.n_states = before
+            self.lay_out_state(self.state_arena)
+            raise
+        fm_free(self.state_arena)
+        self.state_arena, self.state_bytes = arena, size
+        self.net.optimizer = optimizer
+        self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
+        self.lay_out_state(arena)
+
+    cdef void refresh_transposes(self) noexcept nogil:
+        """The other copy of every matrix from the one that is updated, block by block."""
+        cdef Layer *layer
+        cdef ptrdiff_t i, j, panel = self.net.panel
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            if layer.transposed == NULL:
+                continue
+            for i in range(layer.row_blocks):
+                for j in range(layer.column_panels):
+                    self.net.kernels.transpose(
+                        min(panel, layer.rows - i * panel), min(panel, layer.columns - j * panel),
+                        packed(&self.net, layer.updated, layer.rows, i * panel, j),
+                        packed(&self.net, layer.transposed, layer.columns, j * panel, i))
+
+    def read(self, int state=-1):
+        """Copies of the parameters by name, or of one slot of the optimizer's state."""
+        tensors = {}
+        cdef Layer *layer
+        cdef char *from_weight
+        cdef char *from_bias
+        cdef char[:, ::1] weights
+        cdef char[::1] biases
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            from_weight = layer.updated if state < 0 else layer.weight_state[state]
+            from_bias = layer.bias if state < 0 else layer.bias_state[state]
+            weight = np.empty((layer.rows, layer.columns), self.spec.dtype)
+            bias = np.empty(layer.n_out, self.spec.dtype)
+            weights, biases = weight.view(np.int8), bias.view(np.int8)
+            self.net.kernels.unpack(layer.rows, layer.columns, from_weight, layer.rows * self.net.panel,
+                                    &weights[0, 0], layer.columns)
+            self.net.kernels.unpack(1, layer.n_out, from_bias, self.net.panel, &biases[0], layer.n_out)
+            tensors[f"layers.{l}.weight"] = np.ascontiguousarray(weight.T) if layer.narrow else weight
+            tensors[f"layers.{l}.bias"] = bias
+        return tensors
+
+    def write(self, tensors, int state=-1):
+        """The inverse of read: all of its names, with arrays of the network's dtype and shapes."""
+        cdef Layer *layer
+        cdef char *to_weight
+        cdef char *to_bias
+        cdef const char[:, ::1] weights
+        cdef const char[::1] biases
+        arrays = self.checked(tensors)
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            weight, bias = arrays[f"layers.{l}.weight"], arrays[f"layers.{l}.bias"]
+            if layer.narrow:
+                weight = np.ascontiguousarray(weight.T)
+            weights, biases = weight.view(np.int8), bias.view(np.int8)
+            to_weight = layer.updated if state < 0 else layer.weight_state[state]
+            to_bias = layer.bias if state < 0 else layer.bias_state[state]
+            self.net.kernels.pack(layer.rows, layer.columns, &weights[0, 0], layer.columns, to_weight,
+                                  layer.rows * self.net.panel)
+            self.net.kernels.pack(1, layer.n_out, &biases[0], layer.n_out, to_bias, self.net.panel)
+        if state < 0:
+            self.refresh_transposes()
+
+    cdef dict checked(self, tensors):
+        """These tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
+        cdef Layer *layer
+        shapes = {}
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            shapes[f"layers.{l}.weight"], shapes[f"layers.{l}.bias"] = (layer.n_in, layer.n_out), (layer.n_out,)
+        if tensors.keys() != shapes.keys():
+            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(shapes)}")
+        arrays = {name: np.ascontiguousarray(tensors[name]) for name in shapes}
+        for name, array in arrays.items():
+            if array.shape != shapes[name] or array.dtype != np.dtype(self.spec.dtype):
+                raise ValueError(f"{name} must be {self.spec.dtype} of shape {shapes[name]}, got {array.dtype} of "
+                                 f"shape {array.shape}")
+        return arrays
+
+    def copy(self, Copy into=None, int threads=1):
+        """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
+        needed, if there is one: new pages cost more than what is written to them."""
+        cdef Copy copy = into
+        if into is None or (into.parameters_bytes, into.state_bytes) != (self.updated_bytes, self.state_bytes):
+            copy = Copy(self.updated_bytes, self.state_bytes)
+        copy_bytes(copy.memory, self.arena, self.updated_bytes, threads)
+        copy_bytes(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes, threads)
+        return copy
+
+    def restore(self, Copy copy not None):
+        if (copy.parameters_bytes, copy.state_bytes) != (self.updated_bytes, self.state_bytes):
+            raise ValueError("the copy is of another network or optimizer")
+        with nogil:
+            memcpy(self.arena, copy.memory, self.updated_bytes)
+            if self.state_bytes:
+                memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
+            self.refresh_transposes()
+
+    def is_finite(self, int threads=1):
+        """Whether all parameters are; padding is."""
+        cdef Matrix matrix
+        matrix.data, matrix.rows, matrix.columns = self.arena, <ptrdiff_t> self.updated_bytes // self.net.item, 1
+        matrix.row_stride = matrix.column_stride = self.net.item
+        matrix.source = FM_SOURCE_float32 if self.net.item == 4 else FM_SOURCE_float64
+        return bool(all_finite(&matrix, self.net.kernels, threads))
+
+    @property
+    def isa(self):
+        return self.net.kernels.isa.decode()
+
+    @property
+    def n_states(self):
+        return self.net.n_states
+
+
+cdef class Copy:
+    """The bytes of a network's parameters and of its optimizer's state."""
+
+    def __cinit__(self, size_t parameters_bytes, size_t state_bytes):
+        self.parameters_bytes, self.state_bytes = parameters_bytes, state_bytes
+        self.memory = <char *> fm_allocate_raw(parameters_bytes + state_bytes)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for a copy of {(parameters_bytes + state_bytes) / 2**20:.0f} MiB")
+
+    def __dealloc__(self):
+        fm_free(self.memory)
+
+
+cdef refuse_too_large(size):
+    if size > _MOST_BYTES:
+        raise MemoryError(f"this network needs {size / 2**40:.0f} TiB of buffers")
+
+
+cdef char *allocate(size_t size) except NULL:
+    cdef char *memory = <char *> fm_allocate(max(size, <size_t> ALIGNMENT))
+    if memory == NULL:
+        raise MemoryError(f"no memory for a buffer of {size / 2**20:.0f} MiB")
+    return memory

@@ -1,0 +1,34 @@
+# What a run reads, checked and held for as long as it takes, and how a block of it comes into a workspace.
+from fastmlp.passes.kernels cimport Matrix, Rows
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.parameters cimport Parameters
+from fastmlp.passes.workspace cimport Workspace
+from libc.stdint cimport int64_t
+
+# What a run reads: rows of X and y, by their numbers in `order` (NULL: as they come).
+cdef struct Examples:
+    Matrix x
+    Matrix y
+    bint labels                      # y holds int32 class labels
+    const double *weight             # per row of X, or NULL
+    const int64_t *order
+    ptrdiff_t rows                   # in the order; of X where there is none
+
+cdef class Inputs:
+    cdef Examples examples
+    cdef Rows x
+    cdef Rows y
+    cdef const double[::1] weight
+    cdef const int64_t[::1] order
+    cdef bint has_targets
+    cdef ptrdiff_t rows              # in the order, or in X when there is none
+    cdef check_labels(self, y, ptrdiff_t n_outputs)
+    cdef weight_sums(self, ptrdiff_t batch_size)
+
+cdef check_order(const int64_t[::1] order, ptrdiff_t rows)
+cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff_t rows, ptrdiff_t batch_size)
+
+cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
+                      ptrdiff_t rows) noexcept nogil
+cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
+                       ptrdiff_t rows, double weight_sum) noexcept nogil

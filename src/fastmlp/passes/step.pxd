@@ -1,0 +1,55 @@
+# What the threads of a run of training steps share: its plan, what one call does with it, and what comes out.
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
+from fastmlp.passes.rows cimport Examples
+from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
+from fastmlp.passes.workspace cimport Workspace
+from libc.stdint cimport int64_t
+
+# Stages of a step, for a profile; STAGES in fastmlp/spec has their names.
+cdef enum:
+    GATHER
+    FORWARD
+    LOSS
+    BACKWARD
+    UPDATE
+    WAIT
+    N_STAGES
+
+# What the calling thread does while all others wait: run signal handlers. Nothing of the given step has been applied
+# yet, and all of those before it. False: the step is to be given up.
+ctypedef bint (*rest_hook)(void *call, ptrdiff_t step) noexcept nogil
+
+cdef struct Results:
+    double *losses              # per step: weighted mean before the update
+    double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
+    double *layer_norms         # that sum's parts, per layer
+    double sums_of_losses[MAX_MICROBATCHES]
+    ptrdiff_t *finished         # per thread: steps behind it
+    int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
+
+cdef struct Steps:
+    const Plan *plan
+    Team *team
+    # What is read.
+    Examples *examples
+    ptrdiff_t rows              # in the order
+    const double *weight_sums   # per step
+    const double *scalars       # per step, n_scalars of them
+    int n_scalars
+    ptrdiff_t first             # steps [first, last) are to be done
+    ptrdiff_t last
+    # Where it is kept meanwhile.
+    Workspace *workspaces[MAX_THREADS]      # for microbatches one of each thread's own, else the first is everybody's
+    Network *sums[MAX_MICROBATCHES]         # gradients of the microbatches
+    Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
+    char *scratch               # per thread
+    ptrdiff_t scratch_stride
+    # What happens where everybody is at rest.
+    rest_hook at_rest
+    void *call                  # what at_rest is told
+    Watch watch
+    ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
+    Results out
+
+cdef void run_steps(void *context, int thread) noexcept nogil

@@ -1,1 +1,0 @@
-# Nothing for Python: other passes cimport this module's functions (update.pxd).

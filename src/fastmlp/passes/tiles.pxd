@@ -1,0 +1,66 @@
+# Tiles: which weights an item of the tiles phase stands for, and where they, their gradient and their operands are.
+from fastmlp.passes.layers cimport Layer, Network
+from fastmlp.passes.panels cimport packed, place
+from fastmlp.passes.workspace cimport Workspace
+
+# P x P weights of one layer, in the matrix that is updated (W, or W^T of a narrow layer), or all of a layer's biases.
+cdef struct Tile:
+    int l
+    bint bias
+    ptrdiff_t i          # block of rows: from row i P on
+    ptrdiff_t j          # panel
+    ptrdiff_t rows       # in the tile
+    ptrdiff_t columns    # from the tile's left edge on
+
+cdef ptrdiff_t count_tiles(Network *net) noexcept nogil
+cdef tiles_by_panel(Network *net)
+cdef size_t scratch_bytes(Network *net) noexcept nogil
+
+cdef inline Tile tile_of(Network *net, ptrdiff_t item) noexcept nogil:
+    """Items of a layer stand together, those of one panel in a run: the right operand stays in the cache."""
+    cdef Tile t
+    cdef Layer *layer
+    cdef ptrdiff_t tiles
+    t.l = 0
+    while True:
+        layer = &net.layers[t.l]
+        tiles = layer.row_blocks * layer.column_panels
+        if item <= tiles:
+            break
+        item -= tiles + 1
+        t.l += 1
+    t.bias = item == tiles
+    t.i = t.j = 0
+    if not t.bias:
+        t.j = item if layer.row_blocks == 1 else item // layer.row_blocks
+        t.i = item - t.j * layer.row_blocks
+    t.rows = min(net.panel, layer.rows - t.i * net.panel)
+    t.columns = layer.columns - t.j * net.panel
+    return t
+
+cdef inline char *weights_of(Network *net, Tile *t, const char *matrix, ptrdiff_t row) noexcept nogil:
+    """Where a row of the tile is in a matrix that lies like the layer's updated one."""
+    return packed(net, matrix, net.layers[t.l].rows, t.i * net.panel + row, t.j)
+
+cdef inline char *transpose_of(Network *net, Tile *t) noexcept nogil:
+    """Where the tile's transpose belongs; NULL where there is none."""
+    cdef Layer *layer = &net.layers[t.l]
+    if layer.transposed == NULL:
+        return NULL
+    return packed(net, layer.transposed, layer.columns, t.j * net.panel, t.i)
+
+cdef inline char *place_in(Network *net, Tile *t) noexcept nogil:
+    """Where the tile, or the biases, stand among a network's parameters."""
+    return net.layers[t.l].bias if t.bias else weights_of(net, t, net.layers[t.l].updated, 0)
+
+cdef inline ptrdiff_t elements_of(Network *net, Tile *t) noexcept nogil:
+    """Elements from there on, in whole vectors: of the last panel of biases maybe half."""
+    if t.bias:
+        return (net.layers[t.l].n_out + net.lanes - 1) // net.lanes * net.lanes
+    return t.rows * net.panel
+
+cdef inline void operands_of(Network *net, Workspace *ws, Tile *t, const char **a, const char **d) noexcept nogil:
+    """The two panels whose product, a^T d, is the tile's gradient."""
+    cdef bint narrow = net.layers[t.l].narrow
+    a[0] = place(net, ws.d[t.l + 1] if narrow else ws.a[t.l], ws.stride, 0, t.i)
+    d[0] = place(net, ws.a[t.l] if narrow else ws.d[t.l + 1], ws.stride, 0, t.j)

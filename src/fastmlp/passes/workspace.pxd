@@ -1,0 +1,32 @@
+# Where a batch's rows are kept on their way through the network.
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.panels cimport place
+from libc.stdint cimport int32_t
+
+# Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
+cdef struct Workspace:
+    ptrdiff_t capacity
+    ptrdiff_t stride                 # elements from one panel to the next
+    char **a                         # outputs, capacity x width
+    char **d                         # deltas dE/dz, capacity x width; NULL where not needed
+    char *target                     # y's batch, capacity x n_outputs
+    int32_t *labels                  # or its class labels
+    bint has_labels                  # which of the two
+    char *scale                      # per row: weight / sum of weights
+    double *row_loss
+
+cdef enum Purpose:
+    PREDICT    # outputs only
+    EVALUATE   # and the loss
+    TRAIN      # and deltas of every layer
+
+cdef class Buffers:
+    cdef Workspace ws
+    cdef Purpose purpose
+    cdef char *arena
+    cdef size_t lay_out(self, Network *net, char *base)
+
+cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrdiff_t row,
+                           ptrdiff_t panel) noexcept nogil:
+    """Where a row begins in one of the panels of a workspace's matrix."""
+    return place(net, matrix, ws.stride, row, panel)

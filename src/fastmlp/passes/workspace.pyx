@@ -1,0 +1,50 @@
+"""Workspaces: inputs, outputs, deltas and targets of a batch's rows, in one arena each.
+
+Mirror: reference/plan.py.
+"""
+from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
+from fastmlp.passes.threads cimport fm_free
+from libc.stdlib cimport calloc, free
+
+
+cdef class Buffers:
+    """The workspace for up to `capacity` rows at once."""
+
+    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose):
+        cdef Network *net = &parameters.net
+        cdef ptrdiff_t rows = (capacity + net.kernels.tile_rows - 1) // net.kernels.tile_rows * net.kernels.tile_rows
+        # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
+        if rows * net.panel * net.item % 4096 == 0:
+            rows += net.kernels.tile_rows
+        widths = sum(n.n_in + n.n_out + 2 * net.panel for n in parameters.spec.layers)
+        refuse_too_large(2 * rows * (widths + 2) * net.item)
+        self.ws.capacity = capacity
+        self.ws.stride = rows * net.panel
+        self.ws.a = <char **> calloc(2 * (net.n_layers + 1), sizeof(char *))
+        if self.ws.a == NULL:
+            raise MemoryError("no memory for the layers' buffers")
+        self.ws.d = self.ws.a + net.n_layers + 1
+        self.purpose = purpose
+        self.arena = allocate(self.lay_out(net, NULL))
+        self.lay_out(net, self.arena)
+
+    def __dealloc__(self):
+        fm_free(self.arena)
+        free(self.ws.a)
+
+    cdef size_t lay_out(self, Network *net, char *base):
+        cdef size_t used = 0
+        cdef size_t panel = self.ws.stride * net.item
+        cdef int l, last = net.n_layers
+        self.ws.a[0] = take(base, &used, net.layers[0].in_panels * panel)
+        for l in range(last):
+            self.ws.a[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+        for l in range(last):
+            if self.purpose == TRAIN or (self.purpose == EVALUATE and l == last - 1):
+                self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+        if self.purpose != PREDICT:
+            self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
+            self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))
+            self.ws.scale = take(base, &used, self.ws.capacity * net.item)
+            self.ws.row_loss = <double *> take(base, &used, self.ws.capacity * sizeof(double))
+        return used
