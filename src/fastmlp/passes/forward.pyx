@@ -36,7 +36,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
-    """What forward_layer applies in layer l: a fused loss starts from logits."""
+    """The activation of forward_layer in layer l: none in the last one where logits are wanted."""
     return FM_ACTIVATION_identity if logits and l == net.n_layers - 1 else net.layers[l].activation
 
 

@@ -29,7 +29,7 @@ cdef class Buffers:
 
 cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrdiff_t row,
                            ptrdiff_t panel) noexcept nogil:
-    """Where a row begins in one of the panels of a workspace's matrix."""
+    """The address at which a row begins in one of the panels of a workspace's matrix."""
     return place(net, matrix, ws.stride, row, panel)
 
 cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
