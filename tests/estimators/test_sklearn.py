@@ -721,7 +721,7 @@ def test_adaline_classifies_and_says_when_it_diverges(toy, cancer):
 def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
     """Rows are made dense in blocks, some of which weigh more than others."""
     X, y = (array[:500] for array in digits)
-    monkeypatch.setattr(sparse, "DENSE_NUMBERS", 100 * X.shape[1])
+    monkeypatch.setattr(fastmlp.data.sparse, "DENSE_NUMBERS", 100 * X.shape[1])
     weight = np.linspace(0, 2, len(y)) ** 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
