@@ -10,7 +10,6 @@ from small_networks import classifier
 
 import fastmlp
 
-
 # ---- callbacks ------------------------------------------------------------------------------------------------------
 
 

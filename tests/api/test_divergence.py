@@ -12,7 +12,6 @@ from small_networks import regressor
 import fastmlp
 from fastmlp.train.safety import SNAPSHOT_STEPS
 
-
 # ---- divergence -----------------------------------------------------------------------------------------------------
 
 

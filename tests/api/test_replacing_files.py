@@ -15,9 +15,6 @@ from model_files import leftovers, posix
 from fastmlp.files import load_file, save_file
 
 
-# --- replacing a file ------------------------------------------------------------------------------------------------
-
-
 @posix
 def test_a_new_file_obeys_the_umask_and_an_old_one_keeps_its_mode(tmp_path):
     path = tmp_path / "t"
@@ -156,9 +153,6 @@ def test_kill_while_saving(tmp_path):
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 0
     assert all(name.startswith(".fastmlp-") for name in leftovers(tmp_path))
-
-
-# --- fuzz ------------------------------------------------------------------------------------------------------------
 
 
 @posix

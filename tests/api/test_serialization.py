@@ -15,9 +15,6 @@ from model_files import a_model, assert_same, description, named, packed, write_
 from fastmlp.files import Checkpoint, load_file, load_model, model, save_file, save_model
 from fastmlp.spec import SGD, Adam, NetworkSpec
 
-# --- files of tensors ------------------------------------------------------------------------------------------------
-
-
 SMILE = "\U0001f600".encode()  # makes Python take four bytes for every character of the string
 
 

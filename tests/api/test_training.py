@@ -15,7 +15,6 @@ import fastmlp
 from fastmlp.runtime import get_backend
 from fastmlp.train.history import History
 
-
 # ---- epochs ---------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,6 @@ import fastmlp
 from fastmlp.passes import threads
 from fastmlp.spec import SGD, NetworkSpec
 
-
 # --- teams -----------------------------------------------------------------------------------------------------------
 
 

@@ -24,9 +24,6 @@ def engine(spec, seed=0):
     return fill(Engine(spec), spec, seed)
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------
-
-
 def problem(dtype="float32", seed=11, n=100):
     rng = np.random.default_rng(seed)
     X, y = rng.normal(size=(n, 5)).astype(dtype), rng.integers(0, 3, n).astype(np.int32)
