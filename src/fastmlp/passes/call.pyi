@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +8,4 @@ from fastmlp.passes.rows import Inputs
 class Call:
     @property
     def weight_sums(self) -> NDArray[np.float64]: ...
-    def __init__(
-        self, parameters: Parameters, gate: Gate, inputs: Inputs, batch_size: int, counts: bool
-    ) -> None: ...
+    def __init__(self, parameters: Parameters, gate: Gate, inputs: Inputs, batch_size: int, counts: bool) -> None: ...
