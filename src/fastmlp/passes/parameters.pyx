@@ -124,7 +124,7 @@ cdef class Parameters:
             raise
         fm_free(self.state_arena)
         self.state_arena, self.state_bytes = arena, size
-        self.net.optimizer = optimizer
+        self.net.optimizer, self.n_steps = optimizer, 0
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
@@ -211,6 +211,7 @@ cdef class Parameters:
             copy = Copy(self.updated_bytes, self.state_bytes)
         copy_bytes(copy.memory, self.arena, self.updated_bytes, threads)
         copy_bytes(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes, threads)
+        copy.n_steps = self.n_steps
         return copy
 
     def restore(self, Copy copy not None):
@@ -221,6 +222,7 @@ cdef class Parameters:
             if self.state_bytes:
                 memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
             self.refresh_transposes()
+        self.n_steps = copy.n_steps
 
     def is_finite(self, int threads=1):
         """Whether all parameters are; padding is."""
