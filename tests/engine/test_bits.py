@@ -15,12 +15,12 @@ from random_networks import fill, flat, targets, train
 
 import fastmlp
 from fastmlp.passes import Engine
-from fastmlp.spec import SGD, Adam, NetworkSpec
+from fastmlp.spec import SGD, NetworkSpec
 
 THREADS = (1, 2, 3, 5)
 #: And rows: whole batches and a smaller one.
 BATCH_SIZES = {1: 7, 7: 38, 32: 101, 300: 420, 500: 523, 1000: 1100, 5000: 5600}
-OPTIMIZERS = {"sgd": SGD(0.05, momentum=0.9), "adam": Adam(0.01)}
+OPTIMIZERS = {**{name: kind() for name, kind in fastmlp.spec.OPTIMIZERS.items()}, "sgd": SGD(0.05, momentum=0.9)}
 #: More than a panel in every dimension for the widest ISA and dtype (32 columns), and a net of less than one vector.
 WIDTHS = {"wide": (37, 45, 33), "narrow": (5, 3, 1)}
 #: Batches too large for the caches: cut into microbatches, the last smaller one too; in parts, as its weights are many.

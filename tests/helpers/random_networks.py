@@ -15,6 +15,7 @@ if EXTENSION is None:
 ISAS = [isa["name"] for isa in EXTENSION.isas() if isa["available"]]
 SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
 OPTIMIZERS = {
+    **{name: kind() for name, kind in specs.OPTIMIZERS.items()},
     "sgd": specs.SGD(0.05),
     "momentum": specs.SGD(0.01, momentum=0.9, weight_decay=0.01),
     "nesterov": specs.SGD(0.01, momentum=0.8, nesterov=True),
