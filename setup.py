@@ -326,7 +326,7 @@ class BuildKernelsAndPasses(build_ext):
             raise SystemExit(CANNOT_COMPILE.format(missing=missing)) from None
 
     def _output_of(self, program: str, compile_args: list[str], link_args: list[str]) -> str:
-        """What a program in C prints."""
+        """Compile and run a program in C; return what it prints."""
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "probe.c").write_text(program, encoding="utf-8")
             # Absolute sources would put the object beside themselves, out of output_dir.

@@ -60,5 +60,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What there is to use, also what has not been imported yet, and none of what this file needs itself."""
+    """List the public names, also those not imported yet, and none that this file needs for itself."""
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

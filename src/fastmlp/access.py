@@ -1,4 +1,4 @@
-"""Who may use a network when: Python threads, callbacks, handlers of signals, forked children.
+"""Access to a network: who may use it when, of Python threads, callbacks, handlers of signals, forked children.
 
 An engine keeps its own arithmetic whole (passes/gate.pyx, reference/gate.py). What is kept here is the network around
 it: its counters, its optimizer and its history belong to one training at a time.
@@ -42,7 +42,7 @@ class Access:
 
     @contextmanager
     def reading(self, call: str) -> Iterator[None]:
-        """A call that changes nothing."""
+        """Hold the network for a call that changes nothing."""
         if self._torn:
             self.check_whole()
         if self.running() is not None and not self._lent:
@@ -62,14 +62,14 @@ class Access:
 
     @contextmanager
     def setting(self, call: str) -> Iterator[None]:
-        """A call that sets something at once, such as weights; a callback may do so."""
+        """Hold the network for a call that sets something at once, such as weights; a callback may do so."""
         self._refuse(call, lent=True)
         with self.reading(call):  # with the lock: of those who come here, nobody reads meanwhile
             yield
 
     @contextmanager
     def training(self, call: str) -> Iterator[None]:
-        """A call that trains."""
+        """Hold the network for a call that trains."""
         thread = get_ident()
         self._refuse(call, lent=False)
         with self._lock:
@@ -80,7 +80,7 @@ class Access:
                 del self._calls[thread]
 
     def _refuse(self, call: str, lent: bool) -> None:
-        """A RuntimeError where the call would change what this thread is in the middle of."""
+        """Raise a RuntimeError where the call would change what this thread is in the middle of."""
         self.check_whole()
         outer = self.running()
         if outer is None or (lent and self._lent and outer in TRAININGS):
@@ -90,12 +90,12 @@ class Access:
         raise RuntimeError(_refusal(call, outer))
 
     def running(self) -> str | None:
-        """What this thread is in the middle of, where a handler or a callback asks; or None."""
+        """Return the call that this thread is in the middle of, where a handler or a callback asks; or None."""
         return self._calls.get(get_ident()) or (None if self.engine is None else self.engine.running())
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """What callbacks are called in: the training waits, and the network is theirs."""
+        """Lend the network to callbacks, which are called in this context: the training waits."""
         self._lent = True
         try:
             yield

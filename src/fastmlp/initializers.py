@@ -1,4 +1,4 @@
-"""Where weights start: the distributions to choose from, and a layer's first weights drawn from one of them.
+"""Weights to start from: the distributions to choose from, and a layer's first weights drawn from one of them.
 
 Numbers are counter-based: a layer's draw is a function of (seed, layer) alone, the same bits on every platform.
 """
@@ -91,7 +91,7 @@ def draw(
 
 
 def _drawn(values: Any, n_in: int, n_out: int) -> NDArray[np.float64]:
-    """What a user's function returned, checked."""
+    """Check the weights that a user's function returned."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"initializer must return real numbers, got an array of dtype {array.dtype}")

@@ -415,7 +415,7 @@ def read_only(array):
 
 @table(GOOD_ROWS | {"read-only": read_only(X)})
 def test_good_rows(backend, case):
-    """The same bits as from a plain float64 copy."""
+    """Rows of any kind give the same bits as a plain float64 copy."""
     plain = np.array(case, dtype=np.float64, order="C")
     before = case.tobytes() if isinstance(case, np.ndarray) else repr(case)
     nets = [fastmlp.MLP([2, 3, 3], output="softmax", seed=0, backend=backend) for _ in range(2)]
@@ -472,7 +472,7 @@ def test_numbers_of_numpy_are_numbers(backend):
 @pytest.mark.parametrize("row", [0, 2500, 4999])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_bad_row_among_many_is_found_by_predict(backend, bad, row, threads):
-    """Which takes them in chunks, and looks at each just before it reads it."""
+    """predict takes rows in chunks, and looks at each just before it reads it."""
     net = fastmlp.MLP([20, 64, 3], seed=0, backend=backend)
     X = np.zeros((5000, 20), np.float32)
     X[row, 7] = bad

@@ -1,4 +1,4 @@
-"""What a user may pass as X, y and sample_weight, what becomes of it, and what each wrong thing is told."""
+"""A user's X, y and sample_weight: what they may be, what becomes of them, what each wrong thing is told."""
 
 from __future__ import annotations
 
@@ -393,7 +393,7 @@ def test_as_real_keeps_the_array():
 
 @pytest.mark.parametrize("row", [0, 1, 2, 50, 99])
 def test_every_row_of_probabilities_is_summed(row, monkeypatch):
-    """In blocks of three rows here."""
+    """Sums are made in blocks of rows, of three here."""
     monkeypatch.setattr(values, "BLOCK_ELEMENTS", 6)
     y = np.full((100, 2), 0.5)
     assert as_targets(y, CE, 2, 100) is y

@@ -194,7 +194,7 @@ def test_repr_of_a_trace_is_a_line(backend):
 
 
 def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
-    """As Trace's docstring says, checked with differences."""
+    """The derivatives that Trace's docstring promises, checked with differences."""
     net = fastmlp.MLP([3, 5, 1], activation="tanh", dtype="float64", seed=0, backend=backend)
     x, y, h = np.array([[0.3, -0.2, 0.9]]), [0.4], 1e-6
     found = net.trace(x, y).sensitivities[0] @ net.weights[0].T

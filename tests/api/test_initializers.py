@@ -1,4 +1,4 @@
-"""Where weights start: spread and bounds of the named distributions, and what a user's function may return."""
+"""Weights to start from: spread and bounds of the named distributions, and what a user's function may return."""
 
 import math
 

@@ -29,14 +29,6 @@ def test_public_names():
         assert hasattr(fastmlp, name)
 
 
-def test_lecture_network(backend):
-    """Section 9 of the design: the 2-2-2-2 network of logistic units."""
-    net = fastmlp.MLP([2, 2, 2, 2], activation="logistic", output="logistic", loss="squared_error", backend=backend)
-    net.weights = [np.transpose(W) for W in ([[1, -2], [-1, 1]], [[2, -1], [-2, -1]], [[3, -1], [-1, 4]])]
-    net.biases = [[1, 0], [0, 0], [-2, 2]]
-    np.testing.assert_allclose(net.predict([[1, -1], [0, 0]]), [[0.62, 0.83], [0.51, 0.85]], atol=0.005)
-
-
 def test_properties(backend):
     net = fastmlp.MLP([3, 4, 2], activation="tanh", output="softmax", dtype="float64", seed=7, backend=backend)
     assert net.n_parameters == 26

@@ -249,7 +249,7 @@ def full_of_tensors(count, metadata=b"", name="%d", size=0):
 
 
 def described(text, count):
-    """So many tensors, and a description that may be as long as that many allow."""
+    """Make a header of so many tensors, with a description as long as that many allow."""
     return full_of_tensors(count, b'"__metadata__":{"fastmlp":%b},' % json.dumps(text).encode(), size=1)
 
 
@@ -567,7 +567,7 @@ def a_model(dtype="float32", optimizer=None, states=2):
 
 
 def description(version, **changes):
-    """What stands in a file, with changes; `...` takes a field out. The number of states had another name."""
+    """Describe a model as a file does, with changes; `...` takes a field out. States had another name."""
     spec = NetworkSpec.make([3, 5, 2], LeakyReLU(0.1), loss="cross_entropy").to_dict()
     fields = {"format": version, "spec": spec, "seed": "0", "epoch": 0, "step": 0, "optimizer": None, "states": 0}
     fields |= {"needs": []} if version > 1 else {}
@@ -585,7 +585,7 @@ def named(model, version):
 
 
 def write_model(path, model, version):
-    """What `save_model` writes, or wrote when there was format 1 alone."""
+    """Write a file as `save_model` does, or did when there was format 1 alone."""
     facts = {"spec": model.spec.to_dict(), "seed": str(model.seed), "epoch": model.epoch, "step": model.step}
     facts |= {"optimizer": model.optimizer and model.optimizer.to_dict(), "states": len(model.tensors) - 1}
     save_file(path, named(model, version), {"fastmlp": description(version, **facts)})

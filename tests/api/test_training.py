@@ -12,20 +12,13 @@ import numpy as np
 import pytest
 from conftest import parameters
 from engine_calls import layers_of, set_layers, states_of
+from random_networks import every_optimizer
 
 import fastmlp
 from fastmlp.runtime import get_backend
 from fastmlp.train.history import History
 from fastmlp.train.learner import Learner
 from fastmlp.train.safety import SNAPSHOT_STEPS
-
-OPTIMIZERS = [
-    fastmlp.SGD(0.05),
-    fastmlp.SGD(0.05, momentum=0.9, weight_decay=1e-3),
-    fastmlp.SGD(0.05, momentum=0.9, nesterov=True),
-    fastmlp.Adam(0.01),
-    fastmlp.Adam(0.01, beta1=0.8, weight_decay=1e-3),
-]
 
 
 def classifier(backend, **arguments):
@@ -47,7 +40,7 @@ def test_learns(backend, toy):
     assert history == net.history
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+@pytest.mark.parametrize(**every_optimizer)
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 150, 1000])
 def test_fit_twice_is_fit_once(backend, toy, optimizer, batch_size):
     once, twice = classifier(backend), classifier(backend)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-import random_networks as nets
+from compiled import ISAS
+from random_networks import SOURCES
 
 from fastmlp import passes
 from fastmlp.passes import kernels, probes
@@ -31,7 +32,7 @@ def test_isas(monkeypatch):
     assert rows[-1]["available"]
     assert all(row["needs"] for row in rows)
     monkeypatch.delenv("FASTMLP_ISA", raising=False)
-    assert kernels.default_isa() == nets.ISAS[0]
+    assert kernels.default_isa() == ISAS[0]
     monkeypatch.setenv("FASTMLP_ISA", "scalar")
     assert kernels.default_isa() == "scalar"
     assert kernels.table_sizes(None, "float32")["isa"] == "scalar"
@@ -42,7 +43,7 @@ def test_isas(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 def test_table_sizes(isa, dtype):
     sizes = kernels.table_sizes(isa, dtype)
     assert (sizes["isa"], sizes["dtype"], sizes["itemsize"]) == (isa, dtype, np.dtype(dtype).itemsize)
@@ -77,7 +78,7 @@ def test_math_bounds():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 def test_rates(isa, dtype):
     flops, seconds = probes.fma_rate(isa, dtype, 1000)
     twice, _ = probes.fma_rate(isa, dtype, 2000)
@@ -181,7 +182,7 @@ def test_every_float16():
         assert passes.finite(np.array([bits])) == bool(np.isfinite(bits))
 
 
-@pytest.mark.parametrize("dtype", [name for name in nets.SOURCES if not name.startswith("float")])
+@pytest.mark.parametrize("dtype", [name for name in SOURCES if not name.startswith("float")])
 def test_integers_are_finite(dtype):
     for array in matrices(dtype, 3, 5):
         array[...] = np.iinfo(dtype).max

@@ -9,7 +9,7 @@ import os
 import mpmath
 import numpy as np
 import pytest
-import random_networks as nets
+from compiled import ISAS
 
 from fastmlp.passes import kernels, probes
 
@@ -138,7 +138,7 @@ def test_error_is_within_its_bound(name, dtype):
     assert errors[worst] > 0.45  # and a measure that measures
 
 
-@pytest.mark.parametrize("isa", [isa for isa in nets.ISAS if isa != "scalar"])
+@pytest.mark.parametrize("isa", [isa for isa in ISAS if isa != "scalar"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_isa_gives_the_bits_of_the_scalar_one(name, dtype, isa):
@@ -152,7 +152,7 @@ def test_every_isa_gives_the_bits_of_the_scalar_one(name, dtype, isa):
     assert got[numbers].tobytes() == wanted[numbers].tobytes()
 
 
-@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_special_arguments(name, dtype, isa):
@@ -185,7 +185,7 @@ def test_ranges_and_symmetry(dtype):
     assert (softplus_ >= np.maximum(x, 0)).all()
 
 
-@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_ragged_lengths_write_what_they_should_and_no_more(name, dtype, isa):

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import random_networks as nets
+from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, states_of
-from random_networks import fill, flat, targets, train
+from random_networks import fill, flat, targets, train, with_state
 
 import fastmlp
-from fastmlp.passes import Engine
-from fastmlp.spec import SGD, NetworkSpec
+from fastmlp.spec import OPTIMIZER_NAMES, NetworkSpec
 
 THREADS = (1, 2, 3, 5)
 #: And rows: whole batches and a smaller one.
 BATCH_SIZES = {1: 7, 7: 38, 32: 101, 300: 420, 500: 523, 1000: 1100, 5000: 5600}
-OPTIMIZERS = {**{name: kind() for name, kind in fastmlp.spec.OPTIMIZERS.items()}, "sgd": SGD(0.05, momentum=0.9)}
+OPTIMIZERS = {name: with_state(name) for name in OPTIMIZER_NAMES}
 #: More than a panel in every dimension for the widest ISA and dtype (32 columns), and a net of less than one vector.
 WIDTHS = {"wide": (37, 45, 33), "narrow": (5, 3, 1)}
 #: Batches too large for the caches: cut into microbatches, the last smaller one too; in parts, as its weights are many.
@@ -76,7 +75,7 @@ def test_same_bits_on_every_isa_and_number_of_threads(dtype, activation, optimiz
     outputs = {"relu": "softmax" if widths[-1] > 1 else "softplus", "tanh": "identity", "logistic": "logistic"}
     spec = NetworkSpec.make(widths, activation, outputs[activation], None, dtype)
     wanted = outcome(spec, "scalar", 1, batch_size, optimizer)
-    for isa in nets.ISAS:
+    for isa in ISAS:
         for threads in THREADS:
             got = outcome(spec, isa, threads, batch_size, optimizer)
             assert [name for name in wanted if got[name] != wanted[name]] == [], (isa, threads)
@@ -87,7 +86,7 @@ def test_same_bits_on_every_isa_and_number_of_threads(dtype, activation, optimiz
 def test_same_bits_where_a_batch_is_too_large_for_the_caches(dtype, widths, batch_size):
     spec = NetworkSpec.make(widths, "tanh", dtype=dtype)
     wanted = outcome(spec, "scalar", 1, batch_size, OPTIMIZERS["sgd"])
-    for isa in nets.ISAS:
+    for isa in ISAS:
         for threads in (1, 2, 5) if isa != "scalar" else (3,):
             assert outcome(spec, isa, threads, batch_size, OPTIMIZERS["sgd"]) == wanted, (isa, threads)
 
@@ -111,7 +110,7 @@ def test_a_run_cut_in_two_gives_the_same_bits_as_a_whole_one(batch_size, last, t
 def test_same_bits_for_every_activation(activation, dtype):
     spec = NetworkSpec.make((9, 21, 37, 3), [activation, "tanh"], dtype=dtype)
     wanted = outcome(spec, "scalar", 1, 32, OPTIMIZERS["sgd"])
-    for isa in nets.ISAS:
+    for isa in ISAS:
         assert outcome(spec, isa, 3, 32, OPTIMIZERS["sgd"]) == wanted, isa
 
 
@@ -122,7 +121,7 @@ def test_same_bits_for_every_loss_and_number_of_outputs(loss, n_outputs, dtype):
     """Sums along a row go through one fixed tree, whatever the length of a vector."""
     spec = NetworkSpec.make((9, 5, n_outputs), loss=loss, dtype=dtype)
     wanted = outcome(spec, "scalar", 1, 7, OPTIMIZERS["adam"])
-    for isa in nets.ISAS:
+    for isa in ISAS:
         assert outcome(spec, isa, 2, 7, OPTIMIZERS["adam"]) == wanted, isa
 
 
@@ -136,7 +135,7 @@ def test_clipped_losses_are_a_matter_of_reports(loss, n_outputs, dtype):
     assert {name for name in wanted if wanted[name] != plain[name]} <= reports
     if n_outputs > 1:
         assert (wanted != plain) == (loss in ("cross_entropy", "binary_cross_entropy"))
-    for isa in nets.ISAS:
+    for isa in ISAS:
         assert outcome(spec, isa, 2, 7, OPTIMIZERS["adam"], True) == wanted, isa
 
 
@@ -144,14 +143,14 @@ def test_clipped_losses_are_a_matter_of_reports(loss, n_outputs, dtype):
 def test_same_bits_for_a_softmax_and_its_jacobian(loss):
     spec = NetworkSpec.make((9, 5, 35), output="softmax", loss=loss)
     wanted = outcome(spec, "scalar", 1, 32, OPTIMIZERS["sgd"])
-    for isa in nets.ISAS:
+    for isa in ISAS:
         assert outcome(spec, isa, 2, 32, OPTIMIZERS["sgd"]) == wanted, isa
 
 
 def test_two_isas_at_the_same_time_in_one_process():
     spec = NetworkSpec.make((37, 45, 33), "tanh")
     wanted, found, errors = outcome(spec, "scalar", 1, 32, OPTIMIZERS["adam"]), {}, []
-    start = threading.Barrier(len(nets.ISAS))
+    start = threading.Barrier(len(ISAS))
 
     def work(isa):
         try:
@@ -160,13 +159,13 @@ def test_two_isas_at_the_same_time_in_one_process():
         except BaseException as error:
             errors.append(error)
 
-    workers = [threading.Thread(target=work, args=(isa,)) for isa in nets.ISAS]
+    workers = [threading.Thread(target=work, args=(isa,)) for isa in ISAS]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     assert not errors
-    assert found == dict.fromkeys(nets.ISAS, wanted)
+    assert found == dict.fromkeys(ISAS, wanted)
 
 
 # --- FASTMLP_ISA -----------------------------------------------------------------------------------------------------
@@ -192,23 +191,23 @@ def run(isa, script=SCRIPT):
 
 
 def test_environment_forces_the_isa_and_it_takes():
-    results = {isa: run(isa) for isa in (None, "", *nets.ISAS)}
+    results = {isa: run(isa) for isa in (None, "", *ISAS)}
     for result in results.values():
         assert result.returncode == 0, result.stderr
     lines = {isa: result.stdout.splitlines() for isa, result in results.items()}
-    for isa in nets.ISAS:
+    for isa in ISAS:
         assert lines[isa][0] == f"{isa} {isa}"
         assert any(line.startswith("ISA ") and f"FASTMLP_ISA={isa}" in line for line in lines[isa])
-    assert lines[None][0] == lines[""][0] == f"{nets.ISAS[0]} {nets.ISAS[0]}"  # the list has the best first
+    assert lines[None][0] == lines[""][0] == f"{ISAS[0]} {ISAS[0]}"  # the list has the best first
     assert len({found[1] for found in lines.values()}) == 1  # the model's hash
 
 
-@pytest.mark.parametrize("isa", ["sse9", "AVX2", "neon" if "neon" not in nets.ISAS else "avx2"])
+@pytest.mark.parametrize("isa", ["sse9", "AVX2", "neon" if "neon" not in ISAS else "avx2"])
 def test_an_isa_that_cannot_run_here_is_a_clear_error(isa):
     result = run(isa)
     assert result.returncode == 1
     message = result.stderr.splitlines()[-1]
-    assert message == f"ValueError: FASTMLP_ISA is {isa!r}; this machine can run: {', '.join(nets.ISAS)}"
+    assert message == f"ValueError: FASTMLP_ISA is {isa!r}; this machine can run: {', '.join(ISAS)}"
 
 
 def test_show_config_survives_a_wrong_isa():

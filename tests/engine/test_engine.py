@@ -3,20 +3,15 @@
 import numpy as np
 import pytest
 import random_networks as nets
+from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, run_steps, set_layers, set_states, states_of
-from random_networks import fill, flat, targets, train
+from random_networks import HEADS, fill, flat, targets, targets_of_every_kind, train
 
 from fastmlp import reference
 from fastmlp import spec as specs
-from fastmlp.passes import Engine, kernels, permutation, probes
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
-from fastmlp.reference.loss import LOSSES
-from fastmlp.reference.optimizer import OPTIMIZERS
+from fastmlp.passes import kernels, permutation, probes
 from fastmlp.spec import NetworkSpec
 
-HEADS = [("squared_error", output) for output in OUTPUTS] + [
-    (name, entry.output) for name, entry in LOSSES.items() if entry.output
-]
 CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-4, "atol": 2e-5}}
 #: Widths that leave panels of every ISA empty, half full, full and one column over.
 SIZES = [(1, 1), (3, 5, 2), (33, 17, 9), (16, 32, 64, 8), (70, 130, 1)]
@@ -38,43 +33,104 @@ def assert_lists_close(got, wanted, **tolerance):
 # --- every method against the reference ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize(("loss", "output"), HEADS)
-def test_passes_over_rows(loss, output, sizes, dtype, threads):
-    hidden = [list(ACTIVATIONS)[(i + len(output)) % len(ACTIVATIONS)] for i in range(len(sizes) - 2)]
-    spec = NetworkSpec.make(sizes, hidden, output, loss, dtype)
+def network(loss, output, sizes, dtype):
+    """With hidden activations that differ from layer to layer and from output to output."""
+    names = specs.ACTIVATION_NAMES
+    hidden = [names[(i + len(output)) % len(names)] for i in range(len(sizes) - 2)]
+    return NetworkSpec.make(sizes, hidden, output, loss, dtype)
+
+
+def rows(spec, n=43):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(n, spec.sizes[0])).astype(spec.dtype), rng.random(n) * rng.integers(0, 2, n)
+
+
+every_network = [
+    pytest.mark.parametrize("threads", [1, 3]),
+    pytest.mark.parametrize("dtype", ["float32", "float64"]),
+    pytest.mark.parametrize("sizes", SIZES, ids=str),
+    pytest.mark.parametrize(("loss", "output"), HEADS),
+]
+
+
+def of_every_network(test):
+    for mark in every_network:
+        test = mark(test)
+    return test
+
+
+@of_every_network
+def test_outputs_and_losses_of_rows(loss, output, sizes, dtype, threads):
+    spec = network(loss, output, sizes, dtype)
+    X, _ = rows(spec)
+    for y in targets_of_every_kind(spec, len(X)):
+        found = []
+        for engine in pair(spec):
+            predicted, evaluated = (np.full((len(X), sizes[-1]), np.nan, dtype) for _ in range(2))
+            row_loss = np.full(len(X), np.nan)
+            engine.predict(X, predicted, threads)
+            engine.evaluate(X, y, evaluated, row_loss, threads)
+            found.append([predicted, evaluated, row_loss])
+        assert_lists_close(*found, **CLOSE[dtype])
+
+
+@of_every_network
+def test_gradients(loss, output, sizes, dtype, threads):
+    spec = network(loss, output, sizes, dtype)
+    X, weight = rows(spec)
+    for y in targets_of_every_kind(spec, len(X)):
+        for w in (None, weight):
+            ours, theirs = (gradient_of(engine, X, y, w, threads) for engine in pair(spec))
+            assert ours[0] == pytest.approx(theirs[0], rel=CLOSE[dtype]["rtol"])
+            assert_lists_close(ours[1], theirs[1], **CLOSE[dtype])
+            assert_lists_close(ours[2], theirs[2], **CLOSE[dtype])
+
+
+@of_every_network
+def test_traces(loss, output, sizes, dtype, threads):
+    spec = network(loss, output, sizes, dtype)
+    X, _ = rows(spec)
     ours, theirs = pair(spec)
-    rng, n = np.random.default_rng(1), 43
-    X = rng.normal(size=(n, sizes[0])).astype(dtype)
-    weight = rng.random(n) * rng.integers(0, 2, n)
-    for y in [targets(spec, n)] + [targets(spec, n, labels=True)] * (loss == "cross_entropy"):
-        outputs, row_losses = [], []
-        for engine in (ours, theirs):
-            outputs += [np.full((n, sizes[-1]), np.nan, dtype) for _ in range(2)]
-            row_losses.append(np.full(n, np.nan))
-            engine.predict(X, outputs[-2], threads)
-            engine.evaluate(X, y, outputs[-1], row_losses[-1], threads)
-        assert_lists_close(outputs[:2], outputs[2:], **CLOSE[dtype])
-        np.testing.assert_allclose(*row_losses, **CLOSE[dtype])
-        for w in (None, weight, np.zeros(n)):
-            (value, *gradient), (wanted, *slopes) = (gradient_of(e, X, y, w, threads) for e in (ours, theirs))
-            assert value == pytest.approx(wanted, rel=CLOSE[dtype]["rtol"])
-            for got, expected in zip(gradient, slopes, strict=True):
-                assert_lists_close(got, expected, **CLOSE[dtype])
-            assert (value > 0) == ((w is None or w.any()) and (sizes[-1] > 1 or loss != "cross_entropy"))
-            if sizes[-1] > 1 or output != "softmax":  # a softmax of one output is 1
-                assert flat(gradient).any() == (output != "sign" and (w is None or w.any()))
-        for got, expected in zip(ours.trace(X, y, threads), theirs.trace(X, y, threads), strict=True):
-            assert_lists_close(got, expected, **CLOSE[dtype])
+    for y in targets_of_every_kind(spec, len(X)):
+        for got, wanted in zip(ours.trace(X, y, threads), theirs.trace(X, y, threads), strict=True):
+            assert_lists_close(got, wanted, **CLOSE[dtype])
     assert ours.trace(X, None, threads)[2] is None
+
+
+@pytest.mark.parametrize(("loss", "output"), HEADS)
+def test_weights_of_zero_teach_nothing(loss, output):
+    spec = network(loss, output, (33, 17, 9), "float32")
+    X, _ = rows(spec)
+    for y in targets_of_every_kind(spec, len(X)):
+        value, *gradient = gradient_of(fill(Engine(spec), spec), X, y, np.zeros(len(X)), 2)
+        assert value == 0
+        assert not flat(gradient).any()
+
+
+@pytest.mark.parametrize(("loss", "output"), [head for head in HEADS if head[1] != "sign"])
+def test_random_networks_have_something_to_learn(loss, output):
+    """Or what agrees with the reference may agree in nothing."""
+    for sizes in SIZES[1:4]:  # of more than one output: a softmax of one is 1
+        spec = network(loss, output, sizes, "float32")
+        X, weight = rows(spec)
+        for w in (None, weight):
+            value, *gradient = gradient_of(fill(Engine(spec), spec), X, targets(spec, len(X)), w, 2)
+            assert value > 0
+            assert flat(gradient).any()
+
+
+def test_a_sign_at_the_end_teaches_nothing():
+    spec = network("squared_error", "sign", (33, 17, 9), "float32")
+    X, _ = rows(spec)
+    value, *gradient = gradient_of(fill(Engine(spec), spec), X, targets(spec, len(X)), None, 2)
+    assert value > 0
+    assert not flat(gradient).any()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 57, 1000])
-@pytest.mark.parametrize("optimizer", nets.OPTIMIZERS.values(), ids=nets.OPTIMIZERS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(**nets.every_optimizer)
+@pytest.mark.parametrize("loss", specs.LOSS_NAMES)
 def test_train(loss, optimizer, batch_size, threads):
     spec = NetworkSpec.make([19, 35, 18, 4], ["tanh", "softplus"], loss=loss, dtype="float64")
     rng, n = np.random.default_rng(2), 57
@@ -143,10 +199,10 @@ def test_train_with_batches_too_large_for_the_caches(optimizer, widths):
     assert_lists_close(*results, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", specs.OPTIMIZER_NAMES)
 def test_state_can_be_taken_out_and_put_back(name):
     spec = NetworkSpec.make([35, 20, 3], dtype="float32")
-    optimizer = nets.OPTIMIZERS["momentum" if name == "sgd" else name]
+    optimizer = nets.with_state(name)
     rng = np.random.default_rng(5)
     X, y, order = rng.normal(size=(40, 35)), targets(spec, 40), rng.permutation(40)
     through = fill(Engine(spec), spec)
@@ -387,7 +443,7 @@ def test_permutation_in_the_place_of_an_older_one():
     np.testing.assert_array_equal(order, reference.permutation(0, 2, 1000, np.empty(1000, np.int64)))
 
 
-@pytest.mark.parametrize("isa", nets.ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("blocks", [0, 1, 63, 64, 65, 200])
 def test_random_numbers_are_the_references(isa, blocks):
     for seed, stream, substream, first in ((0, 1, 0, 0), (2**64 - 1, 2**32 - 1, 5, 2**32 - 70), (9, 2, 3, 2**64 - 7)):
@@ -615,7 +671,7 @@ def test_a_run_says_what_its_batches_weigh(either, weighted):
     assert outcome.weight_sums.tobytes() == engine.weight_sums(weight, order, 6).tobytes()
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", specs.OPTIMIZER_NAMES)
 def test_rows_of_scalars_have_the_optimizers_length(name):
     engine = Engine(NetworkSpec.make([3, 5, 2]))
     engine.use_optimizer(name)
@@ -663,7 +719,7 @@ def test_deltas_that_would_end_in_denormal_numbers_are_zero(output, loss):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("dead", [[1], [0, 2], [16], [3, 20, 39]], ids=str)
-@pytest.mark.parametrize("isa", ["numpy", *nets.ISAS])
+@pytest.mark.parametrize("isa", ["numpy", *ISAS])
 def test_a_class_with_neither_target_nor_probability_is_no_loss(isa, dead, dtype):
     """Its shifted logit is -infinity, which 0 times would be NaN. The others share the probability."""
     n = max(3, max(dead) + 1)

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from compiled import Engine
 from engine_calls import gradient_of, layers_of, set_layers
-from random_networks import fill, flat, targets
+from random_networks import HEADS, central_differences, fill, flat, targets
 
 from fastmlp import reference
-from fastmlp.passes import Engine
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
-from fastmlp.reference.loss import LOSSES
+from fastmlp.reference.activation import ACTIVATIONS
 from fastmlp.spec import ELU, LeakyReLU, NetworkSpec, as_activation
 
 NETWORKS = 200
@@ -16,9 +15,6 @@ NETWORKS = 200
 STEP = 2e-6
 #: No signal is nearer to a kink than this, so that neither the step nor float32's rounding carries one across.
 CLEARANCE = 3e-5
-HEADS = [("squared_error", output) for output in OUTPUTS] + [
-    (name, entry.output) for name, entry in LOSSES.items() if entry.output
-]
 
 
 def with_parameter(name, rng):
@@ -86,31 +82,19 @@ def sample(gradient, rng):
     return np.unique(np.concatenate([largest, rng.integers(0, gradient.size, 12)]))
 
 
-def central_differences(problem, engine, places):
+def slopes_of(problem, engine, places):
     """Slopes of the weighted mean loss by the parameters at these places of the flat vector."""
-    arrays = [array.astype("float64") for part in problem.parameters for array in part]
-    half = len(arrays) // 2
-    starts = np.cumsum([0, *(array.size for array in arrays)])
-    out, row_loss = np.empty((problem.batch, problem.specs["float64"].sizes[-1])), np.empty((2, problem.batch))
+    out, signs = np.empty((problem.batch, problem.specs["float64"].sizes[-1])), problem.signs(engine)
     weight = np.ones(problem.batch) if problem.weight is None else problem.weight
-    signs = problem.signs(engine)
-    slopes = np.empty(len(places))
-    for i, place in enumerate(places):
-        number = int(np.searchsorted(starts, place, "right")) - 1
-        values, at = arrays[number].reshape(-1), place - starts[number]
-        kept, used = values[at], []
-        for side, step in enumerate((STEP, -STEP)):
-            values[at] = kept + step
-            used.append(values[at])
-            set_layers(engine, arrays[:half], arrays[half:])
-            engine.evaluate(problem.X, problem.y, out, row_loss[side], 1)
-            if any(problem.kinks):
-                assert problem.signs(engine) == signs, "a step crossed a kink: CLEARANCE is too small"
-        values[at] = kept
-        # Row by row first: the mean's rounding would be that of the loss, not that of its difference.
-        slopes[i] = weight @ (row_loss[0] - row_loss[1]) / weight.sum() / (used[0] - used[1])
-    set_layers(engine, arrays[:half], arrays[half:])
-    return slopes
+
+    def losses():
+        row_loss = np.empty(problem.batch)
+        engine.evaluate(problem.X, problem.y, out, row_loss, 1)
+        if any(problem.kinks):
+            assert problem.signs(engine) == signs, "a step crossed a kink: CLEARANCE is too small"
+        return weight * row_loss / weight.sum()
+
+    return central_differences(engine, losses, STEP, places)
 
 
 def relative(found, wanted):
@@ -125,7 +109,7 @@ def test_gradient_of_a_random_network(number):
     loss, *gradient = gradient_of(engine, problem.X, problem.y, problem.weight, threads)
     gradient = flat(gradient)
     places = sample(gradient, np.random.default_rng(number))
-    slopes = central_differences(problem, engine, places)
+    slopes = slopes_of(problem, engine, places)
     assert relative(gradient[places], slopes) <= 1e-6
 
     oracle = problem.engine(reference.Engine, "float64")

@@ -3,15 +3,15 @@ engine in float64."""
 
 import numpy as np
 import pytest
+from compiled import Engine
 from engine_calls import layers_of, set_layers, states_of
 from random_networks import fill, flat, targets, train
 
 from fastmlp import reference
-from fastmlp.passes import Engine
-from fastmlp.spec import SGD, Adam, NetworkSpec
+from fastmlp.spec import OPTIMIZERS, SGD, Adam, NetworkSpec
 
 SIZES = [64, 700, 700, 8]
-OPTIMIZERS = {
+SETTINGS = {name: kind() for name, kind in OPTIMIZERS.items()} | {
     "sgd": SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
     "adam": Adam(0.01, epsilon=1e-3, weight_decay=0.01),  # an epsilon under which rounding decides no update's sign
 }
@@ -33,7 +33,7 @@ def changed():
     """What three steps change in parameters and state, by optimizer and rows of a batch; the oracle."""
     found = {}
     spec = NetworkSpec.make(SIZES, "tanh", output="softmax", loss="cross_entropy", dtype="float64")
-    for name, optimizer in OPTIMIZERS.items():
+    for name, optimizer in SETTINGS.items():
         for rows in (20, 300):
             engine = reference.Engine(spec)
             set_layers(engine, *parameters_of(spec))
@@ -47,7 +47,7 @@ def changed():
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rows", [20, 300])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_steps_of_a_large_network_are_those_of_the_reference(dtype, name, rows, threads, changed):
     spec = NetworkSpec.make(SIZES, "tanh", output="softmax", loss="cross_entropy", dtype=dtype)
@@ -55,7 +55,7 @@ def test_steps_of_a_large_network_are_those_of_the_reference(dtype, name, rows, 
     set_layers(engine, *parameters_of(spec))
     before = flat(layers_of(engine)).astype("float64")
     X, y = data(spec, 3 * rows, rows == 300)
-    run, losses = train(engine, X, y, np.arange(3 * rows), rows, OPTIMIZERS[name], threads=threads)
+    run, losses = train(engine, X, y, np.arange(3 * rows), rows, SETTINGS[name], threads=threads)
     assert (run.status, run.steps) == ("done", 3)
     wanted_losses, change, state = changed[name, rows]
     tolerance = 1e-4 if dtype == "float32" else 1e-10

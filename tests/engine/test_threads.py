@@ -12,12 +12,13 @@ import time
 import numpy as np
 import pytest
 import random_networks as nets
+from compiled import Engine
 from conftest import parameters
 from engine_calls import layers_of, run_steps
 from random_networks import fill, flat, targets, train
 
 import fastmlp
-from fastmlp.passes import Engine, threads
+from fastmlp.passes import threads
 from fastmlp.spec import SGD, NetworkSpec
 
 POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")

@@ -1,36 +1,42 @@
-"""What the engine's tests share: the ISAs there are, networks with random parameters, data for any loss."""
+"""What tests of either engine share: all that there is to try, random parameters and data, slopes by differences."""
 
 import itertools
 
 import numpy as np
-import pytest
-from conftest import EXTENSION, REASON
-from engine_calls import run_steps, set_layers
+from engine_calls import layers_of, run_steps, set_layers
 
+from fastmlp import data
 from fastmlp import spec as specs
 
-if EXTENSION is None:
-    pytest.skip(f"the compiled extension cannot be used: {REASON}", allow_module_level=True)
-
-ISAS = [isa["name"] for isa in EXTENSION.isas() if isa["available"]]
-SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
-OPTIMIZERS = {
-    **{name: kind() for name, kind in specs.OPTIMIZERS.items()},
+SOURCES = [dtype.name for dtype in data.SOURCE_DTYPES]
+#: Every loss with every output activation that it can have.
+HEADS = [(name, output) for name, loss in specs.LOSSES.items() if not loss.output for output in specs.OUTPUT_NAMES] + [
+    (name, loss.output) for name, loss in specs.LOSSES.items() if loss.output
+]
+#: Every optimizer as it comes, or in a setting of its own under its name; and some in others.
+OPTIMIZERS = {name: kind() for name, kind in specs.OPTIMIZERS.items()} | {
     "sgd": specs.SGD(0.05),
+    "decay": specs.SGD(0.05, weight_decay=0.2),
     "momentum": specs.SGD(0.01, momentum=0.9, weight_decay=0.01),
     "nesterov": specs.SGD(0.01, momentum=0.8, nesterov=True),
     "adam": specs.Adam(0.01),
     "adam_decay": specs.Adam(0.02, beta1=0.8, beta2=0.95, epsilon=1e-6, weight_decay=0.1),
 }
+every_optimizer = {"argnames": "optimizer", "argvalues": OPTIMIZERS.values(), "ids": OPTIMIZERS}
 
 
-def fill(engine, spec, seed=0):
-    """Random parameters with which signals are about 1; returns the engine."""
+def with_state(name):
+    """An optimizer of this name in a setting that makes use of all its state."""
+    return [optimizer for optimizer in OPTIMIZERS.values() if optimizer.name == name][-1]
+
+
+def fill(engine, spec, seed=0, scale=1.0):
+    """Random parameters, with scale 1 such that signals are about 1; returns the engine."""
     rng = np.random.default_rng(seed)
     set_layers(
         engine,
-        [(rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
-        [(0.5 * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
+        [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
+        [(0.5 * scale * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
     )
     return engine
 
@@ -44,13 +50,42 @@ def targets(spec, n, seed=0, labels=False):
     return y / y.sum(axis=1, keepdims=True) if spec.loss.distribution else y / 1.1
 
 
+def targets_of_every_kind(spec, n):
+    """Random y (n, O), and class labels (n,) where the loss takes them."""
+    return [targets(spec, n)] + [targets(spec, n, labels=True)] * spec.loss.labels
+
+
 def flat(pair):
     """(list of weights, list of biases) as one vector."""
     return np.concatenate([np.ravel(a) for a in itertools.chain.from_iterable(pair)])
 
 
+def central_differences(engine, losses_of, step, places=None):
+    """Slopes of the sum of `losses_of()` by the parameters at these places of `flat(layers_of(engine))`, or by all.
+
+    The losses are subtracted before they are summed: else rounding would be that of the loss, not of its difference.
+    """
+    weights, biases = layers_of(engine)
+    arrays = [*weights, *biases]
+    starts = np.cumsum([0, *(array.size for array in arrays)])
+    slopes = []
+    for place in range(starts[-1]) if places is None else places:
+        number = int(np.searchsorted(starts, place, "right")) - 1
+        values, at = arrays[number].reshape(-1), place - starts[number]
+        kept, used, losses = values[at], [], []
+        for side in (step, -step):
+            values[at] = kept + side
+            used.append(values[at])
+            set_layers(engine, weights, biases)
+            losses.append(losses_of())
+        values[at] = kept
+        slopes.append((losses[0] - losses[1]).sum() / (used[0] - used[1]))
+    set_layers(engine, weights, biases)
+    return np.array(slopes)
+
+
 def train(engine, X, y, order, batch_size, optimizer, *, weight=None, threads=1, start=0, squared_weights=None):
-    """A run from step `start` of the optimizer on; returns (Run, losses). Allocates state when start is 0."""
+    """A run from step `start` of the optimizer on; returns (Outcome, losses). Allocates state when start is 0."""
     steps = -(-len(order) // batch_size)
     losses = np.full(steps, np.nan)
     if start == 0:

@@ -115,7 +115,7 @@ class Scratch:
         return process.returncode, output
 
     def build(self) -> str:
-        """What the compiler had to say, if it failed."""
+        """Build; return what the compiler had to say, if it failed."""
         code, output = self.run([*BUILD, f"-j{self.jobs}"], 1200)
         return output[-2000:] if code else ""
 
@@ -165,7 +165,7 @@ def options() -> argparse.Namespace:
 
 
 def refused(wanted: list[Mutant], root: Path) -> int:
-    """How many do not apply, each said why."""
+    """Count the mutants that do not apply, and say of each why."""
     count = 0
     for mutant in wanted:
         try:

@@ -1,4 +1,4 @@
-"""The NumPy engine: gradients by central differences, the lectures' numbers, optimizers, runs."""
+"""The NumPy engine: gradients by central differences, formulas of activations and optimizers, runs."""
 
 import itertools
 import signal
@@ -7,69 +7,37 @@ import threading
 import numpy as np
 import pytest
 from engine_calls import gradient_of, layers_of, run_steps, set_layers, set_states, states_of
+from random_networks import (
+    HEADS,
+    SOURCES,
+    central_differences,
+    every_optimizer,
+    fill,
+    flat,
+    targets,
+    targets_of_every_kind,
+)
 
-from fastmlp.reference import Engine, permutation, plan
-from fastmlp.reference import engine as engines
-from fastmlp.reference.activation import ACTIVATIONS, OUTPUTS
-from fastmlp.reference.loss import LOSSES
+from fastmlp.reference import Engine, permutation, plan, predict
+from fastmlp.reference.activation import ACTIVATIONS
 from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.runtime import get_backend
 from fastmlp.spec import ELU, SGD, Activation, Adam, LeakyReLU, NetworkSpec, Outcome, as_activation
 
-SOURCES = ["float64", "float32", "float16", "uint8", "int16", "int32", "int64"]
 HIDDEN = [*map(as_activation, ACTIVATIONS), LeakyReLU(0.3), LeakyReLU(2.0), ELU(0.4), ELU(2.5)]
-HEADS = [("squared_error", output) for output in OUTPUTS] + [
-    (name, entry.output) for name, entry in LOSSES.items() if entry.output
-]
 
 
 def show(value):
     return "-".join([value.name, *map("{:g}".format, value.params)]) if isinstance(value, Activation) else None
 
 
-def engine(spec, seed=0, scale=1.0):
-    made, rng = Engine(spec), np.random.default_rng(seed)
-    set_layers(
-        made,
-        [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
-        [(0.5 * scale * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
-    )
-    return made
-
-
-def targets(rng, loss, n, n_outputs, labels=False):
-    if labels:
-        return rng.integers(0, n_outputs, n).astype(np.int32)
-    y = rng.random((n, n_outputs))
-    return y / y.sum(axis=1, keepdims=True) if loss == "cross_entropy" else y
-
-
-def flat(arrays):
-    return np.concatenate([np.ravel(a) for a in itertools.chain.from_iterable(arrays)])
-
-
-def central_differences(net, loss_of, step=1e-6):
-    """The gradient of loss_of() by all parameters of the engine, weights first."""
-    weights, biases = layers_of(net)
-    slopes = []
-    for array in [*weights, *biases]:
-        slope = np.empty_like(array)
-        for at in np.ndindex(array.shape):
-            kept, values = array[at], []
-            for sign in (1, -1):
-                array[at] = kept + sign * step
-                set_layers(net, weights, biases)
-                values.append(loss_of())
-            array[at] = kept
-            slope[at] = (values[0] - values[1]) / (2 * step)
-        slopes.append(slope)
-    set_layers(net, weights, biases)
-    return np.concatenate([np.ravel(s) for s in slopes])
+def engine(spec, seed=0):
+    return fill(Engine(spec), spec, seed)
 
 
 def assert_gradient(net, X, y, weight):
     loss, *gradient = gradient_of(net, X, y, weight, 0)
-    slopes = central_differences(net, lambda: gradient_of(net, X, y, weight, 0)[0])
+    slopes = central_differences(net, lambda: np.array(gradient_of(net, X, y, weight, 0)[0]), 1e-6)
     assert np.linalg.norm(flat(gradient) - slopes) <= 1e-6 * max(np.linalg.norm(slopes), 1e-3)
     return loss, gradient
 
@@ -81,10 +49,11 @@ def assert_gradient(net, X, y, weight):
 @pytest.mark.parametrize("hidden", HIDDEN, ids=show)
 def test_gradient_by_central_differences(hidden, loss, output):
     rng = np.random.default_rng(1)
-    net = engine(NetworkSpec.make([4, 5, 3, 3], [hidden, "tanh"], output, loss, "float64"), seed=2)
+    spec = NetworkSpec.make([4, 5, 3, 3], [hidden, "tanh"], output, loss, "float64")
+    net = engine(spec, seed=2)
     X = rng.normal(size=(7, 4))
     weight = rng.random(7)
-    for y in [targets(rng, loss, 7, 3)] + [targets(rng, loss, 7, 3, True)] * (loss == "cross_entropy"):
+    for y in targets_of_every_kind(spec, 7):
         value, (dW, _) = assert_gradient(net, X, y, None)
         assert_gradient(net, X, y, weight)
         assert value > 0.0
@@ -116,7 +85,7 @@ def test_labels_are_one_hot_targets():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_over_many_rows_is_the_mean_of_its_parts(weighted):
-    rng, n = np.random.default_rng(5), 2 * engines.ROWS + 100
+    rng, n = np.random.default_rng(5), 2 * predict.ROWS + 100
     net = engine(NetworkSpec.make([3, 4, 2], dtype="float64"))
     X, y, weight = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.random(n) if weighted else np.ones(n)
     loss, *gradient = gradient_of(net, X, y, weight if weighted else None, 0)
@@ -218,66 +187,6 @@ def test_poisson_is_half_the_deviance_and_zero_where_it_is_met():
     np.testing.assert_allclose(row_loss, [0.0, 2.0, 2e-9], atol=1e-15)
 
 
-# --- the lectures ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_sigmoid_network_2_2_2_2_of_the_lectures(dtype):
-    net = Engine(NetworkSpec.make([2, 2, 2, 2], "sigmoid", "sigmoid", "squared_error", dtype))
-    rows = [[[1, -2], [-1, 1]], [[2, -1], [-2, -1]], [[3, -1], [-1, 4]]]  # rows are units
-    set_layers(
-        net,
-        [np.ascontiguousarray(np.array(W, dtype).T) for W in rows],
-        [np.array(b, dtype) for b in ([1, 0], [0, 0], [-2, 2])],
-    )
-    out = np.empty((2, 2), dtype)
-    net.predict(np.array([[1, -1], [0, 0]], np.int64), out, 0)
-    np.testing.assert_array_equal(np.round(out, 2), np.array([[0.62, 0.83], [0.51, 0.85]], dtype))
-    signals, outputs, _ = net.trace(np.array([[1.0, -1.0]]), None, 0)
-    assert signals[0].tolist() == [[4.0, -2.0]]
-    np.testing.assert_allclose(outputs[0], [[0.98, 0.12]], atol=5e-3)
-
-
-@pytest.mark.parametrize(
-    ("weights", "bias", "truth"),
-    [([1, 1], -1.5, [-1, -1, -1, 1]), ([1, 1], -0.5, [-1, 1, 1, 1]), ([-1, 0], 0.5, [1, 1, -1, -1])],
-    ids=["and", "or", "not"],
-)
-def test_gates_from_one_sign_unit(weights, bias, truth):
-    net = Engine(NetworkSpec.make([2, 1], output="sign"))
-    set_layers(net, [np.array(weights, "f4").reshape(2, 1)], [np.array([bias], "f4")])
-    out = np.empty((4, 1), "f4")
-    net.predict(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.uint8), out, 0)
-    assert out.ravel().tolist() == truth
-
-
-def test_xor_from_sign_units():
-    net = Engine(NetworkSpec.make([2, 2, 1], "sign", "sign"))
-    set_layers(
-        net,  # (x or y) and not (x and y), on -1 and 1
-        [np.array([[1, -1], [1, -1]], "f4"), np.array([[1], [1]], "f4")],
-        [np.array([1, 1], "f4"), np.array([-1], "f4")],
-    )
-    out = np.empty((4, 1), "f4")
-    net.predict(np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.int16), out, 0)
-    assert out.ravel().tolist() == [-1.0, 1.0, 1.0, -1.0]
-
-
-def test_the_delta_rule_is_one_linear_unit():
-    """Widrow and Hoff: w += rate * (y - w x) x, row by row."""
-    rng = np.random.default_rng(8)
-    X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))
-    net, optimizer = Engine(NetworkSpec.make([3, 1], dtype="float64")), SGD(0.05)
-    net.use_optimizer("sgd")
-    run_steps(net, X, y, np.arange(30), 1, optimizer.scalars(0, 30), None, np.empty(30), 0)
-    w, b = np.zeros(3), 0.0
-    for x, t in zip(X, y[:, 0], strict=True):
-        error = t - (w @ x + b)
-        w, b = w + 0.05 * error * x, b + 0.05 * error
-    np.testing.assert_allclose(layers_of(net)[0][0][:, 0], w, rtol=1e-12)
-    np.testing.assert_allclose(layers_of(net)[1][0], [b], rtol=1e-12)
-
-
 # --- optimizers ------------------------------------------------------------------------------------------------------
 
 
@@ -295,18 +204,8 @@ def adam_formula(w, g, state, t, o, decay):
     return w - o.learning_rate * corrected[0] / (np.sqrt(corrected[1]) + o.epsilon)
 
 
-OPTIMIZER_CASES = [
-    SGD(0.1),
-    SGD(0.1, weight_decay=0.2),
-    SGD(0.1, momentum=0.9),
-    SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-    Adam(0.05),
-    Adam(0.05, beta1=0.5, beta2=0.9, epsilon=1e-3, weight_decay=0.1),
-]
-
-
 @pytest.mark.parametrize("block", [5, 1 << 16])
-@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+@pytest.mark.parametrize(**every_optimizer)
 def test_training_by_the_formulas(optimizer, block, monkeypatch):
     monkeypatch.setattr(plan, "UPDATE_BLOCK", block)
     rng = np.random.default_rng(9)
@@ -334,14 +233,14 @@ def test_training_by_the_formulas(optimizer, block, monkeypatch):
         ]
         set_layers(oracle, parameters[:2], parameters[2:])
     np.testing.assert_allclose(flat(layers_of(trained)), flat(layers_of(oracle)), rtol=1e-9, atol=1e-12)
-    if optimizer != SGD(0.1) and optimizer != SGD(0.1, weight_decay=0.2):  # without momentum there is nothing to keep
+    if getattr(optimizer, "momentum", 1.0) > 0.0:  # without it there is nothing to keep
         for slot, (weights, biases) in enumerate(states_of(trained)):
             np.testing.assert_allclose(
                 flat([weights, biases]), np.concatenate([np.ravel(s[slot]) for s in states]), rtol=1e-9, atol=1e-12
             )
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+@pytest.mark.parametrize(**every_optimizer)
 def test_training_against_torch(optimizer):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(10)
@@ -373,7 +272,7 @@ def problem(dtype="float32", seed=11, n=100):
     return engine(NetworkSpec.make([5, 8, 3], loss="cross_entropy", dtype=dtype)), X, y
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+@pytest.mark.parametrize(**every_optimizer)
 def test_stopped_and_resumed_is_not_stopped(optimizer):
     whole, X, y = problem()
     order, losses = permutation(1, 0, 100), np.empty(15)
@@ -544,11 +443,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(bad):
 
 
 def test_trace_agrees_with_prediction_and_gradient():
-    rng, n = np.random.default_rng(14), engines.ROWS + 30
+    rng, n = np.random.default_rng(14), predict.ROWS + 30
     for loss, output in HEADS:
         spec = NetworkSpec.make([4, 5, 3, 2], ["elu", "logistic"], output, loss, "float64")
         net = engine(spec)
-        X, y = rng.normal(size=(n, 4)), targets(rng, loss, n, 2)
+        X, y = rng.normal(size=(n, 4)), targets(spec, n)
         signals, outputs, deltas = net.trace(X, y, 0)
         assert [z.shape for z in signals] == [a.shape for a in outputs] == [d.shape for d in deltas]
         out, row_loss = np.empty((n, 2)), np.empty(n)
@@ -691,7 +590,7 @@ def test_a_forked_child_makes_its_buffers_anew():
     child, _, _ = problem()
     out = np.empty_like(wanted)
     child.predict(X[:3], out[:3])
-    child._plan._capacity = len(X)
+    child._plan.workspace._capacity = len(X)
     assert child.forked()
     child.predict(X, out)
     np.testing.assert_array_equal(out, wanted)

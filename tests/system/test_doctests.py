@@ -26,7 +26,7 @@ class Finder(doctest.DocTestFinder):
 
 
 def run_examples(module):
-    """Of all docstrings of a module: how many were run, and how many failed."""
+    """Run the examples of all docstrings of a module; return how many there were, and how many failed."""
     runner = doctest.DocTestRunner()
     for test in Finder().find(module, module.__name__):
         runner.run(test)

@@ -80,7 +80,7 @@ LONG = {
 
 
 def rows_of(n, dtype):
-    """So many rows without the memory for them: all the same."""
+    """Make so many rows, all the same, without the memory for them."""
     return np.broadcast_to(np.full((1, 1), 0.5, dtype), (n, 1))
 
 

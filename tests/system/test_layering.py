@@ -40,7 +40,7 @@ def includes(code: str) -> list[str]:
 
 
 def system_headers(path: Path, code: str | None = None) -> set[str]:
-    """Those that a file (or a part of its code) includes, itself or by way of others."""
+    """Find the system headers that a file (or a part of its code) includes, itself or by way of others."""
     found: set[str] = set()
     for name in includes(code_of(path) if code is None else code):
         if name.startswith("<"):
@@ -212,6 +212,12 @@ MODULE_ORDER = [
 ]  # fmt: skip
 
 
+# The same inside train/.
+TRAIN_ORDER = [
+    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "loop",
+]  # fmt: skip
+
+
 class Imports(ast.NodeVisitor):
     """The modules of the package that a file imports when it runs: not those for type checkers."""
 
@@ -251,6 +257,17 @@ def test_the_package_is_a_one_way_road() -> None:
         if module != "passes" and parts != ("runtime", "backend"):
             # One place knows what to do when the extension is missing.
             assert "passes" not in used, f"{path.name} imports passes: runtime.get_backend does that"
+
+
+def test_training_is_a_one_way_road() -> None:
+    for path in (PACKAGE / "train").glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        guarded = {id(node) for block in ast.walk(tree) if isinstance(block, ast.If) for node in ast.walk(block)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and id(node) not in guarded:
+                package, _, module = (node.module or "").rpartition(".")
+                if package == "fastmlp.train":
+                    assert TRAIN_ORDER.index(module) < TRAIN_ORDER.index(path.stem), f"{path.name} imports {module}"
 
 
 @pytest.mark.parametrize("name", ["setup.py", "pyproject.toml"])

@@ -24,7 +24,7 @@ def distribution() -> metadata.Distribution:
 
 
 def installed_files(distribution: metadata.Distribution) -> list[Path]:
-    """Of the distribution; only for a real installation are they what a wheel held."""
+    """List the distribution's files; only for a real installation are they what a wheel held."""
     files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
     if not any(file.is_relative_to(PACKAGE) for file in files):
         pytest.skip("an editable installation, or a build in place")

@@ -51,7 +51,7 @@ ROWS = [
 
 @functools.cache
 def row(running, source, backend):
-    """What became of every call that came in the middle of another, by name, and what the process had to say."""
+    """Tell what became of every call that came in the middle of another, by name, and what the process had to say."""
     script = Path(__file__).parents[1] / "helpers" / "reentry.py"
     threads = "1" if backend == "numpy" else "2"
     # A fork while another thread is in a product of OpenBLAS's threads hangs that product, fastmlp or not.
@@ -154,7 +154,7 @@ def state(net):
 
 @pytest.mark.parametrize("batch_size", [10, 1024, 50_000], ids=["short steps", "microbatches", "long steps"])
 def test_a_child_forked_by_a_handler_goes_on_with_the_training(batch_size):
-    """It has no workers until it needs them, and comes to the same bits as its parent."""
+    """The child has no workers until it needs them, and comes to the same bits as its parent."""
     rng = np.random.default_rng(0)
     rows = max(20_000, 4 * batch_size)
     X = np.broadcast_to(rng.normal(size=(1, 20)).astype("float32"), (rows, 20))

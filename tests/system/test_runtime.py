@@ -276,7 +276,7 @@ def look(mask=None):
 
 
 def most(mask):
-    """How many threads there may be on these processors."""
+    """Return the number of threads that there may be on these processors."""
     return min(len(mask), cgroup_quota() or len(mask))
 
 
@@ -302,7 +302,7 @@ def test_binding_by_openmp_takes_no_processors_away(environment):
 @pytest.mark.skipif(EXTENSION is None or not EXTENSION.openmp, reason="OpenMP, which knows its places, is missing")
 @needs_processors
 def test_a_caller_that_another_openmp_has_bound_has_workers_elsewhere():
-    """As when scikit-learn, which brings an OpenMP of its own, is imported later."""
+    """An OpenMP binds its caller when scikit-learn, which brings an OpenMP of its own, is imported later."""
     code = AFFINITY + "print(json.dumps([before, look(before[:1])]))"
     before, here = json.loads(python(code, OMP_PROC_BIND="true", OMP_PLACES="threads"))
     assert here == [before[:1], most(before), before]

@@ -1,4 +1,4 @@
-"""What a user may pass as X, y and weights, checked: arrays that the engine reads where they lie."""
+"""A user's X, y and weights, checked: arrays that the engine reads where they lie."""
 
 from fastmlp.data.arrays import SOURCE_DTYPES, as_inputs, as_real, as_source
 from fastmlp.data.parameters import as_parameters

@@ -1,4 +1,4 @@
-"""What X may be: anything with an array behind it becomes one that the engine reads in place, or an error.
+"""X as an array: anything with an array behind it becomes one that the engine reads in place, or an error.
 
 Nothing here copies an array of a source dtype, so memmaps larger than memory stay on disk.
 """

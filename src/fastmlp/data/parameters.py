@@ -1,4 +1,4 @@
-"""What a user may set as weights or biases: an array for every layer, checked before any is used."""
+"""Weights and biases that a user sets: an array for every layer, checked before any is used."""
 
 from __future__ import annotations
 

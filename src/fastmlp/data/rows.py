@@ -58,7 +58,7 @@ def as_validation(spec: NetworkSpec, given: Any, finite: Finite | None = None) -
 
 
 def chunk_rows(n_columns: int) -> int:
-    """How many rows of so many numbers a bounded buffer holds."""
+    """Return the number of rows, of so many numbers each, that a bounded buffer holds."""
     return max(1, CHUNK // n_columns)
 
 

@@ -1,4 +1,4 @@
-"""What y and sample weights may be: targets that the loss is defined for, a weight for each row."""
+"""Targets that the loss is defined for, and a weight for each row: y and sample_weight, checked."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
 
 
 def count_classes(y: Array) -> int:
-    """How many classes the targets of a network with one output number, from 3 to 20; 0 if they do not look like that.
+    """Count the classes, from 3 to 20, that the targets of a network with one output seem to number; 0 if they do not.
 
     They do if they are of an integer dtype and the first rows have all of 0, 1, ..., k - 1 and nothing else, each twice
     on average. Not 0 and 1: one output with these targets is as good a classifier.
@@ -152,7 +152,7 @@ def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray
 
 
 def _targets_wanted(loss: Loss, width: int, n_rows: int) -> str:
-    """What shape targets may have, for an error message."""
+    """Describe the shape that targets may have, for an error message."""
     if loss.labels:
         rows = "probabilities" if loss.distribution else "numbers"
         return f"{loss.name} takes integer classes of shape ({n_rows},), or {rows} of shape ({n_rows}, {width})"

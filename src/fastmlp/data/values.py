@@ -1,4 +1,4 @@
-"""What values an array may hold: checks that walk over it block by block and name the first place that is wrong."""
+"""The values of an array: checks that walk over it block by block and name the first place that is wrong."""
 
 from __future__ import annotations
 

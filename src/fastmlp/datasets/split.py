@@ -1,4 +1,4 @@
-"""What loaders of data with a test set return."""
+"""The result of loaders of data with a test set."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that tra
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """All that a network needs to go on where it stopped, checked when it is made.
+    """Everything that a network needs to go on where it stopped, checked when it is made.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Checkpoint:
 
     @property
     def states(self) -> int:
-        """How many numbers the optimizer keeps for each parameter."""
+        """Number of states that the optimizer keeps for each parameter."""
         return len(self.tensors) - 1
 
 
@@ -99,7 +99,7 @@ def kinds_of(states: int) -> tuple[str, ...]:
 
 
 def file_name(kind: str, name: str) -> str:
-    """What a tensor is called in files and messages: parameters by their name alone."""
+    """Return the name of a tensor in files and messages: parameters have their name alone."""
     return name if kind == "parameters" else f"{kind}.{name}"
 
 

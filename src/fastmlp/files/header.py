@@ -46,7 +46,7 @@ _LONG_NUMBER: Final = re.compile(r"[0-9]{100}")  # whose conversion takes the sq
 
 
 class Entry(NamedTuple):
-    """Where a tensor is: begin and end count from the start of the file."""
+    """The place of a tensor: begin and end count from the start of the file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -137,7 +137,7 @@ def _skip(text: str) -> int:
 
 
 class _Header:
-    """One pass over the bytes of a header: an object of tensors, and of strings in its `__metadata__`."""
+    """A pass over the bytes of a header: an object of tensors, and of strings in its `__metadata__`."""
 
     def __init__(self, encoded: bytes, start: int) -> None:
         self.encoded, self.start, self.position = encoded, start, 0

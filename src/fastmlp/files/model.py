@@ -136,7 +136,7 @@ def _checked_format(description: Mapping[str, Any]) -> int:
 def _places(
     spec: NetworkSpec, states: int, entries: Mapping[str, Entry], version: int
 ) -> dict[str, dict[str, tuple[str, Entry]]]:
-    """What the network's tensors are called in the file and where they are, by kind and name.
+    """Find the names and places of the network's tensors in the file, by kind and name.
 
     The specification says which there must be, so that no other is read or allocated.
     """

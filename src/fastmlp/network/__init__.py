@@ -1,4 +1,4 @@
-"""What a user holds: a network that has a state, computes outputs and learns, a file for each."""
+"""The network in a user's hands: it has a state, computes outputs and learns, a file for each."""
 
 from fastmlp.network.load import load
 from fastmlp.network.mlp import MLP

@@ -1,4 +1,4 @@
-"""What a network computes from rows without any targets to learn: outputs, and what happens on the way to them."""
+"""Computations from rows without targets to learn from: outputs, and what happens on the way to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Outputs", "Trace"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """What happens inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
+    """The signals inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Trace:
     sensitivities: list[Array] | None = None
 
     def __repr__(self) -> str:
-        """Its shape: the numbers themselves would flood a notebook."""
+        """Show the shapes: the numbers themselves would flood a notebook."""
         *widths, last = (str(z.shape[1]) for z in self.signals)
         layers = f"layers of {', '.join(widths)} and {last}" if widths else f"one layer of {last}"
         rows = len(self.signals[-1])

@@ -1,4 +1,4 @@
-"""What a network is and has, whatever it does: parameters, optimizer, counters, copies in files and pickles, text."""
+"""A network's state, whatever it does: parameters, optimizer, counters, copies in files and pickles, text."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class State:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of parameters, arithmetic and outputs."""
+        """Number format of parameters, arithmetic and outputs."""
         return np.dtype(self._learner.spec.dtype)
 
     @property
@@ -186,12 +186,12 @@ class State:
 
     @property
     def history(self) -> History:
-        """What all calls of `fit` measured."""
+        """Measurements of all calls of `fit`."""
         return self._history
 
     @property
     def backend(self) -> str:
-        """What computes: "cython" or "numpy"."""
+        """Name of the backend that computes: "cython" or "numpy"."""
         return self._backend.name
 
     @property

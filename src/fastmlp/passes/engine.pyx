@@ -48,7 +48,7 @@ def permutation(seed, epoch, n, into=None):
 
 
 cdef inline ptrdiff_t latest(ptrdiff_t *finished, int threads) noexcept:
-    """What the thread that came furthest has finished, if need be alone."""
+    """Steps that the thread which came furthest has finished, if need be alone."""
     cdef ptrdiff_t most = 0
     cdef int thread
     for thread in range(threads):
@@ -77,7 +77,7 @@ cdef class Call:
         cut_batch(&self.plan, &engine.parameters.net, min(batch_size, inputs.rows), inputs.rows)
 
     cdef keep_sums_in(self, list gradients):
-        """Where gradients are kept, of parts and microbatches: as many networks of them as the plan says."""
+        """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
         cdef ptrdiff_t number
         self.gradients = gradients
         while len(gradients) < self.plan.n_sums:
@@ -261,7 +261,7 @@ cdef class Engine:
                 return outcome
 
     def explain_threads(self):
-        """What was found out about the number of threads, a line for each batch size."""
+        """Lines that say what was found out about the number of threads, one for each batch size."""
         return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
 
     cdef run(self, Call call, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):

@@ -35,7 +35,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
-    """What forward_layer applies in layer l: a softmax is not elementwise, and a fused loss starts from logits."""
+    """The activation of forward_layer in layer l: a softmax is not elementwise, and a fused loss starts from logits."""
     cdef int activation = net.layers[l].activation
     if activation == SOFTMAX or (logits and l == net.n_layers - 1):
         return FM_ACTIVATION_identity

@@ -85,7 +85,7 @@ cdef class Gate:
                                "handler interrupts: there it may be read, not changed")
 
     def running(self):
-        """What this thread is in the middle of, so that it is asked by a handler; or None."""
+        """The call that this thread is in the middle of, so that it is a handler that asks; or None."""
         cdef tuple call = self.calls.get(PyThread_get_thread_ident())
         return None if call is None else call[0]
 

@@ -14,7 +14,7 @@ cdef struct Ahead:
     const char *blocks[MAX_AHEAD]
 
 cdef inline void fetch_ahead(Network *net, const Ahead *ahead, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """So many rows of each block."""
+    """Ask for some rows of each block."""
     cdef int i
     for i in range(ahead.n):
         fm_prefetch(packed(net, ahead.blocks[i], 0, row, 0), rows * panel_row(net))

@@ -22,7 +22,7 @@ cdef void multiply_panel(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *
 
 cdef void multiply_few(Network *net, ptrdiff_t rows, ptrdiff_t k, const char *a, ptrdiff_t a_stride, const char *b,
                        ptrdiff_t columns, ptrdiff_t panels, char *c, ptrdiff_t c_stride) noexcept nogil:
-    """The same over several panels (k rows each) for a few rows: full panels together, a narrow last one alone."""
+    """c = a b over several panels of b (k rows each) for a few rows: full panels together, a narrow last one alone."""
     cdef ptrdiff_t full = panels
     cdef ptrdiff_t last = columns - (panels - 1) * net.panel
     if last <= net.lanes:

@@ -1,6 +1,6 @@
 """The gradient G = A^T D (or G^T = D^T A) of one tile at a time, stored as a network of gradients has its parameters.
 
-A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/backward.py.
+A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/gradient.py.
 """
 from fastmlp.passes.gemm cimport Ahead, gradient_block
 from fastmlp.passes.tiles cimport operands_of, tile_of

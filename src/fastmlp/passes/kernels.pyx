@@ -232,7 +232,7 @@ def rows_by_key(const uint32_t[::1] keys not None, int bits, int64_t[::1] order 
 
 
 cdef uint64_t *sort_memory(int64_t n, int bits, size_t behind) except NULL:
-    """Of n pairs and the starts of the buckets, and so many bytes behind them. In one piece: what is freed and asked
+    """Memory of n pairs, the starts of the buckets, and more bytes behind them. In one piece: what is freed and asked
     for again in every epoch then stays with the process, without new pages."""
     cdef uint64_t *memory = <uint64_t *> malloc((n + (2 << bits)) * sizeof(uint64_t) + behind)
     if memory == NULL:

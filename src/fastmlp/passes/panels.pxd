@@ -12,12 +12,12 @@ cdef inline ptrdiff_t panels_in(Network *net, ptrdiff_t columns) noexcept nogil:
 
 cdef inline char *place(Network *net, const char *matrix, ptrdiff_t stride, ptrdiff_t row,
                         ptrdiff_t panel) noexcept nogil:
-    """Where a row begins in one of a matrix's panels."""
+    """The address at which a row begins in one of a matrix's panels."""
     return <char *> matrix + (panel * stride + row * net.panel) * net.item
 
 cdef inline char *packed(Network *net, const char *matrix, ptrdiff_t rows, ptrdiff_t row,
                          ptrdiff_t panel) noexcept nogil:
-    """The same in a matrix of so many rows without a gap between its panels: parameters lie so."""
+    """The address at which a row begins in a panel of a matrix without gaps between its panels: parameters lie so."""
     return <char *> matrix + (panel * rows + row) * net.panel * net.item
 
 cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:

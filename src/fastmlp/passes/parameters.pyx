@@ -1,6 +1,6 @@
 """The parameters of a network and its optimizer's state: one arena each, read, written and copied as a whole.
 
-Mirror: reference/plan.py.
+Mirror: reference/parameters.py.
 """
 import numpy as np
 
@@ -81,7 +81,7 @@ cdef class Parameters:
             describe(&self.net.layers[l], &self.net, layers[l])
 
     cdef size_t lay_out(self, char *base):
-        """What is updated first, then the transposes, which can be made of it."""
+        """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""
         cdef size_t used = 0
         cdef Layer *layer
         cdef size_t width = panel_row(&self.net)

@@ -1,7 +1,7 @@
 """Prediction and evaluation: forward passes over any number of rows, a block at a time, buffers for each thread.
 
 Any number of calls may run at once; while the parameters change, the gate is closed (gate.pyx). Mirror:
-reference/engine.py.
+reference/predict.py.
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""What a run reads: rows of X and y, their order and weights, checked once where the pointers are taken, and loaded
+"""The rows of X and y that a run reads, their order and weights, checked once where the pointers are taken, and loaded
 into a workspace a block at a time.
 
-Mirror: gather and target in reference/forward.py; NumPy checks its own bounds.
+Mirror: reference/rows.py, where NumPy checks its own bounds.
 """
 import numpy as np
 
@@ -119,7 +119,7 @@ cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t
 
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                        ptrdiff_t rows, double weight_sum) noexcept nogil:
-    """The same rows' targets, and each row's scale: its weight's part of the batch's."""
+    """Rows [row, row + rows) of that batch: their targets, and each one's scale, its weight's part of the batch's."""
     cdef ptrdiff_t r, number
     cdef int32_t label
     cdef double scale

@@ -1,6 +1,6 @@
 """Training steps, as every thread of a team goes through them, phase by phase; engine.pyx opens the region around them.
 
-Mirror: Engine.train in reference/engine.py.
+Mirror: reference/step.py.
 """
 # A step has two phases: rows (gather, forward, loss, backward, a block of rows at a time) and tiles (gradient and
 # update, a tile of weights at a time). When rows are too few to share, the first is split by column panels instead, a
@@ -226,7 +226,7 @@ cdef void norm_of_layer(Steps *run, int l) noexcept nogil:
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
-    """The same split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
+    """The rows split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
     works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last
     layer of fewer panels than threads goes with the loss, which is split by rows."""
     cdef Network *net = run.plan.net

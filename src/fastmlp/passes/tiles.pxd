@@ -39,18 +39,18 @@ cdef inline Tile tile_of(Network *net, ptrdiff_t item) noexcept nogil:
     return t
 
 cdef inline char *weights_of(Network *net, Tile *t, const char *matrix, ptrdiff_t row) noexcept nogil:
-    """Where a row of the tile is in a matrix that lies like the layer's updated one."""
+    """The address of a row of the tile, in a matrix that lies like the layer's updated one."""
     return packed(net, matrix, net.layers[t.l].rows, t.i * net.panel + row, t.j)
 
 cdef inline char *transpose_of(Network *net, Tile *t) noexcept nogil:
-    """Where the tile's transpose belongs; NULL where there is none."""
+    """The place of the tile's transpose; NULL where there is none."""
     cdef Layer *layer = &net.layers[t.l]
     if layer.transposed == NULL:
         return NULL
     return packed(net, layer.transposed, layer.columns, t.j * net.panel, t.i)
 
 cdef inline char *place_in(Network *net, Tile *t) noexcept nogil:
-    """Where the tile, or the biases, stand among a network's parameters."""
+    """The place of the tile, or of the biases, among a network's parameters."""
     return net.layers[t.l].bias if t.bias else weights_of(net, t, net.layers[t.l].updated, 0)
 
 cdef inline ptrdiff_t elements_of(Network *net, Tile *t) noexcept nogil:

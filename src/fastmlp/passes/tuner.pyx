@@ -1,4 +1,4 @@
-"""How the steps of a run are shared out: ways that may be the fastest, and the choice among them by trying.
+"""Sharing out the steps of a run: ways that may be the fastest, and the choice among them by trying.
 
 No mirror in reference/: NumPy has no threads of ours.
 """
@@ -21,7 +21,7 @@ cdef double PREFERENCE_ALIKE = 0.985  # another way for as many threads by that
 
 
 cdef list ways_to_share(Network *net, ptrdiff_t batch, int most):
-    """What may be the fastest way to train: (threads, whether layers are split by panels), the simplest first.
+    """Ways to train that may be the fastest: (threads, whether layers are split by panels), the simplest first.
 
     By panels, a thread works on weights that it has updated itself, and what travels between caches is outputs and
     deltas; by rows it is the other way round. So panels are worth a trial where weights are the larger part.
@@ -49,7 +49,7 @@ cdef int guess_threads(Network *net, ptrdiff_t rows, int most) except -1:
 
 
 cdef class Tuner:
-    """How the work is shared in runs of equal steps, found by trying: the bits do not depend on it, so the steps that
+    """Finds out by trying how to share the work in runs of equal steps: the bits do not depend on it, so the steps that
     are timed train as well.
 
     A model of work and barriers alone is not enough. 50-64-32-5 with batch 8 takes 2.1 us on one thread, a phase costs
@@ -96,7 +96,7 @@ cdef class Tuner:
         return self.trials[0], TRIAL_SECONDS
 
     def report(self, way, steps, seconds):
-        """How long so many steps took. Of the trials of one way, the faster counts."""
+        """Hear how long some steps took. Of the trials of one way, the faster counts."""
         if self.looks:
             self.looks = self.looks - 1 if seconds / steps > PREFERENCE * self.alone else 0
             if not self.looks and seconds / steps > PREFERENCE * self.alone:

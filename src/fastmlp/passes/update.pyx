@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 
 cdef void what_changes(Network *net, Tile *t, bint shared, Ahead *ahead) noexcept nogil:
-    """What the update of a tile changes and is worth fetching meanwhile: all of it where it is far away, and where
+    """Note what the update of a tile changes and is worth fetching meanwhile: all of it where it is far away, and where
     other threads have read the weights, those, since they have to give them up first."""
     cdef int slot
     ahead.n = 0
@@ -86,7 +86,7 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
 
 
 cdef void update_biases(Network *net, Tile *t, const double *scalars, int n_scalars, const char *g) noexcept nogil:
-    """Without weight decay, the last scalar, which is for weights."""
+    """Update a layer's biases, without weight decay: that is the last scalar, and for weights."""
     cdef Layer *layer = &net.layers[t.l]
     cdef double undecayed[FM_MAX_SCALARS]
     memcpy(undecayed, scalars, n_scalars * sizeof(double))

@@ -28,5 +28,5 @@ cdef class Buffers:
 
 cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrdiff_t row,
                            ptrdiff_t panel) noexcept nogil:
-    """Where a row begins in one of the panels of a workspace's matrix."""
+    """The address at which a row begins in one of the panels of a workspace's matrix."""
     return place(net, matrix, ws.stride, row, panel)

@@ -1,6 +1,6 @@
 """Workspaces: inputs, outputs, deltas and targets of a batch's rows, in one arena each.
 
-Mirror: reference/plan.py.
+Mirror: reference/workspace.py.
 """
 from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
 from fastmlp.passes.threads cimport fm_free

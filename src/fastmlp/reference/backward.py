@@ -1,4 +1,4 @@
-"""The backward pass: deltas from the last layer to the first, and the gradient. Mirror of passes/backward.pyx."""
+"""The backward pass: deltas from the last layer to the first. Mirror of passes/backward.pyx."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .gradient import layer_gradient
+
 if TYPE_CHECKING:
-    from .plan import Batch, Plan
+    from fastmlp.spec import Array
+
+    from .plan import Plan
+    from .workspace import Batch
+
+
+def backward_layer(plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array) -> None:
+    """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
+    below = plan.layers[i - 1]
+    np.matmul(delta, plan.layers[i].W_t, out=out)
+    below.activation.backward(a, below.param, out, batch.scratch[i - 1])
 
 
 def backward(plan: Plan, batch: Batch) -> None:
-    """The gradient, from the output layer's delta. The first layer's inputs get none."""
+    """The gradient, from the output layer's delta. A layer's is taken before the memory of its delta has its next turn.
+
+    The first layer's inputs get no delta.
+    """
     for i in range(len(plan.layers) - 1, -1, -1):
-        layer, delta = plan.layers[i], batch.deltas[i]
-        np.matmul(batch.inputs_t[i], delta, out=layer.weight_gradient)
-        np.matmul(batch.ones, delta, out=layer.bias_gradient)  # half the time of a sum along axis 0
+        layer_gradient(plan, batch, i)
         if i > 0:
-            below = plan.layers[i - 1]
-            np.matmul(delta, layer.W_t, out=batch.deltas[i - 1])
-            below.activation.backward(batch.outputs[i - 1], below.param, batch.deltas[i - 1], batch.scratch[i - 1])
+            backward_layer(plan, batch, i, batch.deltas[i], batch.outputs[i - 1], batch.deltas[i - 1])

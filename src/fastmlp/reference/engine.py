@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
-from .backward import backward
-from .forward import activate, forward, gather, loss, target
+from .backward import backward, backward_layer
+from .forward import forward, loss
 from .gate import Gate
-from .plan import Parameters, Plan
-from .update import update
+from .plan import Plan
+from .predict import ROWS, blocks, evaluate, predict
+from .rows import gather, inputs, mean, scales, sums_of_weights, target
+from .step import Clock, make_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-#: Rows at a time where all rows of X are wanted.
-ROWS = 1024
+    from .parameters import Parameters
 
 Copy = tuple[int, list[Array]]  # updates made; parameters and state
 
@@ -41,7 +40,7 @@ class Engine:
         self._gate = Gate()
         self._n_steps = 0
         self._gradient_left: dict[str, Array] | None = None  # by the last call of `gradient`
-        self._profile: dict[str, float] | None = None
+        self._clock = Clock()
 
     @property
     def isa(self) -> str:
@@ -121,7 +120,7 @@ class Engine:
 
     def forked(self) -> bool:
         """Forget, in a forked child, the threads that it does not have. False if one of them was in a change."""
-        self._plan.forget_batches()
+        self._plan.workspace.forget()
         return self._gate.forked()
 
     def is_finite(self, threads: int = 1) -> bool:
@@ -131,30 +130,18 @@ class Engine:
 
     def start_profile(self) -> None:
         """Begin to note where the time of training goes."""
-        self._profile = dict.fromkeys(STAGES, 0.0)
+        self._clock.start()
 
     def stop_profile(self) -> tuple[dict[str, float], float, float]:
         """Seconds since `start_profile`: by stage, by the clock, and of all threads (one)."""
-        seconds, self._profile = self._profile or dict.fromkeys(STAGES, 0.0), None
+        seconds, self._clock.seconds = self._clock.seconds or dict.fromkeys(STAGES, 0.0), None
         return seconds, sum(seconds.values()), sum(seconds.values())
-
-    def _lap(self, stage: str, since: float) -> float:
-        """Book the time since then under a stage, where a profile is wanted."""
-        if self._profile is None:
-            return since
-        now = time.perf_counter()
-        self._profile[stage] += now - since
-        return now
 
     def weight_sums(
         self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
     ) -> NDArray[np.float64]:
         """Per batch, the sum of its rows' weights, or the number of its rows when there are no weights."""
-        starts = range(0, len(order), batch_size)
-        if weight is None:
-            return np.array([min(batch_size, len(order) - start) for start in starts], np.float64)
-        batches = (order[start : start + batch_size] for start in starts)
-        return np.array([np.sum(np.take(weight, rows, mode="clip")) for rows in batches], np.float64)
+        return sums_of_weights(weight, order, batch_size)
 
     def train(self, run: Run, threads: int = 0) -> Outcome:
         """One step per row of the run's table.
@@ -166,40 +153,14 @@ class Engine:
             plan = self._plan
             if plan.optimizer is None:
                 raise RuntimeError("train needs use_optimizer first")
-            weight_sums = self.weight_sums(run.weight, run.order, run.batch_size)
+            weight_sums = sums_of_weights(run.weight, run.order, run.batch_size)
             step = 0  # steps done
             try:
-                for step, h in enumerate(run.table):
+                for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
-                    since = 0.0 if self._profile is None else time.perf_counter()
-                    rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
-                    batch = plan.batch(len(rows))
-                    out = batch.outputs[-1]
-                    gather(run.X, rows, batch.x)
-                    wanted = target(batch, run.y, rows)
-                    scale: Any
-                    total = float(weight_sums[step])
-                    if run.weight is None:
-                        scale = 1.0 / batch.rows
-                    else:
-                        np.take(run.weight, rows, out=batch.weight, mode="clip")
-                        scale = _scale(batch.weight, total, batch.scale)
-                    since = self._lap("gather", since)
-                    forward(plan, batch, batch.x, out)
-                    since = self._lap("forward", since)
-                    loss(plan, batch, out, wanted, scale, batch.row_loss)
-                    value = _mean(batch.row_loss, None if run.weight is None else batch.weight, total)
-                    run.losses[step] = value
-                    if not math.isfinite(value):
+                    if not make_step(plan, run, step, total, self._clock):
                         return Outcome(step, "non_finite", None, weight_sums)
-                    if run.squared_weights is not None:
-                        run.squared_weights[step] = _sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
-                    since = self._lap("loss", since)
-                    backward(plan, batch)
-                    since = self._lap("backward", since)
-                    update(plan, h.tolist())
                     self._n_steps += 1
-                    self._lap("update", since)
                 step = len(run.table)
                 rest.handlers()
             except BaseException as exception:
@@ -222,27 +183,13 @@ class Engine:
         With `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled.
         """
         with self._gate.reading("predict") as rest, np.errstate(all="ignore"):
-            plan = self._plan
-            for start in range(0, len(X), ROWS):
-                rest.handlers()
-                rows = slice(start, min(start + ROWS, len(X)))
-                if check and not np.isfinite(X[rows]).all():
-                    raise ValueError("X holds values that are not finite")
-                batch = plan.batch(rows.stop - start)
-                forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
-                activate(plan, batch, out[rows])
+            predict(self._plan, X, out, check, rest)
         return True
 
     def evaluate(self, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], threads: int = 0) -> None:
         """Outputs of all rows into `out` (n, O), and each row's loss into `row_loss` (n,)."""
         with self._gate.reading("evaluate") as rest, np.errstate(all="ignore"):
-            plan = self._plan
-            for start in range(0, len(X), ROWS):
-                rest.handlers()
-                rows = slice(start, min(start + ROWS, len(X)))
-                batch = plan.batch(rows.stop - start)
-                forward(plan, batch, self._inputs(X, rows, batch.x), out[rows])
-                loss(plan, batch, out[rows], target(batch, y, rows), 1.0, row_loss[rows])
+            evaluate(self._plan, X, y, out, row_loss, rest)
 
     def gradient(
         self,
@@ -257,12 +204,10 @@ class Engine:
             plan, n = self._plan, len(X)
             row_loss = np.empty(n)
             total = float(n) if weight is None else float(np.sum(weight))
-            scale = 1.0 / n if weight is None else _scale(weight, total, np.empty((n, 1), plan.dtype))
+            scale: Any = 1.0 / n if weight is None else scales(weight, total, np.empty((n, 1), plan.dtype))
             sum_of_parts: Array | None = None
-            for start in range(0, n, ROWS):
-                rest.handlers()
-                rows = slice(start, min(start + ROWS, n))
-                batch = plan.batch(rows.stop - start)
+            for rows in blocks(n, rest):
+                batch = plan.batch(rows.stop - rows.start)
                 gather(X, rows, batch.x)
                 forward(plan, batch, batch.x, batch.outputs[-1])
                 wanted = target(batch, y, rows)
@@ -279,7 +224,7 @@ class Engine:
             self._gradient_left = plan.gradient.copies()
             if out is not None:
                 out.update(plan.gradient.copies())
-            return _mean(row_loss, weight, total)
+            return mean(row_loss, weight, total)
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
         """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""
@@ -288,11 +233,9 @@ class Engine:
             signals = [np.empty((n, width), plan.dtype) for width in plan.sizes[1:]]
             outputs = [np.empty_like(z) for z in signals]
             deltas = None if y is None else [np.empty_like(z) for z in signals]
-            for start in range(0, n, ROWS):
-                rest.handlers()
-                rows = slice(start, min(start + ROWS, n))
-                batch = plan.batch(rows.stop - start)
-                a = self._inputs(X, rows, batch.x)
+            for rows in blocks(n, rest):
+                batch = plan.batch(rows.stop - rows.start)
+                a = inputs(X, rows, batch.x)
                 for layer, z, out, scratch in zip(plan.layers, signals, outputs, batch.scratch, strict=True):
                     np.matmul(a, layer.W, out=z[rows])
                     np.add(z[rows], layer.b, out=z[rows])
@@ -305,36 +248,5 @@ class Engine:
                 loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
                 np.copyto(deltas[-1][rows], batch.deltas[-1])
                 for i in range(len(plan.layers) - 1, 0, -1):
-                    below, d = plan.layers[i - 1], deltas[i - 1][rows]
-                    np.matmul(deltas[i][rows], plan.layers[i].W_t, out=d)
-                    below.activation.backward(outputs[i - 1][rows], below.param, d, batch.scratch[i - 1])
+                    backward_layer(plan, batch, i, deltas[i][rows], outputs[i - 1][rows], deltas[i - 1][rows])
             return signals, outputs, deltas
-
-    def _inputs(self, X: Array, rows: slice, buffer: Array) -> Array:
-        """These rows of X in the net's dtype: X's own where they are that already."""
-        x = X[rows]
-        if x.dtype == buffer.dtype and x.flags.carray:
-            return x
-        gather(X, rows, buffer)
-        return buffer
-
-
-def _scale(weight: NDArray[np.float64], total: float, scale: Array) -> Array:
-    """What each row's delta is multiplied by, its share of the sum of the weights, into `scale` (B, 1)."""
-    if total != 0.0:
-        np.divide(weight, total, out=scale[:, 0], casting="same_kind")
-    else:
-        scale.fill(0.0)
-    return scale
-
-
-def _mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, total: float) -> float:
-    """The weighted mean of row losses; 0 where all weights are."""
-    if weight is None:
-        return float(np.sum(row_loss)) / total
-    return float(np.dot(row_loss, weight)) / total if total != 0.0 else 0.0
-
-
-def _sum_of_squares(vector: Array) -> float:
-    """Summed in float64, without a copy."""
-    return float(np.einsum("i,i->", vector, vector, dtype=np.float64))

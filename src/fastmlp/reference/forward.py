@@ -1,39 +1,19 @@
-"""The forward pass: gather of a batch, signals and outputs of all layers, loss. Mirror of passes/forward.pyx."""
+"""Signals and outputs of all layers, and the loss at their end. Mirror of passes/forward.pyx and passes/loss.pyx."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from .loss import Target
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastmlp.spec import Array
 
-    from .plan import Batch, Plan
-
-Rows = NDArray[np.int64] | slice
-
-
-def gather(source: Array, rows: Rows, out: Array) -> None:
-    """Rows of a matrix in their order, converted to the dtype of `out`; the source is never copied whole."""
-    if isinstance(rows, slice):
-        np.copyto(out, source[rows], casting="unsafe")
-    elif source.dtype == out.dtype and source.flags.carray:
-        np.take(source, rows, axis=0, out=out, mode="clip")  # mode="raise" would go through a copy of out
-    else:
-        np.copyto(out, source[rows], casting="unsafe")
-
-
-def target(batch: Batch, y: Array, rows: Rows) -> Target:
-    """What these rows should give: y as the loss wants it."""
-    if y.ndim == 1:
-        np.add(y[rows], batch.label_base, out=batch.labels)
-        return Target(None, batch.labels)
-    gather(y, rows, batch.target)
-    return Target(batch.target, None)
+    from .loss import Target
+    from .plan import Plan
+    from .workspace import Batch
 
 
 def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:

@@ -1,23 +1,23 @@
-"""The plan: parameters, gradient and optimizer state, one vector each; a batch's buffers. Mirror of passes/plan.pyx."""
+"""The plan: a network as views of its parameters, functions, and memory for a batch.
+
+Mirror of passes/plan.pyx, layers.pyx and tiles.pyx: NumPy cuts and shares out nothing, but for the update.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastmlp.spec import Array
 
-from .activation import OUTPUTS, ActivationFunctions, Scratch
+from .activation import OUTPUTS, ActivationFunctions
 from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
+from .parameters import Parameters
+from .workspace import Batch, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from numpy.typing import NDArray
-
     from fastmlp.spec import NetworkSpec
 
 #: Parameters that are updated at a time: large enough that calls cost nothing, small enough to stay in the cache.
@@ -36,40 +36,6 @@ class Layer(NamedTuple):
     param: float
 
 
-class Parameters:
-    """One number per parameter of a network in one vector, all weights, then all biases, and views of them by layer."""
-
-    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        shapes = list(pairwise(sizes))
-        self.n_weights = sum(n_in * n_out for n_in, n_out in shapes)
-        self.vector: Array = np.zeros(self.n_weights + sum(sizes[1:]), dtype)
-        self.weights: list[Array] = []
-        self.biases: list[Array] = []
-        at, bias_at = 0, self.n_weights
-        for n_in, n_out in shapes:
-            self.weights.append(self.vector[at : at + n_in * n_out].reshape(n_in, n_out))
-            self.biases.append(self.vector[bias_at : bias_at + n_out])
-            at += n_in * n_out
-            bias_at += n_out
-
-    def copies(self) -> dict[str, Array]:
-        """Copies of all, by name."""
-        return {name: tensor.copy() for name, tensor in self._tensors()}
-
-    def assign(self, tensors: Mapping[str, Array]) -> None:
-        """Every tensor from an array of the same name and shape."""
-        names = [name for name, _ in self._tensors()]
-        if tensors.keys() != set(names):
-            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(names)}")
-        for name, tensor in self._tensors():
-            np.copyto(tensor, tensors[name])
-
-    def _tensors(self) -> Iterator[tuple[str, Array]]:
-        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            yield f"layers.{layer}.weight", W
-            yield f"layers.{layer}.bias", b
-
-
 class UpdateBlock(NamedTuple):
     """A run of parameters that is updated at a time."""
 
@@ -78,26 +44,6 @@ class UpdateBlock(NamedTuple):
     state: tuple[Array, ...]
     scratch: Array
     decayed: int  # so many of them, the first, are weights
-
-
-class Batch(NamedTuple):
-    """The buffers of a batch of B rows. `outputs[l]` holds the signals of layer l until its activation is applied."""
-
-    rows: int
-    x: Array  # (B, d0)
-    inputs_t: list[Array]  # per layer, (n_in, B): x and the hidden outputs, transposed views
-    outputs: list[Array]  # per layer, (B, n_out)
-    deltas: list[
-        Array
-    ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
-    scratch: list[Scratch]  # per layer; the same memory for all
-    ones: Array  # (B,)
-    target: Array  # (B, O)
-    labels: NDArray[np.intp]  # (B,)
-    label_base: NDArray[np.intp]  # (B,): r * O
-    scale: Array  # (B, 1)
-    weight: NDArray[np.float64]  # (B,)
-    row_loss: NDArray[np.float64]  # (B,)
 
 
 class Plan:
@@ -124,8 +70,7 @@ class Plan:
         self.optimizer: OptimizerFunctions | None = None
         self.state: list[Parameters] = []
         self.blocks: list[UpdateBlock] = []
-        self._capacity = 0
-        self._batches: dict[int, Batch] = {}
+        self.workspace = Workspace(spec.sizes, self.dtype)
 
     def clip_losses(self, clip: bool) -> None:
         """Use the loss's clipped form, or its own."""
@@ -152,59 +97,6 @@ class Plan:
                 )
             )
 
-    def forget_batches(self) -> None:
-        """Let buffers be made anew: of these, another thread may have left only a part."""
-        self._capacity = 0
-        self._batches = {}
-
     def batch(self, rows: int) -> Batch:
-        """The buffers of a batch of `rows` rows; a smaller batch uses the beginning of those of a larger one."""
-        found = self._batches.get(rows)
-        if found is not None:
-            return found
-        if rows > self._capacity:
-            self._batches.clear()
-            self._allocate(rows)
-        elif len(self._batches) >= 16:
-            self._batches.clear()
-        made = self._views(rows)
-        self._batches[rows] = made
-        return made
-
-    def _allocate(self, rows: int) -> None:
-        widest, outputs = max(self.sizes[1:]), self.sizes[-1]
-        self._capacity = rows
-        self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
-        self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
-        self._matrix = np.empty(rows * widest, self.dtype)
-        self._mask = np.empty(rows * widest, np.bool_)
-        self._column = np.empty((rows, 1), self.dtype)
-        self._ones = np.ones(rows, self.dtype)
-        self._target = np.empty(rows * outputs, self.dtype)
-        self._labels = np.empty(rows, np.intp)
-        self._label_base = np.arange(rows, dtype=np.intp) * outputs
-        self._scale = np.empty((rows, 1), self.dtype)
-        self._weight = np.empty(rows, np.float64)
-        self._row_loss = np.empty(rows, np.float64)
-
-    def _views(self, rows: int) -> Batch:
-        def first(memory: Array, width: int) -> Array:
-            return memory[: rows * width].reshape(rows, width)
-
-        values = [first(memory, width) for memory, width in zip(self._values, self.sizes, strict=True)]
-        widths = self.sizes[1:]
-        return Batch(
-            rows,
-            values[0],
-            [value.T for value in values[:-1]],
-            values[1:],
-            [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
-            [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
-            self._ones[:rows],
-            first(self._target, self.sizes[-1]),
-            self._labels[:rows],
-            self._label_base[:rows],
-            self._scale[:rows],
-            self._weight[:rows],
-            self._row_loss[:rows],
-        )
+        """The buffers of a batch of so many rows."""
+        return self.workspace.batch(rows)

@@ -1,4 +1,4 @@
-"""What runs the arithmetic: engines and their backends, threads, the machine, what it reaches, the report about it."""
+"""The machinery under the arithmetic: engines and their backends, threads, the machine, its measures, the report."""
 
 from fastmlp.runtime.backend import BACKENDS, Backend, choose_backend, get_backend, is_pure, load_passes
 from fastmlp.runtime.engine import Engine, optimizer_state, set_optimizer_state

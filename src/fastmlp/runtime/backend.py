@@ -1,4 +1,4 @@
-"""Which backend runs the arithmetic: the compiled passes, or their NumPy reference.
+"""The choice of the backend that runs the arithmetic: the compiled passes, or their NumPy reference.
 
 The compiled passes are imported here and nowhere else: with the package, and with one answer if they are missing.
 """
@@ -36,7 +36,7 @@ class Backend:
 
 @dataclass
 class _Process:
-    """What this process has been told already."""
+    """The warnings that this process has been given already."""
 
     warned: bool = False  # that the extension is missing
 

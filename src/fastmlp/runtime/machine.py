@@ -1,4 +1,4 @@
-"""What this machine is: the processor's name and its caches."""
+"""The machine: its processor's name and caches."""
 
 import platform
 import re

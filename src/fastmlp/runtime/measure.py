@@ -1,4 +1,4 @@
-"""What this machine can do and what a training asks of it: FMA peak, cost of a phase, operations, busy threads.
+"""Measurements of the machine, and the demands of a training on it: FMA peak, a phase's cost, busy threads.
 
 Figures are measured when they are asked for: by profiles, `fastmlp demo`, `fastmlp info` and the scripts in bench/.
 """
@@ -106,7 +106,7 @@ def fma_peak(threads: int = 1, isa: str | None = None, dtype: str = "float32", s
 
 
 class _Peaks:
-    """What `thread_peak` has found in this process, and a lock, since who measures wants the processor for himself."""
+    """The peaks that `thread_peak` has found in this process, and a lock: who measures wants the processor alone."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], float] = {}

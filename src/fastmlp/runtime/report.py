@@ -1,4 +1,4 @@
-"""What fastmlp uses on this machine, and why: `show_config` for people, `config` for programs."""
+"""The report of what fastmlp uses on this machine, and why: `show_config` for people, `config` for programs."""
 
 import os
 import platform

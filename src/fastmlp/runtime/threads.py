@@ -1,4 +1,4 @@
-"""How many threads a call may use: the user's cap, OpenMP's, the affinity mask, the control group's quota."""
+"""The number of threads that a call may use: the user's cap, OpenMP's, affinity mask, control group's quota."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ MAX_THREADS = 1024
 
 @dataclass
 class _Process:
-    """What holds for this process from when it is set."""
+    """The settings that hold for this process from when they are made."""
 
     threads: int | None = None  # by set_num_threads
 

@@ -11,19 +11,21 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from fastmlp.data.sparse import dense_blocks
 from fastmlp.runtime import engine_threads
 from fastmlp.sklearn import solvers
 from fastmlp.sklearn.compat import CallbackSupport, TagSupport
 from fastmlp.sklearn.constraints import CONSTRAINTS
-from fastmlp.sklearn.fitting import NOT_FINITE, Epochs, fit_stochastic
+from fastmlp.sklearn.follow import NOT_FINITE, LossReport, SolverLearner, UntilLost, fit_stochastic, stream
 from fastmlp.sklearn.initial import initial_parameters
 from fastmlp.sklearn.lbfgs import minimize
 from fastmlp.sklearn.observers import Callbacks, Observers
 from fastmlp.sklearn.prediction import NetworkOutputs
-from fastmlp.sklearn.sparse import dense_blocks, is_sparse, predict_rows
+from fastmlp.sklearn.sparse import is_sparse, predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
 from fastmlp.spec import Array, as_optimizer, weights_and_biases
+from fastmlp.train.epoch import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,16 +183,15 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             self._shared.use_optimizer(self._optimizer.name)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        rows: NDArray[np.int64] | None = None
-        held_out = problem.validation_set
+        rows, held_out = np.arange(problem.n, dtype=np.int64), problem.validation_set
         if self.early_stopping and held_out is None:
             rows, held_out = self._split(problem)
-        threads = engine_threads(self.n_threads)
-        batch_size = self._rows_of_a_batch(problem.n if rows is None else len(rows))
-        epochs = Epochs(
-            engine, problem, self._optimizer, rows, batch_size, float(self.alpha), self._loss_scale(), threads
-        )
-        names = ("max_iter", "shuffle", "tol", "n_iter_no_change", "verbose", "early_stopping")
+        solver, alpha, threads = self._optimizer, float(self.alpha), engine_threads(self.n_threads)
+        learner = SolverLearner(self._shared.both()[1], engine, solver=solver, alpha=alpha)
+        source = UntilLost(problem, stream(rows, self._random_state if self.shuffle else None))
+        batch_size = self._rows_of_a_batch(len(rows))
+        epoch = Epoch(learner, source, batch_size, threads, squared_weights=bool(alpha))
+        names = ("max_iter", "tol", "n_iter_no_change", "verbose", "early_stopping")
         rules = Rules(**{name: getattr(self, name) for name in names}, incremental=incremental)
         progress = Progress.of(vars(self), self.early_stopping)
         if self.early_stopping and progress.best_parameters is None:
@@ -205,7 +206,8 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             return self._validation_score(outputs, held_out[1], held_out[2])
 
         try:
-            fit_stochastic(epochs, rules, progress, self._random_state, observers, score)
+            report = LossReport(self._loss_scale(), alpha)
+            fit_stochastic(epoch, source, report, rules, progress, solver, observers, score)
         finally:
             self._show(progress)
         if progress.best_parameters is not None and self.early_stopping:
@@ -216,8 +218,9 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             self.n_iter_, self.loss_ = iteration, loss
             if self.verbose:
                 print(f"Iteration {iteration}, loss = {loss:.8f}")
-            observers.begin()
-            return observers.end()
+            logs = {"epoch": iteration, "loss": loss}
+            observers.on_epoch_begin(self, logs)
+            return observers.on_epoch_end(self, logs)
 
         watched = self.verbose or observers.look_at_parameters or self.max_seconds is not None
         self.n_iter_, self.loss_ = minimize(

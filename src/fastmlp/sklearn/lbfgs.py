@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.data.sparse import dense_blocks
 from fastmlp.sklearn.compat import check_optimize_result
-from fastmlp.sklearn.sparse import dense_blocks, is_sparse
+from fastmlp.sklearn.sparse import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

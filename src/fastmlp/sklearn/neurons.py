@@ -16,12 +16,21 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fastmlp.data import Data
 from fastmlp.runtime import choose_backend, engine_threads
 from fastmlp.sklearn.compat import Interval, StrOptions, fit_context, validate_data
-from fastmlp.spec import SGD, Array, NetworkSpec, Run, weights_and_biases
+from fastmlp.sklearn.follow import LossReport
+from fastmlp.spec import SGD, Array, NetworkSpec, weights_and_biases
+from fastmlp.train import loop
+from fastmlp.train.callbacks import LoopCallback
+from fastmlp.train.epoch import Epoch
+from fastmlp.train.learner import Learner
+from fastmlp.train.source import Arrays, Order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fastmlp.train.callbacks import Logs
 
 __all__ = ["AdalineClassifier", "AdalineRegressor", "NeuronClassifier", "Neurons"]
 
@@ -146,37 +155,47 @@ class _Adaline(Neurons):
         rng = check_random_state(self.random_state)
         n, batch_size = len(X), min(self.batch_size, len(X))
         spec = NetworkSpec.make([X.shape[1], T.shape[1]], loss="squared_error", dtype=X.dtype)
-        engine = choose_backend(None, stacklevel=5).engine(spec)
-        engine.use_optimizer(SGD.name)
+        learner = Learner(spec, choose_backend(None, stacklevel=5).engine(spec))
         self.learning_rate_ = _largest_safe_rate(X) if self.learning_rate == "auto" else float(self.learning_rate)
-        steps = -(-n // batch_size)
-        table, losses = SGD(self.learning_rate_).scalars(0, steps), np.empty(steps)
-        sizes = np.minimum(batch_size, n - np.arange(0, n, batch_size))
-        threads = engine_threads(self.n_threads)
+        orders = Order(n, lambda epoch: self._epoch_order(rng, n))  # noqa: ARG005 - the random stream goes on
+        epoch = Epoch(learner, Arrays(Data(X, T), orders), batch_size, engine_threads(self.n_threads))
         self.loss_curve_: list[float] = []
-        best, waited = np.inf, 0
-        self.n_iter_ = 0
-        while waited < self.n_iter_no_change:
-            if self.n_iter_ == self.max_iter:
-                self._warn_not_converged("The delta rule's loss has not settled")
-                break
-            self.n_iter_ += 1
-            run = engine.train(Run(X, T, None, self._epoch_order(rng, n), batch_size, table, losses), threads)
-            if run.exception is not None:
-                raise run.exception
-            if run.status != "done":
-                raise ValueError(
-                    f"The delta rule diverged with learning_rate={self.learning_rate_:g} in epoch {self.n_iter_}: use "
-                    "a smaller one, or scale X."
-                )
-            loss = float(np.dot(losses, sizes)) / n
-            self.loss_curve_.append(loss)
-            if self.verbose:
-                print(f"Epoch {self.n_iter_}, loss = {loss:.8f}")
-            waited = waited + 1 if loss > best - self.tol else 0
-            best = min(best, loss)
-        weights, biases = weights_and_biases(engine.read())
+        settling = _Settling(self.tol, self.n_iter_no_change, self.verbose, self.learning_rate_, self.loss_curve_)
+        try:
+            stopped = loop.fit(epoch, self.max_iter, LossReport(), [settling], self, SGD(self.learning_rate_))
+        finally:
+            self.n_iter_ = settling.n_iter
+        if not stopped:
+            self._warn_not_converged("The delta rule's loss has not settled")
+        weights, biases = weights_and_biases(learner.engine.read())
         self.coef_, self.intercept_ = np.ascontiguousarray(weights[0].T), biases[0]
+
+
+class _Settling(LoopCallback):
+    """The end of a training whose loss no longer falls, or is no longer finite."""
+
+    def __init__(self, tol: float, patience: int, verbose: Any, rate: float, curve: list[float]) -> None:
+        self.tol, self.patience, self.verbose, self.rate, self.curve = tol, patience, verbose, rate, curve
+        self.n_iter = self.waited = 0
+        self.best = np.inf
+
+    def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        self.n_iter = logs["epoch"]
+
+    def on_non_finite(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        raise ValueError(
+            f"The delta rule diverged with learning_rate={self.rate:g} in epoch {self.n_iter}: use a smaller one, or "
+            "scale X."
+        )
+
+    def on_epoch_end(self, net: Any, logs: Logs) -> bool:  # noqa: ARG002
+        loss = logs["loss"]
+        self.curve.append(loss)
+        if self.verbose:
+            print(f"Epoch {self.n_iter}, loss = {loss:.8f}")
+        self.waited = self.waited + 1 if loss > self.best - self.tol else 0
+        self.best = min(self.best, loss)
+        return self.waited >= self.patience
 
 
 def _largest_safe_rate(X: Array) -> float:

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from fastmlp.train.callbacks import LoopCallback
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sklearn.base import BaseEstimator
 
+    from fastmlp.train.callbacks import Logs
+
 __all__ = ["Observers"]
 
 
-class Observers:
-    """An `Observer` of three parts: the clock, a validation set, scikit-learn's callbacks.
+class Observers(LoopCallback):
+    """The clock, a validation set and scikit-learn's callbacks, in one callback of the loop.
 
     Parameters
     ----------
@@ -44,13 +48,13 @@ class Observers:
         """True if an observer looks at the parameters, so that the engine has to have those of the epoch."""
         return self.record is not None or self.callbacks is not None
 
-    def begin(self) -> None:
+    def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         """Tell the callbacks that an epoch begins."""
         if self.callbacks is not None:
             self._show()
             self.callbacks.begin()
 
-    def end(self) -> bool:
+    def on_epoch_end(self, net: Any, logs: Logs) -> bool:  # noqa: ARG002
         """Let all observers look at the epoch; return whether training is to stop."""
         if self.record is not None:
             self.record()
@@ -58,11 +62,11 @@ class Observers:
         if self.callbacks is not None:
             self._show()
             stop = self.callbacks.end()
-        if time.perf_counter() > self.until and not stop:
+        if self.max_seconds is not None and time.perf_counter() > self.until and not stop:
             warnings.warn(
                 f"Training was stopped after max_seconds={self.max_seconds:g} and hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
             return True
         return stop

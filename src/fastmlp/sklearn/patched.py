@@ -2,7 +2,7 @@
 
 What ours cannot do: parameters of a scikit-learn that came after this file, subclasses that override or call
 scikit-learn's private methods, and being fast without the compiled engine. Data, and values of parameters, need no such
-rule: ours take all that scikit-learn's take (tests/sklearn/test_patch.py).
+rule: ours take all that scikit-learn's take (tests/estimators/test_patch.py).
 """
 
 from __future__ import annotations

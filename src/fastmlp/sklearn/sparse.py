@@ -1,6 +1,6 @@
-"""Sparse rows (CSR) for an engine that reads dense ones: a block of rows after the other is made dense, never all.
+"""Predictions from sparse rows (CSR), some of which are made dense at a time.
 
-Predictions from very sparse rows leave out the columns that are empty in a block, which changes no bit: a sum with
+Those from very sparse rows leave out the columns that are empty in a block, which changes no bit: a sum with
 a zero product left out is the same sum.
 """
 
@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.data.sparse import DENSE_NUMBERS, dense_blocks
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
     from fastmlp.runtime import Backend, Engine
     from fastmlp.spec import Array, NetworkSpec
 
-__all__ = ["FilledColumns", "dense_blocks", "is_sparse", "pays", "predict_rows"]
+__all__ = ["FilledColumns", "is_sparse", "pays", "predict_rows"]
 
 FIRST = "layers.0.weight"
-# Sparse rows are made dense in buffers of about this many numbers.
-DENSE_NUMBERS = 1 << 18
 # Rows of a block without its empty columns: with more, more columns are filled; with fewer, weights are copied oftener.
 FILLED_ROWS = 16
 # Blocks of fewer columns would be too little work for what each costs in Python.
@@ -37,23 +33,6 @@ DOT_COLUMNS = 4
 def is_sparse(X: Any) -> bool:
     """Return whether X is a sparse matrix, where all others are arrays by now."""
     return not isinstance(X, np.ndarray)
-
-
-def rows_at_once(X: Any, multiple: int = 1) -> int:
-    """Return the number of sparse rows that are made dense together: whole batches of `multiple` rows."""
-    batches: int = DENSE_NUMBERS // (max(1, X.shape[1]) * multiple)
-    return max(1, batches) * multiple
-
-
-def dense_blocks(X: Any, order: NDArray[np.int64] | None = None, multiple: int = 1) -> Iterator[tuple[slice, Array]]:
-    """Make blocks of sparse rows dense, in their order, in one buffer that the next block overwrites."""
-    n = X.shape[0] if order is None else len(order)
-    size = min(n, rows_at_once(X, multiple))
-    buffer = np.empty((size, X.shape[1]), X.dtype)
-    for start in range(0, n, size):
-        part = slice(start, min(start + size, n))
-        chosen = X[part] if order is None else X[order[part]]
-        yield part, chosen.toarray(out=buffer[: part.stop - start])
 
 
 def predict_rows(engine: Engine, X: Any, out: Array, threads: int) -> bool:

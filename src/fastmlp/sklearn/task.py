@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["Observer", "Problem", "Progress", "Rules"]
+__all__ = ["Problem", "Progress", "Rules"]
 
 
 @dataclass
@@ -33,22 +33,11 @@ class Problem:
         return rows
 
 
-class Observer(Protocol):
-    """An object that is told of every epoch, or iteration, and may end the training."""
-
-    def begin(self) -> None:
-        """Take note that an epoch begins."""
-
-    def end(self) -> bool:
-        """Take note that the epoch is over; return whether training is to stop."""
-
-
 @dataclass(frozen=True)
 class Rules:
     """Parameters of an estimator, by their names, that say how a training by mini-batches goes and when it ends."""
 
     max_iter: int
-    shuffle: bool
     tol: float
     n_iter_no_change: float
     verbose: Any

@@ -1,4 +1,4 @@
-"""What a network and its training are: frozen dataclasses that hold all validation and all defaults.
+"""The description of a network and its training: frozen dataclasses that hold all validation and all defaults.
 
 Nothing here touches data or buffers, or imports another part of the package. The lists of names are those of
 `csrc/ops` and of `reference/`; a test holds them equal.

@@ -76,7 +76,7 @@ def flag(value: object, name: str) -> bool:
 
 
 def choice(value: object, name: str, names: Sequence[str]) -> str:
-    """Return one of these names; an error tells the one that was probably meant."""
+    """Return the one of these names that is given; an error tells the one that was probably meant."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {shown(value)} of type {type(value).__name__}")
     if value not in names:

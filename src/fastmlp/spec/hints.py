@@ -1,4 +1,4 @@
-"""What to type here for what people type elsewhere: arguments and attributes of Keras, PyTorch and scikit-learn.
+"""Hints what to type here for what is typed elsewhere: arguments and attributes of Keras, PyTorch and scikit-learn.
 
 An unknown one stays an error; the error says what serves in its place. One table, asked only when something failed.
 """
@@ -120,13 +120,13 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def explained_class(kind: C) -> C:
-    """Make a class answer unknown keyword arguments of its calls as `explained` does of a function."""
+    """Answer unknown arguments of a class that is called, as `explained` does for a function."""
     kind.__init__ = explained(kind.__init__)
     return kind
 
 
 def _instead(keyword: str, function: str, known: tuple[str, ...]) -> str:
-    """What to type in the place of an argument that a function does not have."""
+    """Say what to type in the place of an argument that a function does not have."""
     here, otherwise = _ARGUMENTS.get(keyword, ("", ""))
     if here and here.split()[0] in known:
         return f"did you mean {here}?"

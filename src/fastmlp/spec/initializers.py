@@ -61,7 +61,7 @@ class Initializer:
 
     @property
     def family(self) -> str:
-        """What the numbers are: "zeros", "uniform" around zero, or "normal"."""
+        """Family of the distribution: "zeros", "uniform" around zero, or "normal"."""
         return self.name.rpartition("_")[2]
 
     def deviation(self, n_in: int, n_out: int) -> float:

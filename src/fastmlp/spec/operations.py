@@ -1,4 +1,4 @@
-"""What activations, losses and optimizers have in common: a name that engines and files know, parameters as fields."""
+"""The common base of activations, losses and optimizers: a name that engines and files know, parameters as fields."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Operation:
         return {"name": self.name, **dataclasses.asdict(self)}
 
     def written(self) -> str:
-        """What one writes to mean it: its name where its parameters are the default ones."""
+        """Return the text by which one means it: its name where its parameters are the default ones."""
         kind = type(self)
         return repr(self.name) if self == kind() else f"{kind.__name__}({', '.join(map(repr, self.params))})"
 

@@ -1,4 +1,4 @@
-"""What an engine is told to run, how it answers, the names of its tensors, and the stages a profile tells apart."""
+"""The records of a run: its arguments, its outcome, the names of tensors, and the stages that a profile tells apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run of steps ended: what `Engine.train` returns.
+    """The end of a run of steps: what `Engine.train` returns.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Outcome:
 
 
 def name_tensors(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """One array of weights and one of biases per layer under the engine's names: "layers.0.weight", "layers.0.bias"."""
+    """Name one array of weights and one of biases per layer as the engine does: "layers.0.weight", "layers.0.bias"."""
     tensors = {}
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         tensors[f"layers.{layer}.weight"], tensors[f"layers.{layer}.bias"] = weight, bias

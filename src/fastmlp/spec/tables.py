@@ -53,7 +53,7 @@ def counts(beta: float, start: int) -> bool:
 
 @lru_cache(maxsize=16)
 def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
-    """Return one row _STRIDE times, read-only: to copy them takes a quarter of the time that filling columns does."""
+    """Repeat a row _STRIDE times, read-only: to copy them takes a quarter of the time that filling columns does."""
     block = np.tile(row, (_STRIDE, 1))
     block.flags.writeable = False
     return block

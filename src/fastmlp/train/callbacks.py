@@ -1,4 +1,4 @@
-"""What a training calls after every epoch, and what stops it early."""
+"""Callbacks of a training, called after every epoch, and early stopping."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -46,13 +46,13 @@ class Callback:
     """
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
-        """Before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
+        """Called before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
-        """After every epoch, with its row of the `History` in `logs`; True, and nothing else, stops the training."""
+        """Called after every epoch, whose row of the `History` is `logs`; True, and nothing else, ends training."""
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
-        """After the last epoch, with its row of the `History` in `logs`."""
+        """Called after the last epoch, whose row of the `History` is `logs`."""
 
 
 CallbackLike: TypeAlias = Callback | Callable[["MLP", Logs], bool | None]
@@ -105,7 +105,7 @@ def _refuse_other_events(callback: Callback, place: int) -> None:
 
 
 class LoopCallback(Callback):
-    """What the loop itself is made of: a callback that hears of the inside of an epoch, too.
+    """Base of the loop's own parts: a callback that hears of the inside of an epoch, too.
 
     It hears of an epoch's end before users' callbacks do, and does not get the network lent.
 
@@ -119,19 +119,19 @@ class LoopCallback(Callback):
     every: int | float | None = None
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:
-        """Before an epoch, whose number is in `logs`."""
+        """Called before an epoch, whose number is in `logs`."""
 
     def on_steps(self, net: Any, logs: Logs) -> None:
-        """After some steps; `logs` has how many "steps" and "rows" they were, and their "seconds"."""
+        """Called after some steps; `logs` has how many "steps" and "rows" they were, and their "seconds"."""
 
     def on_non_finite(self, net: Any, logs: Logs) -> None:
-        """Where the loss of step "step" (from 1) of epoch "epoch" is not finite, and ends the epoch.
+        """Called where the loss of step "step" (from 1) of epoch "epoch" is not finite, which ends the epoch.
 
         An exception ends the training; without one it goes on, after an epoch whose loss is NaN.
         """
 
     def close(self) -> None:
-        """After the last epoch, however it ended."""
+        """Called after the last epoch, however it ended."""
 
 
 class Lent(LoopCallback):

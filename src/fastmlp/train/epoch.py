@@ -25,8 +25,10 @@ class Epoch:
 
     Attributes
     ----------
-    steps : int
-        How many there are.
+    n_rows, steps : int
+        How many there are in an epoch.
+    number : int
+        Which epoch of the learner it is, counted from 1.
     rows : ndarray of float64, (steps,)
         How many each batch has.
     losses : ndarray of float64, (steps,)
@@ -51,7 +53,7 @@ class Epoch:
         self, learner: Learner, source: Source, batch_size: int, threads: int, *, squared_weights: bool = False
     ) -> None:
         self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
-        n = source.n_rows
+        self.n_rows = n = source.n_rows
         starts = np.arange(0, n, batch_size)
         self.steps = len(starts)
         self.rows = np.minimum(batch_size, n - starts).astype(np.float64)
@@ -59,17 +61,20 @@ class Epoch:
         self.weights = np.empty(self.steps)
         self.squared_weights = np.empty(self.steps) if squared_weights else None
         self.pace: Pace | None = None
-        self.done = self.at = 0
+        self.number = self.done = self.at = 0
         self.exception: BaseException | None = None
         self.seconds = 0.0
 
-    def run(self) -> None:
-        """Make the steps, up to one whose loss is not finite, or to a signal's handler that raises."""
-        learner = self.learner
+    def begin(self) -> int:
+        """Begin the learner's next epoch; its number, counted from 1."""
         self.done, self.exception, self.seconds = 0, None, 0.0
         self.losses.fill(math.nan)
-        number = learner.begin_epoch(self.steps)
-        for chunk in self.source.chunks(number, self.batch_size):
+        self.number = self.learner.begin_epoch(self.steps) + 1
+        return self.number
+
+    def run(self) -> None:
+        """Make the steps, up to one whose loss is not finite, or to a signal's handler that raises."""
+        for chunk in self.source.chunks(self.number - 1, self.batch_size):
             self.chunk, self.at, n = chunk, 0, len(chunk.order)
             while self.at < n:
                 if not self._call(chunk, n):
@@ -80,7 +85,7 @@ class Epoch:
         start, stop, first = self.at, n, self.done
         if self.pace is not None:
             stop = min(n, start + self.pace.steps * self.batch_size)
-        places = slice(first, first + math.ceil((stop - start) / self.batch_size))
+        places = slice(first, first - (start - stop) // self.batch_size)  # rounded up
         begun = time.perf_counter()
         outcome = self.learner.train(
             chunk.data,
@@ -93,7 +98,7 @@ class Epoch:
         seconds = time.perf_counter() - begun
         self.seconds += seconds
         self.done += outcome.steps
-        self.at = min(stop, start + outcome.steps * self.batch_size)
+        self.at += outcome.steps * self.batch_size  # behind the end, where the last batch is smaller
         self.weights[places] = outcome.weight_sums
         if outcome.status != "done":
             self.exception = outcome.exception

@@ -1,4 +1,4 @@
-"""What was measured after every epoch. Imports nothing of ours."""
+"""The measurements of every epoch. Imports nothing of ours."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ __all__ = ["History", "count_epochs"]
 
 @dataclass(repr=False)
 class History(Mapping[str, list[float]]):
-    """What was measured after every epoch: one list per quantity, all of the same length.
+    """The measurements of every epoch: one list per quantity, all of the same length.
 
     It is also a mapping from names to these lists, so ``history["val_loss"]`` and ``pandas.DataFrame(dict(history))``
     work; as with any mapping, `len` counts the names, and ``len(history.epoch)`` the epochs. Each quantity is an
@@ -138,5 +138,5 @@ class History(Mapping[str, list[float]]):
 
 
 def count_epochs(history: History) -> int:
-    """How many epochs a history has; what it has of one more, which was broken off while it was noted, goes."""
+    """Count the epochs of a history; the part of one that was broken off while it was noted goes."""
     return history._even()

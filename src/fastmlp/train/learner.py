@@ -119,9 +119,13 @@ class Learner:
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
             sums = engine.weight_sums(weight, order, batch_size)
             outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
-        self.steps_trained += outcome.steps
-        self.rows_trained += min(outcome.steps * batch_size, len(order))
+        self.count(outcome.steps, min(outcome.steps * batch_size, len(order)))  # the last batch may be smaller
         return outcome
+
+    def count(self, steps: int, rows: int) -> None:
+        """Count steps that have been made, and the rows that they took."""
+        self.steps_trained += steps
+        self.rows_trained += rows
 
     def snapshot(self, instead_of: Snapshot | None = None, threads: int = 1) -> Snapshot:
         """Copy what training changes, into the memory of a snapshot that is no longer needed if there is one."""

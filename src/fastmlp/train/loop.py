@@ -5,7 +5,7 @@ is measured of an epoch, callbacks what else happens; the engine only ever sees 
 per step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,23 +50,26 @@ def fit(
     if optimizer is not None:
         learner.use(optimizer)
     epoch.pace = Pace.of(callbacks, net)
+    begins, ends = _hooks(callbacks, "on_epoch_begin"), _hooks(callbacks, "on_epoch_end")
     stop, logs = False, {}
     try:
         for _ in range(epochs):
-            for callback in callbacks:
-                callback.on_epoch_begin(net, {"epoch": learner.epoch + 1})
+            number = epoch.begin()
+            for hook in begins:
+                hook(net, {"epoch": number})
             epoch.run()
             if epoch.done < epoch.steps:
                 if epoch.exception is not None:
                     raise epoch.exception
                 for callback in callbacks:
-                    callback.on_non_finite(net, {"epoch": learner.epoch + 1, "step": epoch.done + 1})
+                    callback.on_non_finite(net, {"epoch": number, "step": epoch.done + 1})
             learner.end_epoch()
             logs = report(epoch)
             if epoch.exception is not None:
                 raise epoch.exception
-            for callback in callbacks:
-                stop |= bool(callback.on_epoch_end(net, logs))
+            for hook in ends:
+                if hook(net, logs):
+                    stop = True
             if stop:
                 break
     finally:  # steps that are made later, by others, are none of this epoch's
@@ -76,6 +79,11 @@ def fit(
     for callback in callbacks:
         callback.on_train_end(net, logs)
     return stop
+
+
+def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, Logs], Any]]:
+    """The callbacks' methods of this name, where they do anything."""
+    return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
 
 
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:

@@ -102,10 +102,10 @@ class Measured:
         """Measure an epoch; what was measured until an exception came is noted, too."""
         seconds = epoch.seconds
         logs = {
-            "epoch": epoch.learner.epoch,
+            "epoch": epoch.number,
             "loss": _sum(epoch.losses * epoch.weights) / _sum(epoch.weights),
             "seconds": seconds,
-            "samples_per_second": epoch.source.n_rows / seconds if seconds > 0 else math.inf,
+            "samples_per_second": epoch.n_rows / seconds if seconds > 0 else math.inf,
         }
         try:
             if epoch.exception is None:

@@ -1,4 +1,4 @@
-"""Where the time of a training went: seconds and share of the multiply-add peak by stage, and what could be done."""
+"""The time of a training by its stages: seconds and share of the multiply-add peak by stage, and what could be done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ __all__ = ["Profile", "profiled"]
 
 @dataclass(frozen=True)
 class Profile:
-    """What `MLP.fit` with ``profile=True`` leaves in ``net.profile_``.
+    """The profile that `MLP.fit` with ``profile=True`` leaves in ``net.profile_``.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ class Profile:
         return self.rows * by_stage.get(stage, 0.0)
 
     def peak_share(self, stage: str) -> float | None:
-        """What part of the peak a stage's products reach while it runs; None where it has none, or no peak is known."""
+        """Return the share of the peak that a stage's products reach; None where it has none, or no peak is known."""
         seconds, flops = self.seconds[stage], self.flops(stage)
         return flops / seconds / self.peak if flops and seconds and self.peak else None
 
     @property
     def advice(self) -> Sequence[str]:
-        """What would clearly help, in words; nothing where nothing clearly would."""
+        """Say in words what would clearly help; nothing where nothing clearly would."""
         busy = sum(self.seconds.values())
         if not busy or not self.steps:
             return ()

@@ -1,4 +1,4 @@
-"""What training goes back to when a loss is no longer finite, and what it says then."""
+"""The way back when a loss is no longer finite: to what, and with which message."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ def _describe_layer(learner: Learner, number: int | None) -> str:
 
 
 def _too_large(learner: Learner, data: Data) -> str:
-    """What to add to the report of a divergence if the data themselves have values that are infinite in the network."""
+    """Add to the report of a divergence whether the data have values that are infinite in the network's dtype."""
     try:
         refuse_overflow(data.X, np.dtype(learner.spec.dtype), "X")
         refuse_overflow(data.y, np.dtype(learner.spec.dtype), "y")

@@ -719,9 +719,9 @@ def test_adaline_classifies_and_says_when_it_diverges(toy, cancer):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_weights_of_sparse_rows_go_with_their_rows(digits, solver, monkeypatch):
-    """Also where rows are made dense in pieces, some of which weigh more than others."""
+    """Rows are made dense in blocks, some of which weigh more than others."""
     X, y = (array[:500] for array in digits)
-    monkeypatch.setattr(sparse, "DENSE_NUMBERS", 100 * X.shape[1])
+    monkeypatch.setattr(fastmlp.data.sparse, "DENSE_NUMBERS", 100 * X.shape[1])
     weight = np.linspace(0, 2, len(y)) ** 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -741,3 +741,43 @@ def test_the_rate_of_an_adam_that_was_interrupted_is_that_of_its_last_step():
     assert adam.scalars(np.zeros(2))[:, 0].tolist() == rates[3:].tolist()
     adam.advance(0)
     assert (adam.t, adam.learning_rate) == (3, rates[2])
+
+
+# ---- what solvers report --------------------------------------------------------------------------------------------
+
+
+def test_progress_goes_on_from_the_attributes_that_it_left():
+    progress = Progress.of({}, early_stopping=False)
+    progress.end_epoch(0.5, 10)
+    progress.compare_loss(0.0)
+    left = progress.attributes()
+    assert (left["n_iter_"], left["t_"], left["loss_"], left["loss_curve_"]) == (1, 10, 0.5, [0.5])
+    assert "_best_parameters" not in left
+    assert Progress.of(left, early_stopping=False).attributes() == left
+
+
+def test_progress_of_early_stopping_has_scores_to_compare_and_no_loss():
+    left = Progress.of({}, early_stopping=False).attributes()
+    progress = Progress.of(left, early_stopping=True)
+    assert (progress.best_loss, progress.best_validation_score, progress.validation_scores) == (None, -np.inf, [])
+    progress.compare_score(0.25, 0.0)
+    back = Progress.of(progress.attributes(), early_stopping=False)
+    assert (back.best_loss, back.best_validation_score, back.validation_scores) == (np.inf, 0.25, [0.25])
+
+
+def test_progress_before_an_epoch_claims_no_loss():
+    assert "loss_" not in Progress.of({}, early_stopping=False).attributes()
+
+
+def test_an_improvement_is_by_more_than_tol_and_the_best_by_anything():
+    progress = Progress.of({}, early_stopping=False)
+    for loss in (1.0, 0.95, float("nan"), 0.5):
+        progress.end_epoch(loss, 1)
+        progress.compare_loss(0.1)
+    assert (progress.best_loss, progress.no_improvement_count) == (0.5, 0)
+    progress.end_epoch(0.45, 1)
+    progress.compare_loss(0.1)
+    assert (progress.best_loss, progress.no_improvement_count) == (0.45, 1)
+    progress = Progress.of({}, early_stopping=True)
+    assert [progress.compare_score(score, 0.1) for score in (0.5, 0.55, 0.55, 0.7)] == [True, True, False, True]
+    assert (progress.best_validation_score, progress.no_improvement_count) == (0.7, 0)

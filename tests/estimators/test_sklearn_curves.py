@@ -190,7 +190,7 @@ def test_partial_fit_in_pieces(solver):
 
 
 def history(library, parameters, calls, X, y, weight):
-    """What a classifier, fitted by these calls, has counted, and its parameters."""
+    """Fit a classifier by these calls; return what it has counted, and its parameters."""
     clf = library.MLPClassifier(**parameters)
     for call in calls:
         first = {"classes": np.unique(y)} if call == "partial_fit" and not hasattr(clf, "classes_") else {}

@@ -1,11 +1,11 @@
 """fastmlp.sklearn inside what others build on scikit-learn: searches, ensembles, pipelines, inspection, storage."""
 
-import joblib
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
+import joblib
 import sklearn
 from sklearn import inspection, neural_network
 from sklearn.calibration import CalibratedClassifierCV

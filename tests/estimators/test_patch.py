@@ -314,7 +314,7 @@ VALUES = [
 
 
 def outcome(kind, rows, targets, weight=None, **parameters):
-    """What comes of a fit: error and message, or warnings, predictions and loss."""
+    """Fit, and return what comes of it: error and message, or warnings, predictions and loss."""
     parameters = {"hidden_layer_sizes": 5, "random_state": 0, "max_iter": 3} | parameters
     weights = {} if weight is None else {"sample_weight": weight}
     with warnings.catch_warnings(record=True) as caught:

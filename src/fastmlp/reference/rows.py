@@ -1,0 +1,72 @@
+"""What a run reads: rows gathered into a batch, their targets and weights. Mirror of passes/rows.pyx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .loss import Target
+
+if TYPE_CHECKING:
+    from fastmlp.spec import Array
+
+    from .workspace import Batch
+
+Rows = NDArray[np.int64] | slice
+
+
+def gather(source: Array, rows: Rows, out: Array) -> None:
+    """Rows of a matrix in their order, converted to the dtype of `out`; the source is never copied whole."""
+    if isinstance(rows, slice):
+        np.copyto(out, source[rows], casting="unsafe")
+    elif source.dtype == out.dtype and source.flags.carray:
+        np.take(source, rows, axis=0, out=out, mode="clip")  # mode="raise" would go through a copy of out
+    else:
+        np.copyto(out, source[rows], casting="unsafe")
+
+
+def target(batch: Batch, y: Array, rows: Rows) -> Target:
+    """What these rows should give: y as the loss wants it."""
+    if y.ndim == 1:
+        np.add(y[rows], batch.label_base, out=batch.labels)
+        return Target(None, batch.labels)
+    gather(y, rows, batch.target)
+    return Target(batch.target, None)
+
+
+def inputs(X: Array, rows: slice, buffer: Array) -> Array:
+    """These rows of X in the dtype of `buffer`: X's own where they are that already."""
+    x = X[rows]
+    if x.dtype == buffer.dtype and x.flags.carray:
+        return x
+    gather(X, rows, buffer)
+    return buffer
+
+
+def sums_of_weights(
+    weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+) -> NDArray[np.float64]:
+    """Per batch, the sum of its rows' weights, or the number of its rows when there are no weights."""
+    starts = range(0, len(order), batch_size)
+    if weight is None:
+        return np.array([min(batch_size, len(order) - start) for start in starts], np.float64)
+    batches = (order[start : start + batch_size] for start in starts)
+    return np.array([np.sum(np.take(weight, rows, mode="clip")) for rows in batches], np.float64)
+
+
+def scales(weight: NDArray[np.float64], total: float, out: Array) -> Any:
+    """What each row's delta is multiplied by, its share of the sum of the weights, into `out` (B, 1)."""
+    if total != 0.0:
+        np.divide(weight, total, out=out[:, 0], casting="same_kind")
+    else:
+        out.fill(0.0)
+    return out
+
+
+def mean(row_loss: NDArray[np.float64], weight: NDArray[np.float64] | None, total: float) -> float:
+    """The weighted mean of row losses; 0 where all weights are."""
+    if weight is None:
+        return float(np.sum(row_loss)) / total
+    return float(np.dot(row_loss, weight)) / total if total != 0.0 else 0.0

@@ -1,0 +1,78 @@
+"""One step of training: load, forward, loss, backward, gradient, update. Mirror of passes/step.pyx."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.spec import STAGES
+
+from .backward import backward
+from .forward import forward, loss
+from .rows import gather, mean, scales, target
+from .update import update
+
+if TYPE_CHECKING:
+    from fastmlp.spec import Array, Run
+
+    from .plan import Plan
+
+
+class Clock:
+    """Seconds by stage, where a profile is wanted."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] | None = None
+        self._since = 0.0
+
+    def start(self) -> None:
+        """Begin a profile."""
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    def begin(self) -> None:
+        """A step begins."""
+        if self.seconds is not None:
+            self._since = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Book the time since the last stage, or the step's beginning, under this stage."""
+        if self.seconds is not None:
+            now = time.perf_counter()
+            self.seconds[stage] += now - self._since
+            self._since = now
+
+
+def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock) -> bool:
+    """Step number `step` of a run, whose rows weigh `total`; False if its loss is not finite: nothing is updated."""
+    clock.begin()
+    rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
+    batch = plan.batch(len(rows))
+    gather(run.X, rows, batch.x)
+    wanted = target(batch, run.y, rows)
+    scale: Any = 1.0 / batch.rows
+    if run.weight is not None:
+        np.take(run.weight, rows, out=batch.weight, mode="clip")
+        scale = scales(batch.weight, total, batch.scale)
+    clock.lap("gather")
+    forward(plan, batch, batch.x, batch.outputs[-1])
+    clock.lap("forward")
+    loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    run.losses[step] = value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+    if not math.isfinite(value):
+        return False
+    if run.squared_weights is not None:
+        run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
+    clock.lap("loss")
+    backward(plan, batch)
+    clock.lap("backward")
+    update(plan, run.table[step].tolist())
+    clock.lap("update")
+    return True
+
+
+def sum_of_squares(vector: Array) -> float:
+    """The sum in float64, without a copy."""
+    return float(np.einsum("i,i->", vector, vector, dtype=np.float64))

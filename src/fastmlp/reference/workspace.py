@@ -1,0 +1,100 @@
+"""Where a batch's rows are kept on their way through the network. Mirror of passes/workspace.pyx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .activation import Scratch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
+
+
+class Batch(NamedTuple):
+    """The buffers of a batch of B rows. `outputs[l]` holds the signals of layer l until its activation is applied."""
+
+    rows: int
+    x: Array  # (B, d0)
+    inputs_t: list[Array]  # per layer, (n_in, B): x and the hidden outputs, transposed views
+    outputs: list[Array]  # per layer, (B, n_out)
+    deltas: list[
+        Array
+    ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
+    scratch: list[Scratch]  # per layer; the same memory for all
+    ones: Array  # (B,)
+    target: Array  # (B, O)
+    labels: NDArray[np.intp]  # (B,)
+    label_base: NDArray[np.intp]  # (B,): r * O
+    scale: Array  # (B, 1)
+    weight: NDArray[np.float64]  # (B,)
+    row_loss: NDArray[np.float64]  # (B,)
+
+
+class Workspace:
+    """The buffers of one batch at a time, of any number of rows."""
+
+    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.sizes, self.dtype = sizes, dtype
+        self._capacity = 0
+        self._batches: dict[int, Batch] = {}
+
+    def forget(self) -> None:
+        """Let buffers be made anew: of these, another thread may have left only a part."""
+        self._capacity = 0
+        self._batches = {}
+
+    def batch(self, rows: int) -> Batch:
+        """The buffers of a batch of `rows` rows; a smaller batch uses the beginning of those of a larger one."""
+        found = self._batches.get(rows)
+        if found is not None:
+            return found
+        if rows > self._capacity:
+            self._batches.clear()
+            self._allocate(rows)
+        elif len(self._batches) >= 16:
+            self._batches.clear()
+        made = self._views(rows)
+        self._batches[rows] = made
+        return made
+
+    def _allocate(self, rows: int) -> None:
+        widest, outputs = max(self.sizes[1:]), self.sizes[-1]
+        self._capacity = rows
+        self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
+        self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
+        self._matrix = np.empty(rows * widest, self.dtype)
+        self._mask = np.empty(rows * widest, np.bool_)
+        self._column = np.empty((rows, 1), self.dtype)
+        self._ones = np.ones(rows, self.dtype)
+        self._target = np.empty(rows * outputs, self.dtype)
+        self._labels = np.empty(rows, np.intp)
+        self._label_base = np.arange(rows, dtype=np.intp) * outputs
+        self._scale = np.empty((rows, 1), self.dtype)
+        self._weight = np.empty(rows, np.float64)
+        self._row_loss = np.empty(rows, np.float64)
+
+    def _views(self, rows: int) -> Batch:
+        def first(memory: Array, width: int) -> Array:
+            return memory[: rows * width].reshape(rows, width)
+
+        values = [first(memory, width) for memory, width in zip(self._values, self.sizes, strict=True)]
+        widths = self.sizes[1:]
+        return Batch(
+            rows,
+            values[0],
+            [value.T for value in values[:-1]],
+            values[1:],
+            [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
+            [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
+            self._ones[:rows],
+            first(self._target, self.sizes[-1]),
+            self._labels[:rows],
+            self._label_base[:rows],
+            self._scale[:rows],
+            self._weight[:rows],
+            self._row_loss[:rows],
+        )

@@ -1,0 +1,228 @@
+"""How an estimator follows scikit-learn where it learns from mini-batches: its orders, its report, its stop rule.
+
+The loop is that of `fastmlp.train`. Everything that imitates scikit-learn's random stream is here and ends in arrays:
+an order of rows and a row of scalars per step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp.data import Data
+from fastmlp.sklearn.sparse import is_sparse
+from fastmlp.train import loop
+from fastmlp.train.callbacks import LoopCallback
+from fastmlp.train.learner import Learner
+from fastmlp.train.source import Arrays, Order, SparseRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from fastmlp.runtime import Engine
+    from fastmlp.sklearn.solvers import Solver
+    from fastmlp.sklearn.task import Problem, Progress, Rules
+    from fastmlp.train.callbacks import Logs
+    from fastmlp.train.epoch import Epoch
+    from fastmlp.train.source import Chunk
+
+__all__ = ["NOT_FINITE", "LossReport", "SolverLearner", "UntilLost", "fit_stochastic", "stream"]
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+# ---- which rows -----------------------------------------------------------------------------------------------------
+
+
+def stream(rows: NDArray[np.int64], random: np.random.RandomState | None) -> Order:
+    """scikit-learn's orders of rows: each epoch shuffles the last one's by a random stream, if there is one."""
+    n, order = len(rows), rows
+
+    def of_epoch(epoch: int) -> NDArray[np.int64]:  # noqa: ARG001 - the stream knows where it is
+        nonlocal order
+        if random is not None:
+            chosen = np.arange(n)
+            random.shuffle(chosen)
+            order = order[chosen]
+        return order
+
+    return Order(n, of_epoch)
+
+
+class UntilLost:
+    """The rows of a problem, up to where a loss was not finite: then there are no more, but orders are still drawn."""
+
+    def __init__(self, problem: Problem, order: Order) -> None:
+        self.order, self.lost = order, False
+        self.source: Arrays | SparseRows
+        if is_sparse(problem.X):
+            self.source = SparseRows(problem.X, problem.y, problem.weight, order)
+        else:
+            self.source = Arrays(Data(problem.X, problem.y, problem.weight), order)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of an epoch."""
+        return self.order.n_rows
+
+    def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
+        """The rows of an epoch, or none."""
+        if not self.lost:
+            return self.source.chunks(epoch, batch_size)
+        self.order.of_epoch(epoch)
+        return ()
+
+
+# ---- which steps ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SolverLearner(Learner):
+    """A learner whose steps are a solver's; alpha, scikit-learn's L2 term, is shared out among the rows of a batch."""
+
+    solver: Solver = field(kw_only=True)
+    alpha: float = field(kw_only=True)
+
+    def table(
+        self,
+        data: Data,
+        order: NDArray[np.int64],
+        batch_size: int,
+        steps: int,  # noqa: ARG002 - as many as there are sums
+    ) -> NDArray[np.float64]:
+        """The scalars of the steps that follow, a row each."""
+        sums = self.engine.weight_sums(data.weight, order, batch_size)
+        return self.solver.scalars(self.alpha * _reciprocals(sums, data.weight))
+
+    def count(self, steps: int, rows: int) -> None:
+        """Count steps that have been made, and the rows that they took."""
+        super().count(steps, rows)
+        self.solver.advance(steps)
+
+
+def _reciprocals(sums: NDArray[np.float64], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """One by the sum of each batch's weights, and 0 for a batch that counts for nothing."""
+    if weight is None:
+        return 1.0 / sums
+    return np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
+
+
+class LossReport:
+    """scikit-learn's loss of an epoch: the mean over rows, whatever they weigh, of the batches' losses and L2 terms.
+
+    It is NaN where a batch's loss was not finite.
+    """
+
+    names: tuple[str, ...] = ("epoch", "loss")
+
+    def __init__(self, scale: float = 1.0, alpha: float = 0.0) -> None:
+        self.scale, self.alpha = scale, alpha
+
+    def __call__(self, epoch: Epoch) -> Logs:
+        """Measure an epoch."""
+        loss = float("nan")
+        if epoch.done == epoch.steps:
+            losses = epoch.losses * self.scale
+            if epoch.squared_weights is not None:
+                reciprocals = _reciprocals(epoch.weights, epoch.chunk.data.weight)
+                losses += 0.5 * self.alpha * epoch.squared_weights * reciprocals
+            loss = float(np.dot(losses, epoch.rows)) / epoch.n_rows
+        return {"epoch": epoch.number, "loss": loss}
+
+
+# ---- when it ends ---------------------------------------------------------------------------------------------------
+
+
+class Account(LoopCallback):
+    """What scikit-learn counts, says and compares after an epoch; `score` is told whether outputs are finite."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: UntilLost,
+        rules: Rules,
+        progress: Progress,
+        solver: Solver,
+        score: Callable[[bool], float],
+    ) -> None:
+        self.engine, self.n_rows = engine, source.n_rows
+        self.source, self.rules, self.progress, self.solver, self.score = source, rules, progress, solver, score
+
+    def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        loss, progress = logs["loss"], self.progress
+        self.source.lost = loss != loss
+        progress.end_epoch(loss, self.n_rows)
+        if self.rules.verbose:
+            print(f"Iteration {progress.n_iter}, loss = {loss:.8f}")
+        if self.rules.early_stopping:
+            self._compare_scores(not self.source.lost)
+        else:
+            progress.compare_loss(self.rules.tol)
+        self.solver.end_epoch(progress.t)
+
+    def _compare_scores(self, alive: bool) -> None:
+        score = self.score(alive)
+        if self.rules.verbose:
+            print(f"Validation score: {score:f}")
+        if self.progress.compare_score(score, self.rules.tol):
+            if not alive:
+                raise ValueError(NOT_FINITE)  # the lost parameters would be the best from here on
+            self.progress.best_parameters = self.engine.read()
+
+
+class StopRule(LoopCallback):
+    """scikit-learn's rule where there is no improvement; a training whose parameters are lost ends with an error."""
+
+    def __init__(self, source: UntilLost, rules: Rules, progress: Progress, solver: Solver) -> None:
+        self.source, self.rules, self.progress, self.solver = source, rules, progress, solver
+
+    def on_epoch_end(self, net: Any, logs: Logs) -> bool:  # noqa: ARG002
+        rules, progress, stop = self.rules, self.progress, False
+        if progress.no_improvement_count > rules.n_iter_no_change:
+            what = "Validation score" if rules.early_stopping else "Training loss"
+            message = (
+                f"{what} did not improve more than tol={rules.tol:f} for {rules.n_iter_no_change:d} consecutive epochs."
+            )
+            stop = self.solver.stops(message, rules.verbose)
+            if not stop:
+                progress.no_improvement_count = 0
+        if self.source.lost and not rules.early_stopping and progress.n_iter < rules.max_iter:
+            raise ValueError(NOT_FINITE)
+        return stop
+
+
+def fit_stochastic(
+    epoch: Epoch,
+    source: UntilLost,
+    report: LossReport,
+    rules: Rules,
+    progress: Progress,
+    solver: Solver,
+    observer: LoopCallback,
+    score: Callable[[bool], float],
+) -> None:
+    """Train until the loss, or the validation score, stops improving."""
+    account = Account(epoch.learner.engine, source, rules, progress, solver, score)
+    callbacks = [account, observer, StopRule(source, rules, progress, solver)]
+    try:
+        progress.n_iter = 0
+        stopped = loop.fit(epoch, 1 if rules.incremental else rules.max_iter, report, callbacks)
+        if not stopped and not rules.incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({rules.max_iter:d}) "
+                "reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=6)
+    if source.lost and not rules.early_stopping:  # with it, there are the best parameters to go back to
+        raise ValueError(NOT_FINITE)
