@@ -79,6 +79,8 @@ def test_adaline_settles_near_least_squares(regression):
     reg = AdalineRegressor(0.002, max_iter=2000, tol=1e-7, random_state=0).fit(X, y)
     design = np.column_stack([X, np.ones(len(X))])
     np.testing.assert_allclose(reg.coef_, np.linalg.lstsq(design, y, rcond=None)[0][:-1], atol=0.02)
+    auto = AdalineRegressor(max_iter=5, random_state=0).fit(X, y)
+    assert auto.learning_rate_ == pytest.approx(1 / np.square(design).sum(axis=1).max())  # no update overshoots its row
     two = AdalineRegressor(0.002, max_iter=50, random_state=0).fit(X, np.column_stack([y, -y]))
     assert two.predict(X).shape == (200, 2)
     np.testing.assert_allclose(two.coef_[0], -two.coef_[1], rtol=1e-10)
