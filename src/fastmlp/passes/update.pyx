@@ -105,3 +105,14 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
     else:
         update_rows(net, &t, 0, t.rows, scalars, scratch)
         transpose_tile(net, &t)
+
+
+cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const double *scalars,
+                        int n_scalars) noexcept nogil:
+    """One tile's update with a gradient that is stored."""
+    cdef Tile t = tile_of(net, item)
+    if t.bias:
+        update_biases(net, &t, scalars, n_scalars, place_in(gradient, &t))
+    else:
+        update_rows(net, &t, 0, t.rows, scalars, place_in(gradient, &t))
+        transpose_tile(net, &t)
