@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.kernels cimport optimizer_n_scalars
+from fastmlp.passes.kernels cimport optimizer_n_columns
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -93,10 +93,6 @@ cdef class Engine:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return kinds.index(kind) - 1
 
-    def clip_losses(self, clip):
-        self.gate.refuse_inside("clip_losses")
-        self.parameters.clip_losses(clip)
-
     def use_optimizer(self, name):
         self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
@@ -154,9 +150,9 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        if table.shape[1] != optimizer_n_scalars(net.optimizer):
+        if table.shape[1] != optimizer_n_columns(net.optimizer):
             raise ValueError(f"table has {table.shape[1]} columns; this optimizer has "
-                             f"{optimizer_n_scalars(net.optimizer)}")
+                             f"{optimizer_n_columns(net.optimizer)}")
         if steps == 0:
             return Outcome(0, "done", None)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient)
