@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-    from .loss import Target
+    from .losses import Target
     from .plan import Plan
     from .workspace import Batch
 

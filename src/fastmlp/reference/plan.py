@@ -12,7 +12,7 @@ import numpy as np
 from fastmlp.spec import Array
 
 from .activation import ACTIVATIONS, ActivationFunctions, Params
-from .loss import LOSSES
+from .losses import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 from .parameters import Parameters
 from .workspace import Batch, Workspace
