@@ -10,8 +10,9 @@ import numpy as np
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 from .backward import backward, backward_layer
-from .forward import activate, forward, loss
+from .forward import activate, forward
 from .gate import Gate
+from .loss import loss
 from .plan import Plan
 from .predict import ROWS, blocks, evaluate, predict
 from .rows import gather, inputs, mean, scales, sums_of_weights, target

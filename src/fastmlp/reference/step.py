@@ -11,7 +11,8 @@ import numpy as np
 from fastmlp.spec import STAGES
 
 from .backward import backward
-from .forward import forward, loss
+from .forward import forward
+from .loss import loss
 from .parameters import sum_of_squares
 from .rows import gather, mean, scales, target
 from .update import update

@@ -1,0 +1,37 @@
+"""The loss of a batch and its deltas dE/dz: what stands between the forward and the backward pass (seam A).
+
+Mirror of passes/loss.pyx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .forward import activate
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
+
+    from .losses import Target
+    from .plan import Plan
+    from .workspace import Batch
+
+
+def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:
+    """Multiply d, the derivatives by the outputs of layer i, by f'(z)."""
+    layer = plan.layers[i]
+    kept = batch.signals[i] if layer.activation.keeps == "signal" else out
+    layer.activation.backward(kept, layer.params, d, batch.scratch[i])
+
+
+def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[float64]) -> None:
+    """Outputs from signals, row losses, and the output layer's delta dE/dz, each row's multiplied by its scale."""
+    last, delta = len(plan.layers) - 1, batch.deltas[-1]
+    if not plan.loss.output:
+        activate(plan, batch, last, out)
+    plan.loss.rows(out, wanted, plan.loss_params, scale, delta, row_loss, batch.scratch[-1])
+    if not plan.loss.output:
+        apply_slope(plan, batch, last, out, delta)
