@@ -8,7 +8,7 @@ from engine_calls import states_of
 
 from fastmlp import data, reference, spec
 from fastmlp.reference.activation import ACTIVATIONS
-from fastmlp.reference.loss import LOSSES
+from fastmlp.reference.losses import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS
 
 ENGINES = [reference.Engine] if EXTENSION is None else [reference.Engine, EXTENSION.Engine]

@@ -1,6 +1,6 @@
 """The C tables seen from Python: which ISAs there are, the names in the lists, the shuffle of rows.
 
-The one module that links csrc. Mirror: reference/activation.py, reference/loss.py, reference/optimizer.py (the lists),
+The one module that links csrc. Mirror: reference/activation.py, reference/losses.py, reference/optimizer.py (the lists),
 reference/random.py.
 """
 import os

@@ -205,6 +205,17 @@ cdef class Parameters:
                                  f"shape {array.shape}")
         return arrays
 
+    def squared_norm(self):
+        """The sum of the squares of all parameters, or of the gradient that lies in their place: on every ISA the same
+        bits, since each layer's weights are added up row by row, whichever matrix is updated."""
+        cdef double total = 0
+        cdef int l
+        self.refresh_transposes()  # of a gradient nobody else needs them
+        for l in range(self.net.n_layers):
+            total += squared_weights_of(&self.net, l)
+            total += self.net.kernels.sum_squares(1, self.net.layers[l].n_out, self.net.layers[l].bias, self.net.panel)
+        return total
+
     def copy(self, Copy into=None, int threads=1):
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
         needed, if there is one: new pages cost more than what is written to them."""

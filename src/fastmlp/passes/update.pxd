@@ -6,3 +6,4 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
                       const double *step, bint shared, char *scratch) noexcept nogil
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *step,
                         char *scratch) noexcept nogil
+cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const double *step) noexcept nogil

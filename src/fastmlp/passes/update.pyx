@@ -110,3 +110,13 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
     else:
         update_rows(net, &t, 0, t.rows, step, scratch)
         transpose_tile(net, &t)
+
+
+cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const double *step) noexcept nogil:
+    """One tile's update with a gradient that is stored; the penalty is added to it where it lies."""
+    cdef Tile t = tile_of(net, item)
+    if t.bias:
+        update_biases(net, &t, step, place_in(gradient, &t))
+        return
+    update_rows(net, &t, 0, t.rows, step, place_in(gradient, &t))
+    transpose_tile(net, &t)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .forward import apply_slope
 from .gradient import layer_gradient
+from .loss import apply_slope
 
 if TYPE_CHECKING:
     from fastmlp.spec import Array

@@ -10,8 +10,9 @@ import numpy as np
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 from .backward import backward, backward_layer
-from .forward import activate, forward, loss
+from .forward import activate, forward
 from .gate import Gate
+from .loss import loss
 from .plan import Plan
 from .predict import ROWS, blocks, evaluate, predict
 from .rows import gather, inputs, mean, scales, sums_of_weights, target
@@ -71,12 +72,12 @@ class Engine:
             gradient = self._gradient_left
             if kind == "gradient" and gradient is not None:
                 return {name: tensor.copy() for name, tensor in gradient.items()}
-            return self._tensors(kind, self.kinds).copies()
+            return self._tensors(kind, self.kinds).read()
 
     def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
         """Replace all parameters, or a slot of the optimizer's state."""
         with self._gate.changing("write"):
-            self._tensors(kind, self._kinds_to_write()).assign(tensors)
+            self._tensors(kind, self._kinds_to_write()).write(tensors)
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
@@ -150,7 +151,7 @@ class Engine:
             try:
                 for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
-                    if not make_step(plan, run, step, total, self._clock):
+                    if not make_step(plan, run, step, total, self._clock, rest):
                         return Outcome(step, "non_finite", None, weight_sums)
                     self._n_steps += 1
                 step = len(run.table)
@@ -213,9 +214,9 @@ class Engine:
                         np.add(sum_of_parts, plan.gradient.vector, out=sum_of_parts)
             if sum_of_parts is not None:
                 np.copyto(plan.gradient.vector, sum_of_parts)
-            self._gradient_left = plan.gradient.copies()
+            self._gradient_left = plan.gradient.read()
             if out is not None:
-                out.update(plan.gradient.copies())
+                out.update(plan.gradient.read())
             return mean(row_loss, weight, total)
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Gate:
@@ -76,6 +76,7 @@ class Rest:
 
     def __init__(self, gate: Gate, signals: Signals) -> None:
         self._gate, self._signals = gate, signals
+        self._hook_raised: BaseException | None = None
 
     def handlers(self) -> None:
         """Run the handlers of the signals that came; what one raises is raised, and is `raised` from then on."""
@@ -86,7 +87,18 @@ class Rest:
             finally:
                 self._gate._unfinished = unfinished
 
+    def call(self, hook: Callable[..., None], *arguments: object) -> None:
+        """Run a hook of the run; what it raises is raised, and is `raised` from then on."""
+        unfinished, self._gate._unfinished = self._gate._unfinished, False
+        try:
+            hook(*arguments)
+        except BaseException as exception:
+            self._hook_raised = exception
+            raise
+        finally:
+            self._gate._unfinished = unfinished
+
     @property
     def raised(self) -> BaseException | None:
-        """What a handler raised."""
-        return self._signals.raised
+        """What a handler or a hook raised."""
+        return self._hook_raised or self._signals.raised

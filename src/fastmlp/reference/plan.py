@@ -13,7 +13,7 @@ from fastmlp import spec as specs
 from fastmlp.spec import Array
 
 from .activation import ACTIVATIONS, ActivationFunctions, Params
-from .loss import LOSSES
+from .losses import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 from .parameters import Parameters
 from .workspace import Batch, Workspace

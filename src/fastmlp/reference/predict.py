@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .forward import activate, forward, loss
+from .forward import activate, forward
+from .loss import loss
 from .rows import inputs, target
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .loss import Target
+from .losses import Target
 
 if TYPE_CHECKING:
     from fastmlp.spec import Array
