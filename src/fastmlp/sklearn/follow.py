@@ -1,4 +1,4 @@
-"""How an estimator follows scikit-learn where it learns from mini-batches: its orders, its report, its stop rule.
+"""Training by mini-batches as scikit-learn does it: its orders of rows, its report, its stop rule.
 
 The loop is that of `fastmlp.train`. Everything that imitates scikit-learn's random stream is here and ends in arrays:
 an order of rows and a row of scalars per step.
@@ -43,7 +43,7 @@ NOT_FINITE = (
 
 
 def stream(rows: NDArray[np.int64], random: np.random.RandomState | None) -> Order:
-    """scikit-learn's orders of rows: each epoch shuffles the last one's by a random stream, if there is one."""
+    """Make scikit-learn's orders of rows: each epoch shuffles the last one's by a random stream, if there is one."""
     n, order = len(rows), rows
 
     def of_epoch(epoch: int) -> NDArray[np.int64]:  # noqa: ARG001 - the stream knows where it is
@@ -74,7 +74,7 @@ class UntilLost:
         return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
-        """The rows of an epoch, or none."""
+        """Return the rows of an epoch, or none."""
         if not self.lost:
             return self.source.chunks(epoch, batch_size)
         self.order.of_epoch(epoch)
@@ -142,7 +142,7 @@ class LossReport:
 
 
 class Account(LoopCallback):
-    """What scikit-learn counts, says and compares after an epoch; `score` is told whether outputs are finite."""
+    """scikit-learn's account of an epoch: counts, words, comparisons; `score` is told whether outputs are finite."""
 
     def __init__(
         self,

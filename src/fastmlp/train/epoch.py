@@ -108,16 +108,16 @@ class Epoch:
         return True
 
     def next_rows(self) -> NDArray[np.int64]:
-        """The rows, by their numbers in the chunk's data, of the step that was not made."""
+        """Return the rows, by their numbers in the chunk's data, of the step that was not made."""
         return self.chunk.order[self.at : self.at + self.batch_size]
 
     def last_rows(self) -> NDArray[np.int64]:
-        """Some of the rows at the end of the epoch."""
+        """Return some of the rows at the end of the epoch."""
         return self.chunk.order[-32:]
 
 
 class Pace:
-    """How many steps the engine does at a time, for callbacks that want to hear of some in the middle of an epoch.
+    """The number of steps in a call of the engine, for callbacks that want to hear of some in the middle of an epoch.
 
     One that wants to by the clock is met by the speed of the last call, and by 8 times as many steps at most.
     """

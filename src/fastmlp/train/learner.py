@@ -70,7 +70,7 @@ class Learner:
         return finished
 
     def end_epoch(self) -> None:
-        """What counts now is what has been finished: an epoch that was broken off begins again."""
+        """Count what has been finished: an epoch that was broken off begins again."""
         self.position = self.epoch, None
 
     def use(self, optimizer: Optimizer) -> None:
@@ -138,7 +138,7 @@ class Learner:
         self.position = snapshot.epoch, None
 
     def checkpoint(self) -> Checkpoint:
-        """Where training stands, for a file or another engine."""
+        """Return the point where training stands, for a file or another engine."""
         optimizer = self.optimizer
         kinds = ("parameters", *self._states()) if optimizer is not None else ("parameters",)
         tensors = {kind: self.engine.read(kind) for kind in kinds}

@@ -21,7 +21,7 @@ __all__ = ["Report", "fit", "step"]
 
 
 class Report(Protocol):
-    """What is measured of an epoch that is over."""
+    """The measurement of an epoch that is over."""
 
     names: tuple[str, ...]
     """Of what is in the logs."""

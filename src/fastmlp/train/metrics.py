@@ -1,4 +1,4 @@
-"""How good a network is on data: the mean loss, and the metric that goes with the loss."""
+"""The quality of a network on data: the mean loss, and the metric that goes with the loss."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ class _Explained:
 
 
 class Measured:
-    """What `MLP.fit` measures of an epoch and notes in a history: its loss and time, and what is asked for besides."""
+    """The `Report` of `MLP.fit`, for a history: an epoch's loss and time, and what is asked for besides."""
 
     def __init__(self, history: "History", train: Data | None, validation: Data | None, metric: str) -> None:
         self.history, self.train, self.validation, self.metric = history, train, validation, metric

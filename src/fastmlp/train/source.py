@@ -29,12 +29,12 @@ class Order:
 
 
 def fixed(order: NDArray[np.int64]) -> Order:
-    """The same order in every epoch."""
+    """Make an order that is the same in every epoch."""
     return Order(len(order), lambda epoch: order)  # noqa: ARG005
 
 
 def shuffled(permutation: Callable[..., NDArray[np.int64]], seed: int, n_rows: int) -> Order:
-    """A random order for every epoch, which depends on the seed and the epoch's number alone."""
+    """Make a random order for every epoch, which depends on the seed and the epoch's number alone."""
     order = np.arange(n_rows, dtype=np.int64)  # the last epoch's, in whose memory the next one is made
 
     def of_epoch(epoch: int) -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Where the rows of a training come from."""
+    """A source of rows to train on."""
 
     @property
     def n_rows(self) -> int:
