@@ -61,7 +61,7 @@ def test_types_and_stubs_are_there() -> None:
     if runtime.is_pure():
         assert not (PACKAGE / "passes").exists()
         return
-    for name in ("kernels", "threads", "plan", "epoch"):
+    for name in ("kernels", "threads", "plan", "engine"):
         assert (PACKAGE / "passes" / f"{name}.pyi").exists(), name
 
 
