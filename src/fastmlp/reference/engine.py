@@ -44,7 +44,7 @@ class Engine:
 
     @property
     def isa(self) -> str:
-        """What does the arithmetic."""
+        """Name of what does the arithmetic."""
         return "numpy"
 
     @property
@@ -59,7 +59,7 @@ class Engine:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What can be read."""
+        """Kinds of tensors that can be read."""
         return self._kinds_to_write() + (() if self._gradient_left is None else ("gradient",))
 
     def _kinds_to_write(self) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Engine:
                 np.copyto(part.vector, vector)
 
     def running(self) -> str | None:
-        """What this thread is in the middle of, where a signal's handler asks; or None."""
+        """Return the call that this thread is in the middle of, where a signal's handler asks; or None."""
         return self._gate.running()
 
     def forked(self) -> bool:
@@ -170,11 +170,11 @@ class Engine:
             return Outcome(step, "done", None, weight_sums)
 
     def explain_threads(self) -> list[str]:
-        """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
+        """Say what is known about the number of threads: nothing, NumPy's BLAS has its own."""
         return []
 
     def predict_small(self, X: object) -> Array | None:
-        """None: there is no short way."""
+        """Return None: there is no short way."""
         return None
 
     def predict(self, X: Array, out: Array, threads: int = 0, check: bool = False) -> bool:

@@ -17,7 +17,7 @@ from .activation import Scratch
 
 
 class Target(NamedTuple):
-    """What B rows should give: class labels, or an array."""
+    """Targets of B rows: class labels, or an array."""
 
     values: Array | None  # (B, O), net dtype
     labels: NDArray[np.intp] | None  # (B,): the label of row r, plus r * O: where it is in a C-contiguous (B, O)

@@ -1,4 +1,4 @@
-"""Where a batch's rows are kept on their way through the network. Mirror of passes/workspace.pyx."""
+"""The memory of a batch's rows on their way through the network. Mirror of passes/workspace.pyx."""
 
 from __future__ import annotations
 
