@@ -1,4 +1,4 @@
-"""The same algorithm in NumPy, file by file beside `passes/`: oracle, fallback, documentation and benchmark rival."""
+"""The algorithm in NumPy, file by file beside `passes/`: oracle, fallback, documentation and benchmark rival."""
 
 from .engine import Engine
 from .random import permutation
