@@ -8,7 +8,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.backward cimport backward_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_scalars
+from fastmlp.passes.kernels cimport FM_ACTIVATION_identity, optimizer_n_columns
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.loss cimport loss_rows
 from fastmlp.passes.parameters cimport Copy, Parameters
@@ -155,10 +155,6 @@ cdef class Engine:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return kinds.index(kind) - 1
 
-    def clip_losses(self, clip):
-        self.gate.refuse_inside("clip_losses")
-        self.parameters.clip_losses(clip)
-
     def use_optimizer(self, name):
         self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
@@ -220,9 +216,9 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        if table.shape[1] != optimizer_n_scalars(net.optimizer):
+        if table.shape[1] != optimizer_n_columns(net.optimizer):
             raise ValueError(f"table has {table.shape[1]} columns; this optimizer has "
-                             f"{optimizer_n_scalars(net.optimizer)}")
+                             f"{optimizer_n_columns(net.optimizer)}")
         if steps == 0:
             return Outcome(0, "done", None)
         call = Call(self, inputs, batch_size, True)

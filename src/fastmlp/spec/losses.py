@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec.checks import choice, fraction
 from fastmlp.spec.operations import Operation, as_operation, read_operation
 
 if TYPE_CHECKING:
@@ -116,7 +117,17 @@ class Loss(Operation):
     @staticmethod
     def from_dict(data: object) -> Loss:
         """The loss that `to_dict` described, or the name of one; anything else is a TypeError or ValueError."""
-        return read_operation({"name": data} if isinstance(data, str) else data, "loss", LOSSES)
+        if isinstance(data, str):
+            return LOSSES[choice(data, "loss name", LOSS_NAMES)]()
+        return read_operation(data, "loss", LOSSES)
+
+
+def _cut(clip: object) -> float:
+    """The distance of a probability that is cut from 0 and from 1."""
+    number = fraction(clip, "clip")
+    if number >= 0.5:
+        raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,12 @@ class SquaredError(Loss):
 class CrossEntropy(Loss):
     """-sum_k y_k log a_k over the outputs a of a softmax, computed from its logits.
 
+    Parameters
+    ----------
+    clip : float, default 0.0
+        >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
+        with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
+
     Examples
     --------
     >>> CrossEntropy().name
@@ -155,10 +172,21 @@ class CrossEntropy(Loss):
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
 
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", _cut(self.clip))
+
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
+
+    Parameters
+    ----------
+    clip : float, default 0.0
+        >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
+        with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
 
     Examples
     --------
@@ -170,6 +198,11 @@ class BinaryCrossEntropy(Loss):
     output: ClassVar[str] = "logistic"
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
+
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", _cut(self.clip))
 
 
 @dataclass(frozen=True)
@@ -208,7 +241,7 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
     Examples
     --------
     >>> as_loss("cross_entropy")
-    CrossEntropy()
+    CrossEntropy(clip=0.0)
     """
     return as_operation(loss, name, Loss, LOSSES)
 
@@ -219,6 +252,6 @@ def loss_of_output(output: str) -> Loss:
     Examples
     --------
     >>> loss_of_output("softmax"), loss_of_output("tanh")
-    (CrossEntropy(), SquaredError())
+    (CrossEntropy(clip=0.0), SquaredError())
     """
     return next((kind() for kind in LOSSES.values() if kind.output == output), SquaredError())
