@@ -60,13 +60,13 @@ class Interval:
         )
 
     def outside(self, values: Array) -> NDArray[np.bool_]:
-        """Which of an array's numbers do not lie in it."""
+        """Return a mask of the numbers of an array that do not lie in the interval."""
         below = values < self.low
         return below if self.high == math.inf else below | (values > self.high)
 
     @property
     def rule(self) -> str:
-        """What its numbers must do, for an error message."""
+        """Rule that the interval's numbers obey, for an error message."""
         if self.high < math.inf:
             return f"lie in [{self.low}, {self.high}]"
         return f"be at least {self.low}" if self.low > -math.inf else "be finite"
@@ -111,7 +111,7 @@ class Loss(Operation):
         return n_outputs
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """What of each target stays unexplained by a prediction, where the metric is a share of that."""
+        """Compute what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
 
     @staticmethod
