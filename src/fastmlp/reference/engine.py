@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward, backward_layer
+from fastmlp.reference.forward import activate, forward, loss
+from fastmlp.reference.gate import Gate
+from fastmlp.reference.plan import Plan
+from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
+from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
+from fastmlp.reference.step import Clock, make_step
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
-
-from .backward import backward, backward_layer
-from .forward import activate, forward, loss
-from .gate import Gate
-from .plan import Plan
-from .predict import ROWS, blocks, evaluate, predict
-from .rows import gather, inputs, mean, scales, sums_of_weights, target
-from .step import Clock, make_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from .parameters import Parameters
+    from fastmlp.reference.parameters import Parameters
 
 Copy = tuple[int, list[Array]]  # updates made; parameters and state
 

@@ -9,11 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastmlp.reference.loss import Target
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .loss import Target
-    from .plan import Plan
-    from .workspace import Batch
 
 
 def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:

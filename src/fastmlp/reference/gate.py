@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .signals import Signals
+from fastmlp.reference.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

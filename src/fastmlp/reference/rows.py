@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .loss import Target
+from fastmlp.reference.loss import Target
 
 if TYPE_CHECKING:
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .workspace import Batch
 
 Rows = NDArray[np.int64] | slice
 

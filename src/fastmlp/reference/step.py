@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward
+from fastmlp.reference.forward import forward, loss
+from fastmlp.reference.rows import gather, mean, scales, target
+from fastmlp.reference.update import update
 from fastmlp.spec import STAGES
 
-from .backward import backward
-from .forward import forward, loss
-from .rows import gather, mean, scales, target
-from .update import update
-
 if TYPE_CHECKING:
+    from fastmlp.reference.plan import Plan
     from fastmlp.spec import Array, Run
-
-    from .plan import Plan
 
 
 class Clock:

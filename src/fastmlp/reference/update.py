@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .plan import Plan
+    from fastmlp.reference.plan import Plan
 
 
 def update(plan: Plan, h: Sequence[float]) -> None:

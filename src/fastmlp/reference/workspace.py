@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .activation import Scratch
+from fastmlp.reference.activation import Scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
