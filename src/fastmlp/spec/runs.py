@@ -22,6 +22,7 @@ class Tensors(Protocol):
     def squared_norm(self) -> float:
         """The sum of all squares, in an order that depends on the network alone."""
 
+
 # Both records are made for every call of an engine, and nobody changes them. To freeze them would be 7 % of what an
 # epoch of one small step costs (15,000 of 215,000 instructions): a frozen dataclass sets each field by a call.
 
