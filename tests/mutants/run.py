@@ -125,6 +125,8 @@ class Scratch:
         code, output = self.run([*options, *shlex.split(tests)], seconds)
         if code == 124:
             return f"no end after {seconds:.0f} s"
+        if code in (4, 5):  # of pytest's: a wrong argument, no test
+            raise RuntimeError(f"pytest {tests} has nothing to run: {output[-500:]}")
         told = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
         crashed = f"exit {code}: {' '.join(output.split()[-12:])}"
         return (told[0].split(" - ")[0] if told else crashed) if code else ""
