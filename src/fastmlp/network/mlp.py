@@ -48,7 +48,7 @@ from fastmlp.train.metrics import Measured, evaluate
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
 from fastmlp.train.safety import Safety
-from fastmlp.train.source import Arrays, fixed, shuffled
+from fastmlp.train.source import Arrays, in_order, shuffled
 
 __all__ = ["MLP"]
 
@@ -258,7 +258,7 @@ class MLP(Outputs):
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
-        order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else fixed(np.arange(len(data)))
+        order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
         epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)

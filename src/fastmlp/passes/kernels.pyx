@@ -31,7 +31,9 @@ cdef extern from "kernels.h" nogil:
     int fm_loss_targets(int i) noexcept
     const char *fm_optimizer_name(int i) noexcept
     int fm_optimizer_states(int i) noexcept
+    int fm_optimizer_n_columns(int i) noexcept
     const char *fm_optimizer_columns(int i) noexcept
+    const char *fm_shared_columns_names() noexcept
     const char *fm_math_name(int i) noexcept
     double fm_math_ulp(int i, int dtype) noexcept
 
@@ -86,8 +88,8 @@ def losses():
 
 def optimizers():
     """What the list says of each optimizer, by name."""
-    columns = _column(fm_optimizer_columns)
-    return {name: {"states": optimizer_states(i), "columns": tuple(columns[i].split(", "))}
+    columns, shared = _column(fm_optimizer_columns), fm_shared_columns_names().decode()
+    return {name: {"states": optimizer_states(i), "columns": tuple(f"{columns[i]}, {shared}".split(", "))}
             for i, name in enumerate(_NAMES["optimizer"])}
 
 
@@ -170,7 +172,7 @@ cdef int optimizer_states(int optimizer):
 
 
 cdef int optimizer_n_columns(int optimizer):
-    return len(fm_optimizer_columns(optimizer).split(b", "))
+    return fm_optimizer_n_columns(optimizer)
 
 
 cdef str loss_output(int loss):

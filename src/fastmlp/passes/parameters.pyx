@@ -13,6 +13,7 @@ from fastmlp.passes.kernels cimport (
     index_of,
     kernel_table,
     loss_output,
+    optimizer_n_columns,
     optimizer_states,
 )
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Layer, describe, fill_params, weight_bytes
@@ -125,6 +126,7 @@ cdef class Parameters:
         fm_free(self.state_arena)
         self.state_arena, self.state_bytes = arena, size
         self.net.optimizer, self.n_steps = optimizer, 0
+        self.net.n_columns = 0 if name is None else optimizer_n_columns(optimizer)
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 

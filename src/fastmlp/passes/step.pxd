@@ -39,8 +39,8 @@ cdef struct Steps:
     Examples *examples
     ptrdiff_t rows              # in the order
     const double *weight_sums   # per step
-    const double *scalars       # per step, n_scalars of them
-    int n_scalars
+    const double *table         # a row of so many columns per step
+    ptrdiff_t columns
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
     # Where it is kept meanwhile.

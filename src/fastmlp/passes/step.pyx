@@ -354,11 +354,10 @@ cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) n
     if part.microbatch > 0 and run.plan.gradient_stored:
         gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
-        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.scalars + part.step * run.n_scalars,
-                      run.n_scalars, scratch)
+        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.table + part.step * run.columns, scratch)
     elif part.last and not run.plan.gradient_stored:
         update_item(run.plan.net, run.workspaces[0], part.rows, item, NULL if part.first else run.gradient,
-                    run.scalars + part.step * run.n_scalars, run.n_scalars, run.team.n > 1, scratch)
+                    run.table + part.step * run.columns, run.team.n > 1, scratch)
     else:
         gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.gradient)
 
@@ -373,7 +372,7 @@ cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
         if item < 0:
             break
         update_stored(run.plan.net, run.gradient, item if run.plan.tiles == NULL else run.plan.tiles[item],
-                      run.scalars + step * run.n_scalars, run.n_scalars)
+                      run.table + step * run.columns)
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)

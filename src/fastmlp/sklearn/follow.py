@@ -43,7 +43,7 @@ NOT_FINITE = (
 
 
 def stream(rows: NDArray[np.int64], random: np.random.RandomState | None) -> Order:
-    """scikit-learn's orders of rows: each epoch shuffles the last one's by a random stream, if there is one."""
+    """Take the rows in scikit-learn's orders: each shuffles the last one by a random stream, if there is one."""
     n, order = len(rows), rows
 
     def of_epoch(epoch: int) -> NDArray[np.int64]:  # noqa: ARG001 - the stream knows where it is
@@ -70,11 +70,11 @@ class UntilLost:
 
     @property
     def n_rows(self) -> int:
-        """Rows of an epoch."""
+        """Number of rows in an epoch."""
         return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
-        """The rows of an epoch, or none."""
+        """Give the rows of an epoch, or none."""
         if not self.lost:
             return self.source.chunks(epoch, batch_size)
         self.order.of_epoch(epoch)
@@ -98,7 +98,7 @@ class SolverLearner(Learner):
         batch_size: int,
         steps: int,  # noqa: ARG002 - as many as there are sums
     ) -> NDArray[np.float64]:
-        """The scalars of the steps that follow, a row each."""
+        """Make the scalars of the steps that follow, a row each."""
         sums = self.engine.weight_sums(data.weight, order, batch_size)
         return self.solver.scalars(self.alpha * _reciprocals(sums, data.weight))
 
@@ -109,7 +109,7 @@ class SolverLearner(Learner):
 
 
 def _reciprocals(sums: NDArray[np.float64], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """One by the sum of each batch's weights, and 0 for a batch that counts for nothing."""
+    """Divide 1 by the sum of each batch's weights; a batch that counts for nothing gets 0."""
     if weight is None:
         return 1.0 / sums
     return np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)

@@ -50,7 +50,7 @@ class Interval:
     high: float = math.inf
 
     def holds(self, values: Array) -> bool:
-        """Whether all of an array's numbers lie in it; one that is NaN does not."""
+        """Whether all numbers of an array lie in the interval; NaN does not."""
         return bool(
             not values.size
             or (
@@ -60,13 +60,13 @@ class Interval:
         )
 
     def outside(self, values: Array) -> NDArray[np.bool_]:
-        """Which of an array's numbers do not lie in it."""
+        """Mark the numbers of an array that do not lie in the interval."""
         below = values < self.low
         return below if self.high == math.inf else below | (values > self.high)
 
     @property
     def rule(self) -> str:
-        """What its numbers must do, for an error message."""
+        """What numbers of the interval do, for an error message after "must"."""
         if self.high < math.inf:
             return f"lie in [{self.low}, {self.high}]"
         return f"be at least {self.low}" if self.low > -math.inf else "be finite"
@@ -107,11 +107,11 @@ class Loss(Operation):
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:
-        """Columns of the targets of a network with so many outputs."""
+        """Count the columns of the targets of a network with so many outputs."""
         return n_outputs
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """What of each target stays unexplained by a prediction, where the metric is a share of that."""
+        """Return what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
 
     @staticmethod
@@ -144,7 +144,7 @@ class SquaredError(Loss):
     metric: ClassVar[str] = "r2"
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """Squared distance."""
+        """Return the squared distance of targets and predictions."""
         error: Array = np.square(y - mean)
         return error
 
@@ -224,7 +224,7 @@ class Poisson(Loss):
     metric: ClassVar[str] = "d2"
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """Half the Poisson deviance; 0 log 0 = 0."""
+        """Return half the Poisson deviance; 0 log 0 = 0."""
         ratio = np.where(y > 0, y / mean, 1.0)
         half: Array = y * np.log(ratio) - y + mean
         return half

@@ -1,4 +1,4 @@
-"""The tables of scalars, a row for each step: blocks of equal rows, and powers that are the same bits everywhere."""
+"""The tables of training, a row for each step and columns with names; and powers that are the same bits everywhere."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["counts", "equal_rows", "powers"]
+__all__ = ["counts", "make_table", "powers"]
 
 _STRIDE = 1024
 
 
 @lru_cache(maxsize=256)
 def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
-    """beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
+    """Return beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
     chain = np.full(_STRIDE + 1, beta)
     first = 1.0
     with np.errstate(under="ignore"):
@@ -34,7 +34,7 @@ def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
 
 
 def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
-    """beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
+    """Return beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
 
     pow() differs between C libraries; a product does not, and where a run was cut in two does not show.
     The answer may be read-only.
@@ -46,7 +46,8 @@ def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
 
 
 def counts(beta: float, start: int) -> bool:
-    """False where 1 - beta^(start + 1) is 1, as then for all later steps: below 2^-54, of which 2^-64 is well short."""
+    """Whether beta^(start + 1) can be told from 0 in 1 - beta^(start + 1); where not, no later power can."""
+    # It can down to 2^-54; 2^-64 leaves room for the logarithm's error.
     return beta > 0 and (start + 1) * math.log2(beta) > -64
 
 
@@ -58,9 +59,21 @@ def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
     return block
 
 
-def equal_rows(row: tuple[float, ...], steps: int) -> NDArray[np.float64]:
-    rows = np.empty((steps, len(row)))
-    block = _block_of_rows(row)
+def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make a table of one row per step, its columns by name: each one value for all steps, or one for every step.
+
+    Examples
+    --------
+    >>> make_table(("rate", "decay"), 2, decay=0.5, rate=np.array([1.0, 2.0]))
+    array([[1. , 0.5],
+           [2. , 0.5]])
+    """
+    assert values.keys() == set(columns), f"columns are {columns}, values are of {tuple(values)}"
+    each = [(place, values[name]) for place, name in enumerate(columns) if isinstance(values[name], np.ndarray)]
+    row = tuple(0.0 if isinstance(values[name], np.ndarray) else float(values[name]) for name in columns)
+    rows, block = np.empty((steps, len(row))), _block_of_rows(row)
     for start in range(0, steps, _STRIDE):
         rows[start : start + _STRIDE] = block[: steps - start]
+    for place, value in each:
+        rows[:, place] = value
     return rows

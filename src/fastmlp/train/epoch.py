@@ -66,7 +66,7 @@ class Epoch:
         self.seconds = 0.0
 
     def begin(self) -> int:
-        """Begin the learner's next epoch; its number, counted from 1."""
+        """Begin the learner's next epoch; return its number, counted from 1."""
         self.done, self.exception, self.seconds = 0, None, 0.0
         self.losses.fill(math.nan)
         self.number = self.learner.begin_epoch(self.steps) + 1
@@ -81,7 +81,7 @@ class Epoch:
                     return
 
     def _call(self, chunk: Chunk, n: int) -> bool:
-        """Let the engine do what is left of a chunk of n rows, or less of it; whether it can go on."""
+        """Let the engine do what is left of a chunk of n rows, or less of it; return whether it can go on."""
         start, stop, first = self.at, n, self.done
         if self.pace is not None:
             stop = min(n, start + self.pace.steps * self.batch_size)
@@ -108,11 +108,11 @@ class Epoch:
         return True
 
     def next_rows(self) -> NDArray[np.int64]:
-        """The rows, by their numbers in the chunk's data, of the step that was not made."""
+        """Return the rows, by their numbers in the chunk's data, of the step that was not made."""
         return self.chunk.order[self.at : self.at + self.batch_size]
 
     def last_rows(self) -> NDArray[np.int64]:
-        """Some of the rows at the end of the epoch."""
+        """Return some of the rows at the end of the epoch, by their numbers in the chunk's data."""
         return self.chunk.order[-32:]
 
 
@@ -133,7 +133,7 @@ class Pace:
 
     @classmethod
     def of(cls, callbacks: Sequence[LoopCallback], net: Any) -> Pace | None:
-        """The pace that these callbacks want; None if all of them wait for the end of an epoch."""
+        """Find the pace that these callbacks want; None if all of them wait for the end of an epoch."""
         eager = [callback for callback in callbacks if callback.every is not None]
         return cls(eager, net) if eager else None
 

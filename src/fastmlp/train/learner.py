@@ -54,23 +54,23 @@ class Learner:
 
     @property
     def step(self) -> int:
-        """Updates that the optimizer's present state has seen."""
+        """Number of updates that the optimizer's present state has seen."""
         return self.engine.n_steps
 
     @property
     def epoch(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         finished, end = self.position
         return finished + (end is not None and self.engine.n_steps >= end)
 
     def begin_epoch(self, steps: int) -> int:
-        """An epoch of so many steps begins, and counts when they have been made; the number of those before it."""
+        """Begin an epoch of so many steps, which counts when they have been made; return how many came before it."""
         finished = self.epoch
         self.position = finished, self.engine.n_steps + steps
         return finished
 
     def end_epoch(self) -> None:
-        """What counts now is what has been finished: an epoch that was broken off begins again."""
+        """Count what has been finished; an epoch that was broken off will begin again."""
         self.position = self.epoch, None
 
     def use(self, optimizer: Optimizer) -> None:
@@ -92,7 +92,7 @@ class Learner:
         self.optimizer = optimizer
 
     def table(self, data: Data, order: NDArray[np.int64], batch_size: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002
-        """The scalars of the steps that follow, a row each."""
+        """Make the scalars of the steps that follow, a row each."""
         assert self.optimizer is not None
         return self.optimizer.scalars(self.engine.n_steps, steps)
 
@@ -105,7 +105,7 @@ class Learner:
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
     ) -> Outcome:
-        """One update for each batch of `order`, whose losses go to `losses`.
+        """Make one update for each batch of `order`, whose losses go to `losses`.
 
         What a signal's handler raises meanwhile is in the answer.
         """
@@ -138,7 +138,7 @@ class Learner:
         self.position = snapshot.epoch, None
 
     def checkpoint(self) -> Checkpoint:
-        """Where training stands, for a file or another engine."""
+        """Read where training stands, for a file or another engine."""
         optimizer = self.optimizer
         kinds = ("parameters", *self._states()) if optimizer is not None else ("parameters",)
         tensors = {kind: self.engine.read(kind) for kind in kinds}

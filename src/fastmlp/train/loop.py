@@ -21,10 +21,10 @@ __all__ = ["Report", "fit", "step"]
 
 
 class Report(Protocol):
-    """What is measured of an epoch that is over."""
+    """A function that measures an epoch when it is over."""
 
     names: tuple[str, ...]
-    """Of what is in the logs."""
+    """What is in the logs that it returns."""
 
     def __call__(self, epoch: Epoch) -> Logs:
         """Measure an epoch, and note it. Where a handler's exception is about to end the training, only note it."""
@@ -82,12 +82,12 @@ def fit(
 
 
 def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, Logs], Any]]:
-    """The callbacks' methods of this name, where they do anything."""
+    """Collect the callbacks' methods of this name that do anything."""
     return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
 
 
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
-    """One update on exactly these rows; returns their loss before it."""
+    """Make one update on exactly these rows; return their loss before it."""
     learner.use(optimizer)
     prepare_undo(learner, threads)
     order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])

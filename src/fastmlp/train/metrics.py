@@ -18,7 +18,7 @@ __all__ = ["Measured", "evaluate"]
 
 
 def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
-    """Loss and metric of a network on data, both weighted by row, in memory bounded by a chunk."""
+    """Measure loss and metric of a network on data, both weighted by row, in memory bounded by a chunk."""
     n_outputs = spec.sizes[-1]
     longest = min(len(data), chunk_rows(n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
@@ -88,7 +88,7 @@ class _Explained:
 
 
 class Measured:
-    """What `MLP.fit` measures of an epoch and notes in a history: its loss and time, and what is asked for besides."""
+    """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides."""
 
     def __init__(self, history: "History", train: Data | None, validation: Data | None, metric: str) -> None:
         self.history, self.train, self.validation, self.metric = history, train, validation, metric
@@ -124,5 +124,5 @@ class Measured:
 
 
 def _sum(values: NDArray[np.float64]) -> float:
-    """The sum in order: early stopping may hang on its last bit, and NumPy's own order is not promised."""
+    """Add up in order: early stopping may hang on its last bit, and NumPy's own order is not promised."""
     return float(np.add.accumulate(values)[-1])

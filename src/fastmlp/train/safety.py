@@ -75,7 +75,7 @@ class Safety(LoopCallback):
         self._follow_the_rule()
 
     def _follow_the_rule(self) -> None:
-        """Begin anew at the start, or where a callback has chosen another rule: there is no way back behind that."""
+        """Take the first snapshots, anew where a callback has chosen another rule: there is no way back behind that."""
         optimizer = self.learner.optimizer
         if optimizer is not None and optimizer.name != self.rule:
             self.rule = optimizer.name
@@ -103,7 +103,7 @@ class Safety(LoopCallback):
             raise self._diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", rows)
 
     def _diverged(self, what: str, rows: NDArray[np.int64], step: int | None = None) -> TrainingDiverged:
-        """Go back; the error that says what happened, in the given rows of the last chunk."""
+        """Go back to good weights; return the error that says what happened, in the given rows of the last chunk."""
         self._follow_the_rule()
         learner = self.learner
         epoch = learner.epoch + (step is not None)
@@ -125,14 +125,14 @@ UNDO_STEPS, UNDO_PARAMETERS = 16, 1 << 15
 
 
 def prepare_undo(learner: Learner, threads: int) -> None:
-    """Have a snapshot of before the step that follows, or of some steps before."""
+    """Let the learner have a snapshot of before the step that follows, or of some steps before."""
     every = 1 if learner.n_parameters <= UNDO_PARAMETERS else UNDO_STEPS
     if learner.undo is None or learner.steps_trained - learner.undo.steps_trained >= every:
         learner.undo = learner.snapshot(learner.undo, threads)
 
 
 def undo(learner: Learner) -> int:
-    """Go back to that snapshot; the number of updates that are lost beside the last one."""
+    """Go back to the snapshot of `prepare_undo`; return the number of updates that are lost beside the last one."""
     assert learner.undo is not None
     lost = learner.step - learner.undo.step - 1
     learner.restore(learner.undo)
@@ -144,7 +144,7 @@ def undo(learner: Learner) -> int:
 
 
 def diagnosis(learner: Learner, data: Data, rows: NDArray[np.int64]) -> tuple[int | None, str]:
-    """The first layer (from 1) with parameters, or signals on these rows, that are not finite; and that in words."""
+    """Find the first layer (from 1) with parameters, or signals on these rows, that are not finite; say so in words."""
     layer = _first_bad_layer(learner, data, rows)
     return layer, _describe_layer(learner, layer) + _too_large(learner, data)
 
@@ -169,7 +169,7 @@ def _describe_layer(learner: Learner, number: int | None) -> str:
 
 
 def _too_large(learner: Learner, data: Data) -> str:
-    """Add to the report of a divergence whether the data have values that are infinite in the network's dtype."""
+    """Say for the report of a divergence whether the data have values that are infinite in the network's dtype."""
     try:
         refuse_overflow(data.X, np.dtype(learner.spec.dtype), "X")
         refuse_overflow(data.y, np.dtype(learner.spec.dtype), "y")
@@ -179,7 +179,7 @@ def _too_large(learner: Learner, data: Data) -> str:
 
 
 def loss_of(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> float:
-    """The loss of a batch that was given up, which the engine does not tell: NaN or infinite."""
+    """Compute the loss of a batch that was given up, which the engine does not tell: NaN or infinite."""
     total = weights = 0.0
     with np.errstate(all="ignore"):
         for part in chunks(len(rows), max(learner.spec.sizes)):
@@ -193,7 +193,7 @@ def loss_of(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int)
 
 
 def _is_sound(learner: Learner, data: Data, rows: NDArray[np.int64], threads: int) -> bool:
-    """Whether parameters, and the loss of these rows under them, are finite."""
+    """Tell whether parameters, and the loss of these rows under them, are finite."""
     if not learner.engine.is_finite(threads):
         return False
     out, row_loss = np.empty((len(rows), learner.spec.sizes[-1]), dtype=learner.spec.dtype), np.empty(len(rows))

@@ -14,7 +14,7 @@ from fastmlp.data import Data
 from fastmlp.data.sparse import dense_blocks
 from fastmlp.spec import Array
 
-__all__ = ["Arrays", "Chunk", "Order", "Source", "SparseRows", "fixed", "shuffled"]
+__all__ = ["Arrays", "Chunk", "Order", "Source", "SparseRows", "in_order", "shuffled"]
 
 
 # ---- in which order -------------------------------------------------------------------------------------------------
@@ -28,13 +28,14 @@ class Order:
     of_epoch: Callable[[int], NDArray[np.int64]]
 
 
-def fixed(order: NDArray[np.int64]) -> Order:
-    """The same order in every epoch."""
-    return Order(len(order), lambda epoch: order)  # noqa: ARG005
+def in_order(n_rows: int) -> Order:
+    """Take the rows as they come, in every epoch."""
+    order = np.arange(n_rows, dtype=np.int64)
+    return Order(n_rows, lambda epoch: order)  # noqa: ARG005
 
 
 def shuffled(permutation: Callable[..., NDArray[np.int64]], seed: int, n_rows: int) -> Order:
-    """A random order for every epoch, which depends on the seed and the epoch's number alone."""
+    """Take the rows in a random order, which depends on the seed and the epoch's number alone."""
     order = np.arange(n_rows, dtype=np.int64)  # the last epoch's, in whose memory the next one is made
 
     def of_epoch(epoch: int) -> NDArray[np.int64]:
@@ -61,10 +62,10 @@ class Source(Protocol):
 
     @property
     def n_rows(self) -> int:
-        """Rows of an epoch."""
+        """Number of rows in an epoch."""
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
-        """The rows of an epoch (the first is 0), in chunks of whole batches but for the last.
+        """Give the rows of an epoch (the first is 0) in chunks, all of whole batches but the last.
 
         A chunk's arrays are good until the next one is asked for. An epoch without any leaves the network as it is.
         """
@@ -79,11 +80,11 @@ class Arrays:
 
     @property
     def n_rows(self) -> int:
-        """Rows of an epoch."""
+        """Number of rows in an epoch."""
         return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:  # noqa: ARG002 - any size
-        """All rows at once."""
+        """Give all rows at once."""
         return (Chunk(self.data, self.order.of_epoch(epoch)),)
 
 
@@ -98,11 +99,11 @@ class SparseRows:
 
     @property
     def n_rows(self) -> int:
-        """Rows of an epoch."""
+        """Number of rows in an epoch."""
         return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
-        """Blocks of whole batches."""
+        """Give blocks of whole batches."""
         order = self.order.of_epoch(epoch)
         for part, block in dense_blocks(self.X, order, batch_size):
             rows = order[part]
