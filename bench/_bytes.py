@@ -18,7 +18,7 @@ from fastmlp.cli import table
 from fastmlp.passes import kernels, rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ AHEAD_BYTES = 4096
 #: Parameters of activations and columns of optimizers, by name; others are 1/2.
 NUMBERS = {"slope": 0.01, "alpha": 1.0, "step_size": 1e-4, "learning_rate": 1e-4, "gradient_scale": 1.0}
 NUMBERS |= {"beta1": 0.9, "one_minus_beta1": 0.1, "beta2": 0.999, "one_minus_beta2": 0.001, "momentum": 0.9}
-NUMBERS |= {"inv_sqrt_correction2": 1.0, "epsilon": 1e-8, "nesterov": 0.0, "weight_decay": 0.0}
+NUMBERS |= {"inv_sqrt_correction2": 1.0, "epsilon": 1e-8, "nesterov": 0.0, "weight_decay": 0.0, "clip": 0.0}
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,23 @@ class Operation:
         ]
 
 
+def numbers(names: Iterable[str]) -> tuple[float, ...]:
+    """Choose values for the parameters or columns with these names."""
+    return tuple(NUMBERS.get(name, 0.5) for name in names)
+
+
 def operations(isas: list[str], dtypes: list[str]) -> Iterator[Operation]:
     """Go over all operations of the lists."""
-    parameters, columns = kernels.activation_params(), kernels.optimizer_scalars()
+    activations, optimizers = kernels.activations(), kernels.optimizers()
     for isa, dtype in itertools.product(isas, dtypes):
         yield from (Operation("gather", name, isa, dtype) for name in kernels.names("source"))
         for what, name in itertools.product(("forward", "backward"), kernels.names("activation")):
             if (what, name) != ("backward", "identity"):  # which does nothing
-                yield Operation(what, name, isa, dtype, (NUMBERS.get(parameters[name], 0.5),))
-        for name, output in kernels.loss_outputs().items():
-            yield Operation("loss", name, isa, dtype, labels=output == "softmax")  # as classes are given
-        for name in kernels.names("optimizer"):
-            yield Operation("update", name, isa, dtype, tuple(NUMBERS.get(column, 0.5) for column in columns[name]))
+                yield Operation(what, name, isa, dtype, numbers(activations[name]["params"]))
+        for name, loss in kernels.losses().items():
+            yield Operation("loss", name, isa, dtype, numbers(loss["params"]), labels=loss["labels"])
+        for name, optimizer in optimizers.items():
+            yield Operation("update", name, isa, dtype, numbers(optimizer["columns"]))
 
 
 class Memory:

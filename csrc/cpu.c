@@ -1,5 +1,4 @@
-/* Which tables this processor and its operating system can run, and the names in the lists. Compiled with no ISA flag.
- */
+/* Which tables this processor and its operating system can run. Compiled with no ISA flag. */
 #include "kernels.h"
 
 #if FM_X86_64
@@ -84,41 +83,10 @@ static const isa_row ISAS[] = {
 };
 #undef ISA
 
-int fm_isa_count(void) { return (int)(sizeof ISAS / sizeof *ISAS); }
-const char *fm_isa_name(int isa) { return isa >= 0 && isa < fm_isa_count() ? ISAS[isa].name : NULL; }
-const char *fm_isa_needs(int isa) { return isa >= 0 && isa < fm_isa_count() ? ISAS[isa].needs : NULL; }
+const char *fm_isa_name(int isa) { return isa >= 0 && isa < FM_ISA_COUNT ? ISAS[isa].name : NULL; }
+const char *fm_isa_needs(int isa) { return isa >= 0 && isa < FM_ISA_COUNT ? ISAS[isa].needs : NULL; }
 
 const fm_kernels *fm_kernel_table(int isa, int dtype) {
-  if (isa < 0 || isa >= fm_isa_count() || dtype < 0 || dtype >= FM_DTYPE_COUNT) return NULL;
+  if (isa < 0 || isa >= FM_ISA_COUNT || dtype < 0 || dtype >= FM_DTYPE_COUNT) return NULL;
   return ISAS[isa].runs() ? ISAS[isa].table[dtype]() : NULL;
-}
-
-#define FM_NAME(name, ...) #name,
-static const char *const DTYPES[] = {FM_DTYPES(FM_NAME) NULL};
-static const char *const SOURCES[] = {FM_SOURCES(FM_NAME) NULL};
-static const char *const ACTIVATIONS[] = {FM_ACTIVATIONS(FM_NAME) NULL};
-static const char *const LOSSES[] = {FM_LOSSES(FM_NAME) NULL};
-static const char *const OPTIMIZERS[] = {FM_OPTIMIZERS(FM_NAME) NULL};
-static const char *const MATHS[] = {FM_MATHS(FM_NAME) NULL};
-#define FM_SECOND(name, second, ...) second,
-#define FM_SECOND_COLUMN(name, second) second,
-#define FM_THIRD(name, second, third) third,
-static const char *const ACTIVATION_PARAMS[] = {FM_ACTIVATIONS(FM_SECOND_COLUMN) NULL};
-static const char *const LOSS_OUTPUTS[] = {FM_LOSSES(FM_SECOND) NULL};
-static const int STATES[] = {FM_OPTIMIZERS(FM_SECOND) 0};
-static const char *const SCALARS[] = {FM_OPTIMIZERS(FM_THIRD) NULL};
-static const double ULPS[FM_DTYPE_COUNT][FM_MATH_COUNT] = {{FM_MATHS(FM_SECOND)}, {FM_MATHS(FM_THIRD)}};
-
-const char *fm_dtype_name(int i) { return i >= 0 && i < FM_DTYPE_COUNT ? DTYPES[i] : NULL; }
-const char *fm_source_name(int i) { return i >= 0 && i < FM_SOURCE_COUNT ? SOURCES[i] : NULL; }
-const char *fm_activation_name(int i) { return i >= 0 && i < FM_ACTIVATION_COUNT ? ACTIVATIONS[i] : NULL; }
-const char *fm_activation_param(int i) { return i >= 0 && i < FM_ACTIVATION_COUNT ? ACTIVATION_PARAMS[i] : NULL; }
-const char *fm_loss_name(int i) { return i >= 0 && i < FM_LOSS_COUNT ? LOSSES[i] : NULL; }
-const char *fm_loss_output(int i) { return i >= 0 && i < FM_LOSS_COUNT ? LOSS_OUTPUTS[i] : NULL; }
-const char *fm_optimizer_name(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? OPTIMIZERS[i] : NULL; }
-int fm_optimizer_states(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? STATES[i] : 0; }
-const char *fm_optimizer_scalars(int i) { return i >= 0 && i < FM_OPTIMIZER_COUNT ? SCALARS[i] : NULL; }
-const char *fm_math_name(int i) { return i >= 0 && i < FM_MATH_COUNT ? MATHS[i] : NULL; }
-double fm_math_ulp(int i, int dtype) {
-  return i >= 0 && i < FM_MATH_COUNT && dtype >= 0 && dtype < FM_DTYPE_COUNT ? ULPS[dtype][i] : 0;
 }

@@ -9,43 +9,115 @@
 #define FASTMLP_KERNELS_H
 
 #include "base.h"
-#include "kernels/vecmath.inl"
-#include "ops/activation.inl"
-#include "ops/loss.inl"
-#include "ops/optimizer.inl"
 
-#define FM_ENUM_ACTIVATION(name, ...) FM_ACTIVATION_##name,
-#define FM_ENUM_LOSS(name, ...) FM_LOSS_##name,
-#define FM_ENUM_OPTIMIZER(name, ...) FM_OPTIMIZER_##name,
-#define FM_ENUM_MATH(name, ...) FM_MATH_##name,
-enum fm_activation { FM_ACTIVATIONS(FM_ENUM_ACTIVATION) FM_ACTIVATION_COUNT };
-enum fm_loss { FM_LOSSES(FM_ENUM_LOSS) FM_LOSS_COUNT };
-enum fm_optimizer { FM_OPTIMIZERS(FM_ENUM_OPTIMIZER) FM_OPTIMIZER_COUNT };
+#define ISA(name, needs) FM_ISA_##name,
+enum fm_isa {
+#include "isa/isa.def"
+  FM_ISA_COUNT
+};
+#undef ISA
+
+#define ACTIVATION(name, params, keeps, of) FM_ACTIVATION_##name,
+enum fm_activation {
+#include "ops/activation.def"
+  FM_ACTIVATION_COUNT
+};
+#undef ACTIVATION
+
+#define LOSS(name, output, params, targets) FM_LOSS_##name,
+enum fm_loss {
+#include "ops/loss.def"
+  FM_LOSS_COUNT
+};
+#undef LOSS
+
+#define OPTIMIZER(name, states, ...) FM_OPTIMIZER_##name,
+enum fm_optimizer {
+#include "ops/optimizer.def"
+  FM_OPTIMIZER_COUNT
+};
+#undef OPTIMIZER
+
+#define MATH(name, ulp32, ulp64) FM_MATH_##name,
+enum fm_math {
+#include "kernels/math.def"
+  FM_MATH_COUNT
+};
+#undef MATH
+
+/* What an activation keeps for the backward pass, what it is a function of, and what a loss takes for its target. */
+enum { FM_OUTPUT, FM_SIGNAL };
+enum { FM_ELEMENTS, FM_ROWS };
+enum { FM_VALUES, FM_LABELS };
+
+/* A step's row of the table as each optimizer reads it. */
+#define OPTIMIZER(name, states, ...) \
+  typedef struct {                   \
+    double __VA_ARGS__;              \
+  } fm_##name##_columns;
+#include "ops/optimizer.def"
+#undef OPTIMIZER
+
+/* The most that a row of the lists has: arrays of state, columns, parameters (a name has a letter at least, and a space
+ * or the end behind it). */
+#define OPTIMIZER(name, states, ...) char name[(states) + 1];
+union fm_states {
+#include "ops/optimizer.def"
+};
+#undef OPTIMIZER
+#define OPTIMIZER(name, states, ...) fm_##name##_columns name;
+union fm_columns {
+#include "ops/optimizer.def"
+};
+#undef OPTIMIZER
+#define ACTIVATION(name, params, keeps, of) char activation_##name[sizeof params];
+#define LOSS(name, output, params, targets) char loss_##name[sizeof params];
+union fm_params {
+#include "ops/activation.def"
+#include "ops/loss.def"
+};
+#undef ACTIVATION
+#undef LOSS
+enum {
+  FM_MAX_STATES = sizeof(union fm_states) - 1,
+  FM_MAX_COLUMNS = sizeof(union fm_columns) / sizeof(double),
+  FM_MAX_PARAMS = sizeof(union fm_params) / 2
+};
+
 /* Layers with at most so many outputs are products by gemm_dots on every ISA, whose sums have another order. */
 enum { FM_DOT_COLUMNS = 4 };
-enum fm_math { FM_MATHS(FM_ENUM_MATH) FM_MATH_COUNT };
-#undef FM_ENUM_ACTIVATION
-#undef FM_ENUM_LOSS
-#undef FM_ENUM_OPTIMIZER
-#undef FM_ENUM_MATH
 
+/* `params` are FM_MAX_PARAMS numbers, of which the list names the first. */
 typedef struct {
-  /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. */
-  void (*forward)(ptrdiff_t rows, int vectors, const void *bias, double param, void *c);
-  /* d = d * f'(z), where f' is computed from the output a = f(z). */
-  void (*backward)(ptrdiff_t rows, int vectors, const void *a, double param, void *d);
+  /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. What
+   * the list says is kept goes to `kept`: signals c + bias; outputs are in c, and `kept` is not looked at. */
+  void (*forward)(ptrdiff_t rows, int vectors, const void *bias, const double *params, void *c, void *kept);
+  /* d = d * f'(z), where f' is computed from what was kept: for outputs, from c. */
+  void (*backward)(ptrdiff_t rows, int vectors, const void *kept, const double *params, void *d);
+  /* For a function of whole rows, NULL for any other: forward adds the bias, and this goes on in place; backward_rows,
+   * in the place of backward, turns d = dE/da into dE/dz. */
+  void (*forward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const double *params, void *a, ptrdiff_t stride,
+                       void *kept);
+  void (*backward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *kept, const double *params, void *d,
+                        ptrdiff_t stride);
 } fm_activation_kernels;
 
-/* One row block of the output layer. `a` holds logits for a loss that is fused with its output activation (they are
- * replaced by the outputs) and outputs for any other. The target is `labels` (class indices, one per row) or, where
- * that is NULL, `target` (panels like a). scale[r] multiplies row r's delta. */
-typedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride, const void *target,
-                               ptrdiff_t target_stride, const int32_t *labels, const void *scale, void *d,
-                               ptrdiff_t d_stride, double *row_loss);
+/* One row block of the output layer, its matrices in panels `stride` elements apart. */
+typedef struct {
+  ptrdiff_t rows, n_outputs, stride;
+  void *a;            /* logits for a loss that is fused with its output activation, replaced by outputs; or outputs */
+  const void *target; /* like a, */
+  const int32_t *labels; /* or, where this is not NULL, class numbers, one per row */
+  const void *scale;     /* one per row: of its delta */
+  void *d;               /* its delta */
+  double *row_loss;      /* one per row */
+} fm_loss_rows;
 
-/* One update of `n` contiguous parameters (a multiple of the vector length) from their gradient; s0, s1 are the
- * optimizer's own state, NULL where it has none; `h` is the step's row of scalars, in the order of the list. */
-typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h);
+typedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params);
+
+/* One update of `n` contiguous parameters (a multiple of the vector length) from their gradient and the optimizer's own
+ * arrays of state; `h` is the step's row of the table, its columns in the order of the list. */
+typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h);
 
 /* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels, whose padding is left
  * alone. Strides in bytes. With each row, the one `ahead` places later in the order is fetched into the caches (0:
@@ -88,12 +160,7 @@ typedef struct fm_kernels {
   double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
-  /* Softmax of the logits in a row block, in place; backward turns d = dE/da into dE/dz. */
-  void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride);
-  void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
-                           ptrdiff_t d_stride);
   fm_loss_kernel loss[FM_LOSS_COUNT];
-  fm_loss_kernel clipped_loss[FM_LOSS_COUNT]; /* the same with other row losses: see ops/loss.inl */
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];
@@ -117,9 +184,8 @@ typedef struct fm_kernels {
 extern "C" {
 #endif
 
-/* The tables of this build, best first; fm_isa_count() of them have a name, and a table is NULL where this processor
- * (or its operating system) cannot run it. */
-int fm_isa_count(void);
+/* The tables of this build, best first; a table is NULL where this processor (or its operating system) cannot run it.
+ */
 const char *fm_isa_name(int isa);
 const char *fm_isa_needs(int isa);
 const fm_kernels *fm_kernel_table(int isa, int dtype);
@@ -128,12 +194,16 @@ const fm_kernels *fm_kernel_table(int isa, int dtype);
 const char *fm_dtype_name(int i);
 const char *fm_source_name(int i);
 const char *fm_activation_name(int i);
-const char *fm_activation_param(int i); /* what its parameter is called, "" for none */
+const char *fm_activation_params(int i); /* names of its parameters, separated by spaces */
+int fm_activation_keeps(int i);
+int fm_activation_of(int i);
 const char *fm_loss_name(int i);
 const char *fm_loss_output(int i); /* output activation that the loss is fused with, "" for any */
+const char *fm_loss_params(int i);
+int fm_loss_targets(int i);
 const char *fm_optimizer_name(int i);
 int fm_optimizer_states(int i);          /* arrays of state per parameter */
-const char *fm_optimizer_scalars(int i); /* names of a step's scalars, separated by spaces */
+const char *fm_optimizer_columns(int i); /* names of its columns of the step's table, separated by ", " */
 const char *fm_math_name(int i);
 double fm_math_ulp(int i, int dtype); /* stated error bound in units in the last place */
 

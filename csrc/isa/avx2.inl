@@ -1,5 +1,6 @@
 /* The avx2 region: system headers above it, everything that runs below it. One of <isa>_f32.c, <isa>_f64.c includes it.
  */
+#include <math.h>
 #include <string.h>
 
 #include "../kernels.h"

@@ -1,4 +1,5 @@
 /* NEON is the floor of AArch64, so there is no region to open. One of neon_f32.c, neon_f64.c includes it. */
+#include <math.h>
 #include <string.h>
 
 #include "../kernels.h"

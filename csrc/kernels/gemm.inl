@@ -29,6 +29,8 @@ FM_INLINE void tile(const int rows, const int vectors, const int orientation, pt
     for (int v = 0; v < 2; v++) vstore(c + r * PANEL + v * VL, v < vectors ? sum[r][v] : vzero());
 }
 
+/* Every height up to FM_TILE_ROWS has its case. */
+_Static_assert(FM_TILE_ROWS >= 4 && FM_TILE_ROWS <= 8, "tile_of has no case for some heights of the register tile");
 FM_INLINE void tile_of(int rows, const int vectors, const int orientation, ptrdiff_t k, const real *a,
                        ptrdiff_t a_stride, const real *b, int accumulate, real *c) {
   switch (rows) {
@@ -152,30 +154,6 @@ static void gemm_dots(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_st
       dots(DOT_ROWS, k, left + r * PANEL, a_stride, right, b_stride, out + r * PANEL);
     for (; r < rows; r++) dots(1, k, left + r * PANEL, a_stride, right, b_stride, out + r * PANEL);
   }
-}
-
-FM_INLINE void sum_panels(const int panels, ptrdiff_t rows, const real *b, ptrdiff_t b_stride, int accumulate,
-                          real *out) {
-  vreal sum[2 * MAX_FEW_PANELS];
-  for (int v = 0; v < 2 * panels; v++) sum[v] = accumulate ? vload(out + v * VL) : vzero();
-  for (ptrdiff_t r = 0; r < rows; r++)
-    for (int v = 0; v < 2 * panels; v++)
-      sum[v] = vadd(sum[v], vload(b + (v / 2) * b_stride + r * PANEL + (v % 2) * VL));
-  for (int v = 0; v < 2 * panels; v++) vstore(out + v * VL, sum[v]);
-}
-
-static void sum_rows(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate, void *out) {
-  const real *block = (const real *)b;
-  real *sums = (real *)out;
-  for (; panels >= 4; panels -= 4, block += 4 * b_stride, sums += 4 * PANEL)
-    sum_panels(4, rows, block, b_stride, accumulate, sums);
-  for (; panels > 0; panels--, block += b_stride, sums += PANEL) sum_panels(1, rows, block, b_stride, accumulate, sums);
-}
-
-static void add(ptrdiff_t n, const void *x, void *out) {
-  const real *more = (const real *)x;
-  real *sum = (real *)out;
-  for (ptrdiff_t i = 0; i < n; i += VL) vstore(sum + i, vadd(vload(sum + i), vload(more + i)));
 }
 
 /* Multiply-adds of a full register tile with both operands in registers: what the processor can do at best. */

@@ -1,23 +1,5 @@
-/* exp, log, tanh and their relatives on vectors: the list with the stated error bounds, for everyone; the functions,
- * once for all ISAs, where FM_INSTANTIATE is defined, inside an ISA region after vec_*.h. Includes <math.h> only. */
-#ifndef FASTMLP_VECMATH_LIST
-#define FASTMLP_VECMATH_LIST
-
-#include <math.h>
-
-/* X(name, largest error in units in the last place: float32, float64), denormal results included. */
-#define FM_MATHS(X)       \
-  X(exp, 1.1, 1.1)        \
-  X(expm1, 1.75, 2.5)     \
-  X(log, 1.1, 1.1)        \
-  X(log1p, 1.75, 1.75)    \
-  X(logistic, 2.75, 2.75) \
-  X(tanh, 2.75, 3.0)      \
-  X(softplus, 2.25, 2.75)
-
-#endif
-
-#ifdef FM_INSTANTIATE
+/* exp, log, tanh and their relatives on vectors, once for all ISAs, with the error bounds that math.def states.
+ * Included by isa/instantiate.inl, after <math.h> and vec_<isa>.h. */
 
 /* Everything is made of two kernels. Their polynomials are minimax in the relative error of what they are part of
  * (Remez exchange), the coefficients rounded one after the other while the rest was fitted again.
@@ -183,4 +165,19 @@ FM_INLINE vreal vsoftplus(vreal x) {
   return vadd(vmax(x, vzero()), vsub(e, log_correction(e, log_tail_wide, LOG_TAIL_WIDE)));
 }
 
-#endif
+typedef vreal (*math_function)(vreal);
+
+FM_INLINE void math_array(math_function f, ptrdiff_t n, const real *x, real *out) {
+  ptrdiff_t i = 0;
+  for (; i + VL <= n; i += VL) vstore(out + i, f(vload(x + i)));
+  if (i == n) return;
+  real last[VL] = {0};
+  for (ptrdiff_t j = i; j < n; j++) last[j - i] = x[j];
+  vstore(last, f(vload(last)));
+  for (ptrdiff_t j = i; j < n; j++) out[j] = last[j - i];
+}
+
+#define MATH(name, ulp32, ulp64) \
+  static void name##_array(ptrdiff_t n, const void *x, void *out) { math_array(v##name, n, x, out); }
+#include "math.def"
+#undef MATH

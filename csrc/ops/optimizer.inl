@@ -1,31 +1,16 @@
-/* The optimizers: the list from which enum, names, kernels and tests derive, then the update of one vector of
- * parameters, PyTorch's rules. Mirror: reference/optimizer.py. */
-#ifndef FASTMLP_OPTIMIZER_LIST
-#define FASTMLP_OPTIMIZER_LIST
-
-/* X(name, arrays of state per parameter, a step's scalars in order). The last scalar is the weight decay: passes/update
- * sets it to 0 for biases. */
-#define FM_OPTIMIZERS(X)                                                   \
-  X(sgd, 1, "learning_rate momentum nesterov gradient_scale weight_decay") \
-  X(adam, 2, "step_size beta1 beta2 one_minus_beta1 one_minus_beta2 inv_sqrt_correction2 epsilon weight_decay")
-
-/* The longest row of scalars. */
-enum { FM_MAX_SCALARS = 8 };
-
-#endif
-
-#ifdef FM_INSTANTIATE
+/* The update of one vector of parameters by each optimizer of optimizer.def, PyTorch's rules. Included by
+ * isa/instantiate.inl. Mirror: reference/optimizer.py. */
 
 /* g *= scale; buf = momentum buf + g; w -= lr (nesterov ? g + momentum buf : buf). Sutskever et al. 2013, as PyTorch
  * writes it with scale 1. With the learning rate as the scale and lr 1, buf is a velocity that remembers past rates,
  * as scikit-learn has it. */
-static void sgd_update(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h) {
-  (void)s1;
-  real *weight = (real *)w, *buffer = (real *)s0;
+static void sgd_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
+  const fm_sgd_columns *step = (const fm_sgd_columns *)h;
+  real *weight = (real *)w, *buffer = (real *)state[0];
   const real *gradient = (const real *)g;
-  const vreal rate = vset1((real)h[0]), momentum = vset1((real)h[1]), scale = vset1((real)h[3]);
-  const vreal decay = vset1((real)h[4]);
-  const int heavy = h[1] != 0, nesterov = h[2] != 0;
+  const vreal rate = vset1((real)step->learning_rate), momentum = vset1((real)step->momentum);
+  const vreal scale = vset1((real)step->gradient_scale), decay = vset1((real)step->weight_decay);
+  const int heavy = step->momentum != 0, nesterov = step->nesterov != 0;
   for (ptrdiff_t i = 0; i < n; i += VL) {
     const vreal old = vload(weight + i);
     const vreal grad = vmul(scale, vfma(decay, old, vload(gradient + i)));
@@ -40,12 +25,14 @@ static void sgd_update(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, 
 }
 
 /* Kingma and Ba 2015, algorithm 1 with the bias corrections moved into two scalars of the step. */
-static void adam_update(ptrdiff_t n, void *w, const void *g, void *s0, void *s1, const double *h) {
-  real *weight = (real *)w, *mean = (real *)s0, *square = (real *)s1;
+static void adam_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
+  const fm_adam_columns *step = (const fm_adam_columns *)h;
+  real *weight = (real *)w, *mean = (real *)state[0], *square = (real *)state[1];
   const real *gradient = (const real *)g;
-  const vreal step = vset1((real)h[0]), beta1 = vset1((real)h[1]), beta2 = vset1((real)h[2]);
-  const vreal rest1 = vset1((real)h[3]), rest2 = vset1((real)h[4]), correction = vset1((real)h[5]);
-  const vreal epsilon = vset1((real)h[6]), decay = vset1((real)h[7]);
+  const vreal size = vset1((real)step->step_size), correction = vset1((real)step->inv_sqrt_correction2);
+  const vreal beta1 = vset1((real)step->beta1), rest1 = vset1((real)step->one_minus_beta1);
+  const vreal beta2 = vset1((real)step->beta2), rest2 = vset1((real)step->one_minus_beta2);
+  const vreal epsilon = vset1((real)step->epsilon), decay = vset1((real)step->weight_decay);
   for (ptrdiff_t i = 0; i < n; i += VL) {
     const vreal old = vload(weight + i);
     const vreal grad = vfma(decay, old, vload(gradient + i));
@@ -54,8 +41,6 @@ static void adam_update(ptrdiff_t n, void *w, const void *g, void *s0, void *s1,
     vstore(mean + i, m);
     vstore(square + i, v);
     const vreal denominator = vfma(vsqrt(v), correction, epsilon);
-    vstore(weight + i, vsub(old, vdiv(vmul(step, m), denominator)));
+    vstore(weight + i, vsub(old, vdiv(vmul(size, m), denominator)));
   }
 }
-
-#endif

@@ -8,7 +8,7 @@ import pytest
 from fastmlp import initializers
 from fastmlp.initializers import Initializer, draw, normal
 from fastmlp.reference import random
-from fastmlp.spec import OUTPUT_NAMES, as_activation
+from fastmlp.spec import as_activation
 from fastmlp.spec.initializers import INITIALIZERS, as_initializer, default
 
 N_IN, N_OUT = 300, 700
@@ -65,10 +65,10 @@ def test_normal_has_the_sigma_that_was_asked_for():
 
 
 def test_defaults_follow_the_activation():
-    rectifiers = {"relu", "leaky_relu", "elu", "softplus"}
-    for name in OUTPUT_NAMES:
-        expected = "he_uniform" if name in rectifiers else "glorot_uniform"
-        assert default(as_activation(name)).name == expected
+    for name in ("relu", "leaky_relu", "elu", "softplus"):
+        assert default(as_activation(name)).name == "he_uniform"
+    for name in ("identity", "sign", "logistic", "tanh", "exp", "softmax"):
+        assert default(as_activation(name)).name == "glorot_uniform"
 
 
 def test_a_function_of_the_user():

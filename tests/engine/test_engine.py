@@ -675,7 +675,7 @@ def test_a_run_says_what_its_batches_weigh(either, weighted):
 def test_rows_of_scalars_have_the_optimizers_length(name):
     engine = Engine(NetworkSpec.make([3, 5, 2]))
     engine.use_optimizer(name)
-    length = len(kernels.optimizer_scalars()[name])
+    length = len(kernels.optimizers()[name]["columns"])
     for columns in {0, 1, length - 1, length + 1}:
         with pytest.raises(ValueError, match="table"):
             call(engine, "train", table=np.ones((3, columns)))

@@ -7,8 +7,7 @@ from engine_calls import gradient_of, layers_of, set_layers
 from random_networks import HEADS, central_differences, fill, flat, targets
 
 from fastmlp import reference
-from fastmlp.reference.activation import ACTIVATIONS
-from fastmlp.spec import ELU, LeakyReLU, NetworkSpec, as_activation
+from fastmlp.spec import ACTIVATION_NAMES, ELU, LeakyReLU, NetworkSpec, as_activation
 
 NETWORKS = 200
 #: Central differences have an error of STEP^2 and of rounding / STEP; 2e-6 makes both about 1e-11.
@@ -33,7 +32,7 @@ class Problem:
 
     def __init__(self, number):
         rng = np.random.default_rng(number)
-        names = list(ACTIVATIONS)
+        names = list(ACTIVATION_NAMES)
         first = names[number % len(names)]
         loss, output = HEADS[number // len(names) % len(HEADS)]
         # Sign units hide all layers below them from the gradient, and exp of exp overflows: one of them at most.
@@ -126,7 +125,7 @@ def test_gradient_of_a_random_network(number):
 
 
 def test_the_networks_pair_every_activation_with_every_head():
-    names = list(ACTIVATIONS)
+    names = list(ACTIVATION_NAMES)
     pairs = {(number % len(names), number // len(names) % len(HEADS)) for number in range(NETWORKS)}
     assert len(pairs) == len(names) * len(HEADS)
     problems = [Problem(number) for number in range(0, NETWORKS, 7)]

@@ -4,14 +4,14 @@ A block's rows are independent of all others, so any thread may take any block. 
 """
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
-from fastmlp.passes.layers cimport SOFTMAX, Layer
+from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
-from fastmlp.passes.workspace cimport block_of
+from fastmlp.passes.workspace cimport block_of, kept_block
 
 
 cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
                         ptrdiff_t panel, ptrdiff_t panels, char *out) noexcept nogil:
-    """Output panels [panel, panel + panels) of layer l, f(A W + b) for an elementwise f, for a block of rows."""
+    """Output panels [panel, panel + panels) of layer l for a block of rows: f(A W + b), or A W + b for an f of rows."""
     cdef Layer *layer = &net.layers[l]
     cdef ptrdiff_t j, columns
     cdef const char *a = block_of(net, ws, ws.a[l], row, 0)
@@ -30,23 +30,24 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         elif not few:
             multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
                            c)
-        net.kernels.activation[activation].forward(rows, vectors_in(net, columns), packed(net, layer.bias, 1, 0, j),
-                                                   layer.param, c)
+        net.kernels.activation[activation].forward(
+            rows, vectors_in(net, columns), packed(net, layer.bias, 1, 0, j), layer.params, c,
+            c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
-    """The activation of forward_layer in layer l: a softmax is not elementwise, and a fused loss starts from logits."""
-    cdef int activation = net.layers[l].activation
-    if activation == SOFTMAX or (logits and l == net.n_layers - 1):
-        return FM_ACTIVATION_identity
-    return activation
+    """The activation of forward_layer in layer l: none in the last one where logits are wanted."""
+    return FM_ACTIVATION_identity if logits and l == net.n_layers - 1 else net.layers[l].activation
 
 
 cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """The softmax of the output layer, where there is one and logits are not wanted."""
-    cdef int last = net.n_layers - 1
-    if net.layers[last].activation == SOFTMAX and not logits:
-        net.kernels.softmax_forward(rows, net.layers[last].n_out, block_of(net, ws, ws.a[last + 1], row, 0), ws.stride)
+    """The output layer's activation, where it is a function of whole rows and logits are not wanted."""
+    cdef int last = net.n_layers
+    cdef Layer *layer = &net.layers[last - 1]
+    if layer.whole_rows and not logits:
+        net.kernels.activation[layer.activation].forward_rows(
+            rows, layer.n_out, layer.params, block_of(net, ws, ws.a[last], row, 0), ws.stride,
+            kept_block(net, ws, last, row, 0))
 
 
 cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:

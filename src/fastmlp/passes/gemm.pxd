@@ -1,4 +1,5 @@
 # The three products of a layer, panel by panel.
+from fastmlp.passes.kernels cimport FM_MAX_STATES
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.panels cimport packed, panel_row
 
@@ -6,7 +7,7 @@ cdef extern from "sync.h" nogil:
     void fm_prefetch(const char *p, ptrdiff_t size) noexcept
 
 cdef enum:
-    MAX_AHEAD = 4
+    MAX_AHEAD = 2 + FM_MAX_STATES     # W, W^T and the optimizer's state
 
 # Blocks as large as a product's result that are needed once it is there.
 cdef struct Ahead:

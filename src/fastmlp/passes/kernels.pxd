@@ -4,13 +4,27 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct fm_activation_kernels:
-        void (*forward)(ptrdiff_t rows, int vectors, const void *bias, double param, void *c) noexcept nogil
-        void (*backward)(ptrdiff_t rows, int vectors, const void *a, double param, void *d) noexcept nogil
+        void (*forward)(ptrdiff_t rows, int vectors, const void *bias, const double *params, void *c,
+                        void *kept) noexcept nogil
+        void (*backward)(ptrdiff_t rows, int vectors, const void *kept, const double *params, void *d) noexcept nogil
+        void (*forward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const double *params, void *a, ptrdiff_t stride,
+                             void *kept) noexcept nogil
+        void (*backward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *kept, const double *params, void *d,
+                              ptrdiff_t stride) noexcept nogil
 
-    ctypedef void (*fm_loss_kernel)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t a_stride,
-                                    const void *target, ptrdiff_t target_stride, const int32_t *labels,
-                                    const void *scale, void *d, ptrdiff_t d_stride, double *row_loss) noexcept nogil
-    ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *s0, void *s1,
+    ctypedef struct fm_loss_rows:
+        ptrdiff_t rows
+        ptrdiff_t n_outputs
+        ptrdiff_t stride
+        void *a
+        const void *target
+        const int32_t *labels
+        const void *scale
+        void *d
+        double *row_loss
+
+    ctypedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params) noexcept nogil
+    ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state,
                                          const double *h) noexcept nogil
     ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
                                       ptrdiff_t ahead, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
@@ -42,11 +56,7 @@ cdef extern from "kernels.h" nogil:
         double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
                               ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
-        void (*softmax_forward)(ptrdiff_t rows, ptrdiff_t n_outputs, void *a, ptrdiff_t stride) noexcept nogil
-        void (*softmax_backward)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *a, ptrdiff_t a_stride, void *d,
-                                 ptrdiff_t d_stride) noexcept nogil
         fm_loss_kernel *loss
-        fm_loss_kernel *clipped_loss
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite
@@ -62,7 +72,9 @@ cdef extern from "kernels.h" nogil:
 
     enum:
         FM_ACTIVATION_identity
-        FM_MAX_SCALARS
+        FM_MAX_STATES
+        FM_MAX_COLUMNS
+        FM_MAX_PARAMS
         FM_DOT_COLUMNS
         FM_SOURCE_float64
         FM_SOURCE_float32
@@ -84,8 +96,10 @@ cdef struct Matrix:
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
 cdef int index_of(str kind, str name) except -2
+cdef bint activation_keeps_signals(int activation)
+cdef bint activation_is_of_rows(int activation)
 cdef int optimizer_states(int optimizer)
-cdef int optimizer_n_scalars(int optimizer)
+cdef int optimizer_n_columns(int optimizer)
 cdef str loss_output(int loss)
 
 cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept

@@ -10,19 +10,28 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 cdef extern from "kernels.h" nogil:
-    int fm_isa_count() noexcept
+    enum:
+        FM_ISA_COUNT
+        FM_DTYPE_COUNT
+        FM_SIGNAL
+        FM_ROWS
+        FM_LABELS
     const char *fm_isa_name(int isa) noexcept
     const char *fm_isa_needs(int isa) noexcept
     const fm_kernels *fm_kernel_table(int isa, int dtype) noexcept
     const char *fm_dtype_name(int i) noexcept
     const char *fm_source_name(int i) noexcept
     const char *fm_activation_name(int i) noexcept
-    const char *fm_activation_param(int i) noexcept
+    const char *fm_activation_params(int i) noexcept
+    int fm_activation_keeps(int i) noexcept
+    int fm_activation_of(int i) noexcept
     const char *fm_loss_name(int i) noexcept
     const char *fm_loss_output(int i) noexcept
+    const char *fm_loss_params(int i) noexcept
+    int fm_loss_targets(int i) noexcept
     const char *fm_optimizer_name(int i) noexcept
     int fm_optimizer_states(int i) noexcept
-    const char *fm_optimizer_scalars(int i) noexcept
+    const char *fm_optimizer_columns(int i) noexcept
     const char *fm_math_name(int i) noexcept
     double fm_math_ulp(int i, int dtype) noexcept
 
@@ -60,17 +69,26 @@ def names(str kind):
     return list(_NAMES[kind])
 
 
-def activation_params():
-    return dict(zip(_NAMES["activation"], _column(fm_activation_param), strict=True))
+def activations():
+    """What the list says of each activation, by name."""
+    params = _column(fm_activation_params)
+    return {name: {"params": tuple(params[i].split()), "whole_rows": activation_is_of_rows(i),
+                   "keeps": "signal" if activation_keeps_signals(i) else "output"}
+            for i, name in enumerate(_NAMES["activation"])}
 
 
-def loss_outputs():
-    return dict(zip(_NAMES["loss"], _column(fm_loss_output), strict=True))
+def losses():
+    """What the list says of each loss, by name."""
+    outputs, params = _column(fm_loss_output), _column(fm_loss_params)
+    return {name: {"output": outputs[i], "params": tuple(params[i].split()), "labels": fm_loss_targets(i) == FM_LABELS}
+            for i, name in enumerate(_NAMES["loss"])}
 
 
-def optimizer_scalars():
-    texts = _column(fm_optimizer_scalars)
-    return {name: tuple(text.split()) for name, text in zip(_NAMES["optimizer"], texts, strict=True)}
+def optimizers():
+    """What the list says of each optimizer, by name."""
+    columns = _column(fm_optimizer_columns)
+    return {name: {"states": optimizer_states(i), "columns": tuple(columns[i].split(", "))}
+            for i, name in enumerate(_NAMES["optimizer"])}
 
 
 def math_ulp(str name, str dtype):
@@ -78,14 +96,12 @@ def math_ulp(str name, str dtype):
 
 
 # Asked once: CPUID traps into the hypervisor on a virtual machine and takes tens of microseconds there.
-cdef enum:
-    MAX_ISAS = 16
-cdef const fm_kernels *_TABLES[MAX_ISAS][2]
+cdef const fm_kernels *_TABLES[FM_ISA_COUNT][FM_DTYPE_COUNT]
 cdef list _isa_rows():
     cdef list rows = []
     cdef int i, d
-    for i in range(fm_isa_count()):
-        for d in range(2):
+    for i in range(FM_ISA_COUNT):
+        for d in range(FM_DTYPE_COUNT):
             _TABLES[i][d] = fm_kernel_table(i, d)
         rows.append((fm_isa_name(i).decode(), fm_isa_needs(i).decode(), _TABLES[i][0] != NULL))
     return rows
@@ -141,12 +157,20 @@ cdef int index_of(str kind, str name) except -2:
         raise ValueError(f"{kind} is {name!r}; there are: {', '.join(_NAMES[kind])}") from None
 
 
+cdef bint activation_keeps_signals(int activation):
+    return fm_activation_keeps(activation) == FM_SIGNAL
+
+
+cdef bint activation_is_of_rows(int activation):
+    return fm_activation_of(activation) == FM_ROWS
+
+
 cdef int optimizer_states(int optimizer):
     return fm_optimizer_states(optimizer)
 
 
-cdef int optimizer_n_scalars(int optimizer):
-    return len(fm_optimizer_scalars(optimizer).split())
+cdef int optimizer_n_columns(int optimizer):
+    return len(fm_optimizer_columns(optimizer).split(b", "))
 
 
 cdef str loss_output(int loss):

@@ -1,9 +1,7 @@
 # A network as the passes see it: sizes, pointers, kernels, and what a pass over it costs.
-from fastmlp.passes.kernels cimport fm_kernels, fm_loss_kernel
+from fastmlp.passes.kernels cimport FM_MAX_PARAMS, FM_MAX_STATES, fm_kernels, fm_loss_kernel
 
 cdef enum:
-    MAX_STATES = 2
-    SOFTMAX = -1       # as an output "activation": it works along rows, so it is not in the list of elementwise ones
     NO_OPTIMIZER = -1
     # Weights of more than this do not stay in a core's second-level cache from one pass to the next.
     WEIGHT_CACHE_BYTES = 1024 * 1024
@@ -15,7 +13,9 @@ cdef struct Layer:
     ptrdiff_t in_panels
     ptrdiff_t out_panels
     int activation
-    double param
+    bint keeps_signals               # of which its activation's slope is computed; else of the outputs
+    bint whole_rows                  # its activation is a function of them: an output layer
+    double[FM_MAX_PARAMS] params     # of the activation
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
@@ -29,8 +29,8 @@ cdef struct Layer:
     ptrdiff_t column_panels
     char *updated
     char *transposed                 # the other; may be NULL
-    char *weight_state[MAX_STATES]   # like updated
-    char *bias_state[MAX_STATES]     # like bias
+    char *weight_state[FM_MAX_STATES]   # like updated
+    char *bias_state[FM_MAX_STATES]     # like bias
 
 cdef struct Network:
     const fm_kernels *kernels
@@ -41,12 +41,14 @@ cdef struct Network:
     int n_layers
     Layer *layers
     fm_loss_kernel loss
+    double[FM_MAX_PARAMS] loss_params
     bint fused                       # the loss starts from logits
     int optimizer
     int n_states
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 cdef describe(Layer *to, Network *net, layer)
+cdef fill_params(double *to, params)
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept

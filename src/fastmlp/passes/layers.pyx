@@ -2,7 +2,13 @@
 
 Mirror: reference/plan.py.
 """
-from fastmlp.passes.kernels cimport FM_DOT_COLUMNS, index_of
+from fastmlp.passes.kernels cimport (
+    FM_DOT_COLUMNS,
+    FM_MAX_PARAMS,
+    activation_is_of_rows,
+    activation_keeps_signals,
+    index_of,
+)
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -22,19 +28,25 @@ cdef describe(Layer *to, Network *net, layer):
     to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
     to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                        else (to.in_panels, to.out_panels))
-    to.param = layer.activation.params[0] if layer.activation.params else 0
-    if layer.activation.name == "softmax":
-        to.activation = SOFTMAX
-    else:
-        to.activation = index_of("activation", layer.activation.name)
+    to.activation = index_of("activation", layer.activation.name)
+    to.keeps_signals = activation_keeps_signals(to.activation)
+    to.whole_rows = activation_is_of_rows(to.activation)
+    fill_params(to.params, layer.activation.params)
+
+
+cdef fill_params(double *to, params):
+    """Write down an operation's parameters, and zeros up to the most that one has."""
+    cdef int i
+    for i in range(FM_MAX_PARAMS):
+        to[i] = params[i] if i < len(params) else 0.0
 
 
 cdef ptrdiff_t row_bytes(Network *net) noexcept:
-    """Bytes of one row's inputs, outputs and deltas in all layers."""
+    """Bytes of one row's inputs, outputs, deltas and what is kept beside them, in all layers."""
     cdef ptrdiff_t width = net.layers[0].n_in
     cdef int l
     for l in range(net.n_layers):
-        width += 2 * net.layers[l].n_out
+        width += (3 if net.layers[l].keeps_signals else 2) * net.layers[l].n_out
     return width * net.item
 
 

@@ -1,7 +1,7 @@
 # The loss of a block of rows.
 from fastmlp.passes.layers cimport Layer, Network
 from fastmlp.passes.panels cimport vectors_in
-from fastmlp.passes.workspace cimport Workspace, block_of
+from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 
@@ -10,5 +10,5 @@ cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, 
     """d *= f'(z) for one panel of the outputs of layer l - 1."""
     cdef Layer *layer = &net.layers[l - 1]
     net.kernels.activation[layer.activation].backward(
-        rows, vectors_in(net, layer.n_out - panel * net.panel), block_of(net, ws, ws.a[l], row, panel),
-        layer.param, block_of(net, ws, ws.d[l], row, panel))
+        rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
+        layer.params, block_of(net, ws, ws.d[l], row, panel))

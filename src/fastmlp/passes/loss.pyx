@@ -2,7 +2,7 @@
 
 Needs forward_rows to have left logits for a fused loss, outputs for any other. Mirror: reference/forward.py.
 """
-from fastmlp.passes.layers cimport SOFTMAX
+from fastmlp.passes.kernels cimport fm_loss_rows
 from libc.math cimport isfinite
 
 
@@ -12,16 +12,21 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     cdef Layer *layer = &net.layers[last - 1]
     cdef ptrdiff_t j, r
     cdef bint finite = True
-    net.loss(rows, layer.n_out, block_of(net, ws, ws.a[last], row, 0), ws.stride, block_of(net, ws, ws.target, row, 0),
-             ws.stride, ws.labels + row if ws.has_labels else NULL, ws.scale + row * net.item,
-             block_of(net, ws, ws.d[last], row, 0), ws.stride, ws.row_loss + row)
-    if not net.fused:
-        if layer.activation == SOFTMAX:
-            net.kernels.softmax_backward(rows, layer.n_out, block_of(net, ws, ws.a[last], row, 0), ws.stride,
-                                         block_of(net, ws, ws.d[last], row, 0), ws.stride)
-        else:
-            for j in range(layer.out_panels):
-                apply_slope(net, ws, last, row, rows, j)
+    cdef fm_loss_rows block
+    block.rows, block.n_outputs, block.stride = rows, layer.n_out, ws.stride
+    block.a = block_of(net, ws, ws.a[last], row, 0)
+    block.target = block_of(net, ws, ws.target, row, 0)
+    block.labels = ws.labels + row if ws.has_labels else NULL
+    block.scale = ws.scale + row * net.item
+    block.d = block_of(net, ws, ws.d[last], row, 0)
+    block.row_loss = ws.row_loss + row
+    net.loss(&block, net.loss_params)
+    if layer.whole_rows and not net.fused:
+        net.kernels.activation[layer.activation].backward_rows(
+            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params, block.d, ws.stride)
+    elif not net.fused:
+        for j in range(layer.out_panels):
+            apply_slope(net, ws, last, row, rows, j)
     for r in range(row, row + rows):
         finite = finite and isfinite(ws.row_loss[r])
     return finite

@@ -7,6 +7,7 @@ cdef class Parameters:
     cdef object spec
     cdef char *arena
     cdef char *state_arena
+    cdef int64_t n_steps             # updates that the optimizer's present state has made
     cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
     cdef describe_layers(self)

@@ -5,6 +5,7 @@ Mirror: reference/parameters.py.
 import numpy as np
 
 from fastmlp.passes.kernels cimport (
+    FM_MAX_STATES,
     FM_SOURCE_float32,
     FM_SOURCE_float64,
     Matrix,
@@ -14,7 +15,7 @@ from fastmlp.passes.kernels cimport (
     loss_output,
     optimizer_states,
 )
-from fastmlp.passes.layers cimport MAX_STATES, NO_OPTIMIZER, Layer, describe, weight_bytes
+from fastmlp.passes.layers cimport NO_OPTIMIZER, Layer, describe, fill_params, weight_bytes
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.sweep cimport all_finite, copy_bytes
 from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
@@ -54,7 +55,8 @@ cdef class Parameters:
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
-        self.clip_losses(False)
+        self.net.loss = table.loss[index_of("loss", spec.loss.name)]
+        fill_params(self.net.loss_params, spec.loss.params)
         self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
@@ -65,10 +67,6 @@ cdef class Parameters:
         fm_free(self.arena)
         fm_free(self.state_arena)
         free(self.net.layers)
-
-    def clip_losses(self, bint clip):
-        cdef int loss = index_of("loss", self.spec.loss.name)
-        self.net.loss = self.net.kernels.clipped_loss[loss] if clip else self.net.kernels.loss[loss]
 
     cdef describe_layers(self):
         layers, width = self.spec.layers, self.net.panel
@@ -105,7 +103,7 @@ cdef class Parameters:
         cdef size_t width = panel_row(&self.net)
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            for s in range(MAX_STATES):
+            for s in range(FM_MAX_STATES):
                 layer.weight_state[s] = layer.bias_state[s] = NULL
             for s in range(self.net.n_states):
                 layer.weight_state[s] = take(base, &used, layer.column_panels * layer.rows * width)
@@ -126,7 +124,7 @@ cdef class Parameters:
             raise
         fm_free(self.state_arena)
         self.state_arena, self.state_bytes = arena, size
-        self.net.optimizer = optimizer
+        self.net.optimizer, self.n_steps = optimizer, 0
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
@@ -213,6 +211,7 @@ cdef class Parameters:
             copy = Copy(self.updated_bytes, self.state_bytes)
         copy_bytes(copy.memory, self.arena, self.updated_bytes, threads)
         copy_bytes(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes, threads)
+        copy.n_steps = self.n_steps
         return copy
 
     def restore(self, Copy copy not None):
@@ -223,6 +222,7 @@ cdef class Parameters:
             if self.state_bytes:
                 memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
             self.refresh_transposes()
+        self.n_steps = copy.n_steps
 
     def is_finite(self, int threads=1):
         """Whether all parameters are; padding is."""

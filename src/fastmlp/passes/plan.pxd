@@ -47,4 +47,5 @@ cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *t
 cdef int most_threads(const Plan *plan) noexcept
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept
 cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train) noexcept
+cdef ptrdiff_t rows_at_once(Network *net) noexcept
 cdef ptrdiff_t panels_at_once(ptrdiff_t panels, int threads) noexcept nogil

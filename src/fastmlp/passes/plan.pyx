@@ -21,6 +21,8 @@ cdef enum:
     # enough: to store its gradient and to add it to the others costs as much as the products of about two rows.
     MICROBATCH_WEIGHT_BYTES = 256 * 1024
     MICROBATCH_ROWS = 128
+    # Buffers of a pass over any number of rows.
+    MEMORY_BYTES = 64 * 1024 * 1024
 
 cdef double REST_SECONDS = 0.05          # of a step, by the model, after which signals are looked for inside it
 # Multiply-adds between two looks at the clock: well under a millisecond.
@@ -106,6 +108,15 @@ cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train)
     if rows > tile:
         rows = (rows + tile - 1) // tile * tile
     return max(rows, <ptrdiff_t> 1)
+
+
+cdef ptrdiff_t rows_at_once(Network *net) noexcept:
+    """Rows that are kept together in a pass over any number of them."""
+    cdef ptrdiff_t width = 0
+    cdef int l
+    for l in range(net.n_layers):
+        width += net.layers[l].n_in + 2 * net.layers[l].n_out
+    return max(<ptrdiff_t> 64, MEMORY_BYTES // (width * net.item))
 
 
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:

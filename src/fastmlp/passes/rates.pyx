@@ -9,7 +9,16 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from fastmlp.passes.kernels cimport Matrix, Rows, fm_kernels, index_of, kernel_table, optimizer_states
+from fastmlp.passes.kernels cimport (
+    FM_MAX_STATES,
+    Matrix,
+    Rows,
+    fm_kernels,
+    fm_loss_rows,
+    index_of,
+    kernel_table,
+    optimizer_states,
+)
 from fastmlp.passes.threads cimport fm_nanoseconds
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy, memset
@@ -51,22 +60,33 @@ cdef void one_block(Probe *p, ptrdiff_t block) noexcept nogil:
     cdef const fm_kernels *table = p.table
     cdef char *a = p.memory + block * p.arrays * p.size
     cdef ptrdiff_t panel, step = p.stride * table.itemsize
+    cdef fm_loss_rows rows
+    cdef void *state[FM_MAX_STATES]
+    cdef int slot
     if p.what == COPY:
         memcpy(a + p.size, a, p.size)
     elif p.what == GATHER:
         table.gather[p.X.source](p.rows, p.columns, p.order + block * p.rows, (p.blocks - block) * p.rows, p.X.ahead,
                                  p.X.data, p.X.row_stride, p.X.column_stride, p.memory, p.stride)
+    elif p.what == FORWARD and table.activation[p.which].forward_rows != NULL:
+        table.activation[p.which].forward_rows(p.rows, p.columns, p.numbers, a, p.stride, a)
+    elif p.what == BACKWARD and table.activation[p.which].backward_rows != NULL:
+        table.activation[p.which].backward_rows(p.rows, p.columns, a, p.numbers, a + p.size, p.stride)
     elif p.what == FORWARD:
         for panel in range(p.panels):
-            table.activation[p.which].forward(p.rows, 2, p.bias, p.numbers[0], a + panel * step)
+            table.activation[p.which].forward(p.rows, 2, p.bias, p.numbers, a + panel * step, a + panel * step)
     elif p.what == BACKWARD:
         for panel in range(p.panels):
-            table.activation[p.which].backward(p.rows, 2, a + panel * step, p.numbers[0], a + p.size + panel * step)
+            table.activation[p.which].backward(p.rows, 2, a + panel * step, p.numbers, a + p.size + panel * step)
     elif p.what == LOSS:
-        table.loss[p.which](p.rows, p.columns, a, p.stride, NULL if p.labels else a + 2 * p.size, p.stride,
-                            p.label if p.labels else NULL, p.scale, a + p.size, p.stride, p.row_loss)
+        rows.rows, rows.n_outputs, rows.stride = p.rows, p.columns, p.stride
+        rows.a, rows.d, rows.scale, rows.row_loss = a, a + p.size, p.scale, p.row_loss
+        rows.target, rows.labels = NULL if p.labels else a + 2 * p.size, p.label if p.labels else NULL
+        table.loss[p.which](&rows, p.numbers)
     else:
-        table.optimizer[p.which](p.size // table.itemsize, a, a + p.size, a + 2 * p.size, a + 3 * p.size, p.numbers)
+        for slot in range(FM_MAX_STATES):
+            state[slot] = a + (2 + slot) * p.size
+        table.optimizer[p.which](p.size // table.itemsize, a, a + p.size, state, p.numbers)
 
 
 cdef double seconds_of(Probe *p, ptrdiff_t passes) noexcept nogil:

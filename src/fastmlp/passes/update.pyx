@@ -4,8 +4,8 @@ The optimizer's step and the transpose follow the sums at once, but where a batc
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
 from fastmlp.passes.gradient cimport add_up, sum_deltas
-from fastmlp.passes.kernels cimport FM_MAX_SCALARS
-from fastmlp.passes.layers cimport MAX_STATES, Layer
+from fastmlp.passes.kernels cimport FM_MAX_COLUMNS, FM_MAX_STATES
+from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.tiles cimport Tile, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
 from libc.string cimport memcpy
@@ -71,12 +71,12 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
                              const char *g) noexcept nogil:
     """Rows [row, row + rows) of a tile, by their gradient."""
     cdef Layer *layer = &net.layers[t.l]
-    cdef char *state[MAX_STATES]
+    cdef void *state[FM_MAX_STATES]
     cdef int slot
-    for slot in range(MAX_STATES):
-        state[slot] = NULL if layer.weight_state[slot] == NULL else weights_of(net, t, layer.weight_state[slot], row)
+    for slot in range(net.n_states):
+        state[slot] = weights_of(net, t, layer.weight_state[slot], row)
     net.kernels.optimizer[net.optimizer](rows * net.panel, weights_of(net, t, layer.updated, row),
-                                         packed(net, g, 0, row, 0), state[0], state[1], scalars)
+                                         packed(net, g, 0, row, 0), state, scalars)
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -88,10 +88,10 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
 cdef void update_biases(Network *net, Tile *t, const double *scalars, int n_scalars, const char *g) noexcept nogil:
     """Update a layer's biases, without weight decay: that is the last scalar, and for weights."""
     cdef Layer *layer = &net.layers[t.l]
-    cdef double undecayed[FM_MAX_SCALARS]
+    cdef double undecayed[FM_MAX_COLUMNS]
     memcpy(undecayed, scalars, n_scalars * sizeof(double))
     undecayed[n_scalars - 1] = 0
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, layer.bias_state[0], layer.bias_state[1],
+    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
                                          undecayed)
 
 

@@ -8,6 +8,7 @@ cdef struct Workspace:
     ptrdiff_t capacity
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
+    char **kept                      # signals, where a layer keeps them, else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
@@ -30,3 +31,7 @@ cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrd
                            ptrdiff_t panel) noexcept nogil:
     """The address at which a row begins in one of the panels of a workspace's matrix."""
     return place(net, matrix, ws.stride, row, panel)
+
+cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
+    """The same in what layer l - 1 keeps for the backward pass: its signals or its outputs."""
+    return block_of(net, ws, ws.a[l] if ws.kept[l] == NULL else ws.kept[l], row, panel)

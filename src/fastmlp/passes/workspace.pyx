@@ -20,10 +20,11 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(2 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(3 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
+        self.ws.kept = self.ws.d + net.n_layers + 1
         self.purpose = purpose
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
@@ -42,6 +43,8 @@ cdef class Buffers:
         for l in range(last):
             if self.purpose == TRAIN or (self.purpose == EVALUATE and l == last - 1):
                 self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                if net.layers[l].keeps_signals:
+                    self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
             self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))

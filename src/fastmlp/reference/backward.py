@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .forward import apply_slope
 from .gradient import layer_gradient
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
 def backward_layer(plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array) -> None:
     """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
-    below = plan.layers[i - 1]
     np.matmul(delta, plan.layers[i].W_t, out=out)
-    below.activation.backward(a, below.param, out, batch.scratch[i - 1])
+    apply_slope(plan, batch, i - 1, a, out)
 
 
 def backward(plan: Plan, batch: Batch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 from .backward import backward, backward_layer
-from .forward import forward, loss
+from .forward import activate, forward, loss
 from .gate import Gate
 from .plan import Plan
 from .predict import ROWS, blocks, evaluate, predict
@@ -82,14 +82,6 @@ class Engine:
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return (self._plan.parameters, *self._plan.state)[kinds.index(kind)]
-
-    def clip_losses(self, clip: bool) -> None:
-        """Whether losses are those of probabilities cut to [eps, 1 - eps], as scikit-learn reports them.
-
-        eps is the dtype's; gradients, and losses that are no logarithms of probabilities, stay as they are.
-        """
-        with self._gate.changing("clip_losses"):
-            self._plan.clip_losses(clip)
 
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
@@ -236,12 +228,12 @@ class Engine:
             for rows in blocks(n, rest):
                 batch = plan.batch(rows.stop - rows.start)
                 a = inputs(X, rows, batch.x)
-                for layer, z, out, scratch in zip(plan.layers, signals, outputs, batch.scratch, strict=True):
+                for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
                     np.matmul(a, layer.W, out=z[rows])
                     np.add(z[rows], layer.b, out=z[rows])
                     a = out[rows]
                     np.copyto(a, z[rows])
-                    layer.activation.forward(a, layer.param, scratch)
+                    activate(plan, batch, i, a)
                 if y is None or deltas is None:
                     continue
                 np.copyto(batch.outputs[-1], signals[-1][rows])

@@ -24,22 +24,30 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:
         np.matmul(x, layer.W, out=z)
         np.add(z, layer.b, out=z)
         if i < last:
-            layer.activation.forward(z, layer.param, batch.scratch[i])
+            activate(plan, batch, i, z)
         x = z
 
 
-def activate(plan: Plan, batch: Batch, out: Array) -> None:
-    """Outputs of the output layer from its signals."""
-    layer = plan.layers[-1]
-    layer.activation.forward(out, layer.param, batch.scratch[-1])
+def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
+    """Outputs of layer i in the place of its signals z; a copy of these, where its slope is computed from them."""
+    layer = plan.layers[i]
+    if layer.activation.keeps == "signal":
+        np.copyto(batch.signals[i], z)
+    layer.activation.forward(z, layer.params, batch.scratch[i])
+
+
+def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:
+    """Multiply d, the derivatives by the outputs of layer i, by f'(z)."""
+    layer = plan.layers[i]
+    kept = batch.signals[i] if layer.activation.keeps == "signal" else out
+    layer.activation.backward(kept, layer.params, d, batch.scratch[i])
 
 
 def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[np.float64]) -> None:
     """Outputs from signals, row losses, and the output layer's delta dE/dz, each row's multiplied by its scale."""
-    layer, delta, scratch = plan.layers[-1], batch.deltas[-1], batch.scratch[-1]
-    if plan.loss.output:
-        plan.loss_rows(out, wanted, scale, delta, row_loss, scratch)
-    else:
-        activate(plan, batch, out)
-        plan.loss_rows(out, wanted, scale, delta, row_loss, scratch)
-        layer.activation.backward(out, layer.param, delta, scratch)
+    last, delta = len(plan.layers) - 1, batch.deltas[-1]
+    if not plan.loss.output:
+        activate(plan, batch, last, out)
+    plan.loss.rows(out, wanted, plan.loss_params, scale, delta, row_loss, batch.scratch[-1])
+    if not plan.loss.output:
+        apply_slope(plan, batch, last, out, delta)

@@ -2,6 +2,7 @@
 
 To add one, add an entry to LOSSES (and its class to spec/losses.py).
 """
+# ruff: noqa: ARG001 - all entries of the registry have one signature
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.spec import Array
 
-from .activation import Scratch
+from .activation import Params, Scratch
 
 
 class Target(NamedTuple):
@@ -23,24 +24,22 @@ class Target(NamedTuple):
     labels: NDArray[np.intp] | None  # (B,): the label of row r, plus r * O: where it is in a C-contiguous (B, O)
 
 
-LossRows = Callable[[Array, Target, Any, Array, NDArray[np.float64], Scratch], None]
+LossRows = Callable[[Array, Target, Params, Any, Array, NDArray[np.float64], Scratch], None]
 
 
 class LossFunctions(NamedTuple):
-    """rows(a, target, scale, d, row_loss, scratch) computes the row losses and the delta d of a block of rows.
+    """rows(a, target, params, scale, d, row_loss, scratch) computes row losses and the delta d of a block of rows.
 
     A loss that is fused with an output activation finds logits in `a`, leaves outputs there, and d is dE/dz; any other
-    finds outputs, and d is dE/da. `scale` (a number, or (B, 1)) multiplies d. `a` and `d` are C-contiguous. `clipped`,
-    where there is one, does the same, but for row losses of probabilities cut to [eps, 1 - eps].
+    finds outputs, and d is dE/da. `scale` (a number, or (B, 1)) multiplies d. `a` and `d` are C-contiguous.
     """
 
     rows: LossRows
     output: str = ""  # the activation that it is fused with, "" for any
-    clipped: LossRows | None = None
 
 
 def _squared_error(
-    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
 ) -> None:
     """1/2 sum_k (a_k - y_k)^2; delta a - y."""
     assert target.values is not None
@@ -52,7 +51,7 @@ def _squared_error(
 
 
 def _cross_entropy(
-    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
 ) -> None:
     """-sum_k y_k log softmax(z)_k; delta p sum_k y_k - y.
 
@@ -87,10 +86,13 @@ def _cross_entropy(
         np.subtract(d, target.values, out=d)
         np.multiply(d, scale, out=d)
     np.subtract(row_loss, picked, out=row_loss)
+    (clip,) = params
+    if clip:
+        _clipped_cross_entropy(a, target, clip, row_loss, scratch)
 
 
 def _binary_cross_entropy(
-    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
 ) -> None:
     """sum_k max(z_k, 0) - z_k y_k + log(1 + exp(-|z_k|)); delta logistic(z) - y."""
     assert target.values is not None
@@ -110,21 +112,17 @@ def _binary_cross_entropy(
     np.divide(small, a, out=a)
     np.subtract(a, target.values, out=d)
     np.multiply(d, scale, out=d)
-
-
-def _clip(p: Array, out: Array) -> None:
-    """Probabilities cut to [eps, 1 - eps], with eps that of their dtype; NaN passes."""
-    eps = np.finfo(p.dtype).eps
-    np.clip(p, eps, 1 - eps, out=out)
+    (clip,) = params
+    if clip:
+        _clipped_binary_cross_entropy(a, target.values, clip, row_loss, scratch)
 
 
 def _clipped_cross_entropy(
-    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+    p: Array, target: Target, clip: float, row_loss: NDArray[np.float64], scratch: Scratch
 ) -> None:
-    """Reports -sum_k y_k log p_k of the clipped probabilities p."""
-    _cross_entropy(a, target, scale, d, row_loss, scratch)
+    """Reports -sum_k y_k log p_k of the probabilities p, cut to [clip, 1 - clip]; NaN passes."""
     logs = scratch.matrix
-    _clip(a, logs)
+    np.clip(p, clip, 1.0 - clip, out=logs)
     np.log(logs, out=logs)
     if target.labels is not None:
         np.copyto(row_loss, logs.reshape(-1).take(target.labels))
@@ -136,25 +134,25 @@ def _clipped_cross_entropy(
 
 
 def _clipped_binary_cross_entropy(
-    a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+    p: Array, y: Array, clip: float, row_loss: NDArray[np.float64], scratch: Scratch
 ) -> None:
-    """Reports -sum_k y_k log p_k + (1 - y_k) log(1 - p_k) of the clipped probabilities p."""
-    _binary_cross_entropy(a, target, scale, d, row_loss, scratch)
-    assert target.values is not None
+    """Reports -sum_k y_k log p_k + (1 - y_k) log(1 - p_k) of the probabilities p, cut to [clip, 1 - clip]."""
     logs = scratch.matrix
-    _clip(a, logs)
+    np.clip(p, clip, 1.0 - clip, out=logs)
     np.log(logs, out=logs)
-    np.multiply(logs, target.values, out=logs)
+    np.multiply(logs, y, out=logs)
     np.sum(logs, axis=1, dtype=np.float64, out=row_loss)
-    _clip(a, logs)
+    np.clip(p, clip, 1.0 - clip, out=logs)
     np.subtract(1.0, logs, out=logs)
     np.log(logs, out=logs)
-    np.multiply(logs, 1.0 - target.values, out=logs)
+    np.multiply(logs, 1.0 - y, out=logs)
     np.add(row_loss, np.sum(logs, axis=1, dtype=np.float64), out=row_loss)
     np.negative(row_loss, out=row_loss)
 
 
-def _poisson(a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch) -> None:
+def _poisson(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
     """Half the Poisson deviance, sum_k y_k (log y_k - z_k) - y_k + exp(z_k) with 0 log 0 = 0; delta exp(z) - y."""
     assert target.values is not None
     deviance = scratch.matrix
@@ -172,7 +170,7 @@ def _poisson(a: Array, target: Target, scale: Any, d: Array, row_loss: NDArray[n
 
 LOSSES: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(_squared_error),
-    "cross_entropy": LossFunctions(_cross_entropy, "softmax", _clipped_cross_entropy),
-    "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic", _clipped_binary_cross_entropy),
+    "cross_entropy": LossFunctions(_cross_entropy, "softmax"),
+    "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic"),
     "poisson": LossFunctions(_poisson, "exp"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastmlp.spec import Array
 
-from .activation import OUTPUTS, ActivationFunctions
+from .activation import ACTIVATIONS, ActivationFunctions, Params
 from .loss import LOSSES
 from .optimizer import OPTIMIZERS, OptimizerFunctions
 from .parameters import Parameters
@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     weight_gradient: Array  # (I, O)
     bias_gradient: Array  # (O,)
     activation: ActivationFunctions
-    param: float
+    params: Params
 
 
 class UpdateBlock(NamedTuple):
@@ -53,11 +53,11 @@ class Plan:
         self.sizes = spec.sizes
         self.dtype = np.dtype(spec.dtype)
         self.loss = LOSSES[spec.loss.name]
-        self.loss_rows = self.loss.rows
+        self.loss_params = spec.loss.params
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
-            Layer(W, W.T, b, dW, db, OUTPUTS[layer.activation.name], (*layer.activation.params, 0.0)[0])
+            Layer(W, W.T, b, dW, db, ACTIVATIONS[layer.activation.name], layer.activation.params)
             for layer, W, b, dW, db in zip(
                 spec.layers,
                 self.parameters.weights,
@@ -70,11 +70,9 @@ class Plan:
         self.optimizer: OptimizerFunctions | None = None
         self.state: list[Parameters] = []
         self.blocks: list[UpdateBlock] = []
-        self.workspace = Workspace(spec.sizes, self.dtype)
-
-    def clip_losses(self, clip: bool) -> None:
-        """Use the loss's clipped form, or its own."""
-        self.loss_rows = self.loss.clipped or self.loss.rows if clip else self.loss.rows
+        self.workspace = Workspace(
+            spec.sizes, self.dtype, [layer.activation.keeps == "signal" for layer in self.layers]
+        )
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

@@ -37,7 +37,7 @@ def predict(plan: Plan, X: Array, out: Array, check: bool, rest: Rest) -> None:
             raise ValueError("X holds values that are not finite")
         batch = plan.batch(rows.stop - rows.start)
         forward(plan, batch, inputs(X, rows, batch.x), out[rows])
-        activate(plan, batch, out[rows])
+        activate(plan, batch, len(plan.layers) - 1, out[rows])
 
 
 def evaluate(plan: Plan, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], rest: Rest) -> None:

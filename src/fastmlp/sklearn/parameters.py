@@ -72,7 +72,6 @@ class SharedParameters:
     def _make_engine(self, spec: NetworkSpec) -> Engine:
         self._engine, self._filled, self._known = self.backend.engine(spec), None, None
         self.access.engine = self._engine
-        self._engine.clip_losses(True)  # scikit-learn's reports are of clipped probabilities
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
         return self._engine
 

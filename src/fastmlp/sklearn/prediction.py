@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,15 @@ from fastmlp.sklearn.compat import InvalidParameterError
 from fastmlp.sklearn.parameters import ParameterAttributes
 from fastmlp.sklearn.sparse import is_sparse, pays, predict_rows
 from fastmlp.sklearn.validation import as_rows, validate_features
-from fastmlp.spec import Activation, Array, NetworkSpec, loss_of_output
+from fastmlp.spec import (
+    Activation,
+    Array,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    NetworkSpec,
+    SquaredError,
+    loss_of_output,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +47,9 @@ class NetworkOutputs(ParameterAttributes):
             raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
-        loss = "squared_error" if self.loss == "squared_error" else loss_of_output(self.out_activation_)
+        loss = SquaredError() if self.loss == "squared_error" else loss_of_output(self.out_activation_)
+        if isinstance(loss, CrossEntropy | BinaryCrossEntropy):  # scikit-learn reports that of clipped probabilities
+            loss = replace(loss, clip=float(np.finfo(dtype).eps))
         return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
 
     def _spec_key(self) -> tuple[Any, ...]:

@@ -15,13 +15,13 @@ __all__ = ["choice", "flag", "fraction", "integer", "mapping", "not_negative", "
 
 
 def shown(value: object) -> str:
-    """A value for an error message: its repr, cut so that a hostile one cannot flood a log."""
+    """Return the repr of a value for an error message, cut so that a hostile one cannot flood a log."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def integer(value: object, name: str, low: int, high: int | None = None) -> int:
-    """An integer from `low` to `high`, or without a bound; no bool, and no float that is whole."""
+    """Return an integer from `low` to `high` (None: any size); a bool is none, nor is a float that is whole."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, got {shown(value)} of type {type(value).__name__}")
     number = operator.index(cast("Any", value))
@@ -32,7 +32,7 @@ def integer(value: object, name: str, low: int, high: int | None = None) -> int:
 
 
 def real(value: object, name: str) -> float:
-    """A finite number."""
+    """Return a finite number; a bool is none."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a real number, got {shown(value)} of type {type(value).__name__}")
     try:
@@ -45,7 +45,7 @@ def real(value: object, name: str) -> float:
 
 
 def positive(value: object, name: str) -> float:
-    """A number > 0."""
+    """Return a finite number > 0."""
     number = real(value, name)
     if number <= 0.0:
         raise ValueError(f"{name} must be > 0, got {number!r}")
@@ -53,7 +53,7 @@ def positive(value: object, name: str) -> float:
 
 
 def not_negative(value: object, name: str) -> float:
-    """A number >= 0; -0.0 becomes 0.0."""
+    """Return a finite number >= 0; -0.0 becomes 0.0."""
     number = real(value, name)
     if number < 0.0:
         raise ValueError(f"{name} must be >= 0, got {number!r}")
@@ -61,7 +61,7 @@ def not_negative(value: object, name: str) -> float:
 
 
 def fraction(value: object, name: str) -> float:
-    """A number >= 0 and < 1."""
+    """Return a number >= 0 and < 1."""
     number = real(value, name)
     if not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must be >= 0 and < 1, got {number!r}")
@@ -69,7 +69,7 @@ def fraction(value: object, name: str) -> float:
 
 
 def flag(value: object, name: str) -> bool:
-    """True or False; no number that means one of them."""
+    """Return True or False; a number that means one of them is refused."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}")
     return bool(value)
@@ -86,14 +86,14 @@ def choice(value: object, name: str, names: Sequence[str]) -> str:
 
 
 def mapping(value: object, name: str) -> Mapping[str, Any]:
-    """A mapping with any keys."""
+    """Return a mapping, whatever its keys."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping, got {shown(value)} of type {type(value).__name__}")
     return value
 
 
 def record(value: object, name: str, keys: Sequence[str]) -> Mapping[str, Any]:
-    """A mapping with exactly these keys."""
+    """Return a mapping that has exactly these keys."""
     data = mapping(value, name)
     if set(data) != set(keys):
         raise ValueError(f"{name} must have the keys {', '.join(map(repr, keys))}, got {shown(list(data))}")

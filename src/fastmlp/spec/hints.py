@@ -100,7 +100,7 @@ _functions: dict[str, tuple[str, ...]] = {}  # the arguments of what is explaine
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose unknown keyword arguments are answered with what to type here; signature and types stay."""
+    """Make a function answer unknown keyword arguments with what to type here; its signature and types stay."""
     name = function.__qualname__.removesuffix(".__init__")
     known = tuple(inspect.signature(function).parameters)
     _functions[name] = known

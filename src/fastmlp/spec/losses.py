@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec.checks import choice, fraction
 from fastmlp.spec.operations import Operation, as_operation, read_operation
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Interval:
     high: float = math.inf
 
     def holds(self, values: Array) -> bool:
-        """Whether all of an array's numbers lie in it; one that is NaN does not."""
+        """Whether all numbers of an array lie in the interval; NaN does not."""
         return bool(
             not values.size
             or (
@@ -59,13 +60,13 @@ class Interval:
         )
 
     def outside(self, values: Array) -> NDArray[np.bool_]:
-        """Which of an array's numbers do not lie in it."""
+        """Mark the numbers of an array that do not lie in the interval."""
         below = values < self.low
         return below if self.high == math.inf else below | (values > self.high)
 
     @property
     def rule(self) -> str:
-        """What its numbers must do, for an error message."""
+        """What numbers of the interval do, for an error message after "must"."""
         if self.high < math.inf:
             return f"lie in [{self.low}, {self.high}]"
         return f"be at least {self.low}" if self.low > -math.inf else "be finite"
@@ -106,17 +107,27 @@ class Loss(Operation):
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:
-        """Columns of the targets of a network with so many outputs."""
+        """Count the columns of the targets of a network with so many outputs."""
         return n_outputs
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """What of each target stays unexplained by a prediction, where the metric is a share of that."""
+        """Return what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
 
     @staticmethod
     def from_dict(data: object) -> Loss:
         """The loss that `to_dict` described, or the name of one; anything else is a TypeError or ValueError."""
-        return read_operation({"name": data} if isinstance(data, str) else data, "loss", LOSSES)
+        if isinstance(data, str):
+            return LOSSES[choice(data, "loss name", LOSS_NAMES)]()
+        return read_operation(data, "loss", LOSSES)
+
+
+def _cut(clip: object) -> float:
+    """The distance of a probability that is cut from 0 and from 1."""
+    number = fraction(clip, "clip")
+    if number >= 0.5:
+        raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ class SquaredError(Loss):
     metric: ClassVar[str] = "r2"
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """Squared distance."""
+        """Return the squared distance of targets and predictions."""
         error: Array = np.square(y - mean)
         return error
 
@@ -141,6 +152,12 @@ class SquaredError(Loss):
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """-sum_k y_k log a_k over the outputs a of a softmax, computed from its logits.
+
+    Parameters
+    ----------
+    clip : float, default 0.0
+        >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
+        with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
 
     Examples
     --------
@@ -155,10 +172,21 @@ class CrossEntropy(Loss):
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
 
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", _cut(self.clip))
+
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
+
+    Parameters
+    ----------
+    clip : float, default 0.0
+        >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
+        with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
 
     Examples
     --------
@@ -170,6 +198,11 @@ class BinaryCrossEntropy(Loss):
     output: ClassVar[str] = "logistic"
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
+
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", _cut(self.clip))
 
 
 @dataclass(frozen=True)
@@ -191,7 +224,7 @@ class Poisson(Loss):
     metric: ClassVar[str] = "d2"
 
     def deviance(self, y: Array, mean: Array) -> Array:
-        """Half the Poisson deviance; 0 log 0 = 0."""
+        """Return half the Poisson deviance; 0 log 0 = 0."""
         ratio = np.where(y > 0, y / mean, 1.0)
         half: Array = y * np.log(ratio) - y + mean
         return half
@@ -208,7 +241,7 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
     Examples
     --------
     >>> as_loss("cross_entropy")
-    CrossEntropy()
+    CrossEntropy(clip=0.0)
     """
     return as_operation(loss, name, Loss, LOSSES)
 
@@ -219,6 +252,6 @@ def loss_of_output(output: str) -> Loss:
     Examples
     --------
     >>> loss_of_output("softmax"), loss_of_output("tanh")
-    (CrossEntropy(), SquaredError())
+    (CrossEntropy(clip=0.0), SquaredError())
     """
     return next((kind() for kind in LOSSES.values() if kind.output == output), SquaredError())

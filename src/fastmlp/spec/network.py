@@ -132,7 +132,7 @@ class NetworkSpec:
         >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
         'logistic'
         >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
-        CrossEntropy()
+        CrossEntropy(clip=0.0)
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
@@ -173,7 +173,7 @@ class NetworkSpec:
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
-            "loss": self.loss.to_dict() if self.loss.params else self.loss.name,
+            "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
             "dtype": self.dtype,
         }
 

@@ -44,7 +44,7 @@ class Operation:
 
 
 def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, type[T]]) -> T:
-    """The operation meant by a name or an object; `name` is the argument that an error speaks of."""
+    """Return the operation meant by a name or an object; `name` is the argument that an error speaks of."""
     if isinstance(value, base):
         choice(getattr(value, "name", None), name, tuple(kinds))
         return value
@@ -57,7 +57,7 @@ def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, ty
 
 
 def read_operation(data: object, name: str, kinds: Mapping[str, type[T]]) -> T:
-    """The operation that `Operation.to_dict` described; anything else is a TypeError or ValueError."""
+    """Return the operation that `Operation.to_dict` described; anything else is a TypeError or ValueError."""
     kind = kinds[choice(mapping(data, name).get("name"), f"{name} name", tuple(kinds))]
     given = dict(record(data, name, ("name", *(field.name for field in dataclasses.fields(kind)))))
     del given["name"]

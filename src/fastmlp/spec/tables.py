@@ -18,7 +18,7 @@ _STRIDE = 1024
 
 @lru_cache(maxsize=256)
 def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
-    """beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
+    """Return beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
     chain = np.full(_STRIDE + 1, beta)
     first = 1.0
     with np.errstate(under="ignore"):
@@ -34,7 +34,7 @@ def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
 
 
 def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
-    """beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
+    """Return beta^(start + 1) ... beta^(start + steps), by multiplications whose order depends on the exponent alone.
 
     pow() differs between C libraries; a product does not, and where a run was cut in two does not show.
     The answer may be read-only.
@@ -46,7 +46,8 @@ def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
 
 
 def counts(beta: float, start: int) -> bool:
-    """False where 1 - beta^(start + 1) is 1, as then for all later steps: below 2^-54, of which 2^-64 is well short."""
+    """Whether beta^(start + 1) can be told from 0 in 1 - beta^(start + 1); where not, no later power can."""
+    # It can down to 2^-54; 2^-64 leaves room for the logarithm's error.
     return beta > 0 and (start + 1) * math.log2(beta) > -64
 
 
@@ -59,6 +60,7 @@ def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
 
 
 def equal_rows(row: tuple[float, ...], steps: int) -> NDArray[np.float64]:
+    """Return a table in which each of so many steps has the same scalars."""
     rows = np.empty((steps, len(row)))
     block = _block_of_rows(row)
     for start in range(0, steps, _STRIDE):

@@ -1,0 +1,27 @@
+# One call that makes steps, and where it comes to rest.
+from fastmlp.passes.gate cimport Gate
+from fastmlp.passes.parameters cimport Parameters
+from fastmlp.passes.plan cimport Plan
+from fastmlp.passes.rows cimport Inputs
+from fastmlp.passes.step cimport Steps
+from libc.stdint cimport int32_t, int64_t
+
+cdef class Call:
+    cdef Parameters parameters
+    cdef Gate gate
+    cdef Inputs inputs
+    cdef readonly object weight_sums  # per step
+    cdef list buffers                # more are made where they are too few
+    cdef list gradients              # Parameters that hold sums of parts and microbatches
+    cdef int32_t[::1] tiles          # in the order of their panels
+    cdef object profile              # nanoseconds by stage, by the clock, of all threads; or None
+    cdef Plan plan
+    cdef Steps steps
+    cdef bint counts                 # whether steps are updates of the parameters
+    cdef int64_t before              # the count of updates, less the steps of the run
+    cdef object exception            # what a signal's handler raised
+    cdef keep_sums_in(self, list gradients)
+    cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels)
+    cdef regions(self, int team_size)
+    cdef bint region(self, int team_size) except -1
+    cdef bint at_rest(self, ptrdiff_t step) noexcept

@@ -1,0 +1,157 @@
+"""Calls that make steps: a region after the other, between which, and where all threads are at rest, signals are seen.
+
+No mirror in reference/: NumPy's steps are made by the calling thread (reference/step.py, reference/gate.py).
+"""
+import numpy as np
+
+from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.gate cimport REFUSED, Entry
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.plan cimport cut_batch, share_batch
+from fastmlp.passes.step cimport N_STAGES, run_steps
+from fastmlp.passes.threads cimport (
+    fm_allocate,
+    fm_counter_load,
+    fm_free,
+    fm_nanoseconds,
+    team_free,
+    team_new,
+    team_run,
+    watch_for_signals,
+)
+from fastmlp.passes.tiles cimport scratch_bytes, tiles_by_panel
+from fastmlp.passes.workspace cimport TRAIN, Buffers
+
+from fastmlp.spec import Outcome
+
+
+cdef inline ptrdiff_t latest(ptrdiff_t *finished, int threads) noexcept:
+    """Steps that the thread which came furthest has finished, if need be alone."""
+    cdef ptrdiff_t most = 0
+    cdef int thread
+    for thread in range(threads):
+        most = max(most, finished[thread])
+    return most
+
+
+cdef bint run_handlers(void *call, ptrdiff_t step) noexcept nogil:
+    with gil:
+        return (<Call> call).at_rest(step)
+
+
+cdef class Call:
+    """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
+
+    def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts):
+        self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
+        self.weight_sums = inputs.weight_sums(batch_size)
+        self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows)
+
+    cdef keep_sums_in(self, list gradients):
+        """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
+        cdef ptrdiff_t number
+        self.gradients = gradients
+        while len(gradients) < self.plan.n_sums:
+            gradients.append(Parameters(self.parameters.spec, self.parameters.isa))
+        for number in range(self.plan.n_sums):
+            self.steps.sums[number] = &(<Parameters> gradients[number]).net
+        self.steps.gradient = self.steps.sums[0] if self.plan.n_sums else NULL
+
+    cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):
+        """Complete the plan, do steps [first, last), and say how many of all have been done."""
+        cdef Steps *steps = &self.steps
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
+        cdef double[::1] layer_norms = np.zeros(net.n_layers), weight_sums = self.weight_sums
+        cdef int64_t[:, ::1] times
+        steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
+        steps.out.finished, steps.out.layer_norms, steps.out.times = &finished[0], &layer_norms[0], NULL
+        if self.profile is not None:
+            times = np.zeros((team_size, N_STAGES), np.int64)
+            steps.out.times = &times[0, 0]
+        if by_panels and self.tiles is None:
+            self.tiles = tiles_by_panel(net)
+        share_batch(&self.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
+        while len(self.buffers) < (team_size if self.plan.microbatch else 1):
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN))
+        for thread, space in enumerate(self.buffers):
+            steps.workspaces[thread] = &(<Buffers> space).ws
+            steps.workspaces[thread].has_labels = self.inputs.examples.labels
+        steps.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
+        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride)
+        if steps.scratch == NULL:
+            raise MemoryError("no memory for the threads' scratch tiles")
+        try:
+            outcome = self.regions(team_size)
+        finally:
+            fm_free(steps.scratch)
+        if steps.out.times != NULL:
+            self.profile[:N_STAGES] += np.asarray(times).sum(axis=0)
+        return outcome
+
+    cdef regions(self, int team_size):
+        """One region after the other, until all steps are done or one is given up; between two of them, signals."""
+        cdef Steps *steps = &self.steps
+        cdef Entry entry = REFUSED
+        self.before = self.parameters.n_steps - steps.first
+        steps.at_rest, steps.call = run_handlers, <void *> self
+        if self.counts:
+            self.gate.close("training")
+        else:
+            entry = self.gate.enter("gradient")
+            if entry == REFUSED:
+                raise RuntimeError("the network is being trained")
+        try:
+            while True:
+                failed = self.region(team_size)
+                done = latest(steps.out.finished, team_size)
+                if self.counts:
+                    self.parameters.n_steps = self.before + done
+                if failed:
+                    return Outcome(done, "non_finite", self.exception, self.weight_sums)
+                if done == steps.last or self.exception is not None or not self.at_rest(done):
+                    status = "done" if self.exception is None else "interrupted"
+                    return Outcome(done, status, self.exception, self.weight_sums)
+                steps.first = done
+        finally:
+            if self.counts:
+                self.gate.open()
+            else:
+                self.gate.leave(entry)
+
+    cdef bint region(self, int team_size) except -1:
+        """Whether a loss was not finite."""
+        cdef Steps *steps = &self.steps
+        cdef int64_t began
+        cdef bint failed
+        steps.watch = watch_for_signals()
+        steps.team = team_new(team_size)
+        began = fm_nanoseconds()
+        self.gate.unfinished = self.counts
+        with nogil:
+            team_run(steps.team, run_steps, steps)
+        if self.counts:
+            self.gate.unfinished = False
+        failed = fm_counter_load(steps.team.failed)
+        team_free(steps.team)
+        if steps.out.times != NULL:
+            began = fm_nanoseconds() - began
+            self.profile[N_STAGES:] += began, team_size * began
+        return failed
+
+    cdef bint at_rest(self, ptrdiff_t step) noexcept:
+        """Let signal handlers run; False if one raised."""
+        cdef bint unfinished = self.gate.unfinished
+        if self.counts:
+            self.parameters.n_steps = self.before + step
+            self.gate.unfinished = False
+        try:
+            PyErr_CheckSignals()
+            if self.counts and not unfinished:  # no region is open: who waits to predict may do so
+                self.gate.let_readers_in()
+        except BaseException as exception:
+            self.exception = exception
+        if self.counts:
+            self.gate.unfinished = unfinished
+        return self.exception is None

@@ -1,0 +1,181 @@
+/* The operations of the lists - activations, losses, optimizers, vector functions - against the scalar table alone.
+ * What they should be is checked elsewhere: tests/test_reference.py (the formulas), test_gradients.py (finite
+ * differences), test_engine.py (the NumPy mirror), test_math.py (errors in units in the last place). */
+#include "guard.h"
+
+/* Parameters of an activation or a loss: as many as any may have. */
+static const double PARAMS[] = {0.3, 0.7, 1.5, 0.1, 2.0, 0.9, 1.1, 0.2};
+_Static_assert(sizeof PARAMS / sizeof *PARAMS >= FM_MAX_PARAMS, "more parameters are needed");
+
+/* A matrix for what is kept: the outputs c, or the signals that are kept beside them. */
+static matrix kept_beside(int f, matrix c) {
+  if (fm_activation_keeps(f) == FM_OUTPUT) return c;
+  const matrix kept = new_matrix(c.rows, c.columns);
+  allow_matrix(kept, c.columns);
+  return kept;
+}
+
+static void check_activation_forward(trial t, result *out) {
+  enum { ACTIVATION };
+  const int f = t.at[ACTIVATION];
+  const matrix z = new_matrix(t.rows, t.columns), bias = new_matrix(1, t.columns), c = new_matrix(t.rows, t.columns);
+  const matrix kept = kept_beside(f, c);
+  fill(z, awkward);
+  fill(bias, ordinary);
+  copy_matrix(c, z);
+  allow_matrix(c, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++)
+    T->activation[f].forward(t.rows, vectors_of(c, p), panel_of(bias, p), PARAMS, panel_of(c, p), panel_of(kept, p));
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++) {
+      if (isnan(at(z, r, j)) && !isnan(at(c, r, j))) fail("lost a NaN");
+      if (kept.memory != c.memory) expect(at(kept, r, j), rounded(at(z, r, j) + at(bias, 0, j)));
+    }
+  append_matrix(out, c);
+}
+
+static void check_activation_backward(trial t, result *out) {
+  enum { ACTIVATION };
+  const int f = t.at[ACTIVATION];
+  if (skip_if(fm_activation_of(f) == FM_ROWS)) return;
+  const matrix d = new_matrix(t.rows, t.columns), kept = new_matrix(t.rows, t.columns);
+  fill(d, ordinary);
+  fill(kept, awkward);
+  allow_matrix(d, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < d.panels; p++)
+    T->activation[f].backward(t.rows, vectors_of(d, p), panel_of(kept, p), PARAMS, panel_of(d, p));
+  check_all();
+  append_matrix(out, d);
+}
+
+static void check_activation_forward_rows(trial t, result *out) {
+  enum { ACTIVATION, AWKWARD };
+  const int f = t.at[ACTIVATION];
+  if (skip_if(fm_activation_of(f) != FM_ROWS)) return;
+  const matrix a = new_matrix(t.rows, t.columns), kept = kept_beside(f, a);
+  fill(a, t.at[AWKWARD] ? awkward : ordinary);
+  allow_matrix(a, t.columns);
+  seal_all();
+  T->activation[f].forward_rows(t.rows, t.columns, PARAMS, panel_of(a, 0), a.stride, panel_of(kept, 0));
+  check_all();
+  append_matrix(out, a);
+}
+
+static void check_activation_backward_rows(trial t, result *out) {
+  enum { ACTIVATION, AWKWARD };
+  const int f = t.at[ACTIVATION];
+  if (skip_if(fm_activation_of(f) != FM_ROWS)) return;
+  const matrix kept = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
+  fill(kept, share);
+  fill(d, t.at[AWKWARD] ? awkward : ordinary);
+  allow_matrix(d, t.columns);
+  seal_all();
+  T->activation[f].backward_rows(t.rows, t.columns, panel_of(kept, 0), PARAMS, panel_of(d, 0), d.stride);
+  check_all();
+  if (!t.at[AWKWARD]) check_padding(d, round_up(t.columns, T->lanes));
+  append_matrix(out, d);
+}
+
+static void check_loss(trial t, result *out) {
+  enum { LOSS, CLIPPED, AWKWARD, BY_LABEL };
+  const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL];
+  double params[FM_MAX_PARAMS] = {0};
+  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS)) return;
+  if (strcmp(fm_loss_params(loss), "clip") == 0 && t.at[CLIPPED]) params[0] = T->itemsize == 4 ? 0x1p-23 : 0x1p-52;
+  const matrix a = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
+  const matrix target = new_matrix(t.rows, t.columns);
+  array *labels = new_array(t.rows, sizeof(int32_t)), *scale = new_reals(t.rows);
+  array *row_loss = new_array(t.rows, sizeof(double));
+  fill(a, awkwardly ? awkward : ordinary);
+  fill(target, share);
+  dirty_padding(a);
+  for (ptrdiff_t r = 0; r < t.rows; r++) {
+    ((int32_t *)(void *)labels->data)[r] = (int32_t)below(t.columns);
+    put(scale->data, r, share());
+  }
+  allow_matrix(a, t.columns);
+  allow_matrix(d, t.columns);
+  allow(row_loss, 0, t.rows);
+  seal_all();
+  const fm_loss_rows block = {.rows = t.rows,
+                              .n_outputs = t.columns,
+                              .stride = a.stride,
+                              .a = panel_of(a, 0),
+                              .target = panel_of(target, 0),
+                              .labels = by_label ? (const int32_t *)(const void *)labels->data : NULL,
+                              .scale = scale->data,
+                              .d = panel_of(d, 0),
+                              .row_loss = (double *)(void *)row_loss->data};
+  T->loss[loss](&block, params);
+  check_all();
+  if (!awkwardly) check_padding(d, round_up(t.columns, T->lanes));
+  append_matrix(out, a);
+  append_matrix(out, d);
+  for (ptrdiff_t r = 0; r < t.rows; r++) append(out, ((double *)(void *)row_loss->data)[r]);
+}
+
+/* A step's columns are drawn at random, or all but one, which is zero: rules branch on that. */
+static void check_optimizer(trial t, result *out) {
+  enum { LANES_OF_ALL = 16 };
+  enum { OPTIMIZER, ZERO };
+  const int rule = t.at[OPTIMIZER], zeroed = t.at[ZERO] - 1;
+  const ptrdiff_t n = t.rows * LANES_OF_ALL;
+  array *w = new_reals(n), *g = new_reals(n), *arrays_of_state[FM_MAX_STATES];
+  void *state[FM_MAX_STATES];
+  double step[FM_MAX_COLUMNS];
+  for (int i = 0; i < FM_MAX_COLUMNS; i++) step[i] = i == zeroed ? 0.0 : uniform(1e-3, 1);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(w->data, i, ordinary());
+    put(g->data, i, ordinary());
+  }
+  allow(w, 0, n);
+  for (int i = 0; i < fm_optimizer_states(rule); i++) {
+    arrays_of_state[i] = new_reals(n);
+    state[i] = arrays_of_state[i]->data;
+    for (ptrdiff_t j = 0; j < n; j++) put(state[i], j, share());
+    allow(arrays_of_state[i], 0, n);
+  }
+  seal_all();
+  T->optimizer[rule](n, w->data, g->data, state, step);
+  check_all();
+  append_array(out, w, n);
+  for (int i = 0; i < fm_optimizer_states(rule); i++) append_array(out, arrays_of_state[i], n);
+}
+
+static void check_math(trial t, result *out) {
+  const ptrdiff_t n = t.rows * t.columns;
+  array *x = new_reals(n), *y = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) put(x->data, i, awkward());
+  allow(y, 0, n);
+  seal_all();
+  T->math[t.at[0]](n, x->data, y->data);
+  check_all();
+  append_array(out, y, n);
+}
+
+static const check CHECKS[] = {
+    {"activation.forward", check_activation_forward, 2, {{"of", FM_ACTIVATION_COUNT, fm_activation_name}}},
+    {"activation.backward", check_activation_backward, 2, {{"of", FM_ACTIVATION_COUNT, fm_activation_name}}},
+    {"activation.forward_rows",
+     check_activation_forward_rows,
+     2,
+     {{"of", FM_ACTIVATION_COUNT, fm_activation_name}, {"awkward", 2, NULL}}},
+    {"activation.backward_rows",
+     check_activation_backward_rows,
+     2,
+     {{"of", FM_ACTIVATION_COUNT, fm_activation_name}, {"awkward", 2, NULL}}},
+    {"loss",
+     check_loss,
+     2,
+     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"clipped", 2, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
+    {"optimizer",
+     check_optimizer,
+     2,
+     {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
+    {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
+};
+
+int main(void) { return run_checks(CHECKS, sizeof CHECKS / sizeof *CHECKS); }
