@@ -50,13 +50,19 @@ enum { FM_OUTPUT, FM_SIGNAL };
 enum { FM_ELEMENTS, FM_ROWS };
 enum { FM_VALUES, FM_LABELS };
 
-/* A step's row of the table as each optimizer reads it. */
+/* A step's row of the table: the columns of its optimizer, then those that every step has. */
 #define OPTIMIZER(name, states, ...) \
   typedef struct {                   \
     double __VA_ARGS__;              \
   } fm_##name##_columns;
 #include "ops/optimizer.def"
 #undef OPTIMIZER
+
+#define FM_SHARED_COLUMNS weight_decay
+typedef struct {
+  double FM_SHARED_COLUMNS;
+} fm_shared_columns;
+enum { FM_SHARED_COUNT = sizeof(fm_shared_columns) / sizeof(double) };
 
 /* The most that a row of the lists has: arrays of state, columns, parameters (a name has a letter at least, and a space
  * or the end behind it). */
@@ -80,7 +86,7 @@ union fm_params {
 #undef LOSS
 enum {
   FM_MAX_STATES = sizeof(union fm_states) - 1,
-  FM_MAX_COLUMNS = sizeof(union fm_columns) / sizeof(double),
+  FM_MAX_COLUMNS = sizeof(union fm_columns) / sizeof(double), /* of an optimizer's own */
   FM_MAX_PARAMS = sizeof(union fm_params) / 2
 };
 
@@ -116,7 +122,7 @@ typedef struct {
 typedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params);
 
 /* One update of `n` contiguous parameters (a multiple of the vector length) from their gradient and the optimizer's own
- * arrays of state; `h` is the step's row of the table, its columns in the order of the list. */
+ * arrays of state; `h` is its columns of the step's row of the table. */
 typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h);
 
 /* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels, whose padding is left
@@ -161,6 +167,8 @@ typedef struct fm_kernels {
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];
+  /* g += l2 w for `n` contiguous weights. */
+  void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];
@@ -202,8 +210,10 @@ const char *fm_loss_output(int i); /* output activation that the loss is fused w
 const char *fm_loss_params(int i);
 int fm_loss_targets(int i);
 const char *fm_optimizer_name(int i);
-int fm_optimizer_states(int i);          /* arrays of state per parameter */
-const char *fm_optimizer_columns(int i); /* names of its columns of the step's table, separated by ", " */
+int fm_optimizer_states(int i);
+int fm_optimizer_n_columns(int i);
+const char *fm_optimizer_columns(int i); /* their names, separated by ", " */
+const char *fm_shared_columns_names(void);
 const char *fm_math_name(int i);
 double fm_math_ulp(int i, int dtype); /* stated error bound in units in the last place */
 

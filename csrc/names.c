@@ -48,14 +48,14 @@ int fm_loss_targets(int i) { return loss(i)->targets; }
 
 typedef struct {
   const char *name;
-  int states;
+  int states, n_columns;
   const char *columns;
 } optimizer_row;
 
-#define OPTIMIZER(name, states, ...) {#name, states, #__VA_ARGS__},
+#define OPTIMIZER(name, states, ...) {#name, states, (int)(sizeof(fm_##name##_columns) / sizeof(double)), #__VA_ARGS__},
 static const optimizer_row OPTIMIZERS[] = {
 #include "ops/optimizer.def"
-    {NULL, 0, NULL},
+    {NULL, 0, 0, NULL},
 };
 #undef OPTIMIZER
 
@@ -64,7 +64,12 @@ static const optimizer_row *optimizer(int i) {
 }
 const char *fm_optimizer_name(int i) { return optimizer(i)->name; }
 int fm_optimizer_states(int i) { return optimizer(i)->states; }
+int fm_optimizer_n_columns(int i) { return optimizer(i)->n_columns; }
 const char *fm_optimizer_columns(int i) { return optimizer(i)->columns; }
+
+#define TEXT_OF(...) #__VA_ARGS__
+#define TEXT(...) TEXT_OF(__VA_ARGS__)
+const char *fm_shared_columns_names(void) { return TEXT(FM_SHARED_COLUMNS); }
 
 typedef struct {
   const char *name;

@@ -61,6 +61,34 @@ def toy():
     return X.astype(np.float32), y
 
 
+@pytest.fixture(scope="module")
+def digits():
+    """Five hundred of scikit-learn's digits."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X[:500] / 16.0, y[:500]
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    """Two classes, on scaled features."""
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.preprocessing import scale
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return scale(X), y
+
+
+@pytest.fixture(scope="module")
+def regression():
+    """One target of eight features."""
+    from sklearn.datasets import make_regression
+
+    X, y = make_regression(200, 8, noise=5.0, random_state=0)
+    return X, y / y.std()
+
+
 def parameters(net):
     """Weights and biases of a network as one string of bytes."""
     return b"".join(array.tobytes() for array in (*net.weights, *net.biases))

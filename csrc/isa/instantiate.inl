@@ -9,6 +9,7 @@ enum { PANEL = 2 * VL };
 #include "../ops/softmax.inl"
 #include "../ops/loss.inl"
 #include "../ops/cross_entropy.inl"
+#include "../ops/regularise.inl"
 #include "../ops/optimizer.inl"
 #include "../kernels/gemm.inl"
 #include "../kernels/gather.inl"
@@ -50,6 +51,7 @@ static const fm_kernels table = {
         {
 #include "../ops/loss.def"
         },
+    .regularise = regularise,
     .optimizer =
         {
 #include "../ops/optimizer.def"

@@ -1,5 +1,5 @@
 /* The losses of loss.def that are sums over the outputs of a row: each is a function of one output and its target.
- * Included by isa/instantiate.inl, after kernels/reduce.inl. Mirror: reference/loss.py. */
+ * Included by isa/instantiate.inl, after kernels/reduce.inl. Mirror: reference/losses.py. */
 
 /* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */
 typedef struct {

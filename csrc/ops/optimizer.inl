@@ -9,11 +9,11 @@ static void sgd_update(ptrdiff_t n, void *w, const void *g, void *const *state, 
   real *weight = (real *)w, *buffer = (real *)state[0];
   const real *gradient = (const real *)g;
   const vreal rate = vset1((real)step->learning_rate), momentum = vset1((real)step->momentum);
-  const vreal scale = vset1((real)step->gradient_scale), decay = vset1((real)step->weight_decay);
+  const vreal scale = vset1((real)step->gradient_scale);
   const int heavy = step->momentum != 0, nesterov = step->nesterov != 0;
   for (ptrdiff_t i = 0; i < n; i += VL) {
     const vreal old = vload(weight + i);
-    const vreal grad = vmul(scale, vfma(decay, old, vload(gradient + i)));
+    const vreal grad = vmul(scale, vload(gradient + i));
     vreal direction = grad;
     if (heavy) {
       const vreal moved = vfma(momentum, vload(buffer + i), grad);
@@ -24,7 +24,7 @@ static void sgd_update(ptrdiff_t n, void *w, const void *g, void *const *state, 
   }
 }
 
-/* Kingma and Ba 2015, algorithm 1 with the bias corrections moved into two scalars of the step. */
+/* Kingma and Ba 2015, algorithm 1 with the bias corrections moved into two columns. */
 static void adam_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
   const fm_adam_columns *step = (const fm_adam_columns *)h;
   real *weight = (real *)w, *mean = (real *)state[0], *square = (real *)state[1];
@@ -32,10 +32,10 @@ static void adam_update(ptrdiff_t n, void *w, const void *g, void *const *state,
   const vreal size = vset1((real)step->step_size), correction = vset1((real)step->inv_sqrt_correction2);
   const vreal beta1 = vset1((real)step->beta1), rest1 = vset1((real)step->one_minus_beta1);
   const vreal beta2 = vset1((real)step->beta2), rest2 = vset1((real)step->one_minus_beta2);
-  const vreal epsilon = vset1((real)step->epsilon), decay = vset1((real)step->weight_decay);
+  const vreal epsilon = vset1((real)step->epsilon);
   for (ptrdiff_t i = 0; i < n; i += VL) {
     const vreal old = vload(weight + i);
-    const vreal grad = vfma(decay, old, vload(gradient + i));
+    const vreal grad = vload(gradient + i);
     const vreal m = vfma(beta1, vload(mean + i), vmul(rest1, grad));
     const vreal v = vfma(beta2, vload(square + i), vmul(rest2, vmul(grad, grad)));
     vstore(mean + i, m);

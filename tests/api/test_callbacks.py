@@ -47,6 +47,12 @@ def test_a_function_that_returns_false_or_none_lets_training_go_on(backend, toy,
     assert len(classifier(backend).fit(*toy, epochs=9, callbacks=[lambda net, logs: answer]).loss) == 9
 
 
+@pytest.mark.parametrize("answers", [(True, None), (False, True), (None, True, False)], ids=str)
+def test_one_of_several_callbacks_is_enough_to_stop_the_training(backend, toy, answers):
+    callbacks = [lambda net, logs, answer=answer: answer for answer in answers]
+    assert len(classifier(backend).fit(*toy, epochs=9, callbacks=callbacks).loss) == 1
+
+
 @pytest.mark.parametrize("answer", ["hello", 12, 0, 1, 0.0, {"loss": 1.0}, [], np.array([True])], ids=repr)
 def test_any_other_answer_of_a_callback_is_an_error_that_names_it(backend, toy, answer):
     """Such as that of ``lambda net, logs: file.write(...)``, which used to stop the training without a word."""
@@ -252,3 +258,14 @@ def test_patience_begins_again_with_every_improvement():
     assert not any(stop.on_epoch_end(net, {"loss": loss, "epoch": epoch}) for epoch, loss in enumerate(losses, 1))
     assert stop.on_epoch_end(net, {"loss": 6.5, "epoch": 9})
     assert (stop.best, stop.best_epoch, stop.stopped_epoch) == (6.0, 7, 9)
+
+
+def test_nan_is_no_improvement():
+    net = fastmlp.MLP([2, 1], seed=0)
+    stop = fastmlp.EarlyStopping("val_r2", patience=3)
+    stop.on_train_begin(net, {"names": ["val_r2"]})
+    assert not stop.on_epoch_end(net, {"val_r2": math.nan, "epoch": 1})
+    assert (stop.best, stop.best_epoch) == (None, None)
+    assert not stop.on_epoch_end(net, {"val_r2": 0.5, "epoch": 2})
+    assert not stop.on_epoch_end(net, {"val_r2": math.nan, "epoch": 3})
+    assert (stop.best, stop.best_epoch) == (0.5, 2)

@@ -341,6 +341,13 @@ def test_wrong_rows_far_down_are_found():
         as_targets(labels, CE, 3, len(labels))
 
 
+def test_of_two_wrong_numbers_in_a_wide_array_the_upper_one_is_named():
+    X = np.zeros((6, 5000))
+    X[4, 7] = X[2, 4900] = np.nan
+    with pytest.raises(ValueError, match="row 2, column 4900"):
+        check_finite(X, "X")
+
+
 # --- weights ---------------------------------------------------------------------------------------------------------
 
 

@@ -141,6 +141,7 @@ def test_evaluate_accuracy(backend):
 
     net = fastmlp.MLP([2, 2], output="logistic", init=lambda *_: np.eye(2), backend=backend)
     assert net.evaluate([[1, -1], [-1, 1]], [[1, 0], [0, 0]])["accuracy"] == 0.75
+    assert net.evaluate([[0, 1], [-1, 1]], [[1, 0.5], [0.5, 0.5]])["accuracy"] == 0.75  # the middle is a yes
 
 
 def test_evaluate_r2_equals_sklearn(backend):

@@ -145,6 +145,22 @@ static void check_optimizer(trial t, result *out) {
   for (int i = 0; i < fm_optimizer_states(rule); i++) append_array(out, arrays_of_state[i], n);
 }
 
+static void check_regularise(trial t, result *out) {
+  const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
+  array *w = new_reals(n), *g = new_reals(n), *before = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(w->data, i, i < used ? ordinary() : 0.0);
+    put(before->data, i, i < used ? ordinary() : 0.0);
+    put(g->data, i, get(before->data, i));
+  }
+  allow(g, 0, n);
+  seal_all();
+  T->regularise(n, w->data, 0.25, g->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) expect(get(g->data, i), fused(0.25, get(w->data, i), get(before->data, i)));
+  append_array(out, g, used);
+}
+
 static void check_math(trial t, result *out) {
   const ptrdiff_t n = t.rows * t.columns;
   array *x = new_reals(n), *y = new_reals(n);
@@ -175,6 +191,7 @@ static const check CHECKS[] = {
      check_optimizer,
      2,
      {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
+    {"regularise", check_regularise, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };
 

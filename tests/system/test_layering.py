@@ -184,6 +184,14 @@ def test_the_reference_names_what_it_mirrors() -> None:
             assert (PACKAGE / name).exists() or (ROOT / name).exists(), f"{path.name}: {name}"
 
 
+def test_files_of_one_name_mirror_each_other() -> None:
+    mirrors = {path.stem: path for path in (PACKAGE / "reference").glob("*.py")}
+    for path in PYX_FILES:
+        if path.stem in mirrors:
+            assert f"reference/{path.stem}.py" in path.read_text(encoding="utf-8")[:600], path.name
+            assert f"passes/{path.stem}.pyx" in mirrors[path.stem].read_text(encoding="utf-8")[:600], path.stem
+
+
 def parameters(function: object) -> list[tuple[str, bool]]:
     signature = inspect.signature(function)  # type: ignore[arg-type]
     return [(p.name, p.default is inspect.Parameter.empty) for p in signature.parameters.values()]

@@ -19,9 +19,15 @@ cdef class Call:
     cdef Steps steps
     cdef bint counts                 # whether steps are updates of the parameters
     cdef int64_t before              # the count of updates, less the steps of the run
-    cdef object exception            # what a signal's handler raised
+    cdef object exception            # what a signal's handler or a hook raised
+    cdef bint hook_raised
+    cdef object at_loss              # hooks of the run; or None
+    cdef object at_gradient
+    cdef Parameters gradient         # of a batch, for at_gradient
     cdef keep_sums_in(self, list gradients)
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels)
     cdef regions(self, int team_size)
     cdef bint region(self, int team_size) except -1
     cdef bint at_rest(self, ptrdiff_t step) noexcept
+    cdef bint hooked(self, method, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept
+    cdef store_gradient_in(self, Parameters gradient)

@@ -20,7 +20,7 @@ from fastmlp.passes.threads cimport (
     watch_for_signals,
 )
 from fastmlp.passes.tiles cimport scratch_bytes, tiles_by_panel
-from fastmlp.passes.workspace cimport TRAIN, Buffers
+from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
 
 from fastmlp.spec import Outcome
 
@@ -39,14 +39,31 @@ cdef bint run_handlers(void *call, ptrdiff_t step) noexcept nogil:
         return (<Call> call).at_rest(step)
 
 
+cdef bint run_at_loss(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+    with gil:
+        return (<Call> call).hooked((<Call> call)._show_loss, step, start, rows)
+
+
+cdef bint run_at_gradient(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+    with gil:
+        return (<Call> call).hooked((<Call> call)._show_gradient, step, start, rows)
+
+
 cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
-    def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts):
+    def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
+                 at_loss=None, at_gradient=None):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
+        self.at_loss, self.at_gradient = at_loss, at_gradient
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows)
+        if at_loss is not None:
+            self.steps.at_loss = run_at_loss
+        if at_gradient is not None:
+            self.steps.at_gradient = run_at_gradient
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, at_loss is not None,
+                  not counts or at_gradient is not None)
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
@@ -57,6 +74,11 @@ cdef class Call:
         for number in range(self.plan.n_sums):
             self.steps.sums[number] = &(<Parameters> gradients[number]).net
         self.steps.gradient = self.steps.sums[0] if self.plan.n_sums else NULL
+
+    cdef store_gradient_in(self, Parameters gradient):
+        """Store whole gradients of batches here, as the plan asks for."""
+        self.gradient = gradient
+        self.steps.gradient = &gradient.net
 
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):
         """Complete the plan, do steps [first, last), and say how many of all have been done."""
@@ -108,7 +130,7 @@ cdef class Call:
                 done = latest(steps.out.finished, team_size)
                 if self.counts:
                     self.parameters.n_steps = self.before + done
-                if failed:
+                if failed and not self.hook_raised:
                     return Outcome(done, "non_finite", self.exception, self.weight_sums)
                 if done == steps.last or self.exception is not None or not self.at_rest(done):
                     status = "done" if self.exception is None else "interrupted"
@@ -121,7 +143,7 @@ cdef class Call:
                 self.gate.leave(entry)
 
     cdef bint region(self, int team_size) except -1:
-        """Whether a loss was not finite."""
+        """Let a team make the steps that are left; True if a loss was not finite."""
         cdef Steps *steps = &self.steps
         cdef int64_t began
         cdef bint failed
@@ -155,3 +177,40 @@ cdef class Call:
         if self.counts:
             self.gate.unfinished = unfinished
         return self.exception is None
+
+    cdef bint hooked(self, method, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept:
+        """Run a hook, with the engine as at a rest; False if it raised, or left a loss that is not finite."""
+        cdef bint unfinished = self.gate.unfinished, good = False
+        self.parameters.n_steps, self.gate.unfinished = self.before + step, False
+        try:
+            good = method(step, start, rows)
+        except BaseException as exception:
+            self.exception, self.hook_raised = exception, True
+        self.gate.unfinished = unfinished
+        return good
+
+    def _show_gradient(self, step, start, rows):
+        self.at_gradient(step, self.gradient)
+        return True
+
+    def _show_loss(self, step, ptrdiff_t start, ptrdiff_t rows):
+        """Outputs, losses and deltas of these rows as arrays; the latter two go back as the hook has left them."""
+        cdef Network *net = &self.parameters.net
+        cdef Workspace *ws = self.steps.workspaces[0]
+        cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out, r
+        cdef double[::1] losses
+        cdef char[:, ::1] values
+        outputs, deltas = (np.empty((rows, columns), self.parameters.spec.dtype) for _kind in range(2))
+        row_loss = np.empty(rows)
+        losses = row_loss
+        values = outputs.view(np.int8)
+        net.kernels.unpack(rows, columns, ws.a[net.n_layers], ws.stride, &values[0, 0], columns)
+        values = deltas.view(np.int8)
+        net.kernels.unpack(rows, columns, ws.d[net.n_layers], ws.stride, &values[0, 0], columns)
+        for r in range(rows):
+            losses[r] = ws.row_loss[r]
+        self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
+        net.kernels.pack(rows, columns, &values[0, 0], columns, ws.d[net.n_layers], ws.stride)
+        for r in range(rows):
+            ws.row_loss[r] = losses[r]
+        return bool(np.isfinite(row_loss).all())

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.kernels cimport optimizer_n_columns
+from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -150,21 +150,23 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        if table.shape[1] != optimizer_n_columns(net.optimizer):
-            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has "
-                             f"{optimizer_n_columns(net.optimizer)}")
+        columns = net.n_columns + FM_SHARED_COUNT
+        if table.shape[1] != columns:
+            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
         if steps == 0:
             return Outcome(0, "done", None)
-        call = Call(self.parameters, self.gate, inputs, batch_size, True)
+        call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient)
         call.keep_sums_in(self.gradients)
+        if call.plan.gradient_stored:
+            call.store_gradient_in(Parameters(self.parameters.spec, self.isa))
         if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
-        call.steps.scalars, call.steps.n_scalars = &table[0, 0], <int> table.shape[1]
+        call.steps.table, call.steps.columns = &table[0, 0], table.shape[1]
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         most = min(-threads or max_threads(), most_threads(&call.plan))
-        if threads > 0 or most == 1 or steps == 1:
+        if threads > 0 or most == 1 or steps == 1 or call.plan.loss_apart or call.plan.gradient_stored:
             team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
             team_size = min(team_size, most_threads(&call.plan))
             return self.run(call, 0, steps, team_size, share_by_panels(net, call.plan.part, team_size))
@@ -226,8 +228,9 @@ cdef class Engine:
         call = Call(self.parameters, self.gate, inputs, inputs.rows, False)
         call.keep_sums_in([])    # not in self.gradients, with which a training may be at work that a handler interrupts
         call.buffers = []
-        call.plan.part, call.plan.gradient_stored = min(call.plan.part, rows_at_once(&self.parameters.net)), True
-        call.steps.gradient, call.steps.out.losses = &gradients.net, &losses[0]
+        call.store_gradient_in(gradients)
+        call.plan.part = min(call.plan.part, rows_at_once(&self.parameters.net))
+        call.steps.out.losses = &losses[0]
         team_size = min(self.team_size(inputs.rows, True, threads), most_threads(&call.plan))
         by_panels = share_by_panels(&self.parameters.net, call.plan.part, team_size)
         outcome = self.run(call, 0, 1, team_size, by_panels)

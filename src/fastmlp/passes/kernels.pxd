@@ -24,6 +24,9 @@ cdef extern from "kernels.h" nogil:
         double *row_loss
 
     ctypedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params) noexcept nogil
+    ctypedef struct fm_shared_columns:
+        double weight_decay
+
     ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state,
                                          const double *h) noexcept nogil
     ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
@@ -57,6 +60,7 @@ cdef extern from "kernels.h" nogil:
                               ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
         fm_loss_kernel *loss
+        void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g) noexcept nogil
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite
@@ -73,8 +77,8 @@ cdef extern from "kernels.h" nogil:
     enum:
         FM_ACTIVATION_identity
         FM_MAX_STATES
-        FM_MAX_COLUMNS
         FM_MAX_PARAMS
+        FM_SHARED_COUNT
         FM_DOT_COLUMNS
         FM_SOURCE_float64
         FM_SOURCE_float32

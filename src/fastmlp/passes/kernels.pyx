@@ -1,6 +1,6 @@
 """The C tables seen from Python: which ISAs there are, the names in the lists, the shuffle of rows.
 
-The one module that links csrc. Mirror: reference/activation.py, reference/loss.py, reference/optimizer.py (the lists),
+The one module that links csrc. Mirror: reference/activation.py, reference/losses.py, reference/optimizer.py (the lists),
 reference/random.py.
 """
 import os
@@ -31,7 +31,9 @@ cdef extern from "kernels.h" nogil:
     int fm_loss_targets(int i) noexcept
     const char *fm_optimizer_name(int i) noexcept
     int fm_optimizer_states(int i) noexcept
+    int fm_optimizer_n_columns(int i) noexcept
     const char *fm_optimizer_columns(int i) noexcept
+    const char *fm_shared_columns_names() noexcept
     const char *fm_math_name(int i) noexcept
     double fm_math_ulp(int i, int dtype) noexcept
 
@@ -70,7 +72,7 @@ def names(str kind):
 
 
 def activations():
-    """What the list says of each activation, by name."""
+    """Return the list's row of each activation, by name."""
     params = _column(fm_activation_params)
     return {name: {"params": tuple(params[i].split()), "whole_rows": activation_is_of_rows(i),
                    "keeps": "signal" if activation_keeps_signals(i) else "output"}
@@ -78,7 +80,7 @@ def activations():
 
 
 def losses():
-    """What the list says of each loss, by name."""
+    """Return the list's row of each loss, by name."""
     outputs, params = _column(fm_loss_output), _column(fm_loss_params)
     return {name: {"output": outputs[i], "params": tuple(params[i].split()), "labels": fm_loss_targets(i) == FM_LABELS}
             for i, name in enumerate(_NAMES["loss"])}
@@ -86,8 +88,8 @@ def losses():
 
 def optimizers():
     """What the list says of each optimizer, by name."""
-    columns = _column(fm_optimizer_columns)
-    return {name: {"states": optimizer_states(i), "columns": tuple(columns[i].split(", "))}
+    columns, shared = _column(fm_optimizer_columns), fm_shared_columns_names().decode()
+    return {name: {"states": optimizer_states(i), "columns": tuple(f"{columns[i]}, {shared}".split(", "))}
             for i, name in enumerate(_NAMES["optimizer"])}
 
 
@@ -170,7 +172,7 @@ cdef int optimizer_states(int optimizer):
 
 
 cdef int optimizer_n_columns(int optimizer):
-    return len(fm_optimizer_columns(optimizer).split(b", "))
+    return fm_optimizer_n_columns(optimizer)
 
 
 cdef str loss_output(int loss):

@@ -45,6 +45,7 @@ cdef struct Network:
     bint fused                       # the loss starts from logits
     int optimizer
     int n_states
+    int n_columns                    # of the optimizer's own in a step's row of the table
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 cdef describe(Layer *to, Network *net, layer)

@@ -1,6 +1,6 @@
 """The loss of a block of rows and its deltas dE/dz: what stands between the forward and the backward pass (seam A).
 
-Needs forward_rows to have left logits for a fused loss, outputs for any other. Mirror: reference/forward.py.
+Needs forward_rows to have left logits for a fused loss, outputs for any other. Mirror: reference/loss.py.
 """
 from fastmlp.passes.kernels cimport fm_loss_rows
 from libc.math cimport isfinite

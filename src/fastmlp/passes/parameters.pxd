@@ -1,5 +1,5 @@
 # Who owns a network's parameters: weights, biases and optimizer state, in arenas of panels.
-from fastmlp.passes.layers cimport Network
+from fastmlp.passes.layers cimport Layer, Network
 from libc.stdint cimport int64_t
 
 cdef class Parameters:
@@ -25,3 +25,10 @@ cdef class Copy:
 cdef char *take(char *base, size_t *used, size_t size) noexcept nogil
 cdef char *allocate(size_t size) except NULL
 cdef refuse_too_large(size)
+
+cdef inline double squared_weights_of(Network *net, int l) noexcept nogil:
+    """The sum of a layer's squared weights. Never of the matrix that is updated: which that is depends on the ISA."""
+    cdef Layer *layer = &net.layers[l]
+    if layer.dots:
+        return net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t, layer.n_out * net.panel)
+    return net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight, layer.n_in * net.panel)

@@ -13,6 +13,7 @@ from fastmlp.passes.kernels cimport (
     index_of,
     kernel_table,
     loss_output,
+    optimizer_n_columns,
     optimizer_states,
 )
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Layer, describe, fill_params, weight_bytes
@@ -125,6 +126,7 @@ cdef class Parameters:
         fm_free(self.state_arena)
         self.state_arena, self.state_bytes = arena, size
         self.net.optimizer, self.n_steps = optimizer, 0
+        self.net.n_columns = 0 if name is None else optimizer_n_columns(optimizer)
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
@@ -188,7 +190,7 @@ cdef class Parameters:
             self.refresh_transposes()
 
     cdef dict checked(self, tensors):
-        """These tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
+        """Return tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
         cdef Layer *layer
         shapes = {}
         for l in range(self.net.n_layers):
@@ -202,6 +204,17 @@ cdef class Parameters:
                 raise ValueError(f"{name} must be {self.spec.dtype} of shape {shapes[name]}, got {array.dtype} of "
                                  f"shape {array.shape}")
         return arrays
+
+    def squared_norm(self):
+        """The sum of the squares of all parameters, or of the gradient that lies in their place: on every ISA the same
+        bits, since each layer's weights are added up row by row, whichever matrix is updated."""
+        cdef double total = 0
+        cdef int l
+        self.refresh_transposes()  # of a gradient nobody else needs them
+        for l in range(self.net.n_layers):
+            total += squared_weights_of(&self.net, l)
+            total += self.net.kernels.sum_squares(1, self.net.layers[l].n_out, self.net.layers[l].bias, self.net.panel)
+        return total
 
     def copy(self, Copy into=None, int threads=1):
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer

@@ -23,6 +23,9 @@ cdef enum:
 # Made once for a batch and a way to share it out, then read only.
 cdef struct Plan:
     Network *net
+    # The seams. With A open, a batch is not cut into microbatches, which a thread takes over it alone.
+    bint loss_apart              # A is open: backward is a phase of its own, and before it a hook sees the loss
+    bint gradient_stored         # B is open: the whole batch's gradient is stored; who asked for it comes next
     # How the batch is cut. It decides the order of the sums, so it depends on the network and the batch alone.
     ptrdiff_t batch
     ptrdiff_t microbatch         # 0: the batch is not cut so
@@ -34,15 +37,13 @@ cdef struct Plan:
     bint by_panels               # a layer by its panels, not the rows by blocks
     ptrdiff_t block
     const int32_t *tiles         # in the order of their panels; NULL: as they are
-    # The seams.
-    bint loss_apart              # A is open: the loss is a phase of its own
-    bint gradient_stored         # B is open: the whole batch's gradient is stored, and what is done with it comes later
     # Signals.
     ptrdiff_t watch_steps        # steps between two looks at the clock, where steps are short
     ptrdiff_t wave               # of a batch, where they are long, else 0
     ptrdiff_t microbatch_wave    # of each of its microbatches
 
-cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows) noexcept
+cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
+                    bint gradient_stored) noexcept
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1
 cdef int most_threads(const Plan *plan) noexcept
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept

@@ -20,6 +20,10 @@ cdef enum:
 # yet, and all of those before it. False: the step is to be given up.
 ctypedef bint (*rest_hook)(void *call, ptrdiff_t step) noexcept nogil
 
+# What the calling thread does at a seam, while all others wait: when rows [start, start + rows) of the order have come
+# so far, or all of the step's. False: the step is to be given up, of which nothing has been applied yet.
+ctypedef bint (*seam_hook)(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept nogil
+
 cdef struct Results:
     double *losses              # per step: weighted mean before the update
     double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
@@ -35,8 +39,8 @@ cdef struct Steps:
     Examples *examples
     ptrdiff_t rows              # in the order
     const double *weight_sums   # per step
-    const double *scalars       # per step, n_scalars of them
-    int n_scalars
+    const double *table         # a row of so many columns per step
+    ptrdiff_t columns
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
     # Where it is kept meanwhile.
@@ -47,7 +51,9 @@ cdef struct Steps:
     ptrdiff_t scratch_stride
     # What happens where everybody is at rest.
     rest_hook at_rest
-    void *call                  # what at_rest is told
+    seam_hook at_loss           # NULL, or where the plan has this seam open
+    seam_hook at_gradient       # NULL, or where it has that one open and the gradient is for an update
+    void *call                  # what all three are told
     Watch watch
     ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
     Results out

@@ -15,8 +15,8 @@ Mirror: reference/step.py.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gradient cimport gradient_item, gradient_summed
-from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.loss cimport loss_rows
+from fastmlp.passes.parameters cimport squared_weights_of
 from fastmlp.passes.plan cimport panels_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.threads cimport (
@@ -30,7 +30,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
 )
 from fastmlp.passes.tiles cimport count_tiles
-from fastmlp.passes.update cimport update_item, update_summed
+from fastmlp.passes.update cimport update_item, update_stored, update_summed
 
 
 # Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
@@ -100,13 +100,32 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
             rows_phases(run, place, &part)
         if not goes_on(run):
             return False
+        if run.plan.loss_apart:
+            if run.at_loss != NULL and not by_calling_thread(run, place, run.at_loss, &part):
+                return False
+            backward_phase(run, place, &part)
         tiles_phase(run, place, &part)
         done += part.rows
         if run.plan.wave > 0 and done < batch and done // run.plan.wave != (done - part.rows) // run.plan.wave:
             rest(run, place, step)
             if not goes_on(run):
                 return False
+    if run.at_gradient != NULL:
+        if not by_calling_thread(run, place, run.at_gradient, &part):
+            return False
+        update_phase(run, place, step)
     return True
+
+
+cdef bint by_calling_thread(Steps *run, Place *place, seam_hook hook, Part *part) noexcept nogil:
+    """Everybody waits while the calling thread, which may run Python code, runs a hook; False gives the step up."""
+    phase_begin(run.team, place, 1)
+    if place.thread == 0:
+        while phase_next(run.team, place) >= 0:
+            if not hook(run.call, part.step, part.start, part.rows):
+                fm_counter_store(run.team.failed, 1)
+    phase_end(run.team, place)
+    return not fm_counter_load(run.team.failed)
 
 
 cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexcept nogil:
@@ -149,7 +168,7 @@ cdef void rows_phase(Steps *run, Place *place, Part *part, ptrdiff_t first, ptrd
         if item < 0:
             break
         if item >= items:
-            norm_of_layer(run, <int> (item - items))
+            run.out.layer_norms[item - items] = squared_weights_of(run.plan.net, <int> (item - items))
         elif part.microbatch > 0:
             row = item * part.microbatch
             since = microbatch(run, place.thread, part, item, row + first, min(row + last, part.rows), first == 0,
@@ -169,17 +188,33 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     since = lap(run, thread, GATHER, since)
-    if run.plan.loss_apart and part.microbatch == 0:
+    if run.plan.by_panels and part.microbatch == 0:
         return since
     forward_rows(run.plan.net, ws, run.plan.net.fused, row, rows)
     since = lap(run, thread, FORWARD, since)
     finite = loss_rows(run.plan.net, ws, row, rows)
     since = lap(run, thread, LOSS, since)
-    if finite:
-        backward_rows(run.plan.net, ws, row, rows)
-    else:
+    if not finite:
         fm_counter_store(run.team.failed, 1)
+    elif not run.plan.loss_apart:
+        backward_rows(run.plan.net, ws, row, rows)
     return lap(run, thread, BACKWARD, since)
+
+
+cdef void backward_phase(Steps *run, Place *place, Part *part) noexcept nogil:
+    """The backward pass of a part's rows, where the loss is apart: a block of them at a time."""
+    cdef ptrdiff_t item, row
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    phase_begin(run.team, place, (part.rows + run.plan.block - 1) // run.plan.block)
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        row = item * run.plan.block
+        backward_rows(run.plan.net, run.workspaces[0], row, min(run.plan.block, part.rows - row))
+    since = lap(run, place.thread, BACKWARD, since)
+    phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
 
 
 cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, ptrdiff_t done, ptrdiff_t end,
@@ -211,18 +246,6 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
 
 cdef inline ptrdiff_t norm_items(Steps *run, Part *part) noexcept nogil:
     return run.plan.net.n_layers if run.out.squared_weights != NULL and part.first else 0
-
-
-cdef void norm_of_layer(Steps *run, int l) noexcept nogil:
-    cdef Network *net = run.plan.net
-    cdef Layer *layer = &net.layers[l]
-    # Never the matrix that is updated: which one that is depends on the ISA.
-    if layer.dots:
-        run.out.layer_norms[l] = net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t,
-                                                         layer.n_out * net.panel)
-    else:
-        run.out.layer_norms[l] = net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight,
-                                                         layer.n_in * net.panel)
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -331,13 +354,28 @@ cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) n
     if part.microbatch > 0 and run.plan.gradient_stored:
         gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
-        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.scalars + part.step * run.n_scalars,
-                      run.n_scalars, scratch)
+        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.table + part.step * run.columns, scratch)
     elif part.last and not run.plan.gradient_stored:
         update_item(run.plan.net, run.workspaces[0], part.rows, item, NULL if part.first else run.gradient,
-                    run.scalars + part.step * run.n_scalars, run.n_scalars, run.team.n > 1, scratch)
+                    run.table + part.step * run.columns, run.team.n > 1, scratch)
     else:
         gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.gradient)
+
+
+cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
+    """The update by a gradient that is stored: a tile of weights at a time."""
+    cdef ptrdiff_t item
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    phase_begin(run.team, place, count_tiles(run.plan.net))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        update_stored(run.plan.net, run.gradient, item if run.plan.tiles == NULL else run.plan.tiles[item],
+                      run.table + step * run.columns)
+    since = lap(run, place.thread, UPDATE, since)
+    phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
 
 
 cdef inline ptrdiff_t microbatches_of(Part *whole) noexcept nogil:

@@ -4,7 +4,7 @@ The optimizer's step and the transpose follow the sums at once, but where a batc
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
 from fastmlp.passes.gradient cimport add_up, sum_deltas
-from fastmlp.passes.kernels cimport FM_MAX_COLUMNS, FM_MAX_STATES
+from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.tiles cimport Tile, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
@@ -27,20 +27,20 @@ cdef void what_changes(Network *net, Tile *t, bint shared, Ahead *ahead) noexcep
 
 
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
-                      const double *scalars, int n_scalars, bint shared, char *scratch) noexcept nogil:
+                      const double *step, bint shared, char *scratch) noexcept nogil:
     """One tile's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Tile t = tile_of(net, item)
     if before != NULL:
         memcpy(scratch, place_in(before, &t), elements_of(net, &t) * net.item)
     if t.bias:
         sum_deltas(net, ws, rows, &t, before != NULL, scratch)
-        update_biases(net, &t, scalars, n_scalars, scratch)
+        update_biases(net, &t, step, scratch)
     else:
-        update_weights(net, ws, rows, &t, before != NULL, scalars, shared, scratch)
+        update_weights(net, ws, rows, &t, before != NULL, step, shared, scratch)
 
 
 cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
-                         const double *scalars, bint shared, char *g) noexcept nogil:
+                         const double *step, bint shared, char *g) noexcept nogil:
     """A few rows of the tile at a time, a register tile: the processor begins with the products of the next while it
     still divides, and waits for memory, for the one before."""
     cdef const char *a
@@ -60,23 +60,32 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
                                  packed(net, d, 0, done, 0), vectors_in(net, t.columns), accumulate or done > 0,
                                  packed(net, g, 0, row, 0))
         if not net.far:
-            update_rows(net, t, row, n, scalars, g)
+            update_rows(net, t, row, n, step, g)
         row += n
     if net.far:  # what has been asked for needs longer than one register tile to arrive
-        update_rows(net, t, 0, t.rows, scalars, g)
+        update_rows(net, t, 0, t.rows, step, g)
     transpose_tile(net, t)
 
 
-cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const double *scalars,
-                             const char *g) noexcept nogil:
-    """Rows [row, row + rows) of a tile, by their gradient."""
+cdef inline const fm_shared_columns *shared_columns(Network *net, const double *step) noexcept nogil:
+    """The columns of a step's row of the table that every step has: behind those of its optimizer."""
+    return <const fm_shared_columns *> (step + net.n_columns)
+
+
+cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const double *step,
+                             char *g) noexcept nogil:
+    """Rows [row, row + rows) of a tile, by their gradient and penalty."""
     cdef Layer *layer = &net.layers[t.l]
+    cdef char *weight = weights_of(net, t, layer.updated, row)
+    cdef double weight_decay = shared_columns(net, step).weight_decay
     cdef void *state[FM_MAX_STATES]
     cdef int slot
     for slot in range(net.n_states):
         state[slot] = weights_of(net, t, layer.weight_state[slot], row)
-    net.kernels.optimizer[net.optimizer](rows * net.panel, weights_of(net, t, layer.updated, row),
-                                         packed(net, g, 0, row, 0), state, scalars)
+    g = packed(net, g, 0, row, 0)
+    if weight_decay != 0:
+        net.kernels.regularise(rows * net.panel, weight, weight_decay, g)
+    net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -85,23 +94,29 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
                               transpose_of(net, t))
 
 
-cdef void update_biases(Network *net, Tile *t, const double *scalars, int n_scalars, const char *g) noexcept nogil:
-    """Update a layer's biases, without weight decay: that is the last scalar, and for weights."""
+cdef void update_biases(Network *net, Tile *t, const double *step, const char *g) noexcept nogil:
+    """Update a layer's biases, which have no penalty."""
     cdef Layer *layer = &net.layers[t.l]
-    cdef double undecayed[FM_MAX_COLUMNS]
-    memcpy(undecayed, scalars, n_scalars * sizeof(double))
-    undecayed[n_scalars - 1] = 0
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
-                                         undecayed)
+    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state, step)
 
 
-cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *scalars,
-                        int n_scalars, char *scratch) noexcept nogil:
+cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *step,
+                        char *scratch) noexcept nogil:
     """One tile's update with the sum of the gradients of a batch's microbatches."""
     cdef Tile t = tile_of(net, item)
     add_up(net, sums, n_sums, &t, scratch)
     if t.bias:
-        update_biases(net, &t, scalars, n_scalars, scratch)
+        update_biases(net, &t, step, scratch)
     else:
-        update_rows(net, &t, 0, t.rows, scalars, scratch)
+        update_rows(net, &t, 0, t.rows, step, scratch)
         transpose_tile(net, &t)
+
+
+cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const double *step) noexcept nogil:
+    """One tile's update with a gradient that is stored; the penalty is added to it where it lies."""
+    cdef Tile t = tile_of(net, item)
+    if t.bias:
+        update_biases(net, &t, step, place_in(gradient, &t))
+        return
+    update_rows(net, &t, 0, t.rows, step, place_in(gradient, &t))
+    transpose_tile(net, &t)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward, backward_layer
+from fastmlp.reference.forward import activate, forward
+from fastmlp.reference.gate import Gate
+from fastmlp.reference.loss import loss
+from fastmlp.reference.plan import Plan
+from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
+from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
+from fastmlp.reference.step import Clock, make_step
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
-
-from .backward import backward, backward_layer
-from .forward import activate, forward, loss
-from .gate import Gate
-from .plan import Plan
-from .predict import ROWS, blocks, evaluate, predict
-from .rows import gather, inputs, mean, scales, sums_of_weights, target
-from .step import Clock, make_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from .parameters import Parameters
+    from fastmlp.reference.parameters import Parameters
 
 Copy = tuple[int, list[Array]]  # updates made; parameters and state
 
@@ -44,7 +44,7 @@ class Engine:
 
     @property
     def isa(self) -> str:
-        """What does the arithmetic."""
+        """Name of what does the arithmetic."""
         return "numpy"
 
     @property
@@ -59,7 +59,7 @@ class Engine:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What can be read."""
+        """Kinds of tensors that can be read."""
         return self._kinds_to_write() + (() if self._gradient_left is None else ("gradient",))
 
     def _kinds_to_write(self) -> tuple[str, ...]:
@@ -71,12 +71,12 @@ class Engine:
             gradient = self._gradient_left
             if kind == "gradient" and gradient is not None:
                 return {name: tensor.copy() for name, tensor in gradient.items()}
-            return self._tensors(kind, self.kinds).copies()
+            return self._tensors(kind, self.kinds).read()
 
     def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
         """Replace all parameters, or a slot of the optimizer's state."""
         with self._gate.changing("write"):
-            self._tensors(kind, self._kinds_to_write()).assign(tensors)
+            self._tensors(kind, self._kinds_to_write()).write(tensors)
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
@@ -107,7 +107,7 @@ class Engine:
                 np.copyto(part.vector, vector)
 
     def running(self) -> str | None:
-        """What this thread is in the middle of, where a signal's handler asks; or None."""
+        """Return the call that this thread is in the middle of, where a signal's handler asks; or None."""
         return self._gate.running()
 
     def forked(self) -> bool:
@@ -150,7 +150,7 @@ class Engine:
             try:
                 for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
-                    if not make_step(plan, run, step, total, self._clock):
+                    if not make_step(plan, run, step, total, self._clock, rest):
                         return Outcome(step, "non_finite", None, weight_sums)
                     self._n_steps += 1
                 step = len(run.table)
@@ -162,11 +162,11 @@ class Engine:
             return Outcome(step, "done", None, weight_sums)
 
     def explain_threads(self) -> list[str]:
-        """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
+        """Say what is known about the number of threads: nothing, NumPy's BLAS has its own."""
         return []
 
     def predict_small(self, X: object) -> Array | None:
-        """None: there is no short way."""
+        """Return None: there is no short way."""
         return None
 
     def predict(self, X: Array, out: Array, threads: int = 0, check: bool = False) -> bool:
@@ -213,9 +213,9 @@ class Engine:
                         np.add(sum_of_parts, plan.gradient.vector, out=sum_of_parts)
             if sum_of_parts is not None:
                 np.copyto(plan.gradient.vector, sum_of_parts)
-            self._gradient_left = plan.gradient.copies()
+            self._gradient_left = plan.gradient.read()
             if out is not None:
-                out.update(plan.gradient.copies())
+                out.update(plan.gradient.read())
             return mean(row_loss, weight, total)
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:

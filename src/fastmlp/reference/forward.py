@@ -1,19 +1,15 @@
-"""Signals and outputs of all layers, and the loss at their end. Mirror of passes/forward.pyx and passes/loss.pyx."""
+"""The forward pass: signals and outputs of all layers. Mirror of passes/forward.pyx."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .loss import Target
-    from .plan import Plan
-    from .workspace import Batch
 
 
 def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:
@@ -34,20 +30,3 @@ def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
     if layer.activation.keeps == "signal":
         np.copyto(batch.signals[i], z)
     layer.activation.forward(z, layer.params, batch.scratch[i])
-
-
-def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:
-    """Multiply d, the derivatives by the outputs of layer i, by f'(z)."""
-    layer = plan.layers[i]
-    kept = batch.signals[i] if layer.activation.keeps == "signal" else out
-    layer.activation.backward(kept, layer.params, d, batch.scratch[i])
-
-
-def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[np.float64]) -> None:
-    """Outputs from signals, row losses, and the output layer's delta dE/dz, each row's multiplied by its scale."""
-    last, delta = len(plan.layers) - 1, batch.deltas[-1]
-    if not plan.loss.output:
-        activate(plan, batch, last, out)
-    plan.loss.rows(out, wanted, plan.loss_params, scale, delta, row_loss, batch.scratch[-1])
-    if not plan.loss.output:
-        apply_slope(plan, batch, last, out, delta)

@@ -32,11 +32,11 @@ class Parameters:
             at += n_in * n_out
             bias_at += n_out
 
-    def copies(self) -> dict[str, Array]:
+    def read(self) -> dict[str, Array]:
         """Copies of all, by name."""
         return {name: tensor.copy() for name, tensor in self._tensors()}
 
-    def assign(self, tensors: Mapping[str, Array]) -> None:
+    def write(self, tensors: Mapping[str, Array]) -> None:
         """Every tensor from an array of the same name and shape."""
         names = [name for name, _ in self._tensors()]
         if tensors.keys() != set(names):
@@ -44,7 +44,16 @@ class Parameters:
         for name, tensor in self._tensors():
             np.copyto(tensor, tensors[name])
 
+    def squared_norm(self) -> float:
+        """The sum of the squares of all."""
+        return sum_of_squares(self.vector)
+
     def _tensors(self) -> Iterator[tuple[str, Array]]:
         for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             yield f"layers.{layer}.weight", W
             yield f"layers.{layer}.bias", b
+
+
+def sum_of_squares(vector: Array) -> float:
+    """The sum in float64, without a copy."""
+    return float(np.einsum("i,i->", vector, vector, dtype=np.float64))

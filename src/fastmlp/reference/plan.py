@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastmlp import spec as specs
+from fastmlp.reference.activation import ACTIVATIONS, ActivationFunctions, Params
+from fastmlp.reference.losses import LOSSES
+from fastmlp.reference.optimizer import OPTIMIZERS, OptimizerFunctions
+from fastmlp.reference.parameters import Parameters
+from fastmlp.reference.workspace import Batch, Workspace
 from fastmlp.spec import Array
-
-from .activation import ACTIVATIONS, ActivationFunctions, Params
-from .loss import LOSSES
-from .optimizer import OPTIMIZERS, OptimizerFunctions
-from .parameters import Parameters
-from .workspace import Batch, Workspace
 
 if TYPE_CHECKING:
     from fastmlp.spec import NetworkSpec
@@ -43,7 +43,7 @@ class UpdateBlock(NamedTuple):
     g: Array
     state: tuple[Array, ...]
     scratch: Array
-    decayed: int  # so many of them, the first, are weights
+    n_weights: int  # so many of them, the first, are weights, and not biases
 
 
 class Plan:
@@ -68,6 +68,7 @@ class Plan:
             )
         ]
         self.optimizer: OptimizerFunctions | None = None
+        self.columns: tuple[str, ...] = ()
         self.state: list[Parameters] = []
         self.blocks: list[UpdateBlock] = []
         self.workspace = Workspace(
@@ -77,6 +78,7 @@ class Plan:
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""
         self.optimizer = None if name is None else OPTIMIZERS[name]
+        self.columns = () if name is None else specs.OPTIMIZERS[name].columns
         self.state = [Parameters(self.sizes, self.dtype) for _ in range(self.optimizer.states if self.optimizer else 0)]
         self.blocks = []
         if self.optimizer is None:

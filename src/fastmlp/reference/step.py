@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward
+from fastmlp.reference.forward import forward
+from fastmlp.reference.loss import loss
+from fastmlp.reference.parameters import sum_of_squares
+from fastmlp.reference.rows import gather, mean, scales, target
+from fastmlp.reference.update import update
 from fastmlp.spec import STAGES
 
-from .backward import backward
-from .forward import forward, loss
-from .rows import gather, mean, scales, target
-from .update import update
-
 if TYPE_CHECKING:
-    from fastmlp.spec import Array, Run
-
-    from .plan import Plan
+    from fastmlp.reference.gate import Rest
+    from fastmlp.reference.plan import Plan
+    from fastmlp.spec import Run
 
 
 class Clock:
@@ -45,7 +46,7 @@ class Clock:
             self._since = now
 
 
-def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock) -> bool:
+def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest: Rest) -> bool:
     """Step number `step` of a run, whose rows weigh `total`; False if its loss is not finite: nothing is updated."""
     clock.begin()
     rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
@@ -60,6 +61,9 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock) -> bo
     forward(plan, batch, batch.x, batch.outputs[-1])
     clock.lap("forward")
     loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    if run.at_loss is not None:
+        which = slice(step * run.batch_size, step * run.batch_size + batch.rows)
+        rest.call(run.at_loss, step, which, batch.outputs[-1].copy(), batch.row_loss, batch.deltas[-1])
     run.losses[step] = value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
     if not math.isfinite(value):
         return False
@@ -68,11 +72,8 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock) -> bo
     clock.lap("loss")
     backward(plan, batch)
     clock.lap("backward")
+    if run.at_gradient is not None:
+        rest.call(run.at_gradient, step, plan.gradient)
     update(plan, run.table[step].tolist())
     clock.lap("update")
     return True
-
-
-def sum_of_squares(vector: Array) -> float:
-    """The sum in float64, without a copy."""
-    return float(np.einsum("i,i->", vector, vector, dtype=np.float64))

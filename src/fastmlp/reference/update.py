@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastmlp.reference.optimizer import regularise
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .plan import Plan
+    from fastmlp.reference.plan import Plan
 
 
-def update(plan: Plan, h: Sequence[float]) -> None:
-    """Parameters and optimizer state after one step whose scalars are h. The gradient is used up."""
+def update(plan: Plan, row: Sequence[float]) -> None:
+    """Parameters and optimizer state after one step, by its row of the table. The gradient is used up."""
     assert plan.optimizer is not None
-    step = plan.optimizer.update
+    step = dict(zip(plan.columns, row, strict=True))
     for block in plan.blocks:
-        step(block.w, block.g, block.state, h, block.scratch, block.decayed)
+        weights = slice(block.n_weights)
+        if step["weight_decay"] != 0.0 and block.n_weights:
+            regularise(block.w[weights], block.g[weights], step["weight_decay"], block.scratch[weights])
+        plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)

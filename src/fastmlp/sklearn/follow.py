@@ -1,4 +1,4 @@
-"""How an estimator follows scikit-learn where it learns from mini-batches: its orders, its report, its stop rule.
+"""Training by mini-batches as scikit-learn does it: its orders of rows, its report, its stop rule.
 
 The loop is that of `fastmlp.train`. Everything that imitates scikit-learn's random stream is here and ends in arrays:
 an order of rows and a row of scalars per step.
@@ -150,7 +150,7 @@ class LossReport:
 
 
 class Account(LoopCallback):
-    """What scikit-learn counts, says and compares after an epoch; `score` is told whether outputs are finite."""
+    """scikit-learn's account of an epoch: counts, words, comparisons; `score` is told whether outputs are finite."""
 
     def __init__(
         self,

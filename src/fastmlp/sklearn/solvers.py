@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import SGD, Adam, powers
+from fastmlp.spec import SGD, Adam, make_table, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from fastmlp.spec import Optimizer
 
 __all__ = ["AdamSolver", "OptimizerSolver", "SGDSolver", "Solver"]
-
-
-def _table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make a table of one row per step, its columns by name: one value for all steps, or one for each."""
-    rows = np.empty((steps, len(columns)))
-    for place, name in enumerate(columns):
-        rows[:, place] = values.pop(name)
-    assert not values, f"{sorted(values)} are no columns of {columns}"
-    return rows
 
 
 class Solver:
@@ -85,12 +76,12 @@ class SGDSolver(Solver):
         self.power_t = power_t
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _table(
+        return make_table(
             SGD.columns,
             len(weight_decay),
             learning_rate=1.0,
             momentum=self.momentum,
-            nesterov=float(self.nesterov),
+            nesterov=self.nesterov,
             gradient_scale=self.learning_rate,
             weight_decay=weight_decay,
         )
@@ -127,7 +118,7 @@ class AdamSolver(Solver):
         correction1 = 1.0 - powers(float(self.beta_1), self.t, steps)
         correction2 = 1.0 - powers(float(self.beta_2), self.t, steps)
         self._rates = self.learning_rate_init * np.sqrt(correction2) / correction1
-        return _table(
+        return make_table(
             Adam.columns,
             steps,
             step_size=self._rates,

@@ -34,7 +34,7 @@ from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import OPTIMIZER_NAMES, OPTIMIZERS, SGD, Adam, Optimizer, OptimizerName, as_optimizer
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
-from fastmlp.spec.tables import powers
+from fastmlp.spec.tables import make_table, powers
 
 __all__ = [
     "ACTIVATIONS",
@@ -76,6 +76,7 @@ __all__ = [
     "as_loss",
     "as_optimizer",
     "loss_of_output",
+    "make_table",
     "name_tensors",
     "powers",
     "weights_and_biases",

@@ -1,4 +1,4 @@
-"""The optimizers: a frozen class for each, with its hyperparameters, which makes a row of scalars for each step.
+"""The optimizers: a frozen class for each, with its hyperparameters, which makes the table of a training.
 
 To add one: a class, its place in OPTIMIZERS and its name in OptimizerName.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from fastmlp.spec.checks import flag, fraction, integer, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.operations import Operation, as_operation, read_operation
-from fastmlp.spec.tables import counts, equal_rows, powers
+from fastmlp.spec.tables import counts, make_table, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,12 +25,13 @@ OptimizerName: TypeAlias = Literal["sgd", "adam"]
 
 @dataclass(frozen=True)
 class Optimizer(Operation):
-    """Base of the optimizers: hyperparameters, and one row of scalars for each step of a run.
+    """Base of the optimizers: hyperparameters, and a table of scalars with one row for each step of a run.
 
     Attributes
     ----------
     columns : tuple of str
-        Names of the scalars of a step, in the order of `csrc/ops/optimizer.inl`.
+        Names of the columns of its table: those of its row in `csrc/ops/optimizer.def`, then those that every step has,
+        "weight_decay".
     """
 
     columns: ClassVar[tuple[str, ...]]
@@ -101,7 +102,15 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
-        return equal_rows((self.learning_rate, self.momentum, float(self.nesterov), 1.0, self.weight_decay), steps)
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            gradient_scale=1.0,
+            weight_decay=self.weight_decay,
+        )
 
 
 @explained_class
@@ -162,14 +171,24 @@ class Adam(Optimizer):
         object.__setattr__(self, "weight_decay", not_negative(self.weight_decay, "weight_decay"))
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        rests = 1.0 - self.beta1, 1.0 - self.beta2
-        row = (self.learning_rate, self.beta1, self.beta2, *rests, 1.0, self.epsilon, self.weight_decay)
-        rows = equal_rows(row, steps)
+        step_size: float | NDArray[np.float64] = self.learning_rate
+        correction: float | NDArray[np.float64] = 1.0
         if counts(self.beta1, start):
-            rows[:, self.columns.index("step_size")] = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
+            step_size = self.learning_rate / (1.0 - powers(self.beta1, start, steps))
         if counts(self.beta2, start):
-            rows[:, self.columns.index("inv_sqrt_correction2")] = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
-        return rows
+            correction = 1.0 / np.sqrt(1.0 - powers(self.beta2, start, steps))
+        return make_table(
+            self.columns,
+            steps,
+            step_size=step_size,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            one_minus_beta1=1.0 - self.beta1,
+            one_minus_beta2=1.0 - self.beta2,
+            inv_sqrt_correction2=correction,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+        )
 
 
 #: By name, in the order of csrc/ops.

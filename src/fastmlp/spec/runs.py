@@ -1,13 +1,27 @@
 """The records of a run: its arguments, its outcome, the names of tensors, and the stages that a profile tells apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STAGES", "Outcome", "Run", "name_tensors", "weights_and_biases"]
+__all__ = ["STAGES", "Outcome", "Run", "Tensors", "name_tensors", "weights_and_biases"]
+
+
+class Tensors(Protocol):
+    """A number per parameter of a network, where the engine keeps it."""
+
+    def read(self) -> dict[str, NDArray[Any]]:
+        """Copies by name."""
+
+    def write(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Replace all of them."""
+
+    def squared_norm(self) -> float:
+        """The sum of all squares, in an order that depends on the network alone."""
+
 
 # Both records are made for every call of an engine, and nobody changes them. To freeze them would be 7 % of what an
 # epoch of one small step costs (15,000 of 215,000 instructions): a frozen dataclass sets each field by a call.
@@ -37,6 +51,17 @@ class Run:
         Filled with each batch's weighted mean loss before its update.
     squared_weights : ndarray of float64, shape (steps,), or None
         Filled with the sum of all squared weights (not biases) before each update.
+    at_loss : callable, optional
+        ``at_loss(step, rows, outputs, row_loss, deltas)`` between the loss and the backward pass, for some or all of a
+        step's rows at a time: which of the order (a slice), their outputs (B, O), losses (B,) and dE/dz (B, O), each
+        row's multiplied by its part of the batch's weight. What it leaves in the latter two is what counts. A batch is
+        then not cut into microbatches, whose sums have other last bits.
+    at_gradient : callable, optional
+        ``at_gradient(step, gradient)`` between the gradient of a step's whole batch, which are `Tensors` that it may
+        write, and the update. No bit changes for its being there.
+
+    Both are called by the thread that called `train`, which may read the engine there, and not change it. What they
+    raise ends the run before the update of the step, with the status "interrupted".
     """
 
     X: NDArray[Any]
@@ -47,6 +72,8 @@ class Run:
     table: NDArray[np.float64]
     losses: NDArray[np.float64]
     squared_weights: NDArray[np.float64] | None = None
+    at_loss: Callable[[int, slice, NDArray[Any], NDArray[np.float64], NDArray[Any]], None] | None = None
+    at_gradient: Callable[[int, Tensors], None] | None = None
 
 
 @dataclass(slots=True)
@@ -58,9 +85,9 @@ class Outcome:
     steps : int
         Whole steps done; the parameters are those after that many updates.
     status : str
-        "done", "interrupted" (a signal handler raised) or "non_finite" (the loss of step number `steps` was).
+        "done", "interrupted" (a signal handler or a hook raised) or "non_finite" (the loss of step number `steps` was).
     exception : BaseException or None
-        What the signal handler raised.
+        What it raised.
     weight_sums : ndarray of float64, one per step of the run
         The sum of the weights of each batch's rows, or the number of its rows: what its mean loss was divided by.
     """

@@ -1,4 +1,4 @@
-"""The tables of scalars, a row for each step: blocks of equal rows, and powers that are the same bits everywhere."""
+"""The tables of training, a row for each step and columns with names; and powers that are the same bits everywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["counts", "equal_rows", "powers"]
+__all__ = ["counts", "make_table", "powers"]
 
 _STRIDE = 1024
 
@@ -59,10 +59,21 @@ def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
     return block
 
 
-def equal_rows(row: tuple[float, ...], steps: int) -> NDArray[np.float64]:
-    """Return a table in which each of so many steps has the same scalars."""
-    rows = np.empty((steps, len(row)))
-    block = _block_of_rows(row)
+def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make a table of one row per step, its columns by name: each one value for all steps, or one for every step.
+
+    Examples
+    --------
+    >>> make_table(("rate", "decay"), 2, decay=0.5, rate=np.array([1.0, 2.0]))
+    array([[1. , 0.5],
+           [2. , 0.5]])
+    """
+    assert values.keys() == set(columns), f"columns are {columns}, values are of {tuple(values)}"
+    each = [(place, values[name]) for place, name in enumerate(columns) if isinstance(values[name], np.ndarray)]
+    row = tuple(0.0 if isinstance(values[name], np.ndarray) else float(values[name]) for name in columns)
+    rows, block = np.empty((steps, len(row))), _block_of_rows(row)
     for start in range(0, steps, _STRIDE):
         rows[start : start + _STRIDE] = block[: steps - start]
+    for place, value in each:
+        rows[:, place] = value
     return rows

@@ -120,7 +120,7 @@ class Epoch:
 
 
 class Pace:
-    """How many steps the engine does at a time, for callbacks that want to hear of some in the middle of an epoch.
+    """The number of steps in a call of the engine, for callbacks that want to hear of some in the middle of an epoch.
 
     One that wants to by the clock is met by the speed of the last call, and by 8 times as many steps at most.
     """

@@ -1,4 +1,4 @@
-"""How good a network is on data: the mean loss, and the metric that goes with the loss."""
+"""The quality of a network on data: the mean loss, and the metric that goes with the loss."""
 
 import math
 from typing import TYPE_CHECKING, Any
