@@ -355,16 +355,22 @@ class BuildPure(build_py):
 
 
 def extensions() -> list[Extension]:
-    # A pass sees the kernels' headers and the other passes' declarations: edit one and it is built again.
-    depends = files_under("csrc", ".c", ".h", ".inl", ".def") + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
+    # A pass sees the kernels' headers and the other passes' declarations: edit one and it is built again. The kernels
+    # themselves are objects of one extension alone.
+    headers = files_under("csrc", ".h", ".def") + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
+    kernels = files_under("csrc", ".c", ".inl")
+    sources = {
+        ".".join(Path(source).relative_to("src").with_suffix("").parts): source
+        for source in files_under(f"{PACKAGE}/passes", ".pyx")
+    }
     return [
         Extension(
-            ".".join(Path(source).relative_to("src").with_suffix("").parts),
+            name,
             [source],
             include_dirs=["csrc", f"{PACKAGE}/passes"],
-            depends=depends,
+            depends=headers + kernels if name == KERNELS else headers,
         )
-        for source in files_under(f"{PACKAGE}/passes", ".pyx")
+        for name, source in sources.items()
     ]
 
 

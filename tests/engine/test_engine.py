@@ -170,13 +170,13 @@ def test_runs_of_other_batch_sizes_follow_each_other():
 @pytest.mark.parametrize("widths", [(37, 45, 3), (290, 300, 3)], ids=["microbatches", "parts"])
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_train_with_batches_too_large_for_the_caches(optimizer, widths):
-    """They are cut; the smaller batch after them goes through the network in one."""
+    """They are cut, two of them alike; the smaller batch after them goes through the network in one."""
     spec = NetworkSpec.make(widths, "tanh", loss="cross_entropy", dtype="float64")
-    rng, n = np.random.default_rng(13), 5200
+    rng, n = np.random.default_rng(13), 10_200
     X, y, weight = rng.normal(size=(n, widths[0])), targets(spec, n, labels=True), rng.integers(0, 3, n) / 2
     order, results = rng.permutation(n), []
     for engine in pair(spec):
-        squared_weights = np.empty(2)
+        squared_weights = np.empty(3)
         _, losses = train(
             engine, X, y, order, 5000, nets.OPTIMIZERS[optimizer], weight=weight,
             threads=2, squared_weights=squared_weights,
