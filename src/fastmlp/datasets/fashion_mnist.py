@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .idx import load_idx
-from .split import Split
+from fastmlp.datasets.idx import load_idx
+from fastmlp.datasets.split import Split
 
 if TYPE_CHECKING:
     import os

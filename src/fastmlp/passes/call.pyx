@@ -76,7 +76,7 @@ cdef class Call:
         self.steps.gradient = self.steps.sums[0] if self.plan.n_sums else NULL
 
     cdef store_gradient_in(self, Parameters gradient):
-        """Where a batch's gradient comes to stand, if the plan says that it is stored."""
+        """Store whole gradients of batches here, as the plan asks for."""
         self.gradient = gradient
         self.steps.gradient = &gradient.net
 
@@ -143,7 +143,7 @@ cdef class Call:
                 self.gate.leave(entry)
 
     cdef bint region(self, int team_size) except -1:
-        """Whether a loss was not finite."""
+        """Let a team make the steps that are left; True if a loss was not finite."""
         cdef Steps *steps = &self.steps
         cdef int64_t began
         cdef bint failed

@@ -1,4 +1,4 @@
-"""Who may use an engine when: any number of readers, or one call that changes it, and signal handlers in between.
+"""The gate of an engine: any number of readers, or one call that changes it, and signal handlers in between.
 
 Mirror: reference/gate.py.
 """
@@ -42,7 +42,7 @@ cdef class Gate:
             fm_gate_leave(&self.gate)
 
     cdef bint enter_shortly(self) noexcept:
-        """For who lets no Python code run until `leave_shortly`."""
+        """Enter as a caller that lets no Python code run until `leave_shortly`."""
         return fm_gate_enter(&self.gate)
 
     cdef void leave_shortly(self) noexcept:
@@ -63,7 +63,7 @@ cdef class Gate:
         del self.calls[PyThread_get_thread_ident()]
 
     cdef let_readers_in(self):
-        """For a moment; what a handler raises meanwhile is raised, and the gate is closed nevertheless."""
+        """Let readers in for a moment; what a handler raises meanwhile is raised, and the gate closed all the same."""
         fm_gate_open(&self.gate)
         self.wait_for_readers()
 
@@ -78,7 +78,7 @@ cdef class Gate:
                 looked = fm_nanoseconds()
 
     cdef refuse_inside(self, str call):
-        """To be asked before anything is changed, also where no reader has to be waited for."""
+        """Refuse a call inside another; asked before anything is changed, also where no reader has to be waited for."""
         cdef object running = self.running()
         if running is not None:
             raise RuntimeError(f"{call} would change the network in the middle of its {running}, which a signal's "

@@ -72,7 +72,7 @@ def names(str kind):
 
 
 def activations():
-    """What the list says of each activation, by name."""
+    """Return the list's row of each activation, by name."""
     params = _column(fm_activation_params)
     return {name: {"params": tuple(params[i].split()), "whole_rows": activation_is_of_rows(i),
                    "keeps": "signal" if activation_keeps_signals(i) else "output"}
@@ -80,7 +80,7 @@ def activations():
 
 
 def losses():
-    """What the list says of each loss, by name."""
+    """Return the list's row of each loss, by name."""
     outputs, params = _column(fm_loss_output), _column(fm_loss_params)
     return {name: {"output": outputs[i], "params": tuple(params[i].split()), "labels": fm_loss_targets(i) == FM_LABELS}
             for i, name in enumerate(_NAMES["loss"])}

@@ -190,7 +190,7 @@ cdef class Parameters:
             self.refresh_transposes()
 
     cdef dict checked(self, tensors):
-        """These tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
+        """Return tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
         cdef Layer *layer
         shapes = {}
         for l in range(self.net.n_layers):

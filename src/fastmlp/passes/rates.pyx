@@ -113,7 +113,7 @@ cdef int cut(Probe *p, Py_buffer *memory, str isa, ptrdiff_t rows, ptrdiff_t col
 
 
 def arrays(str what, str name, bint labels=False):
-    """How many arrays a block has."""
+    """Return the number of arrays that a block has."""
     if what == "update":
         return 2 + optimizer_states(index_of("optimizer", name))
     return {"copy": 2, "forward": 1, "backward": 2, "loss": 2 if labels else 3}[what]

@@ -38,7 +38,7 @@ def max_threads():
 
 
 def processors():
-    """How many processors the calling thread and workers beside it may run on now; 0 where the system does not tell."""
+    """Count the processors that the calling thread and its workers may run on now; 0 where the system does not tell."""
     return fm_allowed_processors()
 
 
@@ -128,7 +128,7 @@ cdef inline bint report(Team *team, Place *place) noexcept nogil:
 
 
 cdef void wait_for_all(Team *team, Place *place) noexcept nogil:
-    """Until the phase's items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
+    """Wait until the items are done: spin for a bounded time, then sleep until the last one wakes the sleepers."""
     cdef uint32_t done
     cdef int _spin
     for _spin in range(SPINS):
@@ -156,7 +156,7 @@ cdef Watch watch_for_signals() noexcept nogil:
 
 
 cdef bint time_to_look(Watch *watch) noexcept nogil:
-    """To be asked often, by the calling thread."""
+    """Return whether it is time to look for signals; asked often, by the calling thread."""
     cdef int64_t now = fm_nanoseconds()
     if now < watch.next_look:
         return False

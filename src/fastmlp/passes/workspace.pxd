@@ -33,5 +33,5 @@ cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrd
     return place(net, matrix, ws.stride, row, panel)
 
 cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
-    """The same in what layer l - 1 keeps for the backward pass: its signals or its outputs."""
+    """The address at which a row begins in what layer l - 1 keeps for the backward pass: its signals or outputs."""
     return block_of(net, ws, ws.a[l] if ws.kept[l] == NULL else ws.kept[l], row, panel)

@@ -1,6 +1,6 @@
-"""The same algorithm in NumPy, file by file beside `passes/`: oracle, fallback, documentation and benchmark rival."""
+"""The algorithm in NumPy, file by file beside `passes/`: oracle, fallback, documentation and benchmark rival."""
 
-from .engine import Engine
-from .random import permutation
+from fastmlp.reference.engine import Engine
+from fastmlp.reference.random import permutation
 
 __all__ = ["Engine", "permutation"]

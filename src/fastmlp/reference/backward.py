@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .gradient import layer_gradient
-from .loss import apply_slope
+from fastmlp.reference.gradient import layer_gradient
+from fastmlp.reference.loss import apply_slope
 
 if TYPE_CHECKING:
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .plan import Plan
-    from .workspace import Batch
 
 
 def backward_layer(plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array) -> None:

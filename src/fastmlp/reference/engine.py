@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward, backward_layer
+from fastmlp.reference.forward import activate, forward
+from fastmlp.reference.gate import Gate
+from fastmlp.reference.loss import loss
+from fastmlp.reference.plan import Plan
+from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
+from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
+from fastmlp.reference.step import Clock, make_step
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
-
-from .backward import backward, backward_layer
-from .forward import activate, forward
-from .gate import Gate
-from .loss import loss
-from .plan import Plan
-from .predict import ROWS, blocks, evaluate, predict
-from .rows import gather, inputs, mean, scales, sums_of_weights, target
-from .step import Clock, make_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from .parameters import Parameters
+    from fastmlp.reference.parameters import Parameters
 
 Copy = tuple[int, list[Array]]  # updates made; parameters and state
 
@@ -45,7 +44,7 @@ class Engine:
 
     @property
     def isa(self) -> str:
-        """What does the arithmetic."""
+        """Name of what does the arithmetic."""
         return "numpy"
 
     @property
@@ -60,7 +59,7 @@ class Engine:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What can be read."""
+        """Kinds of tensors that can be read."""
         return self._kinds_to_write() + (() if self._gradient_left is None else ("gradient",))
 
     def _kinds_to_write(self) -> tuple[str, ...]:
@@ -108,7 +107,7 @@ class Engine:
                 np.copyto(part.vector, vector)
 
     def running(self) -> str | None:
-        """What this thread is in the middle of, where a signal's handler asks; or None."""
+        """Return the call that this thread is in the middle of, where a signal's handler asks; or None."""
         return self._gate.running()
 
     def forked(self) -> bool:
@@ -163,11 +162,11 @@ class Engine:
             return Outcome(step, "done", None, weight_sums)
 
     def explain_threads(self) -> list[str]:
-        """What is known about the number of threads: nothing, NumPy's BLAS has its own."""
+        """Say what is known about the number of threads: nothing, NumPy's BLAS has its own."""
         return []
 
     def predict_small(self, X: object) -> Array | None:
-        """None: there is no short way."""
+        """Return None: there is no short way."""
         return None
 
     def predict(self, X: Array, out: Array, threads: int = 0, check: bool = False) -> bool:

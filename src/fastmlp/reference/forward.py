@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .plan import Plan
-    from .workspace import Batch
 
 
 def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:

@@ -1,4 +1,4 @@
-"""Who may use an engine when: one call at a time, and signal handlers where it is at rest. Mirror of passes/gate.pyx.
+"""The gate of an engine: one call at a time, and signal handlers where it is at rest. Mirror of passes/gate.pyx.
 
 NumPy's buffers serve one call: readers, which passes/gate.pyx lets in together, wait for each other here.
 """
@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .signals import Signals
+from fastmlp.reference.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Gate:
                 del self._calls[thread]
 
     def running(self) -> str | None:
-        """What this thread is in the middle of, so that it is asked by a handler; or None."""
+        """Return the call that this thread is in the middle of, so that a handler is asking; or None."""
         return self._calls.get(threading.get_ident())
 
     def forked(self) -> bool:
@@ -72,7 +72,7 @@ class Gate:
 
 
 class Rest:
-    """What a call asks when it is at rest: all of it that changes anything is whole."""
+    """The questions of a call at rest: all of it that changes anything is whole."""
 
     def __init__(self, gate: Gate, signals: Signals) -> None:
         self._gate, self._signals = gate, signals

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .plan import Plan
-    from .workspace import Batch
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
 
 
 def layer_gradient(plan: Plan, batch: Batch, i: int) -> None:

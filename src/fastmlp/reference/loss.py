@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .forward import activate
+from fastmlp.reference.forward import activate
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
+    from fastmlp.reference.losses import Target
+    from fastmlp.reference.plan import Plan
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .losses import Target
-    from .plan import Plan
-    from .workspace import Batch
 
 
 def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:

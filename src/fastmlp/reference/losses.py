@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.reference.activation import Params, Scratch
 from fastmlp.spec import Array
-
-from .activation import Params, Scratch
 
 
 class Target(NamedTuple):

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastmlp import spec as specs
+from fastmlp.reference.activation import ACTIVATIONS, ActivationFunctions, Params
+from fastmlp.reference.losses import LOSSES
+from fastmlp.reference.optimizer import OPTIMIZERS, OptimizerFunctions
+from fastmlp.reference.parameters import Parameters
+from fastmlp.reference.workspace import Batch, Workspace
 from fastmlp.spec import Array
-
-from .activation import ACTIVATIONS, ActivationFunctions, Params
-from .losses import LOSSES
-from .optimizer import OPTIMIZERS, OptimizerFunctions
-from .parameters import Parameters
-from .workspace import Batch, Workspace
 
 if TYPE_CHECKING:
     from fastmlp.spec import NetworkSpec

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .forward import activate, forward
-from .loss import loss
-from .rows import inputs, target
+from fastmlp.reference.forward import activate, forward
+from fastmlp.reference.loss import loss
+from fastmlp.reference.rows import inputs, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from fastmlp.reference.gate import Rest
+    from fastmlp.reference.plan import Plan
     from fastmlp.spec import Array
-
-    from .gate import Rest
-    from .plan import Plan
 
 #: Rows at a time where all rows of X are wanted.
 ROWS = 1024

@@ -1,4 +1,4 @@
-"""What a run reads: rows gathered into a batch, their targets and weights. Mirror of passes/rows.pyx."""
+"""The rows of a run, gathered into a batch, with their targets and weights. Mirror of passes/rows.pyx."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .losses import Target
+from fastmlp.reference.losses import Target
 
 if TYPE_CHECKING:
+    from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
-
-    from .workspace import Batch
 
 Rows = NDArray[np.int64] | slice
 
@@ -28,7 +27,7 @@ def gather(source: Array, rows: Rows, out: Array) -> None:
 
 
 def target(batch: Batch, y: Array, rows: Rows) -> Target:
-    """What these rows should give: y as the loss wants it."""
+    """Gather the targets of these rows, as the loss wants them."""
     if y.ndim == 1:
         np.add(y[rows], batch.label_base, out=batch.labels)
         return Target(None, batch.labels)
@@ -37,7 +36,7 @@ def target(batch: Batch, y: Array, rows: Rows) -> Target:
 
 
 def inputs(X: Array, rows: slice, buffer: Array) -> Array:
-    """These rows of X in the dtype of `buffer`: X's own where they are that already."""
+    """Return these rows of X in the dtype of `buffer`: X's own where they are that already."""
     x = X[rows]
     if x.dtype == buffer.dtype and x.flags.carray:
         return x
@@ -57,7 +56,7 @@ def sums_of_weights(
 
 
 def scales(weight: NDArray[np.float64], total: float, out: Array) -> Any:
-    """What each row's delta is multiplied by, its share of the sum of the weights, into `out` (B, 1)."""
+    """Compute each row's factor of its delta, its share of the sum of the weights, in `out` (B, 1)."""
     if total != 0.0:
         np.divide(weight, total, out=out[:, 0], casting="same_kind")
     else:

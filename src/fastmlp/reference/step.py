@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.reference.backward import backward
+from fastmlp.reference.forward import forward
+from fastmlp.reference.loss import loss
+from fastmlp.reference.parameters import sum_of_squares
+from fastmlp.reference.rows import gather, mean, scales, target
+from fastmlp.reference.update import update
 from fastmlp.spec import STAGES
 
-from .backward import backward
-from .forward import forward
-from .loss import loss
-from .parameters import sum_of_squares
-from .rows import gather, mean, scales, target
-from .update import update
-
 if TYPE_CHECKING:
+    from fastmlp.reference.gate import Rest
+    from fastmlp.reference.plan import Plan
     from fastmlp.spec import Run
-
-    from .gate import Rest
-    from .plan import Plan
 
 
 class Clock:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .optimizer import regularise
+from fastmlp.reference.optimizer import regularise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .plan import Plan
+    from fastmlp.reference.plan import Plan
 
 
 def update(plan: Plan, row: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""Where a batch's rows are kept on their way through the network. Mirror of passes/workspace.pyx."""
+"""The memory of a batch's rows on their way through the network. Mirror of passes/workspace.pyx."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .activation import Scratch
+from fastmlp.reference.activation import Scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

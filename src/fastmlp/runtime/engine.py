@@ -1,4 +1,4 @@
-"""What a backend's engine can do: the one interface of the compiled passes and of their NumPy reference."""
+"""The one interface of the engines: the compiled passes', and that of their NumPy reference."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ __all__ = ["Engine", "optimizer_state", "set_optimizer_state"]
 
 
 class Engine(Protocol):
-    """What a backend's `Engine` does: arithmetic on arrays that have been validated already.
+    """A backend's engine: arithmetic on arrays that have been validated already.
 
     `threads` is the exact number of threads if positive; 0 lets the engine choose, -n lets it choose up to n. `n_steps`
     counts the updates that the optimizer's present state has made; it can be set, for a state that was written.

@@ -1,4 +1,4 @@
-"""How an estimator follows scikit-learn where it learns from mini-batches: its orders, its report, its stop rule.
+"""Training by mini-batches as scikit-learn does it: its orders of rows, its report, its stop rule.
 
 The loop is that of `fastmlp.train`. Everything that imitates scikit-learn's random stream is here and ends in arrays:
 an order of rows and a row of scalars per step.
@@ -90,17 +90,27 @@ class SolverLearner(Learner):
 
     solver: Solver = field(kw_only=True)
     alpha: float = field(kw_only=True)
+    unweighted: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict, init=False)
 
     def table(
         self,
         data: Data,
         order: NDArray[np.int64],
         batch_size: int,
-        steps: int,  # noqa: ARG002 - as many as there are sums
+        steps: int,  # noqa: ARG002 - as many as there are batches
     ) -> NDArray[np.float64]:
         """Make the scalars of the steps that follow, a row each."""
-        sums = self.engine.weight_sums(data.weight, order, batch_size)
-        return self.solver.scalars(self.alpha * _reciprocals(sums, data.weight))
+        if data.weight is not None:
+            return self.solver.scalars(self._decay(data.weight, order, batch_size))
+        shape = len(order), batch_size
+        if shape not in self.unweighted:  # of a whole epoch, most often: the same in all of them
+            self.unweighted[shape] = self._decay(None, order, batch_size)
+        return self.solver.scalars(self.unweighted[shape])
+
+    def _decay(
+        self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+    ) -> NDArray[np.float64]:
+        return self.alpha * _reciprocals(self.engine.weight_sums(weight, order, batch_size))
 
     def count(self, steps: int, rows: int) -> None:
         """Count steps that have been made, and the rows that they took."""
@@ -108,10 +118,8 @@ class SolverLearner(Learner):
         self.solver.advance(steps)
 
 
-def _reciprocals(sums: NDArray[np.float64], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def _reciprocals(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide 1 by the sum of each batch's weights; a batch that counts for nothing gets 0."""
-    if weight is None:
-        return 1.0 / sums
     return np.divide(1.0, sums, out=np.zeros_like(sums), where=sums != 0)
 
 
@@ -132,7 +140,7 @@ class LossReport:
         if epoch.done == epoch.steps:
             losses = epoch.losses * self.scale
             if epoch.squared_weights is not None:
-                reciprocals = _reciprocals(epoch.weights, epoch.chunk.data.weight)
+                reciprocals = _reciprocals(epoch.weights) if epoch.weighted else 1.0 / epoch.rows
                 losses += 0.5 * self.alpha * epoch.squared_weights * reciprocals
             loss = float(np.dot(losses, epoch.rows)) / epoch.n_rows
         return {"epoch": epoch.number, "loss": loss}
@@ -142,7 +150,7 @@ class LossReport:
 
 
 class Account(LoopCallback):
-    """What scikit-learn counts, says and compares after an epoch; `score` is told whether outputs are finite."""
+    """scikit-learn's account of an epoch: counts, words, comparisons; `score` is told whether outputs are finite."""
 
     def __init__(
         self,

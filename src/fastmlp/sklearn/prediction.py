@@ -102,7 +102,7 @@ class NetworkOutputs(ParameterAttributes):
         if is_sparse(rows) and pays(rows, spec.sizes[1]):
             with shared.access.reading("predict"):
                 self._engine()
-                shared.filled_columns().predict(rows, outputs, engine_threads(self.n_threads))
+                shared.sparse_first_layer().predict(rows, outputs, engine_threads(self.n_threads))
             return outputs
         small = rows.shape[0] * shared.n_parameters <= ONE_THREAD
         threads = 1 if small else engine_threads(self.n_threads)

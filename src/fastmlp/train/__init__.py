@@ -1,1 +1,1 @@
-"""How a network learns: one loop over a source of rows, and what looks on or steps in."""
+"""The learning of networks: one loop over a source of rows, and what looks on or steps in."""

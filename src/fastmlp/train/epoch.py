@@ -34,7 +34,9 @@ class Epoch:
     losses : ndarray of float64, (steps,)
         Each batch's mean loss before its update; NaN where none was made.
     weights : ndarray of float64, (steps,)
-        What that is a mean over: the sum of the batch's sample weights, or its rows.
+        What that is a mean over: the sum of the batch's sample weights, or its rows if they have none.
+    weighted : bool
+        Whether they have any.
     squared_weights : ndarray of float64, (steps,), or None
         The sum of the network's squared weights before each update, if somebody wants it.
     done : int
@@ -58,7 +60,7 @@ class Epoch:
         self.steps = len(starts)
         self.rows = np.minimum(batch_size, n - starts).astype(np.float64)
         self.losses = np.empty(self.steps)
-        self.weights = np.empty(self.steps)
+        self.weights, self.weighted = self.rows.copy(), False
         self.squared_weights = np.empty(self.steps) if squared_weights else None
         self.pace: Pace | None = None
         self.number = self.done = self.at = 0
@@ -99,7 +101,8 @@ class Epoch:
         self.seconds += seconds
         self.done += outcome.steps
         self.at += outcome.steps * self.batch_size  # behind the end, where the last batch is smaller
-        self.weights[places] = outcome.weight_sums
+        if chunk.data.weight is not None:
+            self.weights[places], self.weighted = outcome.weight_sums, True
         if outcome.status != "done":
             self.exception = outcome.exception
             return False
@@ -117,7 +120,7 @@ class Epoch:
 
 
 class Pace:
-    """How many steps the engine does at a time, for callbacks that want to hear of some in the middle of an epoch.
+    """The number of steps in a call of the engine, for callbacks that want to hear of some in the middle of an epoch.
 
     One that wants to by the clock is met by the speed of the last call, and by 8 times as many steps at most.
     """

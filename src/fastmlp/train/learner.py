@@ -13,7 +13,7 @@ from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
 __all__ = ["Learner", "Snapshot"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Snapshot:
     """Everything that training changes, in the engine's own memory: parameters, state and count of steps; the epoch.
 

@@ -1,4 +1,4 @@
-"""How good a network is on data: the mean loss, and the metric that goes with the loss."""
+"""The quality of a network on data: the mean loss, and the metric that goes with the loss."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -101,9 +101,10 @@ class Measured:
     def __call__(self, epoch: "Epoch") -> dict[str, Any]:
         """Measure an epoch; what was measured until an exception came is noted, too."""
         seconds = epoch.seconds
+        total = _sum(epoch.weights) if epoch.weighted else epoch.n_rows
         logs = {
             "epoch": epoch.number,
-            "loss": _sum(epoch.losses * epoch.weights) / _sum(epoch.weights),
+            "loss": _sum(epoch.losses * epoch.weights) / total,
             "seconds": seconds,
             "samples_per_second": epoch.n_rows / seconds if seconds > 0 else math.inf,
         }

@@ -58,7 +58,7 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Where the rows of a training come from."""
+    """A source of rows to train on."""
 
     @property
     def n_rows(self) -> int:
