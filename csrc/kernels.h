@@ -95,10 +95,11 @@ enum { FM_DOT_COLUMNS = 4 };
 
 /* `params` are FM_MAX_PARAMS numbers, of which the list names the first. */
 typedef struct {
-  /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. What
-   * the list says is kept goes to `kept`: signals c + bias; outputs are in c, and `kept` is not looked at. */
+  /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. Where
+   * the list says SIGNAL, c + bias goes to `kept` before, which is c itself where nobody wants it; else `kept` is not
+   * looked at. */
   void (*forward)(ptrdiff_t rows, int vectors, const void *bias, const double *params, void *c, void *kept);
-  /* d = d * f'(z), where f' is computed from what was kept: for outputs, from c. */
+  /* d = d * f'(z), where f' is computed from signals or outputs, as the list says. */
   void (*backward)(ptrdiff_t rows, int vectors, const void *kept, const double *params, void *d);
   /* For a function of whole rows, NULL for any other: forward adds the bias, and this goes on in place; backward_rows,
    * in the place of backward, turns d = dE/da into dE/dz. */
