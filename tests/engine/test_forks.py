@@ -66,6 +66,43 @@ def test_training_goes_on_in_a_forked_child_and_in_its_parent():
         assert (child["workers"], child["more workers"]) == (1, 4)
 
 
+FORK_BESIDE_A_READER = (
+    COMMON
+    + """
+import threading
+net, many, stop = trained(2), rng.normal(size=(200_000, 37)), threading.Event()
+
+def keep_asking():
+    while not stop.is_set():
+        net.predict(many, threads=1)
+
+reader = threading.Thread(target=keep_asking)
+reader.start()
+statuses = []
+for _ in range(5):
+    time.sleep(0.02)
+    child = os.fork()
+    if child == 0:
+        steps, threads = net.n_steps, [threading.Thread(target=net.step, args=(X, y)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        os._exit(net.n_steps - steps)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+stop.set()
+reader.join()
+print(json.dumps(statuses))
+"""
+)
+
+
+@POSIX
+def test_a_thread_of_a_forked_child_is_not_taken_for_one_of_its_parents():
+    """It may have the number of one that was predicting there."""
+    assert run(FORK_BESIDE_A_READER) == [4] * 5
+
+
 FORK_FROM_A_REGION = (
     COMMON
     + """

@@ -62,6 +62,13 @@ def test_the_fastest_way_is_found_and_used(guess):
     assert machine.share(PANELS, 0, 2) > 0.97
 
 
+@pytest.mark.parametrize("figures", [(100e-6, 97e-6, 99e-6), (100e-6, 80e-6, 79.5e-6)], ids=["threads", "panels"])
+def test_what_is_no_faster_than_the_noise_is_not_preferred(figures):
+    """More threads have to gain 5 %, and another way for as many of them 1.5 %."""
+    machine = Machine(steady(dict(zip(WAYS, figures, strict=True)))).run_until(2)
+    assert machine.tuner.choice == (ONE if figures[1] > 95e-6 else TWO)
+
+
 def test_what_the_model_guesses_comes_first_and_then_the_simplest():
     machine = Machine(steady(dict.fromkeys(WAYS, 50e-6)), guess=2, alone=80e-6)
     assert machine.tuner.choice == TWO
