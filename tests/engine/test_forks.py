@@ -291,3 +291,48 @@ def test_a_handler_that_returns_does_not_stop_training():
     assert outcome.status == "done"
     assert calls
     assert flat(layers_of(engine)).tobytes() == flat(layers_of(undisturbed)).tobytes()
+
+
+INTERRUPTED_WHILE_WAITING = (
+    COMMON
+    + """
+import signal, threading
+net, many, stop = fastmlp.MLP([37, 500, 500, 5], seed=1), rng.normal(size=(50_000, 37)), threading.Event()
+targets = rng.normal(size=(400, 5))
+
+def keep_asking():
+    while not stop.is_set():
+        net.predict(many, threads=1)
+
+class Alarm(Exception):
+    pass
+
+def ring(number, frame):
+    raise Alarm
+
+signal.signal(signal.SIGALRM, ring)
+reader = threading.Thread(target=keep_asking)
+reader.start()
+interrupted = 0
+for _ in range(30):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        net.step(X, targets)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Alarm:
+        interrupted += 1
+stop.set()
+reader.join()
+net.predict(X)
+steps = net.n_steps
+net.step(X, targets)
+print(json.dumps([interrupted, net.n_steps - steps]))
+"""
+)
+
+
+@POSIX
+def test_a_step_that_is_interrupted_while_it_waits_for_readers_leaves_the_network_free():
+    interrupted, steps = run(INTERRUPTED_WHILE_WAITING)
+    assert interrupted > 0
+    assert steps == 1
