@@ -153,7 +153,7 @@ def main() -> int:
     parser.add_argument("--workloads", type=one_of(list(workloads)), default=list(workloads), help="default: all")
     parser.add_argument("--peers", type=one_of(PEERS), default=list(PEERS), help=f"default: {','.join(PEERS)}")
     parser.add_argument("--activation", choices=ACTIVATIONS, help="of the hidden layers (default: the workload's)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a ratio is less than issue 3 demands")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a ratio is less than AT_LEAST")
     add_options(parser, rounds=7, seconds=0.5, tune=2.0)
     options = parser.parse_args()
     options.peers = ["fastmlp", *(name for name in options.peers if name != "fastmlp")]

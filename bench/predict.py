@@ -115,7 +115,7 @@ def main() -> int:
     parser.add_argument("--batches", type=one_of(batches), default=batches, help=f"default: {','.join(batches)}")
     parser.add_argument("--peers", type=one_of(PEERS), default=list(PEERS), help=f"default: {','.join(PEERS)}")
     parser.add_argument("--activation", choices=ACTIVATIONS, default="relu")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is not what issue 3 demands")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is less than AT_LEAST")
     add_options(parser, rounds=7, seconds=0.2, tune=1.0)
     options = parser.parse_args()
     options.peers = ["fastmlp", *(name for name in options.peers if name != "fastmlp")]

@@ -256,7 +256,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=positive(int), default=3)
     parser.add_argument("--threads", type=threads_argument, default=None, help="of both libraries; default: their own")
     parser.add_argument("--check", nargs="?", type=limits(list(TASKS)), const=AT_LEAST, metavar="digits=10,...",
-                        help="exit with 1 if a ratio is less; without a value, what issue 4 asks for")  # fmt: skip
+                        help="exit with 1 if a ratio is less; without a value, than AT_LEAST")  # fmt: skip
     parser.add_argument("--json", type=Path, default=None, metavar="PATH")
     parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--activation", choices=ACTIVATIONS, help="of the hidden layers (default: the workload's)")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is not what issue 3 demands")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is less than AT_LEAST")
     options = parser.parse_args()
     if not hasattr(os, "sched_setaffinity"):
         parser.error("needs Linux, where processes can be pinned to processors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["BaseMLP"]
 
 
-class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
+class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs, ABC):  # type: ignore[misc]
     """Base of the estimators, with everything but the meaning of targets and outputs."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
@@ -54,31 +55,31 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
 
     # ---- what the classes know of their targets and outputs ---------------------------------------------------------
 
+    @abstractmethod
     def _validate_input(
         self, X: Any, y: Any, sample_weight: ArrayLike | None, incremental: bool, reset: bool
     ) -> tuple[Any, Array, NDArray[np.float64] | None]:
         """Return X as scikit-learn validates it, targets as the engine reads them, and weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _encode(self, y: Array) -> Array:
         """Return validated y as the engine reads it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _count_outputs(self, targets: Array) -> int:
         """Return the number of outputs that a network for these targets has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _choose_output(self) -> str:
         """Return the name of the activation of the network's outputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _strata(self, targets: Array) -> Array | None:
         """Return the class of each row if rows are to be held out within classes, else None."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _validation_score(self, outputs: Array, targets: Array, weight: NDArray[np.float64] | None) -> float:
         """Return the score that early stopping watches, of a network with these outputs."""
-        raise NotImplementedError
 
     # ---- training ---------------------------------------------------------------------------------------------------
 

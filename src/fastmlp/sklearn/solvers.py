@@ -6,6 +6,7 @@ live in the engine.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AdamSolver", "OptimizerSolver", "SGDSolver", "Solver"]
 
 
-class Solver:
+class Solver(ABC):
     """Base of the solvers: a learning rate, how many steps were made, and when training is told to stop.
 
     Attributes
@@ -40,15 +41,15 @@ class Solver:
         self.learning_rate = float(learning_rate_init)
         self.t = 0
 
+    @abstractmethod
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
         """Make the rows of scalars of the next steps, (len(weight_decay), columns), given the decay of each step."""
-        raise NotImplementedError
 
     def advance(self, steps: int) -> None:
         """Count steps that have been made."""
         self.t += steps
 
-    def end_epoch(self, rows_seen: int) -> None:
+    def end_epoch(self, rows_seen: int) -> None:  # noqa: B027 - most rates stay
         """Change the rate at the end of an epoch, given the rows of all epochs so far."""
 
     def stops(self, message: str, verbose: Any) -> bool:

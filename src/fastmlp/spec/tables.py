@@ -68,12 +68,18 @@ def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[n
     array([[1. , 0.5],
            [2. , 0.5]])
     """
-    assert values.keys() == set(columns), f"columns are {columns}, values are of {tuple(values)}"
-    each = [(place, values[name]) for place, name in enumerate(columns) if isinstance(values[name], np.ndarray)]
-    row = tuple(0.0 if isinstance(values[name], np.ndarray) else float(values[name]) for name in columns)
-    rows, block = np.empty((steps, len(row))), _block_of_rows(row)
+    assert len(values) == len(columns), f"columns are {columns}, values are of {tuple(values)}"
+    row: list[float] = []
+    each = []
+    for place, name in enumerate(columns):
+        value = values[name]
+        if isinstance(value, np.ndarray):
+            each.append((place, value))
+            value = 0.0
+        row.append(value)
+    rows, block = np.empty((steps, len(row))), _block_of_rows(tuple(row))
     for start in range(0, steps, _STRIDE):
         rows[start : start + _STRIDE] = block[: steps - start]
-    for place, value in each:
-        rows[:, place] = value
+    for place, column in each:
+        rows[:, place] = column
     return rows
