@@ -122,12 +122,17 @@ class Loss(Operation):
         return read_operation(data, "loss", LOSSES)
 
 
-def _cut(clip: object) -> float:
-    """The distance of a probability that is cut from 0 and from 1."""
-    number = fraction(clip, "clip")
-    if number >= 0.5:
-        raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
-    return number
+@dataclass(frozen=True)
+class _Clipped(Loss):
+    """Base of the losses of probabilities, which may be cut for the report: from 0 and from 1 by `clip`."""
+
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        number = fraction(self.clip, "clip")
+        if number >= 0.5:
+            raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
+        object.__setattr__(self, "clip", number)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class SquaredError(Loss):
 
 
 @dataclass(frozen=True)
-class CrossEntropy(Loss):
+class CrossEntropy(_Clipped):
     """-sum_k y_k log a_k over the outputs a of a softmax, computed from its logits.
 
     Parameters
@@ -172,14 +177,9 @@ class CrossEntropy(Loss):
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
 
-    clip: float = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "clip", _cut(self.clip))
-
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(_Clipped):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
 
     Parameters
@@ -198,11 +198,6 @@ class BinaryCrossEntropy(Loss):
     output: ClassVar[str] = "logistic"
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
-
-    clip: float = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "clip", _cut(self.clip))
 
 
 @dataclass(frozen=True)
