@@ -1,6 +1,7 @@
 """Ctrl-C in the middle of whatever takes long: noticed soon, and the network is as after a whole number of steps.
 
-How soon is measured in processor time, which other processes cannot use up: a busy machine makes nothing here later.
+How soon is measured in processor time, which other processes of the machine cannot use up. A host can: while it stops a
+virtual machine, time counts as used. So a signal that was seen late is sent again, a few times.
 """
 
 import gc
@@ -22,6 +23,7 @@ pytestmark = [
 
 BEFORE = 0.2  # seconds of processor time from the begin of a call to the signal
 AFTER = 1.0  # and to its handler, at most: 50 ms on two threads are promised, and what is begun comes to an end
+TRIES = 4
 
 
 class Ring(Exception):
@@ -60,10 +62,15 @@ class Sender:
 
 
 def interrupted(call, *arguments, **options):
-    """Run it until a signal ends it, soon after it came."""
-    with Sender() as sender, pytest.raises(Ring):
-        call(*arguments, **options)
-    assert sender.handled - sender.sent < AFTER
+    """Run it until a signal ends it, soon after it came; again, from where it ended, if that was late."""
+    late = []
+    while len(late) < TRIES:
+        with Sender() as sender, pytest.raises(Ring):
+            call(*arguments, **options)
+        late.append(sender.handled - sender.sent)
+        if late[-1] < AFTER:
+            return
+    pytest.fail(f"every handler ran late: {late} s of processor time after its signal")
 
 
 # Networks by what is between two looks for signals when a step is long. All but the first have blocks of rows of less
