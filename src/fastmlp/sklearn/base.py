@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["BaseMLP"]
 
 
-class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs, ABC):  # type: ignore[misc]
-    """Base of the estimators, with everything but the meaning of targets and outputs."""
+class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
+    """Base of the estimators, with everything but the meaning of targets and outputs.
+
+    It is no ABC: that would ask its subclasses whether something is an instance, and those of `patched` take
+    scikit-learn's estimators for theirs.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
