@@ -1,7 +1,7 @@
 /* exp, log, tanh and their relatives on vectors, once for all ISAs, with the error bounds that math.def states.
  * Included by isa/instantiate.inl, after <math.h> and vec_<isa>.h. */
 
-/* Everything is made of two kernels. Their polynomials are minimax in the relative error of what they are part of
+/* Everything is made of three kernels. Their polynomials are minimax in the relative error of what they are part of
  * (Remez exchange), the coefficients rounded one after the other while the rest was fitted again.
  *
  * exp: x = n ln 2 + r with |r| <= ln 2 / 2 (Cody and Waite 1980, ch. 6); thanks to fma and a full-precision ln2_high
@@ -9,11 +9,18 @@
  *
  * log: with s = f / (2 + f) and z = s^2, log(1 + f) = 2 atanh(s) = f - s (f - z l(z)) (fdlibm, e_log.c): f is exact,
  * and only a correction carries the error of the division. log_tail holds l for 1 + f in [sqrt(1/2), sqrt(2)];
- * log_tail_wide for 1 + f in [1, 2], with which softplus needs no reduction. */
+ * log_tail_wide for 1 + f in [1, 2], with which softplus needs no reduction.
+ *
+ * normal: with a = |x|, Phi(-a) = e^(-a^2 / 2) r q(t), r = 1 / (a + c) and t = (a - c) r = 2 a r - 1, a map of all
+ * positive a to [-1, 1) under which the rest, a scaled complementary error function, is smooth (Schonfelder 1978). */
 #if FM_REAL_IS_FLOAT
 static const real exp_tail[] = {0x1.fffffep-2f, 0x1.5554aap-3f, 0x1.55579ap-5f, 0x1.122c38p-7f, 0x1.6ac10cp-10f};
 static const real log_tail[] = {0x1.555568p-1f, 0x1.996c10p-2f, 0x1.30be34p-2f};
 static const real log_tail_wide[] = {0x1.55550cp-1f, 0x1.99ce5ep-2f, 0x1.1eee8ap-2f, 0x1.1e0578p-2f};
+static const real normal_tail_q[] = {0x1.84e44ap-1f,   -0x1.401104p-1f, 0x1.ac43d4p-2f,   -0x1.c39d5cp-3f,
+                                     0x1.5d471ep-4f,   -0x1.3d539ep-6f, -0x1.8babdap-11f, 0x1.1e6decp-9f,
+                                     -0x1.77ccc6p-12f, -0x1.e4249ep-13f};
+static const real normal_centre = 4.25f, normal_end = 14.5f;
 static const real log2_e = 0x1.715476p+0f, ln2_high = 0x1.62e430p-1f, ln2_low = -0x1.05c610p-29f;
 static const real sqrt_half = 0x1.6a09e6p-1f;
 static const real round_shift = 0x1.8p+23f; /* adding it leaves an integer in the low bits */
@@ -32,6 +39,14 @@ static const real log_tail[] = {0x1.555555555555dp-1, 0x1.999999998fd3cp-2, 0x1.
 static const real log_tail_wide[] = {0x1.555555555564ap-1, 0x1.999999993e8aap-2, 0x1.2492495d1ca9cp-2,
                                      0x1.c71c5363167dap-3, 0x1.746177b264440p-3, 0x1.3ab546500f1acp-3,
                                      0x1.15d927a6c6788p-3, 0x1.99486af27eb95p-4, 0x1.67ca18c0f9ef9p-3};
+static const real normal_tail_q[] = {
+    0x1.8c2b8893b5c8dp-1,   -0x1.5ed05c7e41a2ep-1,  0x1.1239b3f8c06dap-1,   -0x1.77dbb5cdda96bp-2,
+    0x1.be33e6ee995f0p-3,   -0x1.c15806fa4914bp-4,  0x1.71707b5751f38p-5,   -0x1.c83edf43361f7p-7,
+    0x1.4034e561d06e9p-9,   0x1.1ab345dd4aba6p-12,  -0x1.544962c158e0cp-12, 0x1.2b891ccd8518bp-14,
+    0x1.11cdc73950207p-16,  -0x1.96a48e2b2fe3bp-17, 0x1.df4470bab5bdep-22,  0x1.8e52806a95215p-20,
+    -0x1.1f85762248bccp-22, -0x1.7d6249f465b6ep-23, 0x1.afa668c5c4149p-25,  0x1.8a1a775ffd7c6p-26,
+    -0x1.8471978783e78p-28, -0x1.62952434ec289p-29};
+static const real normal_centre = 5.5, normal_end = 38.75;
 static const real log2_e = 0x1.71547652b82fep+0, ln2_high = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
 static const real sqrt_half = 0x1.6a09e667f3bcdp-1;
 static const real round_shift = 0x1.8p+52;
@@ -45,7 +60,8 @@ static const real lowest_exponent = -1022.0;
 enum {
   EXP_TAIL = sizeof exp_tail / sizeof exp_tail[0],
   LOG_TAIL = sizeof log_tail / sizeof log_tail[0],
-  LOG_TAIL_WIDE = sizeof log_tail_wide / sizeof log_tail_wide[0]
+  LOG_TAIL_WIDE = sizeof log_tail_wide / sizeof log_tail_wide[0],
+  NORMAL_TAIL = sizeof normal_tail_q / sizeof normal_tail_q[0]
 };
 
 /* c[last] x^k + ... + c[last - k step], where the last index is the least that is not negative. */
@@ -70,12 +86,15 @@ FM_INLINE vreal exp_reduce(vreal x, vreal *n) {
   return vfnma(*n, vset1(ln2_low), vfnma(*n, vset1(ln2_high), x));
 }
 
+FM_INLINE vreal exp_reduced(vreal r, vreal n) {
+  const vreal one = vset1(1), q = polynomial(exp_tail, EXP_TAIL, r);
+  return vscale(vfma(vfma(q, r, one), r, one), n);
+}
+
 FM_INLINE vreal exp_bounded(vreal x) {
-  const vreal one = vset1(1);
   vreal n;
   const vreal r = exp_reduce(x, &n);
-  const vreal q = polynomial(exp_tail, EXP_TAIL, r);
-  return vscale(vfma(vfma(q, r, one), r, one), n);
+  return exp_reduced(r, n);
 }
 
 /* Bounds come first in vmax and vmin so that NaN passes. */
@@ -163,6 +182,26 @@ FM_INLINE vreal vlog1p(vreal x) {
 FM_INLINE vreal vsoftplus(vreal x) {
   const vreal e = exp_of_minus_abs(x);
   return vadd(vmax(x, vzero()), vsub(e, log_correction(e, log_tail_wide, LOG_TAIL_WIDE)));
+}
+
+/* Phi(-|x|), the tail of the standard normal, and its density. The exponential is of the rounded square; what that has
+ * lost is put back. Beyond `normal_end` both are 0. */
+FM_INLINE vreal normal_tail(vreal x, vreal *density) {
+  const vreal a = vmin(vset1(normal_end), vabs(x)), square = vmul(a, a), half = vset1((real)-0.5);
+  const vreal lost = vfma(a, a, vsub(vzero(), square));
+  vreal n;
+  const vreal rest = exp_reduce(vmax(vset1(exp_lowest), vmul(square, half)), &n);
+  const vreal power = exp_reduced(vfma(lost, half, rest), n);
+  const vreal r = vdiv(vset1(1), vadd(a, vset1(normal_centre)));
+  const vreal t = vfma(vset1(2), vmul(a, r), vset1(-1));                     /* near -1 as exact as can be */
+  *density = vmul(power, vset1((real)0.39894228040143267794));               /* 1 / sqrt(2 pi) */
+  return vmul(vmul(power, r), horner(normal_tail_q, NORMAL_TAIL - 1, 1, t)); /* odd and even powers would cancel */
+}
+
+FM_INLINE vreal vnormal_cdf(vreal x) {
+  vreal density;
+  const vreal tail = normal_tail(x, &density);
+  return vselect(vlt(x, vzero()), tail, vsub(vset1(1), tail));
 }
 
 typedef vreal (*math_function)(vreal);

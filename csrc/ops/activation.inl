@@ -62,14 +62,13 @@ FM_INLINE vreal elu_slope(vreal a, const vreal *params) {
   return vselect(vlt(vzero(), a), vset1(1), vadd(a, params[0]));
 }
 
+/* log(1 + exp(beta z)) / beta. The reciprocal is one of the loop's constants, and 1 where beta is. */
 FM_INLINE vreal softplus_value(vreal z, const vreal *params) {
-  (void)params;
-  return vsoftplus(z);
+  return vmul(vsoftplus(vmul(params[0], z)), vdiv(vset1(1), params[0]));
 }
-/* f'(z) = logistic(z) = 1 - exp(-softplus(z)). */
+/* f'(z) = logistic(beta z) = 1 - exp(-beta f(z)). */
 FM_INLINE vreal softplus_slope(vreal a, const vreal *params) {
-  (void)params;
-  return vsub(vzero(), vexpm1(vsub(vzero(), a)));
+  return vsub(vzero(), vexpm1(vsub(vzero(), vmul(params[0], a))));
 }
 
 FM_INLINE vreal exp_value(vreal z, const vreal *params) {
@@ -79,4 +78,129 @@ FM_INLINE vreal exp_value(vreal z, const vreal *params) {
 FM_INLINE vreal exp_slope(vreal a, const vreal *params) {
   (void)params;
   return a;
+}
+
+static const double selu_scale = 1.0507009873554804934193349852946, selu_alpha = 1.6732632423543772848170429916717;
+
+FM_INLINE vreal selu_value(vreal z, const vreal *params) {
+  (void)params;
+  const vreal below = vmul(vset1((real)selu_alpha), vexpm1(z));
+  return vmul(vset1((real)selu_scale), vselect(vlt(vzero(), z), z, below));
+}
+FM_INLINE vreal selu_slope(vreal a, const vreal *params) {
+  (void)params;
+  const vreal scale = vset1((real)selu_scale);
+  return vselect(vlt(vzero(), a), scale, vadd(a, vset1((real)(selu_scale * selu_alpha))));
+}
+
+/* z Phi(z), where Phi is the distribution of the standard normal. */
+FM_INLINE vreal gelu_value(vreal z, const vreal *params) {
+  (void)params;
+  return vmul(z, vnormal_cdf(z));
+}
+FM_INLINE vreal gelu_slope(vreal z, const vreal *params) {
+  (void)params;
+  vreal density;
+  const vreal tail = normal_tail(z, &density);
+  return vfma(z, density, vselect(vlt(z, vzero()), tail, vsub(vset1(1), tail)));
+}
+
+/* z logistic(2 u) with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z (1 + tanh u) / 2. */
+static const double gelu_linear = 1.5957691216057308, gelu_cubic = 0.07135481627260025; /* of 2 u */
+
+FM_INLINE vreal gelu_tanh_value(vreal z, const vreal *params) {
+  (void)params;
+  const vreal factor = vfma(vset1((real)gelu_cubic), vmul(z, z), vset1((real)gelu_linear));
+  return vmul(z, vlogistic(vmul(z, factor)));
+}
+/* Beyond 16 the slope is 0 or 1, and a square could overflow. */
+FM_INLINE vreal gelu_tanh_slope(vreal z, const vreal *params) {
+  (void)params;
+  const vreal x = vmin(vset1(16), vmax(vset1(-16), z)), square = vmul(x, x);
+  const vreal s = vlogistic(vmul(x, vfma(vset1((real)gelu_cubic), square, vset1((real)gelu_linear))));
+  const vreal inner = vfma(vset1((real)(3 * gelu_cubic)), square, vset1((real)gelu_linear)); /* d (2 u) / dz */
+  return vfma(vmul(vmul(x, inner), s), vsub(vset1(1), s), s);
+}
+
+/* z logistic(z). */
+FM_INLINE vreal silu_value(vreal z, const vreal *params) {
+  (void)params;
+  return vmul(z, vlogistic(z));
+}
+FM_INLINE vreal silu_slope(vreal z, const vreal *params) {
+  (void)params;
+  const vreal s = vlogistic(z);
+  return vfma(vmul(z, s), vsub(vset1(1), s), s);
+}
+
+/* tanh(softplus(z)) = n / (n + 2) with n = e^2z + 2 e^z, and so that nothing overflows, both times e^-2z where z > 0:
+ * one exponential. Returns the quotient's denominator. */
+FM_INLINE vreal mish_quotient(vreal z, vreal e, vreal *numerator) {
+  const vmask right = vlt(vzero(), z);
+  const vreal twice = vadd(e, e);
+  *numerator = vselect(right, vadd(twice, vset1(1)), vfma(e, e, twice));
+  return vadd(*numerator, vselect(right, vmul(twice, e), vset1(2)));
+}
+
+/* z tanh(softplus(z)). */
+FM_INLINE vreal mish_value(vreal z, const vreal *params) {
+  (void)params;
+  vreal numerator;
+  const vreal denominator = mish_quotient(z, exp_of_minus_abs(z), &numerator);
+  return vmul(z, vdiv(numerator, denominator));
+}
+/* n / (n + 2) + 4 z e^z (1 + e^z) / (n + 2)^2. */
+FM_INLINE vreal mish_slope(vreal z, const vreal *params) {
+  (void)params;
+  vreal numerator;
+  const vreal e = exp_of_minus_abs(z), reciprocal = vdiv(vset1(1), mish_quotient(z, e, &numerator));
+  const vreal product = vmul(vselect(vlt(vzero(), z), vmul(e, e), e), vadd(e, vset1(1)));
+  return vmul(vfma(vmul(vmul(vset1(4), z), product), reciprocal, numerator), reciprocal);
+}
+
+FM_INLINE vreal softsign_value(vreal z, const vreal *params) {
+  (void)params;
+  return vdiv(z, vadd(vset1(1), vabs(z)));
+}
+FM_INLINE vreal softsign_slope(vreal a, const vreal *params) {
+  (void)params;
+  const vreal rest = vsub(vset1(1), vabs(a));
+  return vmul(rest, rest);
+}
+
+/* As above: what limits comes first in vmin and vmax. */
+FM_INLINE vreal relu6_value(vreal z, const vreal *params) {
+  (void)params;
+  return vmin(vset1(6), vmax(vzero(), z));
+}
+FM_INLINE vreal relu6_slope(vreal a, const vreal *params) {
+  (void)params;
+  return vselect(vlt(vzero(), a), vselect(vlt(a, vset1(6)), vset1(1), vzero()), vzero());
+}
+
+FM_INLINE vreal hardtanh_value(vreal z, const vreal *params) {
+  (void)params;
+  return vmin(vset1(1), vmax(vset1(-1), z));
+}
+FM_INLINE vreal hardtanh_slope(vreal a, const vreal *params) {
+  (void)params;
+  return vselect(vlt(vabs(a), vset1(1)), vset1(1), vzero());
+}
+
+/* relu6(z + 3) / 6. */
+FM_INLINE vreal hard_sigmoid_value(vreal z, const vreal *params) {
+  return vmul(relu6_value(vadd(z, vset1(3)), params), vset1((real)(1.0 / 6)));
+}
+FM_INLINE vreal hard_sigmoid_slope(vreal a, const vreal *params) {
+  (void)params;
+  const vreal inside = vset1((real)(1.0 / 6));
+  return vselect(vlt(vzero(), a), vselect(vlt(a, vset1(1)), inside, vzero()), vzero());
+}
+
+/* z relu6(z + 3) / 6. */
+FM_INLINE vreal hard_swish_value(vreal z, const vreal *params) { return vmul(z, hard_sigmoid_value(z, params)); }
+FM_INLINE vreal hard_swish_slope(vreal z, const vreal *params) {
+  (void)params;
+  const vreal inside = vfma(z, vset1((real)(1.0 / 3)), vset1((real)0.5));
+  return vselect(vlt(z, vset1(-3)), vzero(), vselect(vlt(vset1(3), z), vset1(1), inside));
 }

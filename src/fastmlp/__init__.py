@@ -14,7 +14,7 @@ from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
-from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, SquaredError
+from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, Softplus, SquaredError
 from fastmlp.train.callbacks import Callback, EarlyStopping
 from fastmlp.train.history import History
 from fastmlp.train.profile import Profile
@@ -36,6 +36,7 @@ __all__ = [
     "LeakyReLU",
     "Poisson",
     "Profile",
+    "Softplus",
     "SquaredError",
     "Trace",
     "TrainingDiverged",

@@ -65,10 +65,11 @@ def test_normal_has_the_sigma_that_was_asked_for():
 
 
 def test_defaults_follow_the_activation():
-    for name in ("relu", "leaky_relu", "elu", "softplus"):
+    for name in ("relu", "leaky_relu", "elu", "softplus", "gelu", "silu", "mish", "hard_swish", "relu6"):
         assert default(as_activation(name)).name == "he_uniform"
-    for name in ("identity", "sign", "logistic", "tanh", "exp", "softmax"):
+    for name in ("identity", "sign", "logistic", "tanh", "exp", "softmax", "softsign", "hardtanh"):
         assert default(as_activation(name)).name == "glorot_uniform"
+    assert default(as_activation("selu")).name == "lecun_normal"
 
 
 def test_a_function_of_the_user():

@@ -39,7 +39,7 @@ HAS_CALLBACKS = hasattr(MLPClassifier, "set_callbacks")
 
 def test_activations_of_fastmlp_and_one_per_layer(digits):
     X, y = digits
-    for activation in ("leaky_relu", "elu", "softplus", fastmlp.LeakyReLU(0.2), "sigmoid"):
+    for activation in ("leaky_relu", "elu", "softplus", "gelu", "swish", fastmlp.LeakyReLU(0.2), "sigmoid"):
         clf = MLPClassifier(20, activation=activation, learning_rate_init=0.01, random_state=0, max_iter=60)
         assert clf.fit(X, y).score(X, y) > 0.95
     clf = MLPClassifier(

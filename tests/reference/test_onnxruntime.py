@@ -15,6 +15,10 @@ OPERATORS = {
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
     "elu": ("Elu", {"alpha": 0.7}),
     "softplus": ("Softplus", {}),
+    "selu": ("Selu", {}),
+    "softsign": ("Softsign", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "hard_swish": ("HardSwish", {}),
     "exp": ("Exp", {}),
     "softmax": ("Softmax", {"axis": 1}),
 }

@@ -6,10 +6,12 @@ To add one, add an entry to ACTIVATIONS (and its class to spec/activations.py).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastmlp.reference.vecmath import normal_cdf, normal_tail
 from fastmlp.spec import Array
 
 if TYPE_CHECKING:
@@ -127,16 +129,20 @@ def _elu_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
 
 
 def _softplus_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    (beta,) = params
+    np.multiply(z, beta, out=z)
     np.abs(z, out=scratch.matrix)
     np.negative(scratch.matrix, out=scratch.matrix)
     np.exp(scratch.matrix, out=scratch.matrix)
     np.log1p(scratch.matrix, out=scratch.matrix)
     np.maximum(z, 0.0, out=z)
     np.add(z, scratch.matrix, out=z)
+    np.divide(z, beta, out=z)
 
 
 def _softplus_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
-    np.negative(a, out=scratch.matrix)  # f'(z) = logistic(z) = 1 - exp(-softplus(z))
+    (beta,) = params
+    np.multiply(a, -beta, out=scratch.matrix)  # f'(z) = logistic(beta z) = 1 - exp(-beta softplus(z))
     np.expm1(scratch.matrix, out=scratch.matrix)
     np.negative(scratch.matrix, out=scratch.matrix)
     np.multiply(d, scratch.matrix, out=d)
@@ -148,6 +154,135 @@ def _exp_forward(z: Array, params: Params, scratch: Scratch) -> None:
 
 def _exp_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
     np.multiply(d, a, out=d)
+
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def _selu_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    _elu_forward(z, (_SELU_ALPHA,), scratch)
+    np.multiply(z, _SELU_SCALE, out=z)
+
+
+def _selu_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.minimum(a, 0.0, out=scratch.matrix)
+    np.add(scratch.matrix, _SELU_SCALE * _SELU_ALPHA, out=scratch.matrix)
+    np.greater(a, 0.0, out=scratch.mask)
+    np.copyto(scratch.matrix, _SELU_SCALE, where=scratch.mask)
+    np.multiply(d, scratch.matrix, out=d)
+
+
+def _gelu_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.multiply(z, normal_cdf(z), out=z)
+
+
+def _gelu_backward(z: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    _, density = normal_tail(z)
+    np.multiply(z, density, out=scratch.matrix)
+    np.add(scratch.matrix, normal_cdf(z), out=scratch.matrix)
+    np.multiply(d, scratch.matrix, out=d)
+
+
+_GELU_LINEAR, _GELU_CUBIC = 2.0 * math.sqrt(2.0 / math.pi), 0.044715
+
+
+def _logistic(z: Array) -> Array:
+    """1 / (1 + exp(-z))."""
+    values: Array = z.copy()
+    _logistic_forward(values, (), Scratch(values, values, values))
+    return values
+
+
+def _gelu_tanh_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.multiply(z, z, out=scratch.matrix)
+    np.multiply(scratch.matrix, _GELU_CUBIC, out=scratch.matrix)
+    np.add(scratch.matrix, 1.0, out=scratch.matrix)
+    np.multiply(scratch.matrix, z, out=scratch.matrix)
+    np.multiply(scratch.matrix, _GELU_LINEAR, out=scratch.matrix)
+    np.multiply(z, _logistic(scratch.matrix), out=z)
+
+
+def _gelu_tanh_backward(z: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    x = np.clip(z, -16.0, 16.0)  # beyond, the slope is 0 or 1, and a square could overflow
+    square = x * x
+    s = _logistic(_GELU_LINEAR * x * (1.0 + _GELU_CUBIC * square))
+    inner = _GELU_LINEAR * (1.0 + 3.0 * _GELU_CUBIC * square)
+    np.multiply(d, s + x * inner * s * (1.0 - s), out=d)
+
+
+def _silu_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.multiply(z, _logistic(z), out=z)
+
+
+def _silu_backward(z: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    s = _logistic(z)
+    np.multiply(d, s + z * s * (1.0 - s), out=d)
+
+
+def _mish_quotient(z: Array) -> tuple[Array, Array, Array]:
+    """E = exp(-|z|), and n and n + 2 with n = exp(2 z) + 2 exp(z), both times e^2 where z > 0."""
+    e: Array = np.exp(-np.abs(z))
+    numerator: Array = np.where(z > 0.0, 1.0 + 2.0 * e, e * (e + 2.0))
+    denominator: Array = numerator + np.where(z > 0.0, 2.0 * e * e, 2.0)
+    return e, numerator, denominator
+
+
+def _mish_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    _, numerator, denominator = _mish_quotient(z)
+    np.multiply(z, numerator / denominator, out=z)
+
+
+def _mish_backward(z: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    e, numerator, denominator = _mish_quotient(z)
+    product = np.where(z > 0.0, e * e, e) * (1.0 + e)
+    np.multiply(d, (numerator + 4.0 * z * product / denominator) / denominator, out=d)
+
+
+def _softsign_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.abs(z, out=scratch.matrix)
+    np.add(scratch.matrix, 1.0, out=scratch.matrix)
+    np.divide(z, scratch.matrix, out=z)
+
+
+def _softsign_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.abs(a, out=scratch.matrix)
+    np.subtract(1.0, scratch.matrix, out=scratch.matrix)
+    np.multiply(scratch.matrix, scratch.matrix, out=scratch.matrix)
+    np.multiply(d, scratch.matrix, out=d)
+
+
+def _relu6_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.clip(z, 0.0, 6.0, out=z)
+
+
+def _relu6_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.multiply(d, (a > 0.0) & (a < 6.0), out=d)
+
+
+def _hardtanh_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.clip(z, -1.0, 1.0, out=z)
+
+
+def _hardtanh_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.multiply(d, np.abs(a) < 1.0, out=d)
+
+
+def _hard_sigmoid_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.add(z, 3.0, out=z)
+    np.clip(z, 0.0, 6.0, out=z)
+    np.divide(z, 6.0, out=z)
+
+
+def _hard_sigmoid_backward(a: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.multiply(d, np.where((a > 0.0) & (a < 1.0), 1.0 / 6.0, 0.0), out=d, casting="same_kind")
+
+
+def _hard_swish_forward(z: Array, params: Params, scratch: Scratch) -> None:
+    np.multiply(z, np.clip(z + 3.0, 0.0, 6.0) / 6.0, out=z)
+
+
+def _hard_swish_backward(z: Array, params: Params, d: Array, scratch: Scratch) -> None:
+    np.multiply(d, np.where(z < -3.0, 0.0, np.where(z > 3.0, 1.0, z / 3.0 + 0.5)), out=d, casting="same_kind")
 
 
 def _softmax_forward(z: Array, params: Params, scratch: Scratch) -> None:
@@ -175,5 +310,15 @@ ACTIVATIONS: dict[str, ActivationFunctions] = {
     "elu": ActivationFunctions(_elu_forward, _elu_backward),
     "softplus": ActivationFunctions(_softplus_forward, _softplus_backward),
     "exp": ActivationFunctions(_exp_forward, _exp_backward),
+    "selu": ActivationFunctions(_selu_forward, _selu_backward),
+    "gelu": ActivationFunctions(_gelu_forward, _gelu_backward, "signal"),
+    "gelu_tanh": ActivationFunctions(_gelu_tanh_forward, _gelu_tanh_backward, "signal"),
+    "silu": ActivationFunctions(_silu_forward, _silu_backward, "signal"),
+    "mish": ActivationFunctions(_mish_forward, _mish_backward, "signal"),
+    "softsign": ActivationFunctions(_softsign_forward, _softsign_backward),
+    "relu6": ActivationFunctions(_relu6_forward, _relu6_backward),
+    "hardtanh": ActivationFunctions(_hardtanh_forward, _hardtanh_backward),
+    "hard_sigmoid": ActivationFunctions(_hard_sigmoid_forward, _hard_sigmoid_backward),
+    "hard_swish": ActivationFunctions(_hard_swish_forward, _hard_swish_backward, "signal"),
     "softmax": ActivationFunctions(_softmax_forward, _softmax_backward),
 }

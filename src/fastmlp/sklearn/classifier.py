@@ -45,8 +45,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Widths of the hidden layers; ``()`` for none.
     activation : str, Activation or sequence of them, default="relu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, and fastmlp's
-        "leaky_relu", "elu", "softplus", "exp", "sign", `fastmlp.LeakyReLU` and `fastmlp.ELU`. A sequence has one for
-        each hidden layer.
+        other activations (`fastmlp.MLP` lists them), `fastmlp.LeakyReLU`, `fastmlp.ELU` and `fastmlp.Softplus`. A
+        sequence has one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         "sgd" and "adam" go over the rows in mini-batches; "lbfgs" takes all of them at once and is good for few rows.
     alpha : float, default=0.0001

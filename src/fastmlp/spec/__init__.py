@@ -14,6 +14,7 @@ from fastmlp.spec.activations import (
     ActivationName,
     LeakyReLU,
     OutputName,
+    Softplus,
     as_activation,
 )
 from fastmlp.spec.losses import (
@@ -71,6 +72,7 @@ __all__ = [
     "OutputName",
     "Poisson",
     "Run",
+    "Softplus",
     "SquaredError",
     "as_activation",
     "as_loss",

@@ -119,10 +119,10 @@ INITIALIZERS: dict[str, Initializer] = {
 def default(activation: Activation) -> Initializer:
     """The initializer of a layer with this activation when the user names none.
 
-    he_uniform for rectifiers, glorot_uniform for all others. Uniform rather than normal: the variance is what counts,
-    and no weight starts as an outlier.
+    he_uniform for rectifiers, glorot_uniform for others, lecun_normal for selu, whose constants are made for it. Else
+    uniform rather than normal: the variance is what counts, and no weight starts as an outlier.
     """
-    return he_uniform if activation.rectifies else glorot_uniform
+    return INITIALIZERS[activation.initial]
 
 
 def as_initializer(initializer: str | Initializer | Function) -> Initializer | Function:
