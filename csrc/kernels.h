@@ -58,7 +58,7 @@ enum { FM_VALUES, FM_LABELS };
 #include "ops/optimizer.def"
 #undef OPTIMIZER
 
-#define FM_SHARED_COLUMNS weight_decay
+#define FM_SHARED_COLUMNS weight_decay, shrinkage
 typedef struct {
   double FM_SHARED_COLUMNS;
 } fm_shared_columns;
@@ -170,6 +170,8 @@ typedef struct fm_kernels {
   fm_loss_kernel loss[FM_LOSS_COUNT];
   /* g += l2 w for `n` contiguous weights. */
   void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g);
+  /* w -= share w for `n` contiguous weights. */
+  void (*shrink)(ptrdiff_t n, double share, void *w);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];

@@ -52,6 +52,7 @@ static const fm_kernels table = {
 #include "../ops/loss.def"
         },
     .regularise = regularise,
+    .shrink = shrink,
     .optimizer =
         {
 #include "../ops/optimizer.def"

@@ -14,7 +14,27 @@ from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
-from fastmlp.spec import ELU, SGD, Adam, BinaryCrossEntropy, CrossEntropy, LeakyReLU, Poisson, Softplus, SquaredError
+from fastmlp.spec import (
+    ELU,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdaMax,
+    AdamW,
+    AMSGrad,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    LeakyReLU,
+    Lion,
+    NAdam,
+    Poisson,
+    RAdam,
+    RMSprop,
+    Rprop,
+    Softplus,
+    SquaredError,
+)
 from fastmlp.train.callbacks import Callback, EarlyStopping
 from fastmlp.train.history import History
 from fastmlp.train.profile import Profile
@@ -27,15 +47,25 @@ __all__ = [
     "ELU",
     "MLP",
     "SGD",
+    "AMSGrad",
+    "AdaMax",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "BinaryCrossEntropy",
     "Callback",
     "CrossEntropy",
     "EarlyStopping",
     "History",
     "LeakyReLU",
+    "Lion",
+    "NAdam",
     "Poisson",
     "Profile",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
     "Softplus",
     "SquaredError",
     "Trace",

@@ -56,7 +56,7 @@ FOREIGN = {  # (function, keyword): what the error says
     ("Adam", "lr"): "did you mean learning_rate?",
     ("Adam", "betas"): "did you mean beta1 and beta2?",
     ("Adam", "eps"): "did you mean epsilon?",
-    ("Adam", "momentum"): "it is an argument of SGD",
+    ("Adam", "momentum"): "it is an argument of RMSprop and SGD",
     ("SGD", "nesterovs_momentum"): "did you mean nesterov?",
     ("SGD", "lr"): "did you mean learning_rate?",
 }

@@ -161,6 +161,21 @@ static void check_regularise(trial t, result *out) {
   append_array(out, g, used);
 }
 
+static void check_shrink(trial t, result *out) {
+  const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
+  array *w = new_reals(n), *before = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(before->data, i, i < used ? ordinary() : 0.0);
+    put(w->data, i, get(before->data, i));
+  }
+  allow(w, 0, n);
+  seal_all();
+  T->shrink(n, 0.25, w->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) expect(get(w->data, i), fused(-0.25, get(before->data, i), get(before->data, i)));
+  append_array(out, w, used);
+}
+
 static void check_math(trial t, result *out) {
   const ptrdiff_t n = t.rows * t.columns;
   array *x = new_reals(n), *y = new_reals(n);
@@ -192,6 +207,7 @@ static const check CHECKS[] = {
      2,
      {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
     {"regularise", check_regularise, 2, {{0}}},
+    {"shrink", check_shrink, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };
 

@@ -37,6 +37,31 @@ TRAININGS = {
         [6, 7, 2], ["softplus", "exp"], "poisson",
         SGD | {"learning_rate": 0.01, "momentum": 0.5, "nesterov": True}, False,
     ),
+    "smooth": (
+        [6, 7, 6, 5, 5, 2], ["gelu", "gelu_tanh", "silu", "mish", "identity"], "squared_error",
+        {"name": "nadam", "learning_rate": 0.02, "beta1": 0.8, "weight_decay": 0.1}, True,
+    ),
+    "limited": (
+        [6, 7, 6, 5, 5, 2], ["softsign", "relu6", "hardtanh", "hard_swish", "hard_sigmoid"], "squared_error",
+        {"name": "rmsprop", "learning_rate": 0.01, "rho": 0.9, "momentum": 0.5, "centered": True, "weight_decay": 0.1},
+        False,
+    ),
+    "selu": (
+        [6, 7, 5, 3], ["selu", "selu", "softmax"], "cross_entropy",
+        SGD | {"momentum": 0.8, "dampening": 0.25, "weight_decay": 0.05}, False,
+    ),
+} | {
+    rule["name"]: ([6, 7, 2], ["tanh", "identity"], "squared_error", rule, False)
+    for rule in [
+        {"name": "adamw", "learning_rate": 0.02, "weight_decay": 0.5},
+        {"name": "amsgrad", "learning_rate": 0.02, "weight_decay": 0.1, "beta2": 0.6},
+        {"name": "radam", "learning_rate": 0.02, "weight_decay": 0.1},
+        {"name": "adamax", "learning_rate": 0.02, "weight_decay": 0.1},
+        {"name": "rmsprop", "learning_rate": 0.02},
+        {"name": "adagrad", "learning_rate": 0.05, "learning_rate_decay": 0.1, "weight_decay": 0.1},
+        {"name": "adadelta", "learning_rate": 0.5, "weight_decay": 0.1},
+        {"name": "rprop", "learning_rate": 0.02},
+    ]
 }  # fmt: skip
 PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7}  # slope, alpha
 
@@ -44,7 +69,7 @@ PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7}  # slope, alpha
 def problem(name):
     """Parameters to start from ([W, b] of each layer), X, y, weights of rows: small dyadic numbers, exact anywhere."""
     sizes, _, loss, _, weighted = TRAININGS[name]
-    rng = np.random.RandomState(sorted(TRAININGS).index(name))  # NumPy promises the stream of this one
+    rng = np.random.RandomState(list(TRAININGS).index(name))  # NumPy promises the stream of this one
     layers = [
         [rng.randint(-64, 65, (n_in, n_out)) / 64.0, rng.randint(-32, 33, n_out) / 64.0]
         for n_in, n_out in itertools.pairwise(sizes)
@@ -66,6 +91,40 @@ def batches():
     return [slice(start, start + BATCH) for _ in range(EPOCHS) for start in range(0, ROWS, BATCH)]
 
 
+#: What PyTorch calls the classes and arguments that it does not call as fastmlp does.
+CLASSES = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "amsgrad": "Adam",
+    "nadam": "NAdam",
+    "radam": "RAdam",
+    "adamax": "Adamax",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+    "rprop": "Rprop",
+}
+ARGUMENTS = {"learning_rate": "lr", "epsilon": "eps", "learning_rate_decay": "lr_decay"}
+
+
+def torch_optimizer(rule, groups):
+    """PyTorch's optimizer of a rule; what the rule does not say is the default of both."""
+    import torch
+
+    given = {ARGUMENTS.get(key, key): value for key, value in rule.items() if key not in {"name", "weight_decay"}}
+    betas = given.pop("beta1", 0.9), given.pop("beta2", 0.999)
+    if rule["name"] in {"adam", "adamw", "amsgrad", "nadam", "radam", "adamax"}:
+        given["betas"] = betas
+    if rule["name"] == "amsgrad":
+        given["amsgrad"] = True
+    if rule["name"] == "rmsprop":
+        given["alpha"] = given.pop("rho", 0.99)
+    if rule["name"] == "rprop":
+        groups = [{"params": group["params"]} for group in groups]
+    return getattr(torch.optim, CLASSES[rule["name"]])(groups, **given)
+
+
 def torch_trajectory(name):
     """Losses before each step, and all parameters after the first and after the last, by PyTorch alone."""
     import torch
@@ -73,6 +132,7 @@ def torch_trajectory(name):
 
     _, activations, loss, rule, _ = TRAININGS[name]
     layers, X, y, weight = problem(name)
+    torch.set_default_dtype(torch.float64)  # of it is the product of momenta that NAdam keeps
     tensors = [[torch.tensor(array, requires_grad=True) for array in pair] for pair in layers]
     X, y = torch.tensor(X), torch.tensor(y)
     weight = torch.ones(ROWS, dtype=torch.float64) if weight is None else torch.tensor(weight)
@@ -84,6 +144,17 @@ def torch_trajectory(name):
         "softplus": F.softplus,
         "leaky_relu": lambda z: F.leaky_relu(z, PARAMETERS["leaky_relu"]),
         "elu": lambda z: F.elu(z, PARAMETERS["elu"]),
+        "selu": F.selu,
+        "gelu": F.gelu,
+        "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+        "silu": F.silu,
+        "mish": F.mish,
+        "softsign": F.softsign,
+        "relu6": F.relu6,
+        "hardtanh": F.hardtanh,
+        # Written out: the slopes of F.hardsigmoid and F.hardswish are multiples of float32's 1/6.
+        "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,
+        "hard_swish": lambda z: z * F.relu6(z + 3) / 6,
     }
     # Of a row each, and from the signals of the last layer. PyTorch's own means would be over its outputs as well.
     row_losses = {
@@ -92,16 +163,12 @@ def torch_trajectory(name):
         "binary_cross_entropy": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(dim=1),
         "poisson": lambda z, t: F.poisson_nll_loss(z, t, log_input=True, reduction="none").sum(dim=1),
     }
-    decay = rule["weight_decay"]
+    decay = rule.get("weight_decay", 0.0)
     groups = [
         {"params": [W for W, _ in tensors], "weight_decay": decay},
         {"params": [b for _, b in tensors], "weight_decay": 0.0},
     ]
-    if rule["name"] == "sgd":
-        optimizer = torch.optim.SGD(groups, rule["learning_rate"], rule["momentum"], nesterov=rule["nesterov"])
-    else:
-        betas = (rule["beta1"], rule["beta2"])
-        optimizer = torch.optim.Adam(groups, rule["learning_rate"], betas, rule["epsilon"])
+    optimizer = torch_optimizer(rule, groups)
     losses, after = [], []
     for rows in batches():
         signal = X[rows]

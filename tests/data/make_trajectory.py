@@ -44,6 +44,44 @@ TRAININGS = {
                 "seed": 5},
         "fit": {"optimizer": fastmlp.SGD(0.01, momentum=0.5), "batch_size": 30},
     },
+    "smooth": {
+        "net": {
+            "sizes": [19, 20, 17, 9, 8, 4], "activation": ["gelu", "gelu_tanh", "silu", "mish"], "output": "identity",
+            "dtype": "float32", "seed": 6,
+        },
+        "fit": {"optimizer": fastmlp.NAdam(0.01, weight_decay=0.01), "batch_size": 9},
+    },
+    "smooth in float64": {
+        "net": {
+            "sizes": [19, 9, 17, 9, 8, 4], "activation": ["mish", "silu", "gelu_tanh", "gelu"], "output": "softmax",
+            "loss": "squared_error", "dtype": "float64", "seed": 7,
+        },
+        "fit": {"optimizer": fastmlp.AdamW(0.01, weight_decay=0.1), "batch_size": 7},
+    },
+    "limited": {
+        "net": {
+            "sizes": [19, 20, 17, 9, 8, 4], "activation": ["softsign", "relu6", "hardtanh", "hard_swish"],
+            "output": "hard_sigmoid", "dtype": "float32", "seed": 8,
+        },
+        "fit": {"optimizer": fastmlp.RMSprop(0.01, momentum=0.5, centered=True), "batch_size": 8},
+    },
+    "selu": {
+        "net": {
+            "sizes": [19, 20, 17, 4], "activation": ["selu", fastmlp.Softplus(2.0)], "output": "identity",
+            "dtype": "float64", "seed": 9,
+        },
+        "fit": {"optimizer": fastmlp.SGD(0.01, momentum=0.5, dampening=0.2), "batch_size": 8},
+    },
+} | {
+    optimizer.name: {
+        "net": {"sizes": [19, 17, 4], "activation": "tanh", "output": "identity", "dtype": dtype, "seed": 10},
+        "fit": {"optimizer": optimizer, "batch_size": 61 if optimizer.name == "rprop" else 8},
+    }
+    for optimizer, dtype in [
+        (fastmlp.AMSGrad(0.01), "float32"), (fastmlp.RAdam(0.01), "float64"), (fastmlp.AdaMax(0.01), "float32"),
+        (fastmlp.Adagrad(0.01, learning_rate_decay=0.1), "float64"), (fastmlp.Adadelta(), "float32"),
+        (fastmlp.Lion(0.01, weight_decay=0.1), "float64"), (fastmlp.Rprop(), "float32"),
+    ]
 }  # fmt: skip
 
 

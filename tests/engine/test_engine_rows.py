@@ -179,7 +179,7 @@ def test_no_rows():
     engine.evaluate(X, np.empty((0, 2)), np.empty((0, 2), "float32"), np.empty(0), 2)
     assert [z.shape for z in engine.trace(X, None, 1)[0]] == [(0, 4), (0, 2)]
     engine.use_optimizer("sgd")
-    assert run_steps(engine, X, X[:, :2], np.empty(0, np.int64), 4, np.empty((0, 5)), None, np.empty(0), 2).steps == 0
+    assert run_steps(engine, X, X[:, :2], np.empty(0, np.int64), 4, np.empty((0, 6)), None, np.empty(0), 2).steps == 0
 
 
 # --- permutation -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,15 @@ OPTIMIZERS = {name: kind() for name, kind in specs.OPTIMIZERS.items()} | {
     "nesterov": specs.SGD(0.01, momentum=0.8, nesterov=True),
     "adam": specs.Adam(0.01),
     "adam_decay": specs.Adam(0.02, beta1=0.8, beta2=0.95, epsilon=1e-6, weight_decay=0.1),
+    "dampened": specs.SGD(0.02, momentum=0.7, dampening=0.3),
+    "adamw": specs.AdamW(0.02, epsilon=1e-6, weight_decay=0.5),
+    "nadam": specs.NAdam(0.02, epsilon=1e-6, weight_decay=0.1),
+    "radam": specs.RAdam(0.02, epsilon=1e-6, beta2=0.95),
+    "adadelta": specs.Adadelta(weight_decay=0.1),
+    "lion": specs.Lion(0.01, weight_decay=0.5),
+    "rmsprop_all": specs.RMSprop(0.01, rho=0.9, epsilon=1e-4, weight_decay=0.1, momentum=0.5, centered=True),
+    "adagrad_decay": specs.Adagrad(0.05, learning_rate_decay=0.1, weight_decay=0.1),
+    "momentum_again": specs.SGD(0.01, momentum=0.9),
 }
 every_optimizer = {"argnames": "optimizer", "argvalues": OPTIMIZERS.values(), "ids": OPTIMIZERS}
 

@@ -112,7 +112,7 @@ def test_a_velocity_remembers_past_rates():
     rng = np.random.default_rng(14)
     X, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
     net.use_optimizer("sgd")
-    scalars = np.array([[1.0, momentum, 1.0, rate, 0.0] for rate in rates])
+    scalars = np.array([[1.0, momentum, 1.0, rate, 0.0, 0.0] for rate in rates])
     run_steps(net, X, y, np.arange(12), 4, scalars, None, np.empty(3), 0)
     w = [*itertools.chain.from_iterable(layers_of(oracle))]
     velocity = [np.zeros_like(a) for a in w]

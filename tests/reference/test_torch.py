@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.spec import ACTIVATIONS, OPTIMIZERS
 
 
 def script():
@@ -42,7 +43,7 @@ def network(name, backend):
 
 def rule(name):
     arguments = dict(STORED.TRAININGS[name][3])
-    return {"sgd": fastmlp.SGD, "adam": fastmlp.Adam}[arguments.pop("name")](**arguments)
+    return OPTIMIZERS[arguments.pop("name")](**arguments)
 
 
 def flat(net):
@@ -52,6 +53,12 @@ def flat(net):
 def constant_of_poisson(y):
     """What half the deviance has and PyTorch's loss has not: y log y - y of each output, 0 where y is 0."""
     return (y * np.log(np.where(y, y, 1)) - y).sum(axis=1)
+
+
+def test_everything_that_pytorch_has_is_stored():
+    trainings = STORED.TRAININGS.values()
+    assert {rule["name"] for *_, rule, _ in trainings} == set(OPTIMIZERS) - {"lion"}
+    assert {name for _, activations, *_ in trainings for name in activations} == set(ACTIVATIONS) - {"sign"}
 
 
 @pytest.mark.parametrize("name", STORED.TRAININGS)

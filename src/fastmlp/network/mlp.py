@@ -62,7 +62,8 @@ class MLP(Outputs):
         The architecture vector: number of inputs, widths of the hidden layers, number of outputs.
     activation : str, Activation or sequence of them
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
-        "elu", "softplus", "exp", or `LeakyReLU` and `ELU` with a parameter.
+        "elu", "softplus", "exp", "selu", "gelu", "gelu_tanh", "silu" (or "swish"), "mish", "softsign", "relu6",
+        "hardtanh", "hard_sigmoid", "hard_swish", or `LeakyReLU`, `ELU` and `Softplus` with a parameter.
     output : str or Activation, optional
         Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
@@ -193,8 +194,9 @@ class MLP(Outputs):
         batch_size : int
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
-            "sgd", "adam", or an object of `SGD` or `Adam`. Default: the one in use, or ``Adam()``. One of the same rule
-            as before goes on with its state, one of another rule starts fresh.
+            "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
+            "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
+            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional

@@ -26,6 +26,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params) noexcept nogil
     ctypedef struct fm_shared_columns:
         double weight_decay
+        double shrinkage
 
     ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state,
                                          const double *h) noexcept nogil
@@ -61,6 +62,7 @@ cdef extern from "kernels.h" nogil:
         fm_activation_kernels *activation
         fm_loss_kernel *loss
         void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g) noexcept nogil
+        void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite

@@ -77,14 +77,16 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
     """Rows [row, row + rows) of a tile, by their gradient and penalty."""
     cdef Layer *layer = &net.layers[t.l]
     cdef char *weight = weights_of(net, t, layer.updated, row)
-    cdef double weight_decay = shared_columns(net, step).weight_decay
+    cdef const fm_shared_columns *shared = shared_columns(net, step)
     cdef void *state[FM_MAX_STATES]
     cdef int slot
     for slot in range(net.n_states):
         state[slot] = weights_of(net, t, layer.weight_state[slot], row)
     g = packed(net, g, 0, row, 0)
-    if weight_decay != 0:
-        net.kernels.regularise(rows * net.panel, weight, weight_decay, g)
+    if shared.weight_decay != 0:
+        net.kernels.regularise(rows * net.panel, weight, shared.weight_decay, g)
+    if shared.shrinkage != 0:
+        net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
     net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastmlp.reference.optimizer import regularise
+from fastmlp.reference.optimizer import regularise, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,4 +20,6 @@ def update(plan: Plan, row: Sequence[float]) -> None:
         weights = slice(block.n_weights)
         if step["weight_decay"] != 0.0 and block.n_weights:
             regularise(block.w[weights], block.g[weights], step["weight_decay"], block.scratch[weights])
+        if step["shrinkage"] != 0.0 and block.n_weights:
+            shrink(block.w[weights], step["shrinkage"], block.scratch[weights])
         plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)

@@ -33,7 +33,25 @@ from fastmlp.spec.losses import (
 from fastmlp.spec.names import Array, BackendName, DTypeName, Float
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
-from fastmlp.spec.optimizers import OPTIMIZER_NAMES, OPTIMIZERS, SGD, Adam, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec.optimizers import (
+    OPTIMIZER_NAMES,
+    OPTIMIZERS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdaMax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    Optimizer,
+    OptimizerName,
+    RAdam,
+    RMSprop,
+    Rprop,
+    as_optimizer,
+)
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.tables import make_table, powers
 
@@ -50,9 +68,14 @@ __all__ = [
     "OUTPUT_NAMES",
     "SGD",
     "STAGES",
+    "AMSGrad",
     "Activation",
     "ActivationName",
+    "AdaMax",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Array",
     "BackendName",
     "BinaryCrossEntropy",
@@ -62,8 +85,10 @@ __all__ = [
     "Interval",
     "Layer",
     "LeakyReLU",
+    "Lion",
     "Loss",
     "LossName",
+    "NAdam",
     "NetworkSpec",
     "Operation",
     "Optimizer",
@@ -71,6 +96,9 @@ __all__ = [
     "Outcome",
     "OutputName",
     "Poisson",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
     "Run",
     "Softplus",
     "SquaredError",

@@ -34,7 +34,7 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "alpha": ("weight_decay", "the L2 penalty belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
     "decay": ("weight_decay", "it belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
     "nesterovs_momentum": ("nesterov", "it belongs to the optimizer: optimizer=SGD(momentum=..., nesterov=True)"),
-    "amsgrad": ("", _LATER),
+    "amsgrad": ("", "it is an optimizer of its own: optimizer=AMSGrad(...)"),
     "clipnorm": ("", _LATER),
     "clipvalue": ("", _LATER),
     "params": ("", "an optimizer is given to fit or step, which know the parameters"),

@@ -11,7 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["counts", "make_table", "powers"]
+__all__ = ["SHARED_COLUMNS", "counts", "make_table", "powers"]
+
+#: Columns of every table, behind those of its optimizer: g += weight_decay * w, and w -= shrinkage * w, of weights.
+SHARED_COLUMNS = ("weight_decay", "shrinkage")
 
 _STRIDE = 1024
 
@@ -62,12 +65,15 @@ def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
 def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """Make a table of one row per step, its columns by name: each one value for all steps, or one for every step.
 
+    Of the SHARED_COLUMNS, those that are not given are 0.
+
     Examples
     --------
     >>> make_table(("rate", "decay"), 2, decay=0.5, rate=np.array([1.0, 2.0]))
     array([[1. , 0.5],
            [2. , 0.5]])
     """
+    values = {**{name: 0.0 for name in SHARED_COLUMNS if name in columns}, **values}
     assert len(values) == len(columns), f"columns are {columns}, values are of {tuple(values)}"
     row: list[float] = []
     each = []

@@ -1,0 +1,387 @@
+"""Adam and its kin: a mean of the gradients, over the root of a mean of their squares."""
+
+from __future__ import annotations
+
+import decimal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fastmlp.spec.checks import fraction, not_negative, positive
+from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
+
+_MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
+_ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
+_CHECKS = {
+    "learning_rate": positive,
+    "beta1": fraction,
+    "beta2": fraction,
+    "epsilon": positive,
+    "weight_decay": not_negative,
+}
+
+
+def _correction(beta: float, start: int, steps: int) -> float | NDArray[np.float64]:
+    """1 - beta^t of every step; one number where no power counts any more."""
+    return 1.0 - powers(beta, start, steps) if counts(beta, start) else 1.0
+
+
+def _moments(rule: Adam | AdamW | AMSGrad | NAdam | RAdam) -> dict[str, float]:
+    """The columns of the running means."""
+    return {
+        "beta1": rule.beta1,
+        "beta2": rule.beta2,
+        "one_minus_beta1": 1.0 - rule.beta1,
+        "one_minus_beta2": 1.0 - rule.beta2,
+    }
+
+
+def _adam_rows(
+    rule: Adam | AdamW | AMSGrad, start: int, steps: int, weight_decay: float = 0.0, shrinkage: float = 0.0
+) -> NDArray[np.float64]:
+    return make_table(
+        rule.columns,
+        steps,
+        step_size=rule.learning_rate / _correction(rule.beta1, start, steps),
+        inv_sqrt_correction2=1.0 / np.sqrt(_correction(rule.beta2, start, steps)),
+        epsilon=rule.epsilon,
+        weight_decay=weight_decay,
+        shrinkage=shrinkage,
+        **_moments(rule),
+    )
+
+
+@explained_class
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, PyTorch's form).
+
+    Weight decay is a term of the gradient, as in PyTorch's Adam, not AdamW's: for weights (not biases)
+    g += weight_decay * w; then m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and
+    w -= learning_rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> rows = Adam(0.5, beta1=0.5).scalars(start=0, steps=2)
+    >>> rows[:, 0]  # learning_rate / (1 - beta1^t)
+    array([1.        , 0.66666667])
+    """
+
+    name: ClassVar[str] = "adam"
+    columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        return _adam_rows(self, start, steps, weight_decay=self.weight_decay)
+
+
+@explained_class
+@dataclass(frozen=True)
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    As `Adam`, but weights (not biases) lose learning_rate * weight_decay of themselves before the step, and their decay
+    is not seen by the moments.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 1e-2
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> AdamW(0.5, weight_decay=0.1).scalars(start=0, steps=1)[0, -1]  # learning_rate * weight_decay
+    np.float64(0.05)
+    """
+
+    name: ClassVar[str] = "adamw"
+    columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        return _adam_rows(self, start, steps, shrinkage=self.learning_rate * self.weight_decay)
+
+
+@explained_class
+@dataclass(frozen=True)
+class AMSGrad(Optimizer):
+    """Adam whose steps never grow again where gradients were large once (Reddi et al. 2018).
+
+    As `Adam` with the largest v so far in the place of v, PyTorch's `Adam(amsgrad=True)`.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> AMSGrad().name
+    'amsgrad'
+    """
+
+    name: ClassVar[str] = "amsgrad"
+    columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        return _adam_rows(self, start, steps, weight_decay=self.weight_decay)
+
+
+@explained_class
+@dataclass(frozen=True)
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat 2016, PyTorch's form).
+
+    With momenta mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2) and their product p_t, the step of `Adam` goes along
+    (1 - mu_t) / (1 - p_t) g + mu_(t+1) / (1 - p_(t+1)) m in the place of m / (1 - beta1^t).
+
+    Parameters
+    ----------
+    learning_rate : float, default 2e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+    momentum_decay : float, default 4e-3
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> NAdam().name
+    'nadam'
+    """
+
+    name: ClassVar[str] = "nadam"
+    columns: ClassVar[tuple[str, ...]] = (
+        "gradient_size", "step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS,
+    )  # fmt: skip
+
+    learning_rate: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    momentum_decay: float = 4e-3
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS, momentum_decay=not_negative)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        momenta, products = self._momenta(start, steps + 1)
+        return make_table(
+            self.columns,
+            steps,
+            gradient_size=self.learning_rate * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
+            step_size=self.learning_rate * momenta[1:] / (1.0 - products[1:]),
+            inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+            **_moments(self),
+        )
+
+    def _momenta(self, start: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Momenta of steps start + 1 ... start + steps, and the products of all up to each."""
+        # Decimal's power is rounded correctly, so the same everywhere, which the C library's is not.
+        shrinking = float(decimal.Context(prec=40).power(decimal.Decimal("0.96"), decimal.Decimal(self.momentum_decay)))
+        momenta = self.beta1 * (1.0 - 0.5 * powers(shrinking, start, steps))
+        if not counts(self.beta1, start):  # the product is smaller than beta1^t
+            return momenta, np.zeros(steps)
+        before = self.beta1 * (1.0 - 0.5 * powers(shrinking, 0, start)) if start else np.empty(0)
+        with np.errstate(under="ignore"):
+            return momenta, np.multiply.accumulate(np.concatenate([before, momenta]))[start:]
+
+
+@explained_class
+@dataclass(frozen=True)
+class RAdam(Optimizer):
+    """Adam that begins without the second moment, until enough is known of it (Liu et al. 2020).
+
+    With r = 2 / (1 - beta2) - 1 and r_t = r - 2 t beta2^t / (1 - beta2^t): while r_t <= 5, w -= learning_rate * m /
+    (1 - beta1^t); then `Adam`'s step, times sqrt((r_t - 4) (r_t - 2) r / ((r - 4) (r - 2) r_t)). epsilon is added to
+    the root of v before its bias is corrected, as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> RAdam().scalars(start=0, steps=7)[:, 5]  # whether it is rectified
+    array([0., 0., 0., 0., 0., 1., 1.])
+    """
+
+    name: ClassVar[str] = "radam"
+    columns: ClassVar[tuple[str, ...]] = ("step_size", *_MOMENTS, "rectified", "epsilon", *SHARED_COLUMNS)
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        power = powers(self.beta2, start, steps)
+        correction = 1.0 - power
+        limit = 2.0 / (1.0 - self.beta2) - 1.0
+        known = limit - 2.0 * np.arange(start + 1.0, start + steps + 1.0) * power / correction
+        rectified = known > 5.0
+        size = np.where(rectified, np.sqrt(correction), 1.0)
+        known = known[rectified]
+        size[rectified] *= np.sqrt((known - 4.0) * (known - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * known))
+        return make_table(
+            self.columns,
+            steps,
+            step_size=self.learning_rate / _correction(self.beta1, start, steps) * size,
+            rectified=rectified.astype(np.float64),
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+            **_moments(self),
+        )
+
+
+@explained_class
+@dataclass(frozen=True)
+class AdaMax(Optimizer):
+    """Adam with the largest gradient in the place of the second moment (Kingma & Ba 2015, section 7).
+
+    m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + epsilon), and w -= learning_rate / (1 - beta1^t) * m / u.
+
+    Parameters
+    ----------
+    learning_rate : float, default 2e-3
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.999
+        >= 0 and < 1.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> AdaMax().name
+    'adamax'
+    """
+
+    name: ClassVar[str] = "adamax"
+    columns: ClassVar[tuple[str, ...]] = ("step_size", "beta1", "beta2", "one_minus_beta1", "epsilon", *SHARED_COLUMNS)
+
+    learning_rate: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(**_CHECKS)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        return make_table(
+            self.columns,
+            steps,
+            step_size=self.learning_rate / _correction(self.beta1, start, steps),
+            beta1=self.beta1,
+            beta2=self.beta2,
+            one_minus_beta1=1.0 - self.beta1,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+        )

@@ -1,0 +1,192 @@
+"""Optimizers that divide a gradient by the root of a sum or mean of its squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fastmlp.spec.checks import flag, fraction, not_negative, positive
+from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.tables import SHARED_COLUMNS, make_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Adadelta", "Adagrad", "RMSprop"]
+
+
+@explained_class
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Gradients over the root of a mean of their squares (Tieleman and Hinton 2012, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then v = rho v + (1 - rho) g^2, less the square of the mean of g if
+    centered (Graves 2013), d = g / (sqrt(v) + epsilon), buf = momentum * buf + d, and w -= learning_rate * buf.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        > 0.
+    rho : float, default 0.99
+        >= 0 and < 1; PyTorch's alpha.
+    epsilon : float, default 1e-8
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+    momentum : float, default 0.0
+        >= 0 and < 1.
+    centered : bool, default False
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> RMSprop(centered=True).name
+    'rmsprop'
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    columns: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "rho", "one_minus_rho", "epsilon", "centered", "momentum", *SHARED_COLUMNS,
+    )  # fmt: skip
+
+    learning_rate: float = 0.01
+    rho: float = 0.99
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        self._check(
+            learning_rate=positive,
+            rho=fraction,
+            epsilon=positive,
+            weight_decay=not_negative,
+            momentum=fraction,
+            centered=flag,
+        )
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=self.learning_rate,
+            rho=self.rho,
+            one_minus_rho=1.0 - self.rho,
+            epsilon=self.epsilon,
+            centered=self.centered,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+
+
+@explained_class
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Gradients over the root of the sum of their squares (Duchi et al. 2011, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then v += g^2 and w -= r g / (sqrt(v) + epsilon) with
+    r = learning_rate / (1 + (t - 1) learning_rate_decay) in step t.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        > 0.
+    learning_rate_decay : float, default 0.0
+        >= 0.
+    epsilon : float, default 1e-10
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> Adagrad(1.0, learning_rate_decay=1.0).scalars(start=0, steps=2)[:, 0]
+    array([1. , 0.5])
+    """
+
+    name: ClassVar[str] = "adagrad"
+    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "epsilon", *SHARED_COLUMNS)
+
+    learning_rate: float = 0.01
+    learning_rate_decay: float = 0.0
+    epsilon: float = 1e-10
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(
+            learning_rate=positive, learning_rate_decay=not_negative, epsilon=positive, weight_decay=not_negative
+        )
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        rate: float | NDArray[np.float64] = self.learning_rate
+        if self.learning_rate_decay != 0.0:
+            rate = self.learning_rate / (
+                1.0 + self.learning_rate_decay * np.arange(start, start + steps, dtype=np.float64)
+            )
+        return make_table(self.columns, steps, learning_rate=rate, epsilon=self.epsilon, weight_decay=self.weight_decay)
+
+
+@explained_class
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """Steps of the size of past steps (Zeiler 2012, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then v = rho v + (1 - rho) g^2, d = sqrt((u + epsilon) /
+    (v + epsilon)) g with u the same mean of the squares of past d, and w -= learning_rate * d.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1.0
+        > 0.
+    rho : float, default 0.9
+        >= 0 and < 1.
+    epsilon : float, default 1e-6
+        > 0.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> Adadelta().name
+    'adadelta'
+    """
+
+    name: ClassVar[str] = "adadelta"
+    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "rho", "one_minus_rho", "epsilon", *SHARED_COLUMNS)
+
+    learning_rate: float = 1.0
+    rho: float = 0.9
+    epsilon: float = 1e-6
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(learning_rate=positive, rho=fraction, epsilon=positive, weight_decay=not_negative)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=self.learning_rate,
+            rho=self.rho,
+            one_minus_rho=1.0 - self.rho,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+        )

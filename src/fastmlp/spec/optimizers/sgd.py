@@ -1,0 +1,209 @@
+"""Optimizers without a second moment: gradient descent, and those that look at signs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fastmlp.spec.checks import flag, fraction, not_negative, positive
+from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.tables import SHARED_COLUMNS, make_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["SGD", "Lion", "Rprop"]
+
+
+@explained_class
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
+
+    For weights (not biases) g += weight_decay * w; then buf = momentum * buf + (1 - dampening) * g, in the first step
+    buf = g, and w -= learning_rate * d with d = g + momentum * buf if nesterov, else buf.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        > 0.
+    momentum : float, default 0.0
+        >= 0 and < 1. Where it is 0, buf rests as it is.
+    nesterov : bool, default False
+        Needs momentum > 0 and no dampening.
+    weight_decay : float, default 0.0
+        >= 0.
+    dampening : float, default 0.0
+        >= 0 and < 1; of the gradient, where there is a momentum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9).scalars(start=0, steps=1)
+    array([[0.1, 0.9, 0. , 1. , 0. , 0. ]])
+    """
+
+    name: ClassVar[str] = "sgd"
+    columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "gradient_scale", *SHARED_COLUMNS)
+
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    dampening: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(
+            learning_rate=positive, momentum=fraction, nesterov=flag, weight_decay=not_negative, dampening=fraction
+        )
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
+        if self.nesterov and self.dampening != 0.0:
+            raise ValueError(f"nesterov=True needs dampening=0.0, got dampening={self.dampening!r}")
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        scale: float | NDArray[np.float64] = 1.0 if self.momentum == 0.0 else 1.0 - self.dampening
+        if start == 0 and scale != 1.0:
+            scale = np.full(steps, scale)
+            scale[:1] = 1.0  # the buffer begins as the gradient
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            gradient_scale=scale,
+            weight_decay=self.weight_decay,
+        )
+
+
+@explained_class
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Evolved sign momentum (Chen et al. 2023): every parameter moves by the learning rate, up or down.
+
+    w -= learning_rate * sign(beta1 m + (1 - beta1) g), after weights (not biases) have lost
+    learning_rate * weight_decay of themselves; then m = beta2 m + (1 - beta2) g. Rates are 3 to 10 times smaller than
+    Adam's, and weight decays as much larger.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-4
+        > 0.
+    beta1, beta2 : float, default 0.9 and 0.99
+        >= 0 and < 1.
+    weight_decay : float, default 0.0
+        >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> Lion().name
+    'lion'
+    """
+
+    name: ClassVar[str] = "lion"
+    columns: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "beta1", "beta2", "one_minus_beta1", "one_minus_beta2", *SHARED_COLUMNS,
+    )  # fmt: skip
+
+    learning_rate: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(learning_rate=positive, beta1=fraction, beta2=fraction, weight_decay=not_negative)
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=self.learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            one_minus_beta1=1.0 - self.beta1,
+            one_minus_beta2=1.0 - self.beta2,
+            shrinkage=self.learning_rate * self.weight_decay,
+        )
+
+
+@explained_class
+@dataclass(frozen=True)
+class Rprop(Optimizer):
+    """Resilient backpropagation (Riedmiller and Braun 1993, PyTorch's form), for steps over all rows.
+
+    Every parameter has a step of its own, at first the learning rate: it is multiplied by eta_plus where the gradient
+    has the sign of the last step's, and by eta_minus where it has turned; there the parameter rests once. Signs of
+    small batches turn by chance, so take a batch of all rows.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        > 0.
+    eta_minus, eta_plus : float, default 0.5 and 1.2
+        Between 0 and 1, and greater than 1.
+    smallest_step, largest_step : float, default 1e-6 and 50.0
+        > 0, the first not above the other.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a hyperparameter is not a number of its range.
+
+    Examples
+    --------
+    >>> Rprop(0.1).scalars(start=0, steps=2)[:, 5]  # the first step
+    array([1., 0.])
+    """
+
+    name: ClassVar[str] = "rprop"
+    columns: ClassVar[tuple[str, ...]] = (
+        "initial_step", "eta_minus", "eta_plus", "smallest_step", "largest_step", "first", *SHARED_COLUMNS,
+    )  # fmt: skip
+
+    learning_rate: float = 0.01
+    eta_minus: float = 0.5
+    eta_plus: float = 1.2
+    smallest_step: float = 1e-6
+    largest_step: float = 50.0
+
+    def __post_init__(self) -> None:
+        self._check(
+            learning_rate=positive, eta_minus=positive, eta_plus=positive, smallest_step=positive, largest_step=positive
+        )
+        if self.eta_minus >= 1.0:
+            raise ValueError(f"eta_minus must be < 1, got {self.eta_minus!r}")
+        if self.eta_plus <= 1.0:
+            raise ValueError(f"eta_plus must be > 1, got {self.eta_plus!r}")
+        if self.smallest_step > self.largest_step:
+            raise ValueError(
+                f"smallest_step must not be above largest_step={self.largest_step!r}, got {self.smallest_step!r}"
+            )
+
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        first: float | NDArray[np.float64] = 0.0
+        if start == 0:
+            first = np.zeros(steps)
+            first[:1] = 1.0
+        return make_table(
+            self.columns,
+            steps,
+            initial_step=self.learning_rate,
+            eta_minus=self.eta_minus,
+            eta_plus=self.eta_plus,
+            smallest_step=self.smallest_step,
+            largest_step=self.largest_step,
+            first=first,
+        )
