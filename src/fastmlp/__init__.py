@@ -10,7 +10,7 @@ True
 
 from typing import TYPE_CHECKING, Any
 
-from fastmlp import datasets
+from fastmlp import datasets, schedules
 from fastmlp.network import MLP, Trace, load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
@@ -75,6 +75,7 @@ __all__ = [
     "get_num_threads",
     "load",
     "patch_sklearn",
+    "schedules",
     "set_num_threads",
     "show_config",
     "unpatch_sklearn",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import SGD, Adam, make_table, powers
+from fastmlp.spec import SGD, Adam, Schedule, make_table, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +142,8 @@ class OptimizerSolver(Solver):
     """An optimizer of `fastmlp` with its own rules and rates; its weight decay comes on top of alpha's."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        super().__init__(getattr(optimizer, "learning_rate", 0.0))
+        rate = getattr(optimizer, "learning_rate", 0.0)
+        super().__init__(rate(0) if isinstance(rate, Schedule) else rate)
         self.optimizer = optimizer
         self.name = optimizer.name
 

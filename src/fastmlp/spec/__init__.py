@@ -53,6 +53,7 @@ from fastmlp.spec.optimizers import (
     as_optimizer,
 )
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
+from fastmlp.spec.schedules import SCHEDULES, Schedule
 from fastmlp.spec.tables import make_table, powers
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "OPTIMIZERS",
     "OPTIMIZER_NAMES",
     "OUTPUT_NAMES",
+    "SCHEDULES",
     "SGD",
     "STAGES",
     "AMSGrad",
@@ -100,6 +102,7 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "Run",
+    "Schedule",
     "Softplus",
     "SquaredError",
     "as_activation",

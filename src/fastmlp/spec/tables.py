@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SHARED_COLUMNS", "counts", "make_table", "powers"]
+__all__ = ["SHARED_COLUMNS", "cos_of_half_turns", "counts", "log2", "make_table", "power_of", "powers"]
 
 #: Columns of every table, behind those of its optimizer: g += weight_decay * w, and w -= shrinkage * w, of weights.
 SHARED_COLUMNS = ("weight_decay", "shrinkage")
@@ -46,6 +46,60 @@ def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
     blocks = [_block_of_powers(beta, block) for block in range(first, (start + max(steps, 1) - 1) // _STRIDE + 1)]
     chain = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     return chain[start - first * _STRIDE :][:steps]
+
+
+def power_of(x: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """x^power for x >= 0 and a positive multiple of 1/2: products and a root, which all processors round alike."""
+    values = np.sqrt(x) if power % 1.0 else np.ones_like(x)
+    for _ in range(int(power)):
+        values = values * x
+    return values
+
+
+# Taylor's coefficients of cos and sin(x) / x in x^2; |x| <= pi / 4, where the first one left out is below 2^-60.
+_COS = [(-1.0) ** k / math.factorial(2 * k) for k in range(9)]
+_SIN = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(9)]
+
+
+def _polynomial(coefficients: list[float], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        values = values * x + coefficient
+    return values
+
+
+def cos_of_half_turns(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """cos(pi x) for 0 <= x <= 1, of IEEE's basic operations; NumPy's own cosine differs between processors.
+
+    Examples
+    --------
+    >>> cos_of_half_turns(np.array([0.0, 0.25, 0.5, 1.0]))
+    array([ 1.        ,  0.70710678,  0.        , -1.        ])
+    """
+    folded = np.where(x <= 0.5, x, 1.0 - x)
+    near, far = math.pi * np.minimum(folded, 0.25), math.pi * (0.5 - np.maximum(folded, 0.25))
+    values = np.where(folded <= 0.25, _polynomial(_COS, near * near), far * _polynomial(_SIN, far * far))
+    signed: NDArray[np.float64] = np.where(x <= 0.5, values, -values)
+    return signed
+
+
+def log2(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log2(x) for normal x > 0, of IEEE's basic operations.
+
+    With x = m 2^n, m in [sqrt(1/2), sqrt(2)), and s = (m - 1) / (m + 1) it is n + 2 / ln 2 (s + s^3 / 3 + ...).
+
+    Examples
+    --------
+    >>> log2(np.array([0.5, 1.0, 8.0]))
+    array([-1.,  0.,  3.])
+    """
+    mantissa, exponent = np.frexp(x)
+    low = mantissa < math.sqrt(0.5)
+    mantissa = np.where(low, 2.0 * mantissa, mantissa)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    series = s * _polynomial([1.0 / (2 * k + 1) for k in range(12)], s * s)
+    values: NDArray[np.float64] = exponent - low + series * (2.0 / math.log(2.0))
+    return values
 
 
 def counts(beta: float, start: int) -> bool:

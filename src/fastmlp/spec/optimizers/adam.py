@@ -10,7 +10,8 @@ import numpy as np
 
 from fastmlp.spec.checks import fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.schedules import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
 _MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
 _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
 _CHECKS = {
-    "learning_rate": positive,
+    "learning_rate": rate,
     "beta1": fraction,
     "beta2": fraction,
     "epsilon": positive,
-    "weight_decay": not_negative,
+    "weight_decay": decay,
 }
 
 
@@ -45,12 +46,16 @@ def _moments(rule: Adam | AdamW | AMSGrad | NAdam | RAdam) -> dict[str, float]:
 
 
 def _adam_rows(
-    rule: Adam | AdamW | AMSGrad, start: int, steps: int, weight_decay: float = 0.0, shrinkage: float = 0.0
+    rule: Adam | AdamW | AMSGrad,
+    start: int,
+    steps: int,
+    weight_decay: float | NDArray[np.float64] = 0.0,
+    shrinkage: float | NDArray[np.float64] = 0.0,
 ) -> NDArray[np.float64]:
     return make_table(
         rule.columns,
         steps,
-        step_size=rule.learning_rate / _correction(rule.beta1, start, steps),
+        step_size=value_of(rule.learning_rate, start, steps) / _correction(rule.beta1, start, steps),
         inv_sqrt_correction2=1.0 / np.sqrt(_correction(rule.beta2, start, steps)),
         epsilon=rule.epsilon,
         weight_decay=weight_decay,
@@ -70,13 +75,13 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or Schedule, default 1e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -94,17 +99,17 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
         self._check(**_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return _adam_rows(self, start, steps, weight_decay=self.weight_decay)
+        return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
@@ -117,13 +122,13 @@ class AdamW(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or Schedule, default 1e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 1e-2
+    weight_decay : float or Schedule, default 1e-2
         >= 0.
 
     Raises
@@ -140,17 +145,18 @@ class AdamW(Optimizer):
     name: ClassVar[str] = "adamw"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 1e-2
+    weight_decay: float | Schedule = 1e-2
 
     def __post_init__(self) -> None:
         self._check(**_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return _adam_rows(self, start, steps, shrinkage=self.learning_rate * self.weight_decay)
+        shrinkage = value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps)
+        return _adam_rows(self, start, steps, shrinkage=shrinkage)
 
 
 @explained_class
@@ -162,13 +168,13 @@ class AMSGrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or Schedule, default 1e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -185,17 +191,17 @@ class AMSGrad(Optimizer):
     name: ClassVar[str] = "amsgrad"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
         self._check(**_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return _adam_rows(self, start, steps, weight_decay=self.weight_decay)
+        return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
@@ -208,13 +214,13 @@ class NAdam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 2e-3
+    learning_rate : float or Schedule, default 2e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
     momentum_decay : float, default 4e-3
         >= 0.
@@ -235,11 +241,11 @@ class NAdam(Optimizer):
         "gradient_size", "step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS,
     )  # fmt: skip
 
-    learning_rate: float = 2e-3
+    learning_rate: float | Schedule = 2e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
     momentum_decay: float = 4e-3
 
     def __post_init__(self) -> None:
@@ -247,14 +253,15 @@ class NAdam(Optimizer):
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         momenta, products = self._momenta(start, steps + 1)
+        sizes = value_of(self.learning_rate, start, steps)
         return make_table(
             self.columns,
             steps,
-            gradient_size=self.learning_rate * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
-            step_size=self.learning_rate * momenta[1:] / (1.0 - products[1:]),
+            gradient_size=sizes * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
+            step_size=sizes * momenta[1:] / (1.0 - products[1:]),
             inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
             **_moments(self),
         )
 
@@ -281,13 +288,13 @@ class RAdam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or Schedule, default 1e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -304,11 +311,11 @@ class RAdam(Optimizer):
     name: ClassVar[str] = "radam"
     columns: ClassVar[tuple[str, ...]] = ("step_size", *_MOMENTS, "rectified", "epsilon", *SHARED_COLUMNS)
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
         self._check(**_CHECKS)
@@ -325,10 +332,10 @@ class RAdam(Optimizer):
         return make_table(
             self.columns,
             steps,
-            step_size=self.learning_rate / _correction(self.beta1, start, steps) * size,
+            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps) * size,
             rectified=rectified.astype(np.float64),
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
             **_moments(self),
         )
 
@@ -342,13 +349,13 @@ class AdaMax(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 2e-3
+    learning_rate : float or Schedule, default 2e-3
         > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -365,11 +372,11 @@ class AdaMax(Optimizer):
     name: ClassVar[str] = "adamax"
     columns: ClassVar[tuple[str, ...]] = ("step_size", "beta1", "beta2", "one_minus_beta1", "epsilon", *SHARED_COLUMNS)
 
-    learning_rate: float = 2e-3
+    learning_rate: float | Schedule = 2e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
         self._check(**_CHECKS)
@@ -378,10 +385,10 @@ class AdaMax(Optimizer):
         return make_table(
             self.columns,
             steps,
-            step_size=self.learning_rate / _correction(self.beta1, start, steps),
+            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
             beta1=self.beta1,
             beta2=self.beta2,
             one_minus_beta1=1.0 - self.beta1,
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
         )

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastmlp.spec.checks import flag, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.schedules import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or Schedule, default 0.01
         > 0.
     rho : float, default 0.99
         >= 0 and < 1; PyTorch's alpha.
     epsilon : float, default 1e-8
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
     momentum : float, default 0.0
         >= 0 and < 1.
@@ -56,34 +57,34 @@ class RMSprop(Optimizer):
         "learning_rate", "rho", "one_minus_rho", "epsilon", "centered", "momentum", *SHARED_COLUMNS,
     )  # fmt: skip
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule = 0.01
     rho: float = 0.99
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
     momentum: float = 0.0
     centered: bool = False
 
     def __post_init__(self) -> None:
         self._check(
-            learning_rate=positive,
+            learning_rate=rate,
             rho=fraction,
             epsilon=positive,
-            weight_decay=not_negative,
+            weight_decay=decay,
             momentum=fraction,
             centered=flag,
         )
 
-    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(
             self.columns,
             steps,
-            learning_rate=self.learning_rate,
+            learning_rate=value_of(self.learning_rate, start, steps),
             rho=self.rho,
             one_minus_rho=1.0 - self.rho,
             epsilon=self.epsilon,
             centered=self.centered,
             momentum=self.momentum,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
         )
 
 
@@ -97,13 +98,13 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or Schedule, default 0.01
         > 0.
     learning_rate_decay : float, default 0.0
         >= 0.
     epsilon : float, default 1e-10
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -120,23 +121,25 @@ class Adagrad(Optimizer):
     name: ClassVar[str] = "adagrad"
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "epsilon", *SHARED_COLUMNS)
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule = 0.01
     learning_rate_decay: float = 0.0
     epsilon: float = 1e-10
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(
-            learning_rate=positive, learning_rate_decay=not_negative, epsilon=positive, weight_decay=not_negative
-        )
+        self._check(learning_rate=rate, learning_rate_decay=not_negative, epsilon=positive, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        rate: float | NDArray[np.float64] = self.learning_rate
+        decayed = value_of(self.learning_rate, start, steps)
         if self.learning_rate_decay != 0.0:
-            rate = self.learning_rate / (
-                1.0 + self.learning_rate_decay * np.arange(start, start + steps, dtype=np.float64)
-            )
-        return make_table(self.columns, steps, learning_rate=rate, epsilon=self.epsilon, weight_decay=self.weight_decay)
+            decayed = decayed / (1.0 + self.learning_rate_decay * np.arange(start, start + steps, dtype=np.float64))
+        return make_table(
+            self.columns,
+            steps,
+            learning_rate=decayed,
+            epsilon=self.epsilon,
+            weight_decay=value_of(self.weight_decay, start, steps),
+        )
 
 
 @explained_class
@@ -149,13 +152,13 @@ class Adadelta(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1.0
+    learning_rate : float or Schedule, default 1.0
         > 0.
     rho : float, default 0.9
         >= 0 and < 1.
     epsilon : float, default 1e-6
         > 0.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -172,21 +175,21 @@ class Adadelta(Optimizer):
     name: ClassVar[str] = "adadelta"
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "rho", "one_minus_rho", "epsilon", *SHARED_COLUMNS)
 
-    learning_rate: float = 1.0
+    learning_rate: float | Schedule = 1.0
     rho: float = 0.9
     epsilon: float = 1e-6
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=positive, rho=fraction, epsilon=positive, weight_decay=not_negative)
+        self._check(learning_rate=rate, rho=fraction, epsilon=positive, weight_decay=decay)
 
-    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(
             self.columns,
             steps,
-            learning_rate=self.learning_rate,
+            learning_rate=value_of(self.learning_rate, start, steps),
             rho=self.rho,
             one_minus_rho=1.0 - self.rho,
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
         )

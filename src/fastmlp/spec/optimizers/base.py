@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastmlp.spec.checks import integer
+from fastmlp.spec.checks import integer, mapping, not_negative, positive
 from fastmlp.spec.operations import Operation, read_operation
+from fastmlp.spec.schedules import Schedule, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,12 +17,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "decay", "rate"]
+
+#: Checks of a learning rate and of a weight decay: a number, or a schedule of it.
+rate, decay = scheduled(positive), scheduled(not_negative)
 
 
 @dataclass(frozen=True)
 class Optimizer(Operation):
     """Base of the optimizers: hyperparameters, and a table of scalars with one row for each step of a run.
+
+    A learning rate and a weight decay may be a schedule of `fastmlp.schedules` in place of a number.
 
     Attributes
     ----------
@@ -42,12 +50,23 @@ class Optimizer(Operation):
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         raise NotImplementedError
 
+    def to_dict(self) -> dict[str, Any]:
+        """Name and hyperparameters, ready for JSON; schedules as dictionaries of their own."""
+        hyperparameters = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {"name": self.name} | {
+            name: value.to_dict() if isinstance(value, Schedule) else value for name, value in hyperparameters.items()
+        }
+
     @staticmethod
     def from_dict(data: object) -> Optimizer:
         """The optimizer that `to_dict` described; anything else is a TypeError or ValueError."""
         from fastmlp.spec.optimizers import OPTIMIZERS  # which are made of this
 
-        return read_operation(data, "optimizer", OPTIMIZERS)
+        given = {
+            key: Schedule.from_dict(value) if isinstance(value, Mapping) else value
+            for key, value in mapping(data, "optimizer").items()
+        }
+        return read_operation(given, "optimizer", OPTIMIZERS)
 
     def _check(self, **checks: Callable[[object, str], Any]) -> None:
         """Replace fields by what their checks return."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import flag, fraction, not_negative, positive
+from fastmlp.spec.checks import flag, fraction, positive
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.schedules import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or Schedule, default 0.01
         > 0.
     momentum : float, default 0.0
         >= 0 and < 1. Where it is 0, buf rests as it is.
     nesterov : bool, default False
         Needs momentum > 0 and no dampening.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
     dampening : float, default 0.0
         >= 0 and < 1; of the gradient, where there is a momentum.
@@ -53,16 +54,14 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "gradient_scale", *SHARED_COLUMNS)
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule = 0.01
     momentum: float = 0.0
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
     dampening: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check(
-            learning_rate=positive, momentum=fraction, nesterov=flag, weight_decay=not_negative, dampening=fraction
-        )
+        self._check(learning_rate=rate, momentum=fraction, nesterov=flag, weight_decay=decay, dampening=fraction)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
         if self.nesterov and self.dampening != 0.0:
@@ -76,11 +75,11 @@ class SGD(Optimizer):
         return make_table(
             self.columns,
             steps,
-            learning_rate=self.learning_rate,
+            learning_rate=value_of(self.learning_rate, start, steps),
             momentum=self.momentum,
             nesterov=self.nesterov,
             gradient_scale=scale,
-            weight_decay=self.weight_decay,
+            weight_decay=value_of(self.weight_decay, start, steps),
         )
 
 
@@ -95,11 +94,11 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-4
+    learning_rate : float or Schedule, default 1e-4
         > 0.
     beta1, beta2 : float, default 0.9 and 0.99
         >= 0 and < 1.
-    weight_decay : float, default 0.0
+    weight_decay : float or Schedule, default 0.0
         >= 0.
 
     Raises
@@ -118,24 +117,24 @@ class Lion(Optimizer):
         "learning_rate", "beta1", "beta2", "one_minus_beta1", "one_minus_beta2", *SHARED_COLUMNS,
     )  # fmt: skip
 
-    learning_rate: float = 1e-4
+    learning_rate: float | Schedule = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
-    weight_decay: float = 0.0
+    weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=positive, beta1=fraction, beta2=fraction, weight_decay=not_negative)
+        self._check(learning_rate=rate, beta1=fraction, beta2=fraction, weight_decay=decay)
 
-    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002 - all steps are alike
+    def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(
             self.columns,
             steps,
-            learning_rate=self.learning_rate,
+            learning_rate=value_of(self.learning_rate, start, steps),
             beta1=self.beta1,
             beta2=self.beta2,
             one_minus_beta1=1.0 - self.beta1,
             one_minus_beta2=1.0 - self.beta2,
-            shrinkage=self.learning_rate * self.weight_decay,
+            shrinkage=value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps),
         )
 
 

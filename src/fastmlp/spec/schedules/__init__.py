@@ -1,0 +1,49 @@
+"""Schedules: a hyperparameter's value in every step of a training, in place of one number.
+
+To add one: a class in one of the files here and its place in SCHEDULES. Values are made of operations that give the
+same bits everywhere.
+"""
+
+from __future__ import annotations
+
+from fastmlp.spec.schedules.base import Schedule, scheduled, value_of
+from fastmlp.spec.schedules.cosines import Cosine, CosineRestarts, CosLog, FlatCosine, OneCycle
+from fastmlp.spec.schedules.decays import (
+    Constant,
+    Exponential,
+    InverseScaling,
+    InverseSqrt,
+    Linear,
+    MultiStep,
+    Polynomial,
+    Step,
+)
+
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "CosLog",
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "FlatCosine",
+    "InverseScaling",
+    "InverseSqrt",
+    "Linear",
+    "MultiStep",
+    "OneCycle",
+    "Polynomial",
+    "Schedule",
+    "Step",
+    "scheduled",
+    "value_of",
+]
+
+#: By name.
+SCHEDULES: dict[str, type[Schedule]] = {
+    kind.name: kind
+    for kind in (
+        Constant, Linear, Polynomial, Step, MultiStep, Exponential, InverseSqrt, InverseScaling, Cosine, CosineRestarts,
+        OneCycle, FlatCosine, CosLog,
+    )
+}  # fmt: skip
