@@ -8,9 +8,10 @@
 True
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastmlp import datasets, schedules
+from fastmlp import datasets
 from fastmlp.network import MLP, Trace, load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
@@ -41,6 +42,7 @@ from fastmlp.train.profile import Profile
 from fastmlp.train.safety import TrainingDiverged
 
 if TYPE_CHECKING:
+    from fastmlp import schedules
     from fastmlp.patch import patch_sklearn, unpatch_sklearn
 
 __all__ = [
@@ -83,7 +85,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`patch_sklearn` and `unpatch_sklearn`, imported when they are asked for: they need scikit-learn."""
+    """What is imported when it is asked for: the patch needs scikit-learn, schedules take a while."""
+    if name == "schedules":
+        return importlib.import_module("fastmlp.schedules")
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

@@ -8,7 +8,8 @@ import pytest
 
 import fastmlp
 from fastmlp import schedules as s
-from fastmlp.spec import SCHEDULES, Optimizer, Schedule
+from fastmlp.spec import Optimizer, Schedule
+from fastmlp.spec.schedules import SCHEDULES
 from fastmlp.spec.tables import cos_of_half_turns, log2, power_of
 
 T = 40

@@ -53,7 +53,7 @@ from fastmlp.spec.optimizers import (
     as_optimizer,
 )
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
-from fastmlp.spec.schedules import SCHEDULES, Schedule
+from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
 
 __all__ = [
@@ -67,7 +67,6 @@ __all__ = [
     "OPTIMIZERS",
     "OPTIMIZER_NAMES",
     "OUTPUT_NAMES",
-    "SCHEDULES",
     "SGD",
     "STAGES",
     "AMSGrad",

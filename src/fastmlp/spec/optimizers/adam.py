@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import decimal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from fastmlp.spec.checks import fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
-from fastmlp.spec.schedules import Schedule, value_of
+from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
 
 if TYPE_CHECKING:
@@ -268,6 +267,8 @@ class NAdam(Optimizer):
     def _momenta(self, start: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Momenta of steps start + 1 ... start + steps, and the products of all up to each."""
         # Decimal's power is rounded correctly, so the same everywhere, which the C library's is not.
+        import decimal
+
         shrinking = float(decimal.Context(prec=40).power(decimal.Decimal("0.96"), decimal.Decimal(self.momentum_decay)))
         momenta = self.beta1 * (1.0 - 0.5 * powers(shrinking, start, steps))
         if not counts(self.beta1, start):  # the product is smaller than beta1^t

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastmlp.spec.checks import integer, mapping, not_negative, positive
 from fastmlp.spec.operations import Operation, read_operation
-from fastmlp.spec.schedules import Schedule, scheduled
+from fastmlp.spec.scheduled import Schedule, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

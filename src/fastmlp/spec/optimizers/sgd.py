@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.spec.checks import flag, fraction, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
-from fastmlp.spec.schedules import Schedule, value_of
+from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ same bits everywhere.
 
 from __future__ import annotations
 
-from fastmlp.spec.schedules.base import Schedule, scheduled, value_of
+from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.schedules.cosines import Cosine, CosineRestarts, CosLog, FlatCosine, OneCycle
 from fastmlp.spec.schedules.decays import (
     Constant,
@@ -35,8 +35,6 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "Step",
-    "scheduled",
-    "value_of",
 ]
 
 #: By name.

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastmlp.spec.checks import integer, not_negative, positive
 from fastmlp.spec.hints import explained_class
+from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.schedules.base import (
     Bounded,
-    Schedule,
     between,
     half_cosine,
     inner_fraction,

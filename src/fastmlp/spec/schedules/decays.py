@@ -10,7 +10,8 @@ import numpy as np
 
 from fastmlp.spec.checks import flag, not_negative, positive
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.schedules.base import Bounded, Schedule, between, multiple_of_half, rising, step_count, whole_powers
+from fastmlp.spec.scheduled import Schedule
+from fastmlp.spec.schedules.base import Bounded, between, multiple_of_half, rising, step_count, whole_powers
 from fastmlp.spec.tables import power_of
 
 if TYPE_CHECKING:
