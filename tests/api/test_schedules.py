@@ -73,6 +73,14 @@ def test_values_do_not_depend_on_where_a_run_is_cut(schedule, start):
         assert schedule.values(start, steps).tobytes() == whole[start : start + steps].tobytes()
 
 
+@pytest.mark.parametrize("schedule", EVERY, ids=repr)
+def test_values_of_steps_that_a_file_may_claim(schedule):
+    values = schedule.values(2**61, 5)
+    assert values.shape == (5,)
+    assert np.isfinite(values).all()
+    assert schedule.values(2**61, 0).shape == (0,)
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_warmup_rises_in_a_line_to_where_the_schedule_begins(name):
     kind = SCHEDULES[name]

@@ -35,6 +35,10 @@ OPTIMIZER_OBJECTS = [
     *(kind() for kind in spec.OPTIMIZERS.values()),
     SGD(0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
     Adam(0.01, beta1=0.0, beta2=0.99, epsilon=1e-6, weight_decay=0.1),
+    SGD(0.1, momentum=0.9, dampening=0.5),
+    spec.Adagrad(0.1, learning_rate_decay=0.1),
+    spec.RAdam(beta2=0.5),
+    spec.NAdam(momentum_decay=0.0),
 ]
 
 
@@ -464,6 +468,13 @@ def test_powers_that_are_left_out_would_change_nothing(start):
     rows = adam.scalars(start, 30)
     assert rows[:, 0].tolist() == (0.01 / (1.0 - spec.powers(0.9, start, 30))).tolist()
     assert rows[:, 5].tolist() == (1.0 / np.sqrt(1.0 - spec.powers(0.999, start, 30))).tolist()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_OBJECTS, ids=repr)
+def test_scalars_of_steps_that_a_file_may_claim(optimizer):
+    rows = optimizer.scalars(2**61, 3)
+    assert rows.shape == (3, len(optimizer.columns))
+    assert np.isfinite(rows).all()
 
 
 def test_scalars_far_into_a_training():

@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from fastmlp.spec.checks import choice, not_negative, positive, real, record
+from fastmlp.spec.checks import check_fields, choice, not_negative, positive, real, record
 from fastmlp.spec.operations import Operation, as_operation
 
 __all__ = [
@@ -140,7 +140,7 @@ class LeakyReLU(Activation):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", not_negative(self.slope, "slope"))
+        check_fields(self, slope=not_negative)
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -169,7 +169,7 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", not_negative(self.alpha, "alpha"))
+        check_fields(self, alpha=not_negative)
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -198,7 +198,7 @@ class Softplus(Activation):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "beta", positive(self.beta, "beta"))
+        check_fields(self, beta=positive)
 
 
 @dataclass(frozen=True)

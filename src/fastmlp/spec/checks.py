@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from fastmlp.spec.names import did_you_mean
 
-__all__ = ["choice", "flag", "fraction", "integer", "mapping", "not_negative", "positive", "real", "record", "shown"]
+__all__ = [
+    "check_fields",
+    "choice",
+    "flag",
+    "fraction",
+    "integer",
+    "mapping",
+    "not_negative",
+    "positive",
+    "real",
+    "record",
+    "shown",
+]
+
+
+def check_fields(record: object, **checks: Callable[[object, str], object]) -> None:
+    """Replace fields of a frozen record by what their checks return."""
+    for name, check in checks.items():
+        object.__setattr__(record, name, check(getattr(record, name), name))
 
 
 def shown(value: object) -> str:

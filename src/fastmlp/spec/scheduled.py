@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import choice, integer, mapping, record
+from fastmlp.spec.checks import check_fields, choice, integer, mapping, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class Schedule:
     warmup: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._check(warmup=lambda value, name: integer(value, name, 0, LARGEST))
+        check_fields(self, warmup=lambda value, name: integer(value, name, 0, LARGEST))
 
     def __call__(self, step: int) -> float:
         """The value in the step that comes after `step` others."""
@@ -52,7 +52,7 @@ class Schedule:
 
     def values(self, start: int, steps: int) -> NDArray[np.float64]:
         """The values in the `steps` steps that come after the first `start` ones, float64 (steps,)."""
-        made = np.arange(float(start), start + steps)
+        made = np.arange(steps) + float(start)
         values = self._after_warmup(np.maximum(made - self.warmup, 0.0))
         if start < self.warmup:
             values = values * np.minimum((made + 1.0) / (self.warmup + 1.0), 1.0)
@@ -61,11 +61,6 @@ class Schedule:
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values by the steps that were made since the end of the warm-up."""
         raise NotImplementedError
-
-    def _check(self, **checks: Callable[[object, str], Any]) -> None:
-        """Replace fields by what their checks return."""
-        for name, check in checks.items():
-            object.__setattr__(self, name, check(getattr(self, name), name))
 
     def to_dict(self) -> dict[str, Any]:
         """Name and fields, ready for JSON."""

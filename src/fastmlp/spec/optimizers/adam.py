@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import fraction, not_negative, positive
+from fastmlp.spec.checks import check_fields, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
@@ -105,7 +105,7 @@ class Adam(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS)
+        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
@@ -151,7 +151,7 @@ class AdamW(Optimizer):
     weight_decay: float | Schedule = 1e-2
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS)
+        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         shrinkage = value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps)
@@ -197,7 +197,7 @@ class AMSGrad(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS)
+        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
@@ -248,7 +248,7 @@ class NAdam(Optimizer):
     momentum_decay: float = 4e-3
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS, momentum_decay=not_negative)
+        check_fields(self, **_CHECKS, momentum_decay=not_negative)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         momenta, products = self._momenta(start, steps + 1)
@@ -319,13 +319,13 @@ class RAdam(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS)
+        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         power = powers(self.beta2, start, steps)
         correction = 1.0 - power
         limit = 2.0 / (1.0 - self.beta2) - 1.0
-        known = limit - 2.0 * np.arange(start + 1.0, start + steps + 1.0) * power / correction
+        known = limit - 2.0 * (np.arange(steps) + (start + 1.0)) * power / correction
         rectified = known > 5.0
         size = np.where(rectified, np.sqrt(correction), 1.0)
         known = known[rectified]
@@ -380,7 +380,7 @@ class AdaMax(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(**_CHECKS)
+        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import flag, fraction, not_negative, positive
+from fastmlp.spec.checks import check_fields, flag, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
@@ -65,7 +65,8 @@ class RMSprop(Optimizer):
     centered: bool = False
 
     def __post_init__(self) -> None:
-        self._check(
+        check_fields(
+            self,
             learning_rate=rate,
             rho=fraction,
             epsilon=positive,
@@ -127,12 +128,13 @@ class Adagrad(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=rate, learning_rate_decay=not_negative, epsilon=positive, weight_decay=decay)
+        check_fields(self, learning_rate=rate, learning_rate_decay=not_negative, epsilon=positive, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         decayed = value_of(self.learning_rate, start, steps)
         if self.learning_rate_decay != 0.0:
-            decayed = decayed / (1.0 + self.learning_rate_decay * np.arange(start, start + steps, dtype=np.float64))
+            made: NDArray[np.float64] = np.arange(steps, dtype=np.float64) + float(start)
+            decayed = decayed / (1.0 + self.learning_rate_decay * made)
         return make_table(
             self.columns,
             steps,
@@ -181,7 +183,7 @@ class Adadelta(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=rate, rho=fraction, epsilon=positive, weight_decay=decay)
+        check_fields(self, learning_rate=rate, rho=fraction, epsilon=positive, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(

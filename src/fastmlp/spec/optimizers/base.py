@@ -12,8 +12,6 @@ from fastmlp.spec.operations import Operation, read_operation
 from fastmlp.spec.scheduled import Schedule, scheduled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -67,8 +65,3 @@ class Optimizer(Operation):
             for key, value in mapping(data, "optimizer").items()
         }
         return read_operation(given, "optimizer", OPTIMIZERS)
-
-    def _check(self, **checks: Callable[[object, str], Any]) -> None:
-        """Replace fields by what their checks return."""
-        for name, check in checks.items():
-            object.__setattr__(self, name, check(getattr(self, name), name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import flag, fraction, positive
+from fastmlp.spec.checks import check_fields, flag, fraction, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
@@ -61,7 +61,7 @@ class SGD(Optimizer):
     dampening: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=rate, momentum=fraction, nesterov=flag, weight_decay=decay, dampening=fraction)
+        check_fields(self, learning_rate=rate, momentum=fraction, nesterov=flag, weight_decay=decay, dampening=fraction)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
         if self.nesterov and self.dampening != 0.0:
@@ -123,7 +123,7 @@ class Lion(Optimizer):
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        self._check(learning_rate=rate, beta1=fraction, beta2=fraction, weight_decay=decay)
+        check_fields(self, learning_rate=rate, beta1=fraction, beta2=fraction, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return make_table(
@@ -179,8 +179,13 @@ class Rprop(Optimizer):
     largest_step: float = 50.0
 
     def __post_init__(self) -> None:
-        self._check(
-            learning_rate=positive, eta_minus=positive, eta_plus=positive, smallest_step=positive, largest_step=positive
+        check_fields(
+            self,
+            learning_rate=positive,
+            eta_minus=positive,
+            eta_plus=positive,
+            smallest_step=positive,
+            largest_step=positive,
         )
         if self.eta_minus >= 1.0:
             raise ValueError(f"eta_minus must be < 1, got {self.eta_minus!r}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.spec.checks import fraction, integer, positive, shown
+from fastmlp.spec.checks import check_fields, fraction, integer, positive, shown
 from fastmlp.spec.scheduled import LARGEST, Schedule
 from fastmlp.spec.tables import cos_of_half_turns, powers
 
@@ -23,7 +23,7 @@ class Bounded(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(steps=step_count)
+        check_fields(self, steps=step_count)
         if self.warmup >= self.steps:
             raise ValueError(f"warmup must be less than steps={self.steps}, got {self.warmup}")
 

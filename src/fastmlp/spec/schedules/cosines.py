@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import integer, not_negative, positive
+from fastmlp.spec.checks import check_fields, integer, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.schedules.base import (
@@ -54,7 +54,7 @@ class Cosine(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, end=not_negative)
+        check_fields(self, value=positive, end=not_negative)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return between(self.value, self.end, half_cosine(self._progress(made)))
@@ -96,8 +96,8 @@ class CosineRestarts(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, factor=positive, end=not_negative)
-        self._check(period=step_count, longer=step_count)
+        check_fields(self, value=positive, factor=positive, end=not_negative)
+        check_fields(self, period=step_count, longer=step_count)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.longer == 1:
@@ -113,10 +113,8 @@ class CosineRestarts(Schedule):
             place = number.astype(np.intp)
             lengths = np.diff(edges, append=np.inf)
             progress = (made - edges[place]) / lengths[place]
-        return (
-            between(1.0, 0.0, half_cosine(progress)) * (self.value * whole_powers(self.factor, number) - self.end)
-            + self.end
-        )
+        peaks = self.value * whole_powers(self.factor, number)
+        return self.end + (peaks - self.end) * half_cosine(progress)
 
 
 @explained_class
@@ -152,7 +150,7 @@ class OneCycle(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, rise=inner_fraction, begin=not_negative, end=not_negative)
+        check_fields(self, value=positive, rise=inner_fraction, begin=not_negative, end=not_negative)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         progress = self._progress(made)
@@ -194,7 +192,7 @@ class FlatCosine(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, flat=inner_fraction, end=not_negative)
+        check_fields(self, value=positive, flat=inner_fraction, end=not_negative)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         beyond = np.maximum(self._progress(made) - self.flat, 0.0) / (1.0 - self.flat)
@@ -232,7 +230,7 @@ class CosLog(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, cycles=lambda value, name: integer(value, name, 1, 32))
+        check_fields(self, value=positive, cycles=lambda value, name: integer(value, name, 1, 32))
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         cycle = log2(1.0 + (2.0**self.cycles - 1.0) * self._progress(made))

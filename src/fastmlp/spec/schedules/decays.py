@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import flag, not_negative, positive
+from fastmlp.spec.checks import check_fields, flag, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.schedules.base import Bounded, between, multiple_of_half, rising, step_count, whole_powers
@@ -41,7 +41,7 @@ class Constant(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive)
+        check_fields(self, value=positive)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full_like(made, self.value)
@@ -76,7 +76,7 @@ class Linear(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, end=not_negative)
+        check_fields(self, value=positive, end=not_negative)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return between(self.value, self.end, 1.0 - self._progress(made))
@@ -114,7 +114,7 @@ class Polynomial(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, end=not_negative, power=multiple_of_half)
+        check_fields(self, value=positive, end=not_negative, power=multiple_of_half)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return between(self.value, self.end, power_of(1.0 - self._progress(made), self.power))
@@ -149,7 +149,7 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, factor=positive, every=step_count)
+        check_fields(self, value=positive, factor=positive, every=step_count)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.value * whole_powers(self.factor, np.floor(made / self.every))
@@ -184,7 +184,7 @@ class MultiStep(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, factor=positive, at=rising)
+        check_fields(self, value=positive, factor=positive, at=rising)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         passed = np.searchsorted(np.array(self.at, np.float64), made, side="right")
@@ -223,7 +223,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, steps=step_count, factor=positive, staircase=flag)
+        check_fields(self, value=positive, steps=step_count, factor=positive, staircase=flag)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.staircase:
@@ -260,7 +260,7 @@ class InverseSqrt(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, timescale=step_count)
+        check_fields(self, value=positive, timescale=step_count)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         values: NDArray[np.float64] = self.value / np.sqrt(1.0 + made / self.timescale)
@@ -293,7 +293,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(value=positive, power=multiple_of_half)
+        check_fields(self, value=positive, power=multiple_of_half)
 
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.value / power_of(made + 1.0, self.power)
