@@ -3,11 +3,16 @@
 import os
 import warnings
 
+import hypothesis
 import numpy as np
 import pytest
 
 import fastmlp
 from fastmlp import runtime
+
+# The same examples in every run, and none too slow: how long one takes is up to the machine.
+hypothesis.settings.register_profile("fastmlp", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("fastmlp")
 
 EXTENSION, REASON = runtime.load_passes()
 BACKENDS = ["numpy"] if EXTENSION is None else ["numpy", "cython"]
