@@ -204,6 +204,9 @@ FM_INLINE vreal vnormal_cdf(vreal x) {
   return vselect(vlt(x, vzero()), tail, vsub(vset1(1), tail));
 }
 
+/* -1, 0 or 1; NaN stays NaN, and a zero keeps its sign. */
+FM_INLINE vreal vsign(vreal x) { return vselect(vlt(vzero(), vabs(x)), vcopysign(vset1(1), x), x); }
+
 typedef vreal (*math_function)(vreal);
 
 FM_INLINE void math_array(math_function f, ptrdiff_t n, const real *x, real *out) {

@@ -14,7 +14,7 @@ FM_INLINE vreal identity_slope(vreal a, const vreal *params) {
 /* As in NumPy: -1, 0 or 1, and NaN stays NaN. Nothing is learned through it. */
 FM_INLINE vreal sign_value(vreal z, const vreal *params) {
   (void)params;
-  return vselect(veq(z, z), vselect(veq(z, vzero()), z, vcopysign(vset1(1), z)), z);
+  return vsign(z);
 }
 FM_INLINE vreal sign_slope(vreal a, const vreal *params) {
   (void)a;

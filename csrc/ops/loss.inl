@@ -97,6 +97,55 @@ FM_INLINE loss_terms poisson_terms(vreal z, vreal y, const vreal *params) {
   return (loss_terms){mean, error, vfma(y, logs, error)};
 }
 
+/* sum_k |a_k - y_k|; delta the sign of the error. */
+FM_INLINE loss_terms absolute_error_terms(vreal a, vreal y, const vreal *params) {
+  (void)params;
+  const vreal error = vsub(a, y);
+  return (loss_terms){a, vsign(error), vabs(error)};
+}
+
+/* sum_k e^2 / 2 where the error e is at most delta, else delta (|e| - delta / 2): with c = min(|e|, delta) both are
+ * c (|e| - c / 2). Huber 1964. */
+FM_INLINE loss_terms huber_terms(vreal a, vreal y, const vreal *params) {
+  const vreal error = vsub(a, y), size = vabs(error), cut = vmin(params[0], size);
+  const vreal term = vmul(cut, vfnma(vset1((real)0.5), cut, size));
+  return (loss_terms){a, vcopysign(cut, error), term};
+}
+
+/* sum_k log cosh e = |e| + log(1 + (exp(-2 |e|) - 1) / 2); delta tanh e. */
+FM_INLINE loss_terms log_cosh_terms(vreal a, vreal y, const vreal *params) {
+  (void)params;
+  const vreal error = vsub(a, y), size = vabs(error);
+  const vreal rest = vlog1p(vmul(vset1((real)0.5), vexpm1(vmul(vset1(-2), size))));
+  return (loss_terms){a, vtanh(error), vmax(vzero(), vadd(size, rest))};
+}
+
+/* sum_k q (y - a) where y is above a, else (1 - q) (a - y); delta -q and 1 - q, 0 where they meet. Koenker and Bassett
+ * 1978. */
+FM_INLINE loss_terms quantile_terms(vreal a, vreal y, const vreal *params) {
+  const vreal error = vsub(a, y), above = vsub(vset1(1), params[0]);
+  const vreal slope = vselect(vlt(error, vzero()), vsub(vzero(), params[0]), above);
+  return (loss_terms){a, vselect(veq(error, vzero()), vzero(), slope), vmul(slope, error)};
+}
+
+/* Half the gamma deviance, sum_k y / m - 1 - log(y / m) of means m = exp(z); delta 1 - y / m. */
+FM_INLINE loss_terms gamma_terms(vreal z, vreal y, const vreal *params) {
+  (void)params;
+  const vreal mean = vexp(z), ratio = vmul(y, vexp(vsub(vzero(), z)));
+  const vreal error = vsub(vset1(1), ratio);
+  return (loss_terms){mean, error, vsub(vsub(z, vlog(y)), error)};
+}
+
+/* Half the deviance of Tweedie's distribution of a power p between 1 and 2, with means m = exp(z): sum_k
+ * y^(2 - p) / ((1 - p) (2 - p)) - y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p); delta m^(2 - p) - y m^(1 - p). */
+FM_INLINE loss_terms tweedie_terms(vreal z, vreal y, const vreal *params) {
+  const vreal first = vsub(vset1(1), params[0]), second = vsub(vset1(2), params[0]);
+  const vreal target = vmul(y, vexp(vmul(first, z))), mean = vexp(vmul(second, z));
+  const vreal own = vselect(veq(y, vzero()), vzero(), vexp(vmul(second, vlog(y))));
+  const vreal term = vadd(vdiv(vsub(vdiv(own, second), target), first), vdiv(mean, second));
+  return (loss_terms){vexp(z), vsub(mean, target), term};
+}
+
 static void squared_error_rows(const fm_loss_rows *block, const double *params) {
   elementwise_rows(squared_error_terms, block, params);
 }
@@ -110,4 +159,28 @@ static void binary_cross_entropy_rows(const fm_loss_rows *block, const double *p
 
 static void poisson_rows(const fm_loss_rows *block, const double *params) {
   elementwise_rows(poisson_terms, block, params);
+}
+
+static void absolute_error_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(absolute_error_terms, block, params);
+}
+
+static void huber_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(huber_terms, block, params);
+}
+
+static void log_cosh_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(log_cosh_terms, block, params);
+}
+
+static void quantile_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(quantile_terms, block, params);
+}
+
+static void gamma_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(gamma_terms, block, params);
+}
+
+static void tweedie_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(tweedie_terms, block, params);
 }

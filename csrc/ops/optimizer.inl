@@ -175,9 +175,6 @@ static void adadelta_update(ptrdiff_t n, void *w, const void *g, void *const *st
   }
 }
 
-/* -1, 0 or 1; NaN stays. */
-FM_INLINE vreal direction_of(vreal x) { return vselect(vlt(vzero(), vabs(x)), vcopysign(vset1(1), x), x); }
-
 /* Chen et al. 2023: the sign of a momentum that remembers the gradient less than what is kept of it does. */
 static void lion_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
   const fm_lion_columns *step = (const fm_lion_columns *)h;
@@ -188,7 +185,7 @@ static void lion_update(ptrdiff_t n, void *w, const void *g, void *const *state,
   const vreal beta2 = vset1((real)step->beta2), rest2 = vset1((real)step->one_minus_beta2);
   for (ptrdiff_t i = 0; i < n; i += VL) {
     const vreal grad = vload(gradient + i);
-    const vreal direction = direction_of(vfma(beta1, vload(mean + i), vmul(rest1, grad)));
+    const vreal direction = vsign(vfma(beta1, vload(mean + i), vmul(rest1, grad)));
     moved_to(mean + i, beta2, rest2, grad);
     vstore(weight + i, vfnma(rate, direction, vload(weight + i)));
   }
@@ -205,13 +202,13 @@ static void rprop_update(ptrdiff_t n, void *w, const void *g, void *const *state
   const vreal initial = vset1((real)step->initial_step);
   const int first = step->first != 0;
   for (ptrdiff_t i = 0; i < n; i += VL) {
-    const vreal grad = vload(gradient + i), agreement = vmul(direction_of(grad), vload(before + i));
+    const vreal grad = vload(gradient + i), agreement = vmul(vsign(grad), vload(before + i));
     const vmask turned = vlt(agreement, vzero());
     const vreal factor = vselect(turned, smaller, vselect(vlt(vzero(), agreement), larger, vset1(1)));
     const vreal size = vmin(most, vmax(least, vmul(first ? initial : vload(sizes + i), factor)));
     const vreal kept = vselect(turned, vzero(), grad);
     vstore(sizes + i, size);
     vstore(before + i, kept);
-    vstore(weight + i, vfnma(direction_of(kept), size, vload(weight + i)));
+    vstore(weight + i, vfnma(vsign(kept), size, vload(weight + i)));
   }
 }

@@ -19,6 +19,7 @@ LOSSES = {  # targets that each can take, and those that are special to one
     "cross_entropy": np.array([0, 1, 1]),
     "binary_cross_entropy": np.array([[1, 0], [0, 1], [1, 1]]),
     "poisson": np.array([[0, 3], [1, 0.5], [2, 0]]),
+    "gamma": np.array([[0.5, 3], [1, 0.5], [2, 1e-3]]),
 }
 X3 = np.array([[1.0, -1.0, 0.5], [0.0, 2.0, -1.0], [-1.5, 0.3, 0.1]])
 

@@ -50,6 +50,12 @@ TRAININGS = {
         [6, 7, 5, 3], ["selu", "selu", "softmax"], "cross_entropy",
         SGD | {"momentum": 0.8, "dampening": 0.25, "weight_decay": 0.05}, False,
     ),
+    "absolute": ([6, 7, 2], ["tanh", "identity"], "absolute_error", SGD | {"momentum": 0.5}, True),
+    "huber": ([6, 7, 2], ["tanh", "identity"], "huber", ADAM, True),
+    "log_cosh": ([6, 7, 2], ["tanh", "logistic"], "log_cosh", ADAM, False),
+    "quantile": ([6, 7, 2], ["tanh", "identity"], "quantile", SGD | {"momentum": 0.5}, False),
+    "gamma": ([6, 7, 2], ["tanh", "exp"], "gamma", SGD | {"learning_rate": 0.01}, True),
+    "tweedie": ([6, 7, 2], ["tanh", "exp"], "tweedie", ADAM, False),
 } | {
     rule["name"]: ([6, 7, 2], ["tanh", "identity"], "squared_error", rule, False)
     for rule in [
@@ -63,7 +69,7 @@ TRAININGS = {
         {"name": "rprop", "learning_rate": 0.02},
     ]
 }  # fmt: skip
-PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7}  # slope, alpha
+PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7, "huber": 0.5, "quantile": 0.8, "tweedie": 1.25}
 
 
 def problem(name):
@@ -79,8 +85,10 @@ def problem(name):
         y = rng.randint(0, sizes[-1], ROWS)
     elif loss == "cross_entropy":
         y = rng.multinomial(8, np.ones(sizes[-1]) / sizes[-1], ROWS) / 8.0
-    elif loss == "poisson":
+    elif loss in {"poisson", "tweedie"}:
         y = rng.randint(0, 5, (ROWS, sizes[-1])) + 0.0
+    elif loss == "gamma":
+        y = rng.randint(1, 9, (ROWS, sizes[-1])) / 4.0
     else:
         y = rng.randint(0, 2, (ROWS, sizes[-1])) + (0.0 if loss == "binary_cross_entropy" else 0.25)
     return layers, X, y, rng.randint(1, 9, ROWS) / 4.0 if weighted else None
@@ -125,6 +133,11 @@ def torch_optimizer(rule, groups):
     return getattr(torch.optim, CLASSES[rule["name"]])(groups, **given)
 
 
+def tweedie(mean, y, p):
+    """Half of Tweedie's deviance."""
+    return y ** (2 - p) / ((1 - p) * (2 - p)) - y * mean ** (1 - p) / (1 - p) + mean ** (2 - p) / (2 - p)
+
+
 def torch_trajectory(name):
     """Losses before each step, and all parameters after the first and after the last, by PyTorch alone."""
     import torch
@@ -162,6 +175,15 @@ def torch_trajectory(name):
         "cross_entropy": lambda z, t: F.cross_entropy(z, t, reduction="none"),
         "binary_cross_entropy": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(dim=1),
         "poisson": lambda z, t: F.poisson_nll_loss(z, t, log_input=True, reduction="none").sum(dim=1),
+        "absolute_error": lambda z, t: F.l1_loss(z, t, reduction="none").sum(dim=1),
+        "huber": lambda z, t: F.huber_loss(z, t, reduction="none", delta=PARAMETERS["huber"]).sum(dim=1),
+        # Those that PyTorch has not, by its operations.
+        "log_cosh": lambda z, t: torch.log(torch.cosh(apply[activations[-1]](z) - t)).sum(dim=1),
+        "quantile": lambda z, t: torch.maximum(
+            PARAMETERS["quantile"] * (t - z), (PARAMETERS["quantile"] - 1) * (t - z)
+        ).sum(dim=1),
+        "gamma": lambda z, t: (t / z.exp() - 1 - torch.log(t / z.exp())).sum(dim=1),
+        "tweedie": lambda z, t: tweedie(z.exp(), t, PARAMETERS["tweedie"]).sum(dim=1),
     }
     decay = rule.get("weight_decay", 0.0)
     groups = [

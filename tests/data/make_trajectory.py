@@ -73,6 +73,15 @@ TRAININGS = {
         "fit": {"optimizer": fastmlp.SGD(0.01, momentum=0.5, dampening=0.2), "batch_size": 8},
     },
 } | {
+    loss.name: {
+        "net": {"sizes": [19, 17, 4], "activation": "relu", "loss": loss, "dtype": dtype, "seed": 11},
+        "fit": {"optimizer": fastmlp.Adam(0.01), "batch_size": 8},
+    }
+    for loss, dtype in [
+        (fastmlp.AbsoluteError(), "float32"), (fastmlp.Huber(0.3), "float64"), (fastmlp.LogCosh(), "float32"),
+        (fastmlp.Quantile(0.8), "float64"), (fastmlp.Gamma(), "float32"), (fastmlp.Tweedie(1.3), "float64"),
+    ]
+} | {
     optimizer.name: {
         "net": {"sizes": [19, 17, 4], "activation": "tanh", "output": "identity", "dtype": dtype, "seed": 10},
         "fit": {"optimizer": optimizer, "batch_size": 61 if optimizer.name == "rprop" else 8},

@@ -9,10 +9,15 @@ from fastmlp import data
 from fastmlp import spec as specs
 
 SOURCES = [dtype.name for dtype in data.SOURCE_DTYPES]
-#: Every loss with every output activation that it can have.
-HEADS = [(name, output) for name, loss in specs.LOSSES.items() if not loss.output for output in specs.OUTPUT_NAMES] + [
-    (name, loss.output) for name, loss in specs.LOSSES.items() if loss.output
-]
+#: Every loss with an output activation: the squared error with each, others that go with any with two.
+HEADS = [
+    (name, output)
+    for name, loss in specs.LOSSES.items()
+    for output in (
+        (loss.output,) if loss.output else specs.OUTPUT_NAMES if name == "squared_error"
+        else ("identity", "tanh")
+    )
+]  # fmt: skip
 #: Every optimizer as it comes, or in a setting of its own under its name; and some in others.
 OPTIMIZERS = {name: kind() for name, kind in specs.OPTIMIZERS.items()} | {
     "sgd": specs.SGD(0.05),

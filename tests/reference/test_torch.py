@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.spec import ACTIVATIONS, OPTIMIZERS
+from fastmlp.spec import ACTIVATIONS, LOSSES, OPTIMIZERS
 
 
 def script():
@@ -35,6 +35,7 @@ def activation(name):
 def network(name, backend):
     sizes, activations, loss, _, _ = STORED.TRAININGS[name]
     *hidden, output = map(activation, activations)
+    loss = LOSSES[loss](*([STORED.PARAMETERS[loss]] if loss in STORED.PARAMETERS else []))
     net = fastmlp.MLP(sizes, activation=hidden, output=output, loss=loss, dtype="float64", backend=backend)
     layers, *_ = STORED.problem(name)
     net.weights, net.biases = [W for W, _ in layers], [b for _, b in layers]
@@ -59,6 +60,7 @@ def test_everything_that_pytorch_has_is_stored():
     trainings = STORED.TRAININGS.values()
     assert {rule["name"] for *_, rule, _ in trainings} == set(OPTIMIZERS) - {"lion"}
     assert {name for _, activations, *_ in trainings for name in activations} == set(ACTIVATIONS) - {"sign"}
+    assert {loss for _, _, loss, _, _ in trainings} == set(LOSSES)
 
 
 @pytest.mark.parametrize("name", STORED.TRAININGS)
@@ -69,7 +71,7 @@ def test_steps_are_pytorchs(name, backend):
     for rows in STORED.batches():
         losses.append(net.step(X[rows], y[rows], None if weight is None else weight[rows], optimizer=rule(name)))
         after.append(flat(net))
-    if net.layers[-1].activation.name == "exp":
+    if net.loss == "poisson":
         losses -= np.array([constant_of_poisson(y[rows]).mean() for rows in STORED.batches()])
     np.testing.assert_allclose(losses, wanted["losses"], **TOLERANCE)
     np.testing.assert_allclose(after[0], wanted["first"], **TOLERANCE)

@@ -67,8 +67,10 @@ class MLP(Outputs):
     output : str or Activation, optional
         Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
-        "squared_error", "cross_entropy" (of a softmax), "binary_cross_entropy" (of logistic outputs) or "poisson" (of
-        exp outputs). Default: what goes with the output; the squared error for those that no other loss is named with.
+        "squared_error", "absolute_error", "huber", "log_cosh", "quantile", "cross_entropy" (of a softmax),
+        "binary_cross_entropy" (of logistic outputs), "poisson", "gamma" or "tweedie" (of exp outputs), or an object
+        with a parameter, such as `Huber(0.5)` or `Quantile(0.9)`. Default: what goes with the output; the squared error
+        for those that no other loss is named with.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional

@@ -167,9 +167,100 @@ def _poisson(
     np.multiply(d, scale, out=d)
 
 
+def _absolute_error(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """sum_k |a_k - y_k|; delta the sign of the error."""
+    assert target.values is not None
+    np.subtract(a, target.values, out=d)
+    np.abs(d, out=scratch.matrix)
+    np.sum(scratch.matrix, axis=1, dtype=np.float64, out=row_loss)
+    np.sign(d, out=d)
+    np.multiply(d, scale, out=d)
+
+
+def _huber(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """sum_k c (|e| - c / 2) of errors e with c = min(|e|, delta); delta c with the sign of e."""
+    assert target.values is not None
+    (delta,) = params
+    np.subtract(a, target.values, out=d)
+    size = np.abs(d, out=scratch.matrix)
+    np.clip(d, -delta, delta, out=d)
+    np.sum(np.abs(d) * (size - 0.5 * np.abs(d)), axis=1, dtype=np.float64, out=row_loss)
+    np.multiply(d, scale, out=d)
+
+
+def _log_cosh(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """sum_k log cosh e = |e| + log(1 + (exp(-2 |e|) - 1) / 2); delta tanh e."""
+    assert target.values is not None
+    np.subtract(a, target.values, out=d)
+    size = np.abs(d, out=scratch.matrix)
+    terms = np.maximum(size + np.log1p(0.5 * np.expm1(-2.0 * size)), 0.0)
+    np.sum(terms, axis=1, dtype=np.float64, out=row_loss)
+    np.tanh(d, out=d)
+    np.multiply(d, scale, out=d)
+
+
+def _quantile(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """sum_k q (y - a) where y is above a, else (1 - q) (a - y); delta -q and 1 - q, 0 where they meet."""
+    assert target.values is not None
+    (q,) = params
+    error = np.subtract(a, target.values, out=scratch.matrix)
+    slope = np.where(error < 0.0, -q, 1.0 - q)
+    np.sum(slope * error, axis=1, dtype=np.float64, out=row_loss)
+    np.multiply(np.where(error == 0.0, 0.0, slope), scale, out=d, casting="same_kind")
+
+
+def _gamma(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """Half the gamma deviance, sum_k y / m - 1 - log(y / m) of means m = exp(z); delta 1 - y / m."""
+    assert target.values is not None
+    np.negative(a, out=d)
+    np.exp(d, out=d)
+    np.multiply(d, target.values, out=d)
+    np.subtract(1.0, d, out=d)
+    np.log(target.values, out=scratch.matrix)
+    np.subtract(a, scratch.matrix, out=scratch.matrix)
+    np.subtract(scratch.matrix, d, out=scratch.matrix)
+    np.sum(scratch.matrix, axis=1, dtype=np.float64, out=row_loss)
+    np.exp(a, out=a)
+    np.multiply(d, scale, out=d)
+
+
+def _tweedie(
+    a: Array, target: Target, params: Params, scale: Any, d: Array, row_loss: NDArray[np.float64], scratch: Scratch
+) -> None:
+    """Half the deviance of Tweedie's distribution of a power p between 1 and 2, with means m = exp(z).
+
+    sum_k y^(2 - p) / ((1 - p) (2 - p)) - y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p); delta m^(2 - p) - y m^(1 - p).
+    """
+    y = target.values
+    assert y is not None
+    first, second = 1.0 - params[0], 2.0 - params[0]
+    weighted, mean = y * np.exp(first * a), np.exp(second * a)
+    own = np.power(y, second, out=scratch.matrix)
+    np.sum((own / second - weighted) / first + mean / second, axis=1, dtype=np.float64, out=row_loss)
+    np.subtract(mean, weighted, out=d)
+    np.multiply(d, scale, out=d)
+    np.exp(a, out=a)
+
+
 LOSSES: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(_squared_error),
     "cross_entropy": LossFunctions(_cross_entropy, "softmax"),
     "binary_cross_entropy": LossFunctions(_binary_cross_entropy, "logistic"),
     "poisson": LossFunctions(_poisson, "exp"),
+    "absolute_error": LossFunctions(_absolute_error),
+    "huber": LossFunctions(_huber),
+    "log_cosh": LossFunctions(_log_cosh),
+    "quantile": LossFunctions(_quantile),
+    "gamma": LossFunctions(_gamma, "exp"),
+    "tweedie": LossFunctions(_tweedie, "exp"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.checks import choice, fraction
+from fastmlp.spec.checks import check_fields, choice, fraction, positive
 from fastmlp.spec.operations import Operation, as_operation, read_operation
 
 if TYPE_CHECKING:
@@ -22,46 +22,56 @@ if TYPE_CHECKING:
 __all__ = [
     "LOSSES",
     "LOSS_NAMES",
+    "AbsoluteError",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "Gamma",
+    "Huber",
     "Interval",
+    "LogCosh",
     "Loss",
     "LossName",
     "Poisson",
+    "Quantile",
     "SquaredError",
+    "Tweedie",
     "as_loss",
     "loss_of_output",
 ]
 
-LossName: TypeAlias = Literal["squared_error", "cross_entropy", "binary_cross_entropy", "poisson"]
+LossName: TypeAlias = Literal[
+    "squared_error", "cross_entropy", "binary_cross_entropy", "poisson", "absolute_error", "huber", "log_cosh",
+    "quantile", "gamma", "tweedie",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The numbers from `low` to `high`, both included.
+    """The numbers from `low` to `high`, both included, or without `low` itself where `above` says so.
 
     Examples
     --------
-    >>> Interval(0).rule, Interval(0, 1).rule
-    ('be at least 0', 'lie in [0, 1]')
+    >>> Interval(0).rule, Interval(0, 1).rule, Interval(0, above=True).rule
+    ('be at least 0', 'lie in [0, 1]', 'be greater than 0')
     """
 
     low: float = -math.inf
     high: float = math.inf
+    above: bool = False
 
     def holds(self, values: Array) -> bool:
         """Whether all numbers of an array lie in the interval; NaN does not."""
         return bool(
             not values.size
             or (
-                (self.low == -math.inf or values.min() >= self.low)
+                (self.low == -math.inf or values.min() > self.low or (not self.above and values.min() == self.low))
                 and (self.high == math.inf or values.max() <= self.high)
             )
         )
 
     def outside(self, values: Array) -> NDArray[np.bool_]:
         """Mark the numbers of an array that do not lie in the interval."""
-        below = values < self.low
+        below = values <= self.low if self.above else values < self.low
         return below if self.high == math.inf else below | (values > self.high)
 
     @property
@@ -69,6 +79,8 @@ class Interval:
         """What numbers of the interval do, for an error message after "must"."""
         if self.high < math.inf:
             return f"lie in [{self.low}, {self.high}]"
+        if self.above:
+            return f"be greater than {self.low}"
         return f"be at least {self.low}" if self.low > -math.inf else "be finite"
 
 
@@ -84,6 +96,9 @@ class Loss(Operation):
     binary_cross_entropy  K
     cross_entropy         1
     poisson               K, and a constant that has no gradient
+    absolute_error        K
+    huber, log_cosh       K
+    quantile              K
     ====================  =============================================
 
     Attributes
@@ -136,7 +151,19 @@ class _Clipped(Loss):
 
 
 @dataclass(frozen=True)
-class SquaredError(Loss):
+class _Regression(Loss):
+    """Base of the losses of errors a - y; their metric is that of the squared error."""
+
+    metric: ClassVar[str] = "r2"
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """Return the squared distance of targets and predictions."""
+        error: Array = np.square(y - mean)
+        return error
+
+
+@dataclass(frozen=True)
+class SquaredError(_Regression):
     """1/2 sum_k (a_k - y_k)^2 over the outputs a of a row; goes with any output activation.
 
     Examples
@@ -146,12 +173,6 @@ class SquaredError(Loss):
     """
 
     name: ClassVar[str] = "squared_error"
-    metric: ClassVar[str] = "r2"
-
-    def deviance(self, y: Array, mean: Array) -> Array:
-        """Return the squared distance of targets and predictions."""
-        error: Array = np.square(y - mean)
-        return error
 
 
 @dataclass(frozen=True)
@@ -225,8 +246,151 @@ class Poisson(Loss):
         return half
 
 
+@dataclass(frozen=True)
+class AbsoluteError(_Regression):
+    """sum_k |a_k - y_k|: the outputs become medians.
+
+    Examples
+    --------
+    >>> AbsoluteError().name
+    'absolute_error'
+    """
+
+    name: ClassVar[str] = "absolute_error"
+
+
+@dataclass(frozen=True)
+class Huber(_Regression):
+    """sum_k e^2 / 2 of errors e up to delta, and delta (|e| - delta / 2) of larger ones (Huber 1964).
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        > 0.
+
+    Examples
+    --------
+    >>> Huber(0.5)
+    Huber(delta=0.5)
+    """
+
+    name: ClassVar[str] = "huber"
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, delta=positive)
+
+
+@dataclass(frozen=True)
+class LogCosh(_Regression):
+    """sum_k log cosh(a_k - y_k): e^2 / 2 of small errors, |e| - log 2 of large ones.
+
+    Examples
+    --------
+    >>> LogCosh().name
+    'log_cosh'
+    """
+
+    name: ClassVar[str] = "log_cosh"
+
+
+@dataclass(frozen=True)
+class Quantile(_Regression):
+    """sum_k q (y_k - a_k) where y_k is above a_k, else (1 - q) (a_k - y_k): outputs become quantiles.
+
+    The pinball loss of Koenker and Bassett (1978).
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        Share of the targets that lie below the outputs, > 0 and < 1.
+
+    Examples
+    --------
+    >>> Quantile(0.9)
+    Quantile(q=0.9)
+    """
+
+    name: ClassVar[str] = "quantile"
+
+    q: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_fields(self, q=fraction)
+        if self.q == 0.0:
+            raise ValueError(f"q must be > 0 and < 1, got {self.q!r}")
+
+
+@dataclass(frozen=True)
+class Gamma(Loss):
+    """sum_k y_k / a_k - 1 - log(y_k / a_k), half the gamma deviance, over outputs a = exp(z), computed from z.
+
+    Targets are > 0, as amounts that are never nothing. The metric that goes with it is the share of the deviance that
+    is explained, "d2".
+
+    Examples
+    --------
+    >>> Gamma().name
+    'gamma'
+    """
+
+    name: ClassVar[str] = "gamma"
+    output: ClassVar[str] = "exp"
+    targets: ClassVar[Interval] = Interval(0, above=True)
+    metric: ClassVar[str] = "d2"
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """Return half the gamma deviance."""
+        half: Array = y / mean - 1.0 - np.log(y / mean)
+        return half
+
+
+@dataclass(frozen=True)
+class Tweedie(Loss):
+    """Half the deviance of Tweedie's distribution, of a power between Poisson's and gamma's, over outputs a = exp(z).
+
+    sum_k y^(2 - p) / ((1 - p) (2 - p)) - y a^(1 - p) / (1 - p) + a^(2 - p) / (2 - p). Targets are amounts >= 0 of which
+    some are nothing, such as the costs of insured people. The metric is "d2".
+
+    Parameters
+    ----------
+    power : float, default 1.5
+        > 1 and < 2: the variance is proportional to this power of the mean.
+
+    Examples
+    --------
+    >>> Tweedie(1.2)
+    Tweedie(power=1.2)
+    """
+
+    name: ClassVar[str] = "tweedie"
+    output: ClassVar[str] = "exp"
+    targets: ClassVar[Interval] = Interval(0)
+    metric: ClassVar[str] = "d2"
+
+    power: float = 1.5
+
+    def __post_init__(self) -> None:
+        check_fields(self, power=positive)
+        if not 1.0 < self.power < 2.0:
+            raise ValueError(f"power must be > 1 and < 2, got {self.power!r}")
+
+    def deviance(self, y: Array, mean: Array) -> Array:
+        """Return half Tweedie's deviance."""
+        first, second = 1.0 - self.power, 2.0 - self.power
+        half: Array = (y**second / second - y * mean**first) / first + mean**second / second
+        return half
+
+
 #: By name, in the order of csrc/ops.
-LOSSES: dict[str, type[Loss]] = {kind.name: kind for kind in (SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson)}
+LOSSES: dict[str, type[Loss]] = {
+    kind.name: kind
+    for kind in (
+        SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson, AbsoluteError, Huber, LogCosh, Quantile, Gamma,
+        Tweedie,
+    )
+}  # fmt: skip
 LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
 
 
