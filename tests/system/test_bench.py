@@ -224,6 +224,22 @@ def test_a_failing_worker_is_reported():
 
 @needs_extension
 @needs_bench
+def test_costs_of_features_are_measured_and_written(tmp_path):
+    where = tmp_path / "costs.json"
+    options = ["--workload", "online", "--rounds", "6", "--seconds", "0.001", "--json", str(where)]
+    result = run("costs.py", "--features", "gelu,schedule", *options)
+    assert result.returncode == 0, result.stderr
+    results = json.loads(where.read_text())["results"]
+    assert {name: found["limit"] for name, found in results.items()} == {"gelu": 1.15, "schedule": 1.01}
+    for found in results.values():
+        assert len(found["rounds"]) == 6
+        assert found["ratio"] == statistics.median(each["ratio"] for each in found["rounds"])
+        assert found["interval"][0] <= found["ratio"] <= found["interval"][1]
+    assert run("costs.py", "--features", "none").returncode == 2
+
+
+@needs_extension
+@needs_bench
 def test_short_trainings_are_measured_and_written(tmp_path):
     where = tmp_path / "short.json"
     package = str(Path(fastmlp.__file__).parents[1])
