@@ -40,13 +40,13 @@ static const real log_tail_wide[] = {0x1.555555555564ap-1, 0x1.999999993e8aap-2,
                                      0x1.c71c5363167dap-3, 0x1.746177b264440p-3, 0x1.3ab546500f1acp-3,
                                      0x1.15d927a6c6788p-3, 0x1.99486af27eb95p-4, 0x1.67ca18c0f9ef9p-3};
 static const real normal_tail_q[] = {
-    0x1.8c2b8893b5c8dp-1,   -0x1.5ed05c7e41a2ep-1,  0x1.1239b3f8c06dap-1,   -0x1.77dbb5cdda96bp-2,
-    0x1.be33e6ee995f0p-3,   -0x1.c15806fa4914bp-4,  0x1.71707b5751f38p-5,   -0x1.c83edf43361f7p-7,
-    0x1.4034e561d06e9p-9,   0x1.1ab345dd4aba6p-12,  -0x1.544962c158e0cp-12, 0x1.2b891ccd8518bp-14,
-    0x1.11cdc73950207p-16,  -0x1.96a48e2b2fe3bp-17, 0x1.df4470bab5bdep-22,  0x1.8e52806a95215p-20,
-    -0x1.1f85762248bccp-22, -0x1.7d6249f465b6ep-23, 0x1.afa668c5c4149p-25,  0x1.8a1a775ffd7c6p-26,
-    -0x1.8471978783e78p-28, -0x1.62952434ec289p-29};
-static const real normal_centre = 5.5, normal_end = 38.75;
+    0x1.80268b6d87866p-1,  -0x1.2d270844fc507p-1,  0x1.696910e54b010p-2,   -0x1.364e796e67c8fp-3,
+    0x1.331cd053ed287p-5,  0x1.3246c5faf57c3p-10,  -0x1.10d157026e84cp-8,  0x1.3fc4db30efa05p-11,
+    0x1.eca561fee2e39p-12, -0x1.eb9d995274a2bp-14, -0x1.25eb78aa45071p-14, 0x1.1e579678d0fc8p-16,
+    0x1.be98916176e95p-17, -0x1.ba3b55c6e04cap-20, -0x1.7348b1959c7dcp-19, -0x1.5ab3333f83ee9p-23,
+    0x1.1f411128bc081p-21, 0x1.4af37d92f8687p-23,  -0x1.4fca9126e6fc3p-24, -0x1.ad052c5d64035p-25,
+    0x1.34d1f09ecce69p-28, 0x1.2e443a1aba065p-27,  0x1.7e7a76e40937ep-31,  -0x1.18627043f2009p-31};
+static const real normal_centre = 3.75, normal_end = 38.75;
 static const real log2_e = 0x1.71547652b82fep+0, ln2_high = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
 static const real sqrt_half = 0x1.6a09e667f3bcdp-1;
 static const real round_shift = 0x1.8p+52;

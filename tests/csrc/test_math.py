@@ -136,7 +136,7 @@ def test_error_is_within_its_bound(name, dtype):
     worst = int(np.argmax(errors))
     bound = kernels.math_ulp(name, dtype)
     assert errors[worst] <= bound, f"{name}({x[worst]!r}) = {computed[worst]!r}: {errors[worst]:.3f} ulp"
-    assert bound < 4.5  # a bound that says something
+    assert bound < 4  # a bound that says something
     assert errors[worst] > 0.45  # and a measure that measures
 
 
