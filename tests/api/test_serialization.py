@@ -182,7 +182,7 @@ def test_hostile_metadata(tmp_path, metadata, message):
         ({"states": 1}, "4 tensors; 2 layers and 1 optimizer states make 8"),
         ({"optimizer": []}, "optimizer must be a mapping"),
         ({"optimizer": {"name": "adan"}}, "adan"),
-        ({"optimizer": {"name": "sgd", "beta1": 0.9}}, "optimizer 'sgd' must have no keys but 'name', 'learning_rate'"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer must have the keys"),
         ({"optimizer": {**Adam().to_dict(), "beta1": 1.5}}, "beta1"),
     ],
 )
@@ -263,7 +263,7 @@ def test_an_addition_to_what_is_computed_is_refused(tmp_path, where):
     computed = {"spec": a_model().spec.to_dict(), "optimizer": Adam().to_dict()}
     computed[where]["dropout"] = 0.5
     save_file(tmp_path / "m", a_model(states=0).tensors["parameters"], {"fastmlp": description(2, **computed)})
-    refused(tmp_path / "m", {"spec": "network must have the keys", "optimizer": "must have no keys but"}[where])
+    refused(tmp_path / "m", f"{'network' if where == 'spec' else where} must have the keys")
 
 
 @pytest.mark.parametrize("name", ["layers.0.gain", "layers.2.weight", "state.0.layers.0.bias", "state.x"])

@@ -112,7 +112,7 @@ def test_a_deviance_is_zero_where_nothing_is_left_to_explain(name):
         with pytest.raises(NotImplementedError, match=name):
             loss.deviance(y, y)
     else:
-        assert np.abs(loss.deviance(y, y)).max() < 1e-15
+        assert np.abs(loss.deviance(y, y)).max() <= (1e-15 if name == "tweedie" else 0.0)  # whose terms do not cancel
         assert (loss.deviance(y, y + 1) > 0).all()
 
 
@@ -415,7 +415,16 @@ def test_optimizers_survive_a_round_trip(optimizer):
 
 
 @pytest.mark.parametrize(
-    "data", [None, [], {}, {"name": "sgd", "beta1": 0.9}, {"name": ["sgd"]}, {**Adam().to_dict(), "beta1": "0.9"}]
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"name": "sgd"},
+        {"name": "sgd", "beta1": 0.9},
+        {"name": ["sgd"]},
+        {**Adam().to_dict(), "beta1": "0.9"},
+    ],
 )
 def test_hostile_optimizers(data):
     with pytest.raises((TypeError, ValueError)):
@@ -423,7 +432,9 @@ def test_hostile_optimizers(data):
 
 
 def test_what_was_written_before_a_parameter_came():
-    assert Optimizer.from_dict({"name": "sgd", "learning_rate": 0.5, "momentum": 0.9}) == SGD(0.5, momentum=0.9)
+    written = SGD(0.5, momentum=0.9).to_dict()
+    del written["dampening"]
+    assert Optimizer.from_dict(written) == SGD(0.5, momentum=0.9)
     assert Activation.from_dict({"name": "softplus", "param": 0.0}) == Softplus()
 
 

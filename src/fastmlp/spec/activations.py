@@ -68,7 +68,7 @@ class Activation(Operation):
         param = real(given["param"], "param")
         if not dataclasses.fields(kind) and param != 0.0:
             raise ValueError(f"param must be 0.0 because {kind.name} has no parameter, got {param!r}")
-        if kind is Softplus and param == 0.0:  # written when it had none
+        if kind.later and param == 0.0:
             return kind()
         return kind(**{field.name: param for field in dataclasses.fields(kind)})
 
@@ -193,6 +193,7 @@ class Softplus(Activation):
     """
 
     name: ClassVar[str] = "softplus"
+    later: ClassVar[tuple[str, ...]] = ("beta",)
     initial: ClassVar[str] = "he_uniform"
 
     beta: float = 1.0

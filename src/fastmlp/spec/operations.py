@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from fastmlp.spec.checks import choice, mapping, shown
+from fastmlp.spec.checks import choice, mapping, record, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,12 @@ class Operation:
     ----------
     name : str
         What engines, files and users call it.
+    later : tuple of str
+        Parameters that came after the first files had been written: what does not tell them means the default.
     """
 
     name: ClassVar[str]
+    later: ClassVar[tuple[str, ...]] = ()
 
     @property
     def params(self) -> tuple[float, ...]:
@@ -57,14 +60,10 @@ def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, ty
 
 
 def read_operation(data: object, name: str, kinds: Mapping[str, type[T]]) -> T:
-    """Return the operation that `Operation.to_dict` described; anything else is a TypeError or ValueError.
-
-    Parameters that are not there are the default ones: they have come since.
-    """
-    given = dict(mapping(data, name))
-    kind = kinds[choice(given.pop("name", None), f"{name} name", tuple(kinds))]
+    """Return the operation that `Operation.to_dict` described; anything else is a TypeError or ValueError."""
+    kind = kinds[choice(mapping(data, name).get("name"), f"{name} name", tuple(kinds))]
     known = [field.name for field in dataclasses.fields(kind)]
-    if unknown := [key for key in given if key not in known]:
-        keys = ", ".join(map(repr, ("name", *known)))
-        raise ValueError(f"{name} {kind.name!r} must have no keys but {keys}, got {shown(unknown)}")
+    told = [each for each in known if each not in kind.later or each in mapping(data, name)]
+    given = dict(record(data, name, ("name", *told)))
+    del given["name"]
     return kind(**given)

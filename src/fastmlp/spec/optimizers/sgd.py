@@ -52,6 +52,7 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
+    later: ClassVar[tuple[str, ...]] = ("dampening",)
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "gradient_scale", *SHARED_COLUMNS)
 
     learning_rate: float | Schedule = 0.01
