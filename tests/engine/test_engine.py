@@ -115,13 +115,8 @@ def test_a_sign_at_the_end_teaches_nothing():
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 57, 1000])
-@pytest.mark.parametrize(
-    ("loss", "optimizer"),
-    [
-        *((loss, nets.OPTIMIZERS[name]) for loss in specs.LOSS_NAMES for name in ("momentum", "adam_decay")),
-        *(("squared_error", optimizer) for optimizer in nets.OPTIMIZERS.values()),
-    ],
-)
+@pytest.mark.parametrize(**nets.every_optimizer)
+@pytest.mark.parametrize("loss", specs.LOSS_NAMES)
 def test_train(loss, optimizer, batch_size, threads):
     spec = NetworkSpec.make([19, 35, 18, 4], ["tanh", "softplus"], loss=loss, dtype="float64")
     rng, n = np.random.default_rng(2), 57
