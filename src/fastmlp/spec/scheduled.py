@@ -6,6 +6,7 @@ The schedules themselves are in `schedules/`, which nobody pays for at import wh
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +25,7 @@ LARGEST = 2**53  # of a number of steps: a float64 still counts
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(ABC):
     """Base of the schedules: a hyperparameter's value in every step.
 
     A schedule is told how many steps were made before a step: 0 in the first. It is used in the place of a number, as
@@ -58,9 +59,9 @@ class Schedule:
             values = values * np.minimum((made + 1.0) / (self.warmup + 1.0), 1.0)
         return values
 
+    @abstractmethod
     def _after_warmup(self, made: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values by the steps that were made since the end of the warm-up."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Name and fields, ready for JSON."""

@@ -20,13 +20,6 @@ __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
 
 _MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
 _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
-_CHECKS = {
-    "learning_rate": rate,
-    "beta1": fraction,
-    "beta2": fraction,
-    "epsilon": positive,
-    "weight_decay": decay,
-}
 
 
 def _correction(beta: float, start: int, steps: int) -> float | NDArray[np.float64]:
@@ -34,38 +27,45 @@ def _correction(beta: float, start: int, steps: int) -> float | NDArray[np.float
     return 1.0 - powers(beta, start, steps) if counts(beta, start) else 1.0
 
 
-def _moments(rule: Adam | AdamW | AMSGrad | NAdam | RAdam) -> dict[str, float]:
-    """The columns of the running means."""
-    return {
-        "beta1": rule.beta1,
-        "beta2": rule.beta2,
-        "one_minus_beta1": 1.0 - rule.beta1,
-        "one_minus_beta2": 1.0 - rule.beta2,
-    }
+@dataclass(frozen=True)
+class _Moments(Optimizer):
+    """Base of all of them, with the hyperparameters that they share."""
 
+    learning_rate: float | Schedule = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float | Schedule = 0.0
 
-def _adam_rows(
-    rule: Adam | AdamW | AMSGrad,
-    start: int,
-    steps: int,
-    weight_decay: float | NDArray[np.float64] = 0.0,
-    shrinkage: float | NDArray[np.float64] = 0.0,
-) -> NDArray[np.float64]:
-    return make_table(
-        rule.columns,
-        steps,
-        step_size=value_of(rule.learning_rate, start, steps) / _correction(rule.beta1, start, steps),
-        inv_sqrt_correction2=1.0 / np.sqrt(_correction(rule.beta2, start, steps)),
-        epsilon=rule.epsilon,
-        weight_decay=weight_decay,
-        shrinkage=shrinkage,
-        **_moments(rule),
-    )
+    def __post_init__(self) -> None:
+        check_fields(self, learning_rate=rate, beta1=fraction, beta2=fraction, epsilon=positive, weight_decay=decay)
+
+    def _table(self, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """The table of these columns and those that say how the moments move."""
+        given: dict[str, float | NDArray[np.float64]] = {
+            "beta1": self.beta1,
+            "beta2": self.beta2,
+            "one_minus_beta1": 1.0 - self.beta1,
+            "one_minus_beta2": 1.0 - self.beta2,
+            "epsilon": self.epsilon,
+        }
+        return make_table(
+            self.columns, steps, **{name: given[name] for name in given if name in self.columns}, **columns
+        )
+
+    def _adam_table(self, start: int, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Adam's table, with these columns besides."""
+        return self._table(
+            steps,
+            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
+            inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
+            **columns,
+        )
 
 
 @explained_class
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(_Moments):
     """Adam (Kingma & Ba 2015, PyTorch's form).
 
     Weight decay is a term of the gradient, as in PyTorch's Adam, not AdamW's: for weights (not biases)
@@ -98,22 +98,13 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float | Schedule = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float | Schedule = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS)
-
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
+        return self._adam_table(start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(_Moments):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
     As `Adam`, but weights (not biases) lose learning_rate * weight_decay of themselves before the step, and their decay
@@ -144,23 +135,16 @@ class AdamW(Optimizer):
     name: ClassVar[str] = "adamw"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float | Schedule = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
     weight_decay: float | Schedule = 1e-2
-
-    def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         shrinkage = value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps)
-        return _adam_rows(self, start, steps, shrinkage=shrinkage)
+        return self._adam_table(start, steps, shrinkage=shrinkage)
 
 
 @explained_class
 @dataclass(frozen=True)
-class AMSGrad(Optimizer):
+class AMSGrad(_Moments):
     """Adam whose steps never grow again where gradients were large once (Reddi et al. 2018).
 
     As `Adam` with the largest v so far in the place of v, PyTorch's `Adam(amsgrad=True)`.
@@ -190,22 +174,13 @@ class AMSGrad(Optimizer):
     name: ClassVar[str] = "amsgrad"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
-    learning_rate: float | Schedule = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float | Schedule = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS)
-
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return _adam_rows(self, start, steps, weight_decay=value_of(self.weight_decay, start, steps))
+        return self._adam_table(start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
 @dataclass(frozen=True)
-class NAdam(Optimizer):
+class NAdam(_Moments):
     """Adam with Nesterov's momentum (Dozat 2016, PyTorch's form).
 
     With momenta mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2) and their product p_t, the step of `Adam` goes along
@@ -241,27 +216,21 @@ class NAdam(Optimizer):
     )  # fmt: skip
 
     learning_rate: float | Schedule = 2e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float | Schedule = 0.0
     momentum_decay: float = 4e-3
 
     def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS, momentum_decay=not_negative)
+        super().__post_init__()
+        check_fields(self, momentum_decay=not_negative)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         momenta, products = self._momenta(start, steps + 1)
         sizes = value_of(self.learning_rate, start, steps)
-        return make_table(
-            self.columns,
+        return self._table(
             steps,
             gradient_size=sizes * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
             step_size=sizes * momenta[1:] / (1.0 - products[1:]),
             inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
-            epsilon=self.epsilon,
             weight_decay=value_of(self.weight_decay, start, steps),
-            **_moments(self),
         )
 
     def _momenta(self, start: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -280,7 +249,7 @@ class NAdam(Optimizer):
 
 @explained_class
 @dataclass(frozen=True)
-class RAdam(Optimizer):
+class RAdam(_Moments):
     """Adam that begins without the second moment, until enough is known of it (Liu et al. 2020).
 
     With r = 2 / (1 - beta2) - 1 and r_t = r - 2 t beta2^t / (1 - beta2^t): while r_t <= 5, w -= learning_rate * m /
@@ -312,15 +281,6 @@ class RAdam(Optimizer):
     name: ClassVar[str] = "radam"
     columns: ClassVar[tuple[str, ...]] = ("step_size", *_MOMENTS, "rectified", "epsilon", *SHARED_COLUMNS)
 
-    learning_rate: float | Schedule = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float | Schedule = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS)
-
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         power = powers(self.beta2, start, steps)
         correction = 1.0 - power
@@ -330,20 +290,17 @@ class RAdam(Optimizer):
         size = np.where(rectified, np.sqrt(correction), 1.0)
         known = known[rectified]
         size[rectified] *= np.sqrt((known - 4.0) * (known - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * known))
-        return make_table(
-            self.columns,
+        return self._table(
             steps,
             step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps) * size,
             rectified=rectified.astype(np.float64),
-            epsilon=self.epsilon,
             weight_decay=value_of(self.weight_decay, start, steps),
-            **_moments(self),
         )
 
 
 @explained_class
 @dataclass(frozen=True)
-class AdaMax(Optimizer):
+class AdaMax(_Moments):
     """Adam with the largest gradient in the place of the second moment (Kingma & Ba 2015, section 7).
 
     m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + epsilon), and w -= learning_rate / (1 - beta1^t) * m / u.
@@ -374,22 +331,10 @@ class AdaMax(Optimizer):
     columns: ClassVar[tuple[str, ...]] = ("step_size", "beta1", "beta2", "one_minus_beta1", "epsilon", *SHARED_COLUMNS)
 
     learning_rate: float | Schedule = 2e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float | Schedule = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, **_CHECKS)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        return make_table(
-            self.columns,
+        return self._table(
             steps,
             step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
-            beta1=self.beta1,
-            beta2=self.beta2,
-            one_minus_beta1=1.0 - self.beta1,
-            epsilon=self.epsilon,
             weight_decay=value_of(self.weight_decay, start, steps),
         )
