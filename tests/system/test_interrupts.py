@@ -1,7 +1,6 @@
 """Ctrl-C in the middle of whatever takes long: noticed soon, and the network is as after a whole number of steps.
 
-How soon is measured in processor time, which other processes of the machine cannot use up. A host can: while it stops a
-virtual machine, time counts as used. So a signal that was seen late is sent again, a few times.
+How soon is measured in processor time, which other processes of the machine cannot use up.
 """
 
 import gc
@@ -23,7 +22,6 @@ pytestmark = [
 
 BEFORE = 0.2  # seconds of processor time from the begin of a call to the signal
 AFTER = 1.0  # and to its handler, at most: 50 ms on two threads are promised, and what is begun comes to an end
-TRIES = 4
 
 
 class Ring(Exception):
@@ -62,15 +60,21 @@ class Sender:
 
 
 def interrupted(call, *arguments, **options):
-    """Run it until a signal ends it, soon after it came; again, from where it ended, if that was late."""
-    late = []
-    while len(late) < TRIES:
-        with Sender() as sender, pytest.raises(Ring):
-            call(*arguments, **options)
-        late.append(sender.handled - sender.sent)
-        if late[-1] < AFTER:
-            return
-    pytest.fail(f"every handler ran late: {late} s of processor time after its signal")
+    """Run it until a signal ends it, soon after it came."""
+    with Sender() as sender, pytest.raises(Ring):
+        call(*arguments, **options)
+    late = sender.handled - sender.sent
+    assert late < AFTER, f"the handler ran {late:.3f} s of processor time after its signal"
+
+
+def seconds_of(call, *arguments, **options):
+    """Time a call, by the clock of this thread, at its fastest of three."""
+    seconds = []
+    for _run in range(3):
+        start = time.thread_time()
+        call(*arguments, **options)
+        seconds.append(time.thread_time() - start)
+    return min(seconds)
 
 
 # Networks by what is between two looks for signals when a step is long. All but the first have blocks of rows of less
@@ -117,6 +121,21 @@ def test_an_epoch_of_many_steps_stops_after_a_whole_one(sizes, dtype, batch_size
     assert (net.n_epochs, net.history.loss) == (0, [])
     assert is_as_after_whole_steps(net, sizes, dtype, X, batch_size)
     net.fit(X[:100], X[:100], epochs=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="keeps its threads to one processor")
+def test_steps_that_take_longer_than_expected_are_interrupted():
+    """The model shares the work among eight threads that have one processor, so a step's end is looked for too late:
+    each step takes longer than it is between two looks, as where a machine is busy."""
+    net, batch_size = network(LARGE, "float32"), 64
+    X, processors = rows_of(300_000, "float32"), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        while seconds_of(net.step, X[:batch_size], X[:batch_size], threads=1) < 0.06:
+            batch_size += batch_size // 4
+        interrupted(net.fit, X, X, epochs=1, batch_size=batch_size, shuffle=False, threads=8)
+    finally:
+        os.sched_setaffinity(0, processors)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

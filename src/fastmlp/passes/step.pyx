@@ -53,11 +53,13 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
         run.out.finished[thread] = step
         if run.plan.wave > 0:
             rest(run, &place, step)
-        elif thread == 0 and step % run.plan.watch_steps == 0 and time_to_look(&run.watch):
-            # Not this one: others may have begun it, and would have to finish it alone.
+        if fm_counter_load(run.team.stop):
+            if step >= run.stop_at:
+                return
+        elif run.plan.wave == 0 and thread == 0 and step % run.plan.watch_steps == 0 and time_to_look(&run.watch):
+            # Not this one: others may have begun it, and would have to finish it alone. Said once: where each step
+            # takes longer than it is between two looks, another look would put the end off for ever.
             stop_at(run, step + 1)
-        if fm_counter_load(run.team.stop) and step >= run.stop_at:
-            return
         if not whole_step(run, &place, step):
             return
     run.out.finished[thread] = run.last
