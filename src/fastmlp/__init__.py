@@ -17,6 +17,7 @@ from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads, set_num_threads, show_config
 from fastmlp.spec import (
     ELU,
+    LBFGS,
     SGD,
     AbsoluteError,
     Adadelta,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ELU",
+    "LBFGS",
     "MLP",
     "SGD",
     "AMSGrad",

@@ -32,6 +32,10 @@ assert_type(history.val_loss, list[float])
 assert_type(history.val_accuracy, list[float])
 assert_type(net.step(X, y, optimizer=fastmlp.Adam(1e-4)), float)
 
+net.fit(X, y, optimizer=fastmlp.LBFGS(max_iter=5, gtol=1e-7))
+net.fit(X, y, optimizer="lbfgs")
+net.step(X, y, optimizer="lbfgs")  # type: ignore[arg-type]
+
 net.fit(X, y, verbose=1)  # type: ignore[call-arg]
 net.fit(X, y, optimizer="Adam")  # type: ignore[arg-type]
 net.fit(X, y, callbacks=[loss_of])  # type: ignore[list-item]

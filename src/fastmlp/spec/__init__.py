@@ -40,6 +40,7 @@ from fastmlp.spec.names import Array, BackendName, DTypeName, Float
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import (
+    LBFGS,
     OPTIMIZER_NAMES,
     OPTIMIZERS,
     SGD,
@@ -49,6 +50,7 @@ from fastmlp.spec.optimizers import (
     AdaMax,
     AdamW,
     AMSGrad,
+    FullBatch,
     Lion,
     NAdam,
     Optimizer,
@@ -56,6 +58,7 @@ from fastmlp.spec.optimizers import (
     RAdam,
     RMSprop,
     Rprop,
+    as_method,
     as_optimizer,
 )
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
@@ -68,6 +71,7 @@ __all__ = [
     "ACTIVATION_NAMES",
     "DTYPE_NAMES",
     "ELU",
+    "LBFGS",
     "LOSSES",
     "LOSS_NAMES",
     "OPTIMIZERS",
@@ -90,6 +94,7 @@ __all__ = [
     "CrossEntropy",
     "DTypeName",
     "Float",
+    "FullBatch",
     "Gamma",
     "Huber",
     "Interval",
@@ -118,6 +123,7 @@ __all__ = [
     "Tweedie",
     "as_activation",
     "as_loss",
+    "as_method",
     "as_optimizer",
     "loss_of_output",
     "make_table",

@@ -11,9 +11,11 @@ from fastmlp.spec.operations import as_operation
 from fastmlp.spec.optimizers.adam import Adam, AdaMax, AdamW, AMSGrad, NAdam, RAdam
 from fastmlp.spec.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from fastmlp.spec.optimizers.base import Optimizer
+from fastmlp.spec.optimizers.lbfgs import LBFGS, FullBatch
 from fastmlp.spec.optimizers.sgd import SGD, Lion, Rprop
 
 __all__ = [
+    "LBFGS",
     "OPTIMIZERS",
     "OPTIMIZER_NAMES",
     "SGD",
@@ -23,6 +25,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "FullBatch",
     "Lion",
     "NAdam",
     "Optimizer",
@@ -30,6 +33,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "as_method",
     "as_optimizer",
 ]
 
@@ -55,4 +59,19 @@ def as_optimizer(optimizer: str | Optimizer | None, name: str = "optimizer") -> 
     """
     if optimizer is None:
         return Adam()
+    if isinstance(optimizer, LBFGS) or (isinstance(optimizer, str) and optimizer == LBFGS.name):
+        raise TypeError(f"{name} is for single steps, and LBFGS takes all rows as often as it likes: it is for MLP.fit")
     return as_operation(optimizer, name, Optimizer, OPTIMIZERS)
+
+
+def as_method(optimizer: str | Optimizer | FullBatch | None) -> Optimizer | LBFGS:
+    """The optimizer of `MLP.fit`, which may be one that wants all rows at once.
+
+    Examples
+    --------
+    >>> as_method("lbfgs")
+    LBFGS(max_iter=None, tol=1e-05, history_size=10, weight_decay=0.0, tol_loss=2.2e-09)
+    """
+    if isinstance(optimizer, LBFGS):
+        return optimizer
+    return LBFGS() if isinstance(optimizer, str) and optimizer == LBFGS.name else as_optimizer(optimizer)
