@@ -59,6 +59,93 @@ static double sum_squares(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
   return total;
 }
 
+/* ---- Sums over a whole matrix -----------------------------------------------------------------------------------
+ *
+ * Each column is added up in a tree: its rows in pairs of neighbours, those sums in pairs, and so on, as if the rows
+ * were a power of two and those that are not there zeros. A panel's height and width are powers of two on every ISA, so
+ * a block of PANEL rows is a subtree: the blocks' sums can be made apart, of whatever height, and no bit shows it. The
+ * columns' sums then go through the tree of all sums along a row. */
+
+/* Adds up n leaves, which are used up. */
+FM_INLINE vreal tree_of(ptrdiff_t n, vreal *leaf) {
+  for (; n > 1; n = (n + 1) / 2) {
+    for (ptrdiff_t i = 0; i < n / 2; i++) leaf[i] = vadd(leaf[2 * i], leaf[2 * i + 1]);
+    if (n % 2) leaf[n / 2] = leaf[n - 1];
+  }
+  return leaf[0];
+}
+
+/* l1 |x| + l2 x^2, added up over at most PANEL rows of VL columns. */
+FM_INLINE vreal penalty_of_block(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  vreal leaf[PANEL / 2];
+  for (ptrdiff_t r = 0; r < rows; r += 2) {
+    const vreal a = vabs(vload(x + r * PANEL));
+    vreal pair = vmul(a, vfma(l2, a, l1));
+    if (r + 1 < rows) {
+      const vreal b = vabs(vload(x + (r + 1) * PANEL));
+      pair = vfma(b, vfma(l2, b, l1), pair);
+    }
+    leaf[r / 2] = pair;
+  }
+  return tree_of((rows + 1) / 2, leaf);
+}
+
+FM_INLINE vreal penalty_of_rows(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  return rows == PANEL ? penalty_of_block(PANEL, x, l1, l2) : penalty_of_block(rows, x, l1, l2);
+}
+
+/* The rows of the left one of the two subtrees of a tree of more than one block. */
+FM_INLINE ptrdiff_t left_rows(ptrdiff_t rows) {
+  ptrdiff_t left = PANEL;
+  while (2 * left < rows) left *= 2;
+  return left;
+}
+
+static vreal penalty_of_columns(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  if (rows <= PANEL) return penalty_of_rows(rows, x, l1, l2);
+  const ptrdiff_t left = left_rows(rows);
+  return vadd(penalty_of_columns(left, x, l1, l2), penalty_of_columns(rows - left, x + left * PANEL, l1, l2));
+}
+
+/* The sum of l1 |x| + l2 x^2 over a matrix. */
+static double sum_penalties(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
+                            double l2) {
+  const real *x = (const real *)matrix;
+  const vreal first = vset1((real)l1), second = vset1((real)l2);
+  lane_sums sums = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < columns; c += VL)
+    lane_sums_add(&sums, c, vfirst(penalty_of_columns(rows, x + at(c, stride), first, second), columns - c));
+  return (double)lane_sums_total(&sums);
+}
+
+/* The sums of squares of a block's columns, one row of a panel. */
+static void square_columns(ptrdiff_t rows, const void *block, void *out) {
+  const real *x = (const real *)block;
+  real *sums = (real *)out;
+  for (ptrdiff_t c = 0; c < PANEL; c += VL) vstore(sums + c, penalty_of_rows(rows, x + c, vzero(), vset1(1)));
+}
+
+static vreal sum_of_columns(ptrdiff_t blocks, const real *sums) {
+  if (blocks > PANEL) {
+    const ptrdiff_t left = left_rows(blocks);
+    return vadd(sum_of_columns(left, sums), sum_of_columns(blocks - left, sums + left * PANEL));
+  }
+  vreal leaf[PANEL];
+  for (ptrdiff_t i = 0; i < blocks; i++) leaf[i] = vload(sums + i * PANEL);
+  return tree_of(blocks, leaf);
+}
+
+/* The sum of squares of a matrix whose blocks of PANEL rows have gone through square_columns. */
+static double sum_columns(ptrdiff_t blocks, ptrdiff_t columns, const void *squares, ptrdiff_t stride) {
+  const real *sums = (const real *)squares;
+  lane_sums total = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < columns; c += VL)
+    lane_sums_add(&total, c, vfirst(sum_of_columns(blocks, sums + at(c, stride)), columns - c));
+  return (double)lane_sums_total(&total);
+}
+
+/* ---- Sums of rows ------------------------------------------------------------------------------------------------ */
+
 enum { SUM_PANELS = 4 }; /* at once */
 
 FM_INLINE void sum_panels(const int panels, ptrdiff_t rows, const real *b, ptrdiff_t b_stride, int accumulate,

@@ -54,6 +54,7 @@ class Plan:
         self.dtype = np.dtype(spec.dtype)
         self.loss = LOSSES[spec.loss.name]
         self.loss_params = spec.loss.params
+        self.penalties = spec.penalties
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [

@@ -17,6 +17,7 @@ from fastmlp.spec.activations import (
     Softplus,
     as_activation,
 )
+from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import (
     LOSS_NAMES,
     LOSSES,
@@ -70,6 +71,7 @@ __all__ = [
     "ELU",
     "LOSSES",
     "LOSS_NAMES",
+    "NO_CLIP",
     "OPTIMIZERS",
     "OPTIMIZER_NAMES",
     "OUTPUT_NAMES",
@@ -87,6 +89,7 @@ __all__ = [
     "Array",
     "BackendName",
     "BinaryCrossEntropy",
+    "Clip",
     "CrossEntropy",
     "DTypeName",
     "Float",
@@ -117,6 +120,7 @@ __all__ = [
     "SquaredError",
     "Tweedie",
     "as_activation",
+    "as_clip",
     "as_loss",
     "as_optimizer",
     "loss_of_output",
