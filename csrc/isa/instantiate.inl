@@ -48,11 +48,11 @@ static const fm_kernels table = {
     .sum_columns = sum_columns,
     .activation =
         {
-#include "../ops/activation.def"
+#include "../ops/activation.inl"
         },
     .loss =
         {
-#include "../ops/loss.def"
+#include "../ops/loss.inl"
         },
     .regularise = regularise,
     .scale = scale,
@@ -60,7 +60,7 @@ static const fm_kernels table = {
     .shrink = shrink,
     .optimizer =
         {
-#include "../ops/optimizer.def"
+#include "../ops/optimizer.inl"
         },
     .gather = {FM_SOURCES(FM_ROW_GATHER)},
     .finite = {FM_SOURCES(FM_ROW_FINITE)},

@@ -30,7 +30,7 @@ class Optimizer(Operation):
     Attributes
     ----------
     columns : tuple of str
-        Names of the columns of its table: those of its row in `csrc/ops/optimizer.def`, then SHARED_COLUMNS.
+        Names of the columns of its table: those of its row in `csrc/ops/optimizer.inl`, then SHARED_COLUMNS.
     """
 
     columns: ClassVar[tuple[str, ...]]
