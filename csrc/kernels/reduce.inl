@@ -66,44 +66,34 @@ static double sum_squares(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
  * a block of PANEL rows is a subtree: the blocks' sums can be made apart, of whatever height, and no bit shows it. The
  * columns' sums then go through the tree of all sums along a row. */
 
-/* Adds up n leaves, which are used up. */
-FM_INLINE vreal tree_of(ptrdiff_t n, vreal *leaf) {
-  for (; n > 1; n = (n + 1) / 2) {
-    for (ptrdiff_t i = 0; i < n / 2; i++) leaf[i] = vadd(leaf[2 * i], leaf[2 * i + 1]);
-    if (n % 2) leaf[n / 2] = leaf[n - 1];
-  }
-  return leaf[0];
-}
-
 /* l1 |x| + l2 x^2, added up over at most PANEL rows of VL columns. */
 FM_INLINE vreal penalty_of_block(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
   vreal leaf[PANEL / 2];
-  for (ptrdiff_t r = 0; r < rows; r += 2) {
-    const vreal a = vabs(vload(x + r * PANEL));
-    vreal pair = vmul(a, vfma(l2, a, l1));
-    if (r + 1 < rows) {
-      const vreal b = vabs(vload(x + (r + 1) * PANEL));
-      pair = vfma(b, vfma(l2, b, l1), pair);
-    }
-    leaf[r / 2] = pair;
+  for (ptrdiff_t i = 0; i < PANEL / 2; i++) {
+    const vreal a = 2 * i < rows ? vabs(vload(x + 2 * i * PANEL)) : vzero();
+    const vreal b = 2 * i + 1 < rows ? vabs(vload(x + (2 * i + 1) * PANEL)) : vzero();
+    leaf[i] = vfma(b, vfma(l2, b, l1), vmul(a, vfma(l2, a, l1)));
   }
-  return tree_of((rows + 1) / 2, leaf);
+  for (int n = PANEL / 4; n > 0; n /= 2)
+    for (int i = 0; i < n; i++) leaf[i] = vadd(leaf[2 * i], leaf[2 * i + 1]);
+  return leaf[0];
 }
 
 FM_INLINE vreal penalty_of_rows(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
   return rows == PANEL ? penalty_of_block(PANEL, x, l1, l2) : penalty_of_block(rows, x, l1, l2);
 }
 
-/* The rows of the left one of the two subtrees of a tree of more than one block. */
-FM_INLINE ptrdiff_t left_rows(ptrdiff_t rows) {
-  ptrdiff_t left = PANEL;
-  while (2 * left < rows) left *= 2;
+/* Leaves under the left one of the two branches of a tree with n of them, more than `least`, which is a power of two.
+ */
+FM_INLINE ptrdiff_t left_of(ptrdiff_t n, ptrdiff_t least) {
+  ptrdiff_t left = least;
+  while (2 * left < n) left *= 2;
   return left;
 }
 
 static vreal penalty_of_columns(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
   if (rows <= PANEL) return penalty_of_rows(rows, x, l1, l2);
-  const ptrdiff_t left = left_rows(rows);
+  const ptrdiff_t left = left_of(rows, PANEL);
   return vadd(penalty_of_columns(left, x, l1, l2), penalty_of_columns(rows - left, x + left * PANEL, l1, l2));
 }
 
@@ -126,13 +116,15 @@ static void square_columns(ptrdiff_t rows, const void *block, void *out) {
 }
 
 static vreal sum_of_columns(ptrdiff_t blocks, const real *sums) {
-  if (blocks > PANEL) {
-    const ptrdiff_t left = left_rows(blocks);
+  if (blocks > 4) {
+    const ptrdiff_t left = left_of(blocks, 4);
     return vadd(sum_of_columns(left, sums), sum_of_columns(blocks - left, sums + left * PANEL));
   }
-  vreal leaf[PANEL];
-  for (ptrdiff_t i = 0; i < blocks; i++) leaf[i] = vload(sums + i * PANEL);
-  return tree_of(blocks, leaf);
+  vreal total = vload(sums);
+  if (blocks > 1) total = vadd(total, vload(sums + PANEL));
+  if (blocks == 3) total = vadd(total, vload(sums + 2 * PANEL));
+  if (blocks == 4) total = vadd(total, vadd(vload(sums + 2 * PANEL), vload(sums + 3 * PANEL)));
+  return total;
 }
 
 /* The sum of squares of a matrix whose blocks of PANEL rows have gone through square_columns. */

@@ -21,9 +21,9 @@ class Engine(Protocol):
     "layers.0.bias" (n_out,), "layers.1.weight" and so on. What they are is their kind: "parameters"; "state.0",
     "state.1", ... of the optimizer; "gradient", which is the last one that `gradient` has left, and cannot be written.
     `kinds` are those that can be read now. `gradient` returns the loss; it also fills `out`, for whom a signal's
-    handler may come between the call and `read`, and ask for a gradient of its own. `penalty` is what the weights add to
-    the loss by the l1 and l2 of the specification. It is in the losses of `train` and in the loss and the gradient of
-    `gradient`, but it belongs to no row, so that who sums up the row losses of `evaluate` has to add it.
+    handler may come between the call and `read`, and ask for a gradient of its own. `penalty` is what the weights
+    add to the loss by the l1 and l2 of the specification. It is in the losses of `train`, and in the loss and the
+    gradient of `gradient`, but of no row: who sums up the row losses of `evaluate` adds it.
 
     Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
     `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
