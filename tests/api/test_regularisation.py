@@ -152,6 +152,18 @@ def test_penalties_make_weights_small(backend, toy):
     assert l1.evaluate(*toy)["accuracy"] > 0.95
 
 
+def test_lbfgs_searches_the_penalised_loss_and_has_nothing_to_clip(backend, toy):
+    pytest.importorskip("scipy")
+    nets = [network(backend, "float64", l1=0.0, l2=0.01), network(backend, "float64", l1=0.0, l2=0.0)]
+    for net, decay in zip(nets, (0.0, 0.01), strict=True):
+        net.fit(*toy, epochs=20, optimizer=fastmlp.LBFGS(weight_decay=decay))
+    for one, other in zip(nets[0].weights, nets[1].weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+    for clip in ({"clip_norm": 1.0}, {"clip_value": 1.0}):
+        with pytest.raises(ValueError, match="are for steps, of which LBFGS makes none"):
+            nets[0].fit(*toy, optimizer=fastmlp.LBFGS(), **clip)
+
+
 # ---- breaks ---------------------------------------------------------------------------------------------------------
 
 

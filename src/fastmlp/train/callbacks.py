@@ -47,7 +47,7 @@ class Callback:
     """
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
-        """Called before anything changes; `logs` holds "epochs" and "names" of what `on_epoch_end` will be told."""
+        """Called before anything changes; `logs` has "epochs", "optimizer", and the "names" of an epoch's logs."""
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
         """Called after every epoch, whose row of the `History` is `logs`; True, and nothing else, ends training."""
