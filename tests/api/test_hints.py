@@ -113,7 +113,7 @@ def test_the_table_promises_only_what_there_is():
 def test_signatures_are_short_and_those_of_the_functions_themselves():
     for name in ("__init__", "fit", "step", "loss_and_grad", "predict", "evaluate", "trace", "save"):
         signature = inspect.signature(getattr(fastmlp.MLP, name))
-        assert len(str(signature)) < 500, name
+        assert len(str(signature)) < 700, name
         assert not {"args", "kwargs"} & set(signature.parameters)
         assert typing.get_type_hints(getattr(fastmlp.MLP, name)), name
 

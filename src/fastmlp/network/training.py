@@ -15,7 +15,18 @@ from fastmlp.data import as_data, as_validation, count_classes
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import LBFGS, Adam, Array, FullBatch, Optimizer, OptimizerName, as_clip, as_method, as_optimizer
+from fastmlp.spec import (
+    LBFGS,
+    NO_CLIP,
+    Adam,
+    Array,
+    FullBatch,
+    Optimizer,
+    OptimizerName,
+    as_clip,
+    as_method,
+    as_optimizer,
+)
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
@@ -143,15 +154,15 @@ class Training(Measures):
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_method(optimizer)
+        clip = as_clip(clip_norm, clip_value)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
+            if clip != NO_CLIP:
+                raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
-            for name, bound in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-                if bound is not None:
-                    raise ValueError(f"{name} is for steps, of which LBFGS makes none: it must be None, got {bound!r}")
         n_threads = engine_threads(threads)
-        called, clip = as_callbacks(callbacks), as_clip(clip_norm, clip_value)
+        called = as_callbacks(callbacks)
         learner = self._learner
         data = as_data(learner.spec, X, y, sample_weight, finite=self._finite(n_threads))
         if self._loss_by_default:
