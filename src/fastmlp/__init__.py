@@ -48,7 +48,7 @@ from fastmlp.train.profile import Profile
 from fastmlp.train.safety import TrainingDiverged
 
 if TYPE_CHECKING:
-    from fastmlp import schedules
+    from fastmlp import metrics, schedules
     from fastmlp.patch import patch_sklearn, unpatch_sklearn
 
 __all__ = [
@@ -88,6 +88,7 @@ __all__ = [
     "datasets",
     "get_num_threads",
     "load",
+    "metrics",
     "patch_sklearn",
     "schedules",
     "set_num_threads",
@@ -97,9 +98,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is asked for: the patch needs scikit-learn, schedules take a while."""
-    if name == "schedules":
-        return importlib.import_module("fastmlp.schedules")
+    """What is imported when it is asked for: the patch needs scikit-learn, metrics and schedules take a while."""
+    if name in ("metrics", "schedules"):
+        return importlib.import_module(f"fastmlp.{name}")
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

@@ -15,7 +15,7 @@ from fastmlp.data import as_data, as_validation, count_classes
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Adam, Array, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec import Adam, Array, MetricLike, Optimizer, OptimizerName, as_optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import loop
@@ -51,6 +51,7 @@ class Training(Measures):
         threads: int | None = None,
         callbacks: Sequence[CallbackLike] = (),
         progress: bool = False,
+        metrics: Sequence[MetricLike] | None = None,
         train_metrics: bool = False,
         profile: bool = False,
     ) -> History:
@@ -96,8 +97,16 @@ class Training(Measures):
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
             which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
+        metrics : sequence of str, Metric or callable, optional
+            What to measure after every epoch on the validation data, where it is called "val_" and its name, or else on
+            the training data. "accuracy", "balanced_accuracy", "zero_one", "top_5_accuracy" (or another k), "log_loss",
+            "f1", "precision" and "recall" (and "f1_macro", "f1_micro", "f1_weighted", ...), "auc", "average_precision",
+            "mae", "mse", "rmse", "mape", "pinball" (and "pinball_0.9", ...), "r2", "d2", "d2_absolute_error",
+            "d2_pinball", an object of `fastmlp.metrics`, or a function ``f(y_true, y_pred)``, with a parameter
+            ``sample_weight`` if it is to have that. Default: the one that goes with the loss (see `evaluate`), on
+            validation data.
         train_metrics : bool
-            Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+            Whether to measure on the training data as well, at the cost of a forward pass per epoch.
 
         Returns
         -------
@@ -139,6 +148,9 @@ class Training(Measures):
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = as_validation(learner.spec, validation_data, self._finite())
+        asked = metrics is not None or train_metrics or validation is not None
+        measured = self._metrics(metrics) if asked else ()
+        train = data if measured and (train_metrics or validation is None) else None
         bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
@@ -147,7 +159,7 @@ class Training(Measures):
         epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
             loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
             return history.since(start)

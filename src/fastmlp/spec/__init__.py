@@ -36,7 +36,7 @@ from fastmlp.spec.losses import (
     as_loss,
     loss_of_output,
 )
-from fastmlp.spec.names import Array, BackendName, DTypeName, Float
+from fastmlp.spec.names import Array, BackendName, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import (
@@ -99,6 +99,7 @@ __all__ = [
     "LogCosh",
     "Loss",
     "LossName",
+    "MetricLike",
     "NAdam",
     "NetworkSpec",
     "Operation",

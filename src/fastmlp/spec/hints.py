@@ -64,10 +64,6 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "n_iter_no_change": ("", _STOP),
     "tol": ("", _STOP),
     "warm_start": ("", "fit goes on from where the network is"),
-    "metrics": (
-        "",
-        "the metric goes with the loss (see evaluate); fit(train_metrics=True) takes it of the training data",
-    ),
     "steps_per_epoch": ("", "step takes one batch at a time"),
     "initial_epoch": ("", "fit goes on from where the network is"),
     "n_jobs": ("threads", "threads=... is of the calls that compute, set_num_threads of all of them"),
