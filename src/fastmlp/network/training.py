@@ -11,11 +11,11 @@ from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data, as_validation, count_classes
+from fastmlp.data import as_data, as_validation, count_classes, with_class_weight
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Adam, Array, MetricLike, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec import Adam, Array, ClassWeight, MetricLike, Optimizer, OptimizerName, as_optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import loop
@@ -47,6 +47,7 @@ class Training(Measures):
         optimizer: OptimizerName | Optimizer | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
         shuffle: bool = True,
         threads: int | None = None,
         callbacks: Sequence[CallbackLike] = (),
@@ -85,6 +86,10 @@ class Training(Measures):
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
             A batch's loss is the mean over its rows with these weights: sum w l / sum w.
+        class_weight : "balanced" or mapping, optional
+            Weights of the classes, which multiply those of their rows; one for each class that occurs, as in
+            ``{0: 1.0, 1: 5.0}``. "balanced": n / (number of classes * rows of the class), as in scikit-learn. For rows
+            of one class: integers, one-hot rows, or 0 and 1 for one output. Metrics and validation data are without.
         shuffle : bool
             Whether each epoch takes the rows in a new random order, keyed by the network's seed and the epoch's number.
         threads : int, optional
@@ -151,6 +156,7 @@ class Training(Measures):
         asked = metrics is not None or train_metrics or validation is not None
         measured = self._metrics(metrics) if asked else ()
         train = data if measured and (train_metrics or validation is None) else None
+        data = with_class_weight(learner.spec, data, class_weight)
         bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked

@@ -36,7 +36,7 @@ from fastmlp.spec.losses import (
     as_loss,
     loss_of_output,
 )
-from fastmlp.spec.names import Array, BackendName, DTypeName, Float, MetricLike
+from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import (
@@ -87,6 +87,7 @@ __all__ = [
     "Array",
     "BackendName",
     "BinaryCrossEntropy",
+    "ClassWeight",
     "CrossEntropy",
     "DTypeName",
     "Float",

@@ -57,7 +57,6 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "num_epochs": ("epochs", "fit(epochs=...) takes their number"),
     "validation_split": ("", _SPLIT),
     "validation_fraction": ("", _SPLIT),
-    "class_weight": ("", "give sample_weight, of each row that of its class; fastmlp.sklearn.MLPClassifier has it"),
     "max_seconds": ("", "a callback that returns True stops fit; the estimators of fastmlp.sklearn have it"),
     "early_stopping": ("", _STOP),
     "patience": ("", _STOP),
