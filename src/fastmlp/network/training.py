@@ -15,10 +15,21 @@ from fastmlp.data import as_data, as_validation, count_classes, with_class_weigh
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Adam, Array, ClassWeight, MetricLike, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec import (
+    LBFGS,
+    Adam,
+    Array,
+    ClassWeight,
+    FullBatch,
+    MetricLike,
+    Optimizer,
+    OptimizerName,
+    as_method,
+    as_optimizer,
+)
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
-from fastmlp.train import loop
+from fastmlp.train import lbfgs, loop
 from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.history import History, count_epochs
@@ -44,7 +55,7 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | None = None,
+        optimizer: OptimizerName | Optimizer | FullBatch | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
@@ -81,7 +92,8 @@ class Training(Measures):
         optimizer : str or Optimizer, optional
             "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
             "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
-            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh.
+            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh. Or
+            "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
@@ -145,7 +157,11 @@ class Training(Measures):
         epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
-        chosen = None if optimizer is None else as_optimizer(optimizer)
+        chosen = None if optimizer is None else as_method(optimizer)
+        if isinstance(chosen, LBFGS):
+            epochs = chosen.max_iter or epochs
+            if profile:
+                raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
         learner = self._learner
@@ -167,7 +183,10 @@ class Training(Measures):
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
-            loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+            if isinstance(chosen, LBFGS):
+                lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)
+            else:
+                loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
             return history.since(start)
 
     def _doubt_regression(self, y: Array) -> None:

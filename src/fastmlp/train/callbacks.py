@@ -48,8 +48,8 @@ class Callback:
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
         """Called before anything changes.
 
-        `logs` holds "epochs", the "names" of what `on_epoch_end` will be told, and their "modes": a mapping from a name
-        to "max" or "min", whichever is best, where that is known.
+        `logs` has "epochs", "optimizer", the "names" of an epoch's logs, and their "modes": a mapping from a name to
+        "max" or "min", whichever is best, where that is known.
         """
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:

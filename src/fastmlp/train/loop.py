@@ -47,7 +47,8 @@ def fit(
     """
     learner = epoch.learner
     for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": epochs, "names": report.names, "modes": report.modes})
+        told = {"epochs": epochs, "names": report.names, "modes": report.modes, "optimizer": optimizer}
+        callback.on_train_begin(net, told)
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
