@@ -45,6 +45,7 @@ from fastmlp.spec import (
 )
 from fastmlp.train.callbacks import Callback, EarlyStopping
 from fastmlp.train.history import History
+from fastmlp.train.plateau import ReduceLROnPlateau
 from fastmlp.train.profile import Profile
 from fastmlp.train.safety import TrainingDiverged
 
@@ -80,6 +81,7 @@ __all__ = [
     "Quantile",
     "RAdam",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Rprop",
     "Softplus",
     "SquaredError",
