@@ -11,7 +11,7 @@
  * whole rows are in cross_entropy.inl.
  *
  * The list goes into enums, names and tables; the functions into isa/instantiate.inl, after kernels/reduce.inl. Mirror:
- * reference/losses.py. */
+ * spec/losses/. */
 
 #ifdef LOSS
 LOSS(squared_error, "", "", VALUES)

@@ -1,7 +1,6 @@
 """The C tables seen from Python: which ISAs there are, the names in the lists, the shuffle of rows.
 
-The one module that links csrc. Mirror: reference/activation.py, reference/losses.py, reference/optimizer.py (the
-lists), reference/random.py.
+The one module that links csrc. Mirror: reference/optimizer.py (a list, as those in spec/), reference/random.py.
 """
 import os
 

@@ -29,4 +29,4 @@ def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
     layer = plan.layers[i]
     if layer.activation.keeps == "signal":
         np.copyto(batch.signals[i], z)
-    layer.activation.forward(z, layer.params, batch.scratch[i])
+    layer.activation.forward(z, batch.scratch[i])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fastmlp.spec.scheduled import Rate
 
 __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
+
+#: How users call them.
+Name: TypeAlias = Literal["adam", "adamw", "amsgrad", "nadam", "radam", "adamax"]
 
 _MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
 _other_names = aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2", eps="epsilon")

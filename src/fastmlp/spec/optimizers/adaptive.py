@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fastmlp.spec.scheduled import Rate
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
+
+#: How users call them.
+Name: TypeAlias = Literal["rmsprop", "adagrad", "adadelta"]
 
 
 @explained_class

@@ -70,7 +70,7 @@ class Optimizer(Operation):
     @staticmethod
     def from_dict(data: object) -> Optimizer:
         """The optimizer that `to_dict` described; anything else is a TypeError or ValueError."""
-        from fastmlp.spec.optimizers import OPTIMIZERS  # which are made of this
+        from fastmlp.spec.optimizers.registry import OPTIMIZERS  # which are made of this
 
         given = {
             key: Schedule.from_dict(value) if isinstance(value, Mapping) else value

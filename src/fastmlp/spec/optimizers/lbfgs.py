@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from fastmlp.spec.checks import check_fields, integer, not_negative
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.aliases import aliased
 
-__all__ = ["LBFGS", "FullBatch"]
+__all__ = ["LBFGS"]
 
 
 @explained_class
@@ -83,10 +83,6 @@ class LBFGS:
     def __post_init__(self) -> None:
         check_fields(self, tol=not_negative, weight_decay=not_negative, tol_loss=not_negative)
         check_fields(self, history_size=_count, **({} if self.max_iter is None else {"max_iter": _count}))
-
-
-#: What `MLP.fit` takes besides the optimizers of steps.
-FullBatch: TypeAlias = LBFGS | Literal["lbfgs"]
 
 
 def _count(value: object, name: str) -> int:
