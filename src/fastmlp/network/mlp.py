@@ -56,9 +56,10 @@ class MLP(Training):
         same data give the same model bit for bit, whatever the processor and the number of threads. Default: drawn from
         the system.
     init : str, Initializer or callable, optional
-        How weights are drawn: "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-        "lecun_normal", "zeros", or a function ``f(n_in, n_out)`` that returns a matrix of that shape; see
-        `fastmlp.initializers`. Default: by each layer's activation. Biases are zero.
+        How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
+        "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
+        "truncated_normal", "orthogonal", "zeros", one with a parameter of `fastmlp.initializers`, or a function
+        ``f(n_in, n_out)`` that returns a matrix of that shape. Default: by each layer's activation. Biases are zero.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
