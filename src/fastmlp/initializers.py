@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Initializer",
+    "bias_of_mean",
     "constant",
     "draw",
     "glorot_normal",
@@ -92,6 +93,27 @@ def draw(
     if not isinstance(chosen, Initializer):
         return _drawn(chosen(n_in, n_out), n_in, n_out)
     return _FAMILIES[chosen.family](chosen, seed, layer, n_in, n_out).reshape(n_in, n_out)
+
+
+def bias_of_mean(output: str, mean: NDArray[np.float64], n_rows: float) -> NDArray[np.float64]:
+    """Biases from which an output layer of this activation gives `mean`, where its weights contribute nothing.
+
+    A mean at the end of the range, whose bias is infinite, counts as half a row of `n_rows` away from it.
+
+    Examples
+    --------
+    >>> bias_of_mean("logistic", np.array([0.01, 0.0]), n_rows=1000)  # log(p / (1 - p)), p of 0.01 and 0.0005
+    array([-4.59511985, -7.60040233])
+    """
+    least = 0.5 / n_rows
+    if output == "identity":
+        return mean
+    if output in ("exp", "softmax"):
+        return random.log(np.maximum(mean, least))
+    if output == "logistic":
+        share = np.clip(mean, least, 1.0 - least)
+        return random.log(share) - random.log(1.0 - share)
+    raise ValueError(f"the bias of a mean is known for outputs identity, logistic, softmax and exp, not for {output}")
 
 
 # ---- the families ---------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: NDArray
     return above
 
 
-def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logarithm of positive normal x by + - * / alone: x = 2^e m, log m = 2 artanh s with s = (m - 1) / (m + 1).
 
     NumPy's log is the C library's or its own vector code, and differs from platform to platform.
@@ -188,6 +188,6 @@ def quantile53(k: NDArray[np.uint64]) -> NDArray[np.float64]:
     value = q * _ratio(_CENTRE, 0.180625 - q * q)
     outer = np.flatnonzero(q < -0.425)
     if outer.size:
-        r = np.sqrt(-_log(p[outer]))
+        r = np.sqrt(-log(p[outer]))
         value[outer] = -np.where(r <= 5.0, _ratio(_MIDDLE, r - 1.6), _ratio(_TAIL, r - 5.0))
     return np.where(mirrored, -value, value)
