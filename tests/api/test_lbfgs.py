@@ -300,6 +300,12 @@ def test_without_scipy_the_error_says_what_to_install(problem, monkeypatch, miss
         (lambda net: net.step([[0, 0]], [0], optimizer="lbfgs"), TypeError, "it is for MLP.fit"),
         (lambda net: setattr(net, "optimizer", LBFGS()), TypeError, "it is for MLP.fit"),
         (lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", profile=True), ValueError, "LBFGS makes none"),
+        (
+            lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", clip_norm=1.0),
+            ValueError,
+            "clip_norm .* None, got",
+        ),
+        (lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", clip_value=2.0), ValueError, "clip_value .* None, got"),
         (lambda net: net.fit([[0, 0]], [0], optimizer="LBFGSS"), ValueError, "optimizer must be one of"),
     ],
 )

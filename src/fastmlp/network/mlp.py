@@ -61,6 +61,12 @@ class MLP(Training):
         "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
         "truncated_normal", "orthogonal", "zeros", one with a parameter of `fastmlp.initializers`, or a function
         ``f(n_in, n_out)`` that returns a matrix of that shape. Default: by each layer's activation. Biases are zero.
+    l1, l2 : float or sequence of float
+        Penalties, one for all layers or one each: to the loss is added l1 sum |W| + l2 / 2 sum W^2 over the layer's
+        weights (not biases), and to its gradient l1 sign(W) + l2 W. They are part of every loss that is reported: of
+        `fit` (in its history, of validation data, too), `step`, `evaluate` and `loss_and_grad`; `trace`, which is of
+        rows, has none. Elsewhere: l2 is the weight_decay of PyTorch's SGD, twice the l2 of Keras' L1L2, and
+        scikit-learn's alpha divided by the number of rows in a batch; l1 is that of Keras.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -106,8 +112,10 @@ class MLP(Training):
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
         backend: BackendName | None = None,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
+        spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype, l1=l1, l2=l2)
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "

@@ -15,7 +15,7 @@ from fastmlp.data import as_data, as_validation, count_classes
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import LBFGS, Adam, Array, FullBatch, Optimizer, OptimizerName, as_method, as_optimizer
+from fastmlp.spec import LBFGS, Adam, Array, FullBatch, Optimizer, OptimizerName, as_clip, as_method, as_optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
@@ -53,6 +53,8 @@ class Training(Measures):
         progress: bool = False,
         train_metrics: bool = False,
         profile: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -99,6 +101,14 @@ class Training(Measures):
             which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
         train_metrics : bool
             Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+        clip_norm : float, optional
+            > 0. Where the norm of a batch's gradient, by all weights and biases together, is larger, it is scaled to
+            this one: g *= min(1, clip_norm / (norm + 1e-6)), as by PyTorch's ``clip_grad_norm_``. (Keras'
+            ``global_clipnorm`` adds no 1e-6.) The gradient is that of the loss, with the network's `l1` and `l2`; an
+            optimizer's weight_decay comes later, and is not clipped.
+        clip_value : float, optional
+            > 0. The same gradient's entries are brought into the range from -clip_value to clip_value, as by PyTorch's
+            ``clip_grad_value_`` and Keras' ``clipvalue``. Not together with `clip_norm`.
 
         Returns
         -------
@@ -137,8 +147,11 @@ class Training(Measures):
             epochs = chosen.max_iter or epochs
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
+            for name, bound in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+                if bound is not None:
+                    raise ValueError(f"{name} is for steps, of which LBFGS makes none: it must be None, got {bound!r}")
         n_threads = engine_threads(threads)
-        called = as_callbacks(callbacks)
+        called, clip = as_callbacks(callbacks), as_clip(clip_norm, clip_value)
         learner = self._learner
         data = as_data(learner.spec, X, y, sample_weight, finite=self._finite(n_threads))
         if self._loss_by_default:
@@ -149,7 +162,7 @@ class Training(Measures):
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
         order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
@@ -185,19 +198,21 @@ class Training(Measures):
         *,
         optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
         float
-            The batch's loss before the update.
+            The batch's loss before the update, with the network's `l1` and `l2`.
 
         Raises
         ------
@@ -218,8 +233,8 @@ class Training(Measures):
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)
-        n_threads = engine_threads(threads)
+        n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)

@@ -18,6 +18,7 @@ from fastmlp.spec.activations.registry import (
     OutputName,
     as_activation,
 )
+from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
@@ -47,6 +48,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSSES",
         "LOSS_ALIASES",
         "LOSS_NAMES",
+        "NO_CLIP",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -55,6 +57,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "ActivationName",
         "Array",
         "BackendName",
+        "Clip",
         "DTypeName",
         "Float",
         "FullBatch",
@@ -74,6 +77,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Scratch",
         "Target",
         "as_activation",
+        "as_clip",
         "as_loss",
         "as_method",
         "as_optimizer",

@@ -34,7 +34,7 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
             loss += float((weight * losses).sum())
             total += float(weight.sum())
             score.add(outputs, y, weight)
-        return {"loss": loss / total, metric: score.value()}
+        return {"loss": loss / total + engine.penalty(), metric: score.value()}
 
 
 class _Accuracy:
