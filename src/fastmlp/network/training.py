@@ -15,7 +15,7 @@ from fastmlp.data import as_data, as_validation, count_classes
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import LBFGS, Adam, Array, FullBatch, Optimizer, OptimizerName, as_clip, as_method, as_optimizer
+from fastmlp.spec import LBFGS, Adam, Array, Method, Optimizer, OptimizerName, as_clip, as_method, as_optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
@@ -44,7 +44,7 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | FullBatch | None = None,
+        optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         shuffle: bool = True,
