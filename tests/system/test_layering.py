@@ -248,7 +248,7 @@ MODULE_ORDER = [
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "loop",
+    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "lbfgs", "loop",
 ]  # fmt: skip
 
 

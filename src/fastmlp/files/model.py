@@ -58,6 +58,8 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
         "optimizer": None if optimizer is None else optimizer.to_dict(),
         "states": checkpoint.states,
     }
+    if checkpoint.first_epoch:
+        description["first_epoch"] = checkpoint.first_epoch  # which a reader may leave out, unless schedules count it
     tensors = {file_name(kind, name): a for kind, named in checkpoint.tensors.items() for name, a in named.items()}
     save_file(path, tensors, {"fastmlp": json.dumps(description, allow_nan=False)})
 
@@ -112,6 +114,7 @@ def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, s
         epoch=description["epoch"],
         optimizer=None if optimizer is None else Optimizer.from_dict(optimizer),
         step=description["step"],
+        first_epoch=description.get("first_epoch", 0),
     )
 
 

@@ -26,7 +26,14 @@ from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
 from fastmlp.spec.optimizers.base import Optimizer
-from fastmlp.spec.optimizers.registry import OPTIMIZER_NAMES, OPTIMIZERS, OptimizerName, as_optimizer
+from fastmlp.spec.optimizers.registry import (
+    OPTIMIZER_NAMES,
+    OPTIMIZERS,
+    FullBatch,
+    OptimizerName,
+    as_method,
+    as_optimizer,
+)
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
@@ -50,6 +57,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "BackendName",
         "DTypeName",
         "Float",
+        "FullBatch",
         "Interval",
         "Layer",
         "Loss",
@@ -67,6 +75,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Target",
         "as_activation",
         "as_loss",
+        "as_method",
         "as_optimizer",
         "loss_of_output",
         "make_table",

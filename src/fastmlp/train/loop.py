@@ -45,7 +45,7 @@ def fit(
     """
     learner = epoch.learner
     for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": epochs, "names": report.names})
+        callback.on_train_begin(net, {"epochs": epochs, "names": report.names, "optimizer": optimizer})
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
