@@ -71,12 +71,18 @@ class MLP(Outputs):
         "binary_cross_entropy" (of logistic outputs), "poisson", "gamma" or "tweedie" (of exp outputs), or an object
         with a parameter, such as `Huber(0.5)` or `Quantile(0.9)`. Default: what goes with the output; the squared error
         for those that no other loss is named with.
+    dropout : float or sequence of float
+        Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
+        one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods
+        do without: `predict`, `evaluate`, `trace`, and `loss_and_grad` too.
+    input_dropout : float
+        The same for the inputs.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of all random numbers, 0 <= seed < 2**64: initial weights and the order of rows in every epoch. Same seed and
-        same data give the same model bit for bit, whatever the processor and the number of threads. Default: drawn from
-        the system.
+        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, and dropout. Same
+        seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
+        drawn from the system.
     init : str, Initializer or callable, optional
         How weights are drawn: "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
         "lecun_normal", "zeros", or a function ``f(n_in, n_out)`` that returns a matrix of that shape; see
@@ -100,6 +106,9 @@ class MLP(Outputs):
     the network as it is then; in one that was forked while another thread was in the middle of a step, using it is an
     error.
 
+    What is dropped (Srivastava and others: Dropout, JMLR 15, 2014) is a function of the seed, `n_steps`, the layer, the
+    row's place in the batch and the unit: a training that was saved and loaded goes on as if it had not been.
+
     Examples
     --------
     >>> import fastmlp
@@ -122,12 +131,14 @@ class MLP(Outputs):
         activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
         output: OutputName | Activation | None = None,
         loss: LossName | Loss | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         dtype: Float = "float32",
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
         backend: BackendName | None = None,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
+        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, dropout, input_dropout)
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
@@ -339,7 +350,7 @@ class MLP(Outputs):
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
-        """Compute the loss of a batch and its gradient, for an optimizer of your own.
+        """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
 
         Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 

@@ -77,7 +77,7 @@ cdef class Parameters:
         if self.net.layers == NULL:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
-            describe(&self.net.layers[l], &self.net, layers[l])
+            describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
 
     cdef size_t lay_out(self, char *base):
         """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""

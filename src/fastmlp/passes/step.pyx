@@ -13,6 +13,7 @@ Mirror: reference/step.py.
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gradient cimport gradient_item, gradient_summed
 from fastmlp.passes.loss cimport loss_rows
@@ -189,6 +190,9 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     cdef bint finite
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+    if run.plan.net.drops:
+        draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.start - part.step * run.plan.batch, row,
+                     rows)
     since = lap(run, thread, GATHER, since)
     if run.plan.by_panels and part.microbatch == 0:
         return since

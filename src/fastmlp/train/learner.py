@@ -111,7 +111,7 @@ class Learner:
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights)
+        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights, self.seed)
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)
