@@ -355,9 +355,10 @@ class BuildPure(build_py):
 
 
 def extensions() -> list[Extension]:
-    # A pass sees the kernels' headers and the other passes' declarations: edit one and it is built again. The kernels
-    # themselves are objects of one extension alone.
-    headers = files_under("csrc", ".h", ".def") + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
+    # A pass sees the kernels' headers, the lists in them and the other passes' declarations: edit one and it is built
+    # again. The kernels themselves are objects of one extension alone.
+    lists = [f"csrc/ops/{kind}.inl" for kind in ("activation", "loss", "optimizer")]
+    headers = files_under("csrc", ".h", ".def") + lists + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
     kernels = files_under("csrc", ".c", ".inl")
     sources = {
         ".".join(Path(source).relative_to("src").with_suffix("").parts): source

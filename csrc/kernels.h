@@ -19,21 +19,21 @@ enum fm_isa {
 
 #define ACTIVATION(name, params, keeps, of) FM_ACTIVATION_##name,
 enum fm_activation {
-#include "ops/activation.def"
+#include "ops/activation.inl"
   FM_ACTIVATION_COUNT
 };
 #undef ACTIVATION
 
 #define LOSS(name, output, params, targets) FM_LOSS_##name,
 enum fm_loss {
-#include "ops/loss.def"
+#include "ops/loss.inl"
   FM_LOSS_COUNT
 };
 #undef LOSS
 
 #define OPTIMIZER(name, states, ...) FM_OPTIMIZER_##name,
 enum fm_optimizer {
-#include "ops/optimizer.def"
+#include "ops/optimizer.inl"
   FM_OPTIMIZER_COUNT
 };
 #undef OPTIMIZER
@@ -55,7 +55,7 @@ enum { FM_VALUES, FM_LABELS };
   typedef struct {                   \
     double __VA_ARGS__;              \
   } fm_##name##_columns;
-#include "ops/optimizer.def"
+#include "ops/optimizer.inl"
 #undef OPTIMIZER
 
 #define FM_SHARED_COLUMNS weight_decay, shrinkage
@@ -68,19 +68,19 @@ enum { FM_SHARED_COUNT = sizeof(fm_shared_columns) / sizeof(double) };
  * or the end behind it). */
 #define OPTIMIZER(name, states, ...) char name[(states) + 1];
 union fm_states {
-#include "ops/optimizer.def"
+#include "ops/optimizer.inl"
 };
 #undef OPTIMIZER
 #define OPTIMIZER(name, states, ...) fm_##name##_columns name;
 union fm_columns {
-#include "ops/optimizer.def"
+#include "ops/optimizer.inl"
 };
 #undef OPTIMIZER
 #define ACTIVATION(name, params, keeps, of) char activation_##name[sizeof params];
 #define LOSS(name, output, params, targets) char loss_##name[sizeof params];
 union fm_params {
-#include "ops/activation.def"
-#include "ops/loss.def"
+#include "ops/activation.inl"
+#include "ops/loss.inl"
 };
 #undef ACTIVATION
 #undef LOSS

@@ -15,7 +15,7 @@ typedef struct {
 
 #define ACTIVATION(name, params, keeps, of) {#name, params, FM_##keeps, FM_##of},
 static const activation_row ACTIVATIONS[] = {
-#include "ops/activation.def"
+#include "ops/activation.inl"
     {NULL, NULL, 0, 0},
 };
 #undef ACTIVATION
@@ -35,7 +35,7 @@ typedef struct {
 
 #define LOSS(name, output, params, targets) {#name, output, params, FM_##targets},
 static const loss_row LOSSES[] = {
-#include "ops/loss.def"
+#include "ops/loss.inl"
     {NULL, NULL, NULL, 0},
 };
 #undef LOSS
@@ -54,7 +54,7 @@ typedef struct {
 
 #define OPTIMIZER(name, states, ...) {#name, states, (int)(sizeof(fm_##name##_columns) / sizeof(double)), #__VA_ARGS__},
 static const optimizer_row OPTIMIZERS[] = {
-#include "ops/optimizer.def"
+#include "ops/optimizer.inl"
     {NULL, 0, 0, NULL},
 };
 #undef OPTIMIZER

@@ -46,17 +46,17 @@ static const fm_kernels table = {
     .sum_squares = sum_squares,
     .activation =
         {
-#include "../ops/activation.def"
+#include "../ops/activation.inl"
         },
     .loss =
         {
-#include "../ops/loss.def"
+#include "../ops/loss.inl"
         },
     .regularise = regularise,
     .shrink = shrink,
     .optimizer =
         {
-#include "../ops/optimizer.def"
+#include "../ops/optimizer.inl"
         },
     .gather = {FM_SOURCES(FM_ROW_GATHER)},
     .finite = {FM_SOURCES(FM_ROW_FINITE)},

@@ -44,7 +44,7 @@ FM_INLINE void backward_block(activation_function slope, ptrdiff_t rows, int vec
   }
 #define FM_DEFINE_ROWS(name, keeps)
 #define ACTIVATION(name, params, keeps, of) FM_DEFINE_##of(name, FM_##keeps)
-#include "../ops/activation.def"
+#include "../ops/activation.inl"
 #undef ACTIVATION
 #undef FM_DEFINE_ELEMENTS
 #undef FM_DEFINE_ROWS

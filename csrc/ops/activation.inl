@@ -1,5 +1,34 @@
-/* The elementwise activations of activation.def in vector words: f(z), and f'(z) from what the list says is kept.
- * Included by isa/instantiate.inl. Mirror: reference/activation.py. */
+/* The activations: the list, where ACTIVATION is defined as what becomes of a row, or else the functions.
+ *
+ * ACTIVATION(name, its parameters, what is kept for the backward pass, what it is a function of). Parameters are names,
+ * separated by spaces. OUTPUT: f' is a function of the output a = f(z), which is there anyway; SIGNAL: of z, which is
+ * kept beside it. ELEMENTS: <name>_value and <name>_slope of one number, in vector words, below; ROWS:
+ * <name>_forward_rows and <name>_backward_rows of all outputs of a row, in softmax.inl.
+ *
+ * The list goes into enums, names and tables; the functions into isa/instantiate.inl. Mirror: spec/activations/. */
+
+#ifdef ACTIVATION
+ACTIVATION(identity, "", OUTPUT, ELEMENTS)
+ACTIVATION(sign, "", OUTPUT, ELEMENTS)
+ACTIVATION(logistic, "", OUTPUT, ELEMENTS)
+ACTIVATION(tanh, "", OUTPUT, ELEMENTS)
+ACTIVATION(relu, "", OUTPUT, ELEMENTS)
+ACTIVATION(leaky_relu, "slope", OUTPUT, ELEMENTS)
+ACTIVATION(elu, "alpha", OUTPUT, ELEMENTS)
+ACTIVATION(softplus, "beta", OUTPUT, ELEMENTS)
+ACTIVATION(exp, "", OUTPUT, ELEMENTS)
+ACTIVATION(selu, "", OUTPUT, ELEMENTS)
+ACTIVATION(gelu, "", SIGNAL, ELEMENTS)
+ACTIVATION(gelu_tanh, "", SIGNAL, ELEMENTS)
+ACTIVATION(silu, "", SIGNAL, ELEMENTS)
+ACTIVATION(mish, "", SIGNAL, ELEMENTS)
+ACTIVATION(softsign, "", OUTPUT, ELEMENTS)
+ACTIVATION(relu6, "", OUTPUT, ELEMENTS)
+ACTIVATION(hardtanh, "", OUTPUT, ELEMENTS)
+ACTIVATION(hard_sigmoid, "", OUTPUT, ELEMENTS)
+ACTIVATION(hard_swish, "", SIGNAL, ELEMENTS)
+ACTIVATION(softmax, "", OUTPUT, ROWS)
+#else
 
 FM_INLINE vreal identity_value(vreal z, const vreal *params) {
   (void)params;
@@ -204,3 +233,5 @@ FM_INLINE vreal hard_swish_slope(vreal z, const vreal *params) {
   const vreal inside = vfma(z, vset1((real)(1.0 / 3)), vset1((real)0.5));
   return vselect(vlt(z, vset1(-3)), vzero(), vselect(vlt(vset1(3), z), vset1(1), inside));
 }
+
+#endif

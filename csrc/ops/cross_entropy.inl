@@ -1,5 +1,5 @@
-/* The losses of loss.def that need whole rows: cross entropy over a softmax. Included by isa/instantiate.inl, after
- * softmax.inl and loss.inl. Mirror: reference/losses.py. */
+/* Losses of the list in loss.inl that need whole rows: cross entropy over a softmax. Included by isa/instantiate.inl,
+ * after softmax.inl and loss.inl. Mirror: spec/losses/. */
 
 /* sum_k y_k (z_k - largest) and sum_k y_k of one row. */
 FM_INLINE void target_sums(ptrdiff_t n, const real *z, const real *y, ptrdiff_t stride, real largest, real *picked,

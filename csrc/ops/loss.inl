@@ -1,5 +1,30 @@
-/* The losses of loss.def that are sums over the outputs of a row: each is a function of one output and its target.
- * Included by isa/instantiate.inl, after kernels/reduce.inl. Mirror: reference/losses.py. */
+/* The losses: the list, where LOSS is defined as what becomes of a row, or else the functions.
+ *
+ * LOSS(name, output activation that it is fused with: it then starts from logits; "" for any output, its parameters,
+ * VALUES or LABELS: what its target may be). Parameters are names, separated by spaces. LABELS: a target is an array of
+ * values or, as well, of class numbers.
+ *
+ * Each is <name>_rows over a block of rows: a row's loss is summed over its outputs; its delta dE/dz (dE/da for a loss
+ * that is not fused with its output activation) is multiplied by the row's scale. "clip" changes no output and no
+ * delta: row losses are those of probabilities cut to [clip, 1 - clip], for reports that are to be scikit-learn's; 0
+ * for none. Below are those that are sums over outputs, each a function of one output and its target; those that need
+ * whole rows are in cross_entropy.inl.
+ *
+ * The list goes into enums, names and tables; the functions into isa/instantiate.inl, after kernels/reduce.inl. Mirror:
+ * spec/losses/. */
+
+#ifdef LOSS
+LOSS(squared_error, "", "", VALUES)
+LOSS(cross_entropy, "softmax", "clip", LABELS)
+LOSS(binary_cross_entropy, "logistic", "clip", VALUES)
+LOSS(poisson, "exp", "", VALUES)
+LOSS(absolute_error, "", "", VALUES)
+LOSS(huber, "", "delta", VALUES)
+LOSS(log_cosh, "", "", VALUES)
+LOSS(quantile, "", "q", VALUES)
+LOSS(gamma, "exp", "", VALUES)
+LOSS(tweedie, "exp", "power", VALUES)
+#else
 
 /* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */
 typedef struct {
@@ -184,3 +209,5 @@ static void gamma_rows(const fm_loss_rows *block, const double *params) {
 static void tweedie_rows(const fm_loss_rows *block, const double *params) {
   elementwise_rows(tweedie_terms, block, params);
 }
+
+#endif

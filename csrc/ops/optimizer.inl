@@ -1,5 +1,26 @@
-/* The update of one vector of parameters by each optimizer of optimizer.def, PyTorch's rules. Included by
- * isa/instantiate.inl. Mirror: reference/optimizer.py. */
+/* The optimizers: the list, where OPTIMIZER is defined as what becomes of a row, or else the functions.
+ *
+ * OPTIMIZER(name, arrays of state per parameter, its columns of a step's row in the table...). Each is <name>_update of
+ * one vector of parameters, by PyTorch's rules; its class fills the columns.
+ *
+ * The list goes into enums, names, tables and the columns' structs; the functions into isa/instantiate.inl. Mirror:
+ * reference/optimizer.py. */
+
+#ifdef OPTIMIZER
+OPTIMIZER(sgd, 1, learning_rate, momentum, nesterov, gradient_scale)
+OPTIMIZER(adam, 2, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, inv_sqrt_correction2, epsilon)
+OPTIMIZER(adamw, 2, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, inv_sqrt_correction2, epsilon)
+OPTIMIZER(amsgrad, 3, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, inv_sqrt_correction2, epsilon)
+OPTIMIZER(nadam, 2, gradient_size, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, inv_sqrt_correction2,
+          epsilon)
+OPTIMIZER(radam, 2, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, rectified, epsilon)
+OPTIMIZER(adamax, 2, step_size, beta1, beta2, one_minus_beta1, epsilon)
+OPTIMIZER(rmsprop, 3, learning_rate, rho, one_minus_rho, epsilon, centered, momentum)
+OPTIMIZER(adagrad, 1, learning_rate, epsilon)
+OPTIMIZER(adadelta, 2, learning_rate, rho, one_minus_rho, epsilon)
+OPTIMIZER(lion, 1, learning_rate, beta1, beta2, one_minus_beta1, one_minus_beta2)
+OPTIMIZER(rprop, 2, initial_step, eta_minus, eta_plus, smallest_step, largest_step, first)
+#else
 
 /* g *= scale; buf = momentum buf + g; w -= lr (nesterov ? g + momentum buf : buf). Sutskever et al. 2013, as PyTorch
  * writes it with scale 1. With the learning rate as the scale and lr 1, buf is a velocity that remembers past rates,
@@ -212,3 +233,5 @@ static void rprop_update(ptrdiff_t n, void *w, const void *g, void *const *state
     vstore(weight + i, vfnma(vsign(kept), size, vload(weight + i)));
   }
 }
+
+#endif

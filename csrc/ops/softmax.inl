@@ -1,5 +1,5 @@
 /* Activations of whole rows. `a` and what is kept of it are blocks of rows in panels. Included by isa/instantiate.inl,
- * before cross_entropy.inl. Mirror: reference/activation.py. */
+ * before cross_entropy.inl. Mirror: spec/activations/outputs.py. */
 
 /* row = exp(row - largest) / sum of it; returns the sum. */
 FM_INLINE real row_softmax(ptrdiff_t n, real *row, ptrdiff_t stride, real largest) {

@@ -11,89 +11,51 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastmlp import datasets
-from fastmlp.network import MLP, Trace, load
+from fastmlp import datasets as datasets
+from fastmlp.network import MLP as MLP
+from fastmlp.network import Trace as Trace
+from fastmlp.network import load as load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
-from fastmlp.runtime import get_num_threads, set_num_threads, show_config
-from fastmlp.spec import (
-    ELU,
-    SGD,
-    AbsoluteError,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdaMax,
-    AdamW,
-    AMSGrad,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Gamma,
-    Huber,
-    LeakyReLU,
-    Lion,
-    LogCosh,
-    NAdam,
-    Poisson,
-    Quantile,
-    RAdam,
-    RMSprop,
-    Rprop,
-    Softplus,
-    SquaredError,
-    Tweedie,
-)
-from fastmlp.train.callbacks import Callback, EarlyStopping
-from fastmlp.train.history import History
-from fastmlp.train.profile import Profile
-from fastmlp.train.safety import TrainingDiverged
+from fastmlp.runtime import get_num_threads as get_num_threads
+from fastmlp.runtime import set_num_threads as set_num_threads
+from fastmlp.runtime import show_config as show_config
+from fastmlp.spec import activations, losses, optimizers
+from fastmlp.spec.activations import *
+from fastmlp.spec.losses import *
+from fastmlp.spec.optimizers import *
+from fastmlp.train.callbacks import Callback as Callback
+from fastmlp.train.callbacks import EarlyStopping as EarlyStopping
+from fastmlp.train.history import History as History
+from fastmlp.train.profile import Profile as Profile
+from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
 
 if TYPE_CHECKING:
-    from fastmlp import schedules
-    from fastmlp.patch import patch_sklearn, unpatch_sklearn
+    from fastmlp import schedules as schedules
+    from fastmlp.patch import patch_sklearn as patch_sklearn
+    from fastmlp.patch import unpatch_sklearn as unpatch_sklearn
 
-__all__ = [
-    "ELU",
-    "MLP",
-    "SGD",
-    "AMSGrad",
-    "AbsoluteError",
-    "AdaMax",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "BinaryCrossEntropy",
-    "Callback",
-    "CrossEntropy",
-    "EarlyStopping",
-    "Gamma",
-    "History",
-    "Huber",
-    "LeakyReLU",
-    "Lion",
-    "LogCosh",
-    "NAdam",
-    "Poisson",
-    "Profile",
-    "Quantile",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "Softplus",
-    "SquaredError",
-    "Trace",
-    "TrainingDiverged",
-    "Tweedie",
-    "__version__",
-    "datasets",
-    "get_num_threads",
-    "load",
-    "patch_sklearn",
-    "schedules",
-    "set_num_threads",
-    "show_config",
-    "unpatch_sklearn",
-]
+if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports say
+    __all__ = [
+        "MLP",
+        "Callback",
+        "EarlyStopping",
+        "History",
+        "Profile",
+        "Trace",
+        "TrainingDiverged",
+        "__version__",
+        "datasets",
+        "get_num_threads",
+        "load",
+        "patch_sklearn",
+        "schedules",
+        "set_num_threads",
+        "show_config",
+        "unpatch_sklearn",
+    ]
+    __all__ += activations.__all__
+    __all__ += losses.__all__
+    __all__ += optimizers.__all__
 
 
 def __getattr__(name: str) -> Any:
@@ -109,4 +71,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names, also those not imported yet, and none that this file needs for itself."""
-    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+    return sorted({*globals()["__all__"], *(name for name in globals() if name.startswith("__"))})

@@ -120,7 +120,7 @@ def copy_of_csrc(folder: Path, name: str, old: str, new: str) -> Path:
 def test_room_for_an_optimizer_follows_the_list(tmp_path: Path) -> None:
     columns = ", ".join(f"column{i}" for i in range(11))
     row = "OPTIMIZER(sgd, 1,"
-    copy = copy_of_csrc(tmp_path, "ops/optimizer.def", row, f"OPTIMIZER(greedy, 5, {columns})\n{row}")
+    copy = copy_of_csrc(tmp_path, "ops/optimizer.inl", row, f"OPTIMIZER(greedy, 5, {columns})\n{row}")
     program = copy / "limits.c"
     program.write_text(
         '#include "kernels.h"\n'

@@ -43,8 +43,8 @@ def test_modules_are_found():
 
 
 def test_examples_of_decorated_functions_are_found():
-    found = {test.name for test in Finder().find(importlib.import_module("fastmlp.network.mlp"), "mlp")}
-    assert {"mlp.MLP", "mlp.MLP.fit", "mlp.MLP.step", "mlp.MLP.loss_and_grad"} <= found
+    found = {test.name for test in Finder().find(importlib.import_module("fastmlp.network.training"), "network")}
+    assert {"network.Training", "network.Training.fit", "network.Training.step"} <= found
 
 
 @pytest.mark.parametrize("name", MODULES)

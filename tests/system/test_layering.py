@@ -92,10 +92,34 @@ def test_c_has_no_mutable_state(path: Path) -> None:
             assert re.search(r"\bconst\b", line), line
 
 
+#: Files that are a list where its macro is defined, or else the functions of its rows.
+LISTS = {"activation.inl": "ACTIVATION", "loss.inl": "LOSS", "optimizer.inl": "OPTIMIZER"}
+
+
 def test_kernels_and_operations_include_nothing_of_ours_but_lists() -> None:
     for path in [*(CSRC / "kernels").iterdir(), *(CSRC / "ops").iterdir()]:
-        ours = [name.strip('"') for name in includes(code_of(path)) if name.startswith('"')]
-        assert {Path(name).suffix for name in ours} <= {".def"}, path.name
+        ours = [Path(name.strip('"')).name for name in includes(code_of(path)) if name.startswith('"')]
+        assert all(name.endswith(".def") or name in LISTS for name in ours), path.name
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_row_and_its_functions_are_in_one_file(name: str) -> None:
+    macro = LISTS[name]
+    code = code_of(CSRC / "ops" / name).strip()
+    listed = re.match(rf"#ifdef {macro}\n(.*?)\n#else\n", code, re.DOTALL)
+    assert listed, "opens without the list"
+    rest = re.sub(rf"{macro}\([^()]*\)", "", listed[1]).split()
+    assert not rest, f"not a row of the list: {rest}"
+    assert code.endswith("#endif")
+    assert macro + "(" not in code[listed.end() :]
+
+
+def test_lists_are_read_where_they_are_expanded() -> None:
+    for path in C_FILES:
+        for name in map(Path, re.findall(r'"(ops/\w+\.inl|\.\./ops/\w+\.inl)"', code_of(path))):
+            if name.name in LISTS and path.name != "instantiate.inl":
+                before = code_of(path).partition(f'"{name.as_posix()}"')[0]
+                assert f"#define {LISTS[name.name]}(" in before, f"{path.name} would get the functions of {name}"
 
 
 @pytest.mark.parametrize("path", sorted((CSRC / "isa").glob("*.inl")) if CSRC.exists() else [], ids=lambda p: p.name)

@@ -123,7 +123,8 @@ cdef int optimizer_states(int optimizer)
 cdef int optimizer_n_columns(int optimizer)
 cdef str loss_output(int loss)
 
-cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept
+cdef int source_of(const char *format, Py_ssize_t itemsize) noexcept
+cdef int matrix_of(Py_buffer *view, int source, Matrix *matrix) noexcept
 
 cdef class Rows:
     cdef Py_buffer view

@@ -1,7 +1,6 @@
 """The C tables seen from Python: which ISAs there are, the names in the lists, the shuffle of rows.
 
-The one module that links csrc. Mirror: reference/activation.py, reference/losses.py, reference/optimizer.py (the
-lists), reference/random.py.
+The one module that links csrc. Mirror: reference/optimizer.py (a list, as those in spec/), reference/random.py.
 """
 import os
 
@@ -202,9 +201,8 @@ cdef int source_of(const char *format, Py_ssize_t itemsize) noexcept:
     return FM_SOURCE_int32 if code == b"i" else -1
 
 
-cdef int matrix_of(Py_buffer *view, Matrix *matrix) noexcept:
-    """Describe a buffer of rows (1-D: rows of one element); 0 if it is none that can be gathered."""
-    cdef int source = source_of(view.format, view.itemsize)
+cdef int matrix_of(Py_buffer *view, int source, Matrix *matrix) noexcept:
+    """Describe a buffer of rows (1-D: rows of one element) of a source dtype; 0 if it is none that can be gathered."""
     if source < 0 or view.ndim not in (1, 2):
         return 0
     matrix.source = source
@@ -222,7 +220,7 @@ cdef class Rows:
     def __cinit__(self, array):
         PyObject_GetBuffer(array, &self.view, PyBUF_STRIDES | PyBUF_FORMAT)
         self.held = True
-        if not matrix_of(&self.view, &self.matrix):
+        if not matrix_of(&self.view, source_of(self.view.format, self.view.itemsize), &self.matrix):
             raise TypeError(f"rows of format {self.view.format.decode()!r} with {self.view.ndim} dimensions cannot be "
                             "gathered")
 

@@ -23,9 +23,11 @@ cdef struct Blocks:
 cdef class Predictor:
     cdef Parameters parameters
     cdef object dtype
-    cdef list pool                   # sets of buffers, one for each thread of a call, that no call is using
+    cdef list ready                  # a set of buffers, one for each thread of a call, that no call is using, or None
+    cdef list pool                   # further ones
     cdef Gate gate
     cdef list take_buffers(self, ptrdiff_t block, Purpose purpose, int team_size)
+    cdef put_back(self, list buffers)
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1
     cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check)
     cdef few_rows(self, Blocks *run, int team_size)

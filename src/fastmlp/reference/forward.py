@@ -34,7 +34,7 @@ def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
     layer = plan.layers[i]
     if layer.activation.keeps == "signal":
         np.copyto(batch.signals[i], z)
-    layer.activation.forward(z, layer.params, batch.scratch[i])
+    layer.activation.forward(z, batch.scratch[i])
 
 
 def drop(plan: Plan, batch: Batch, i: int, a: Array, masks: Masks) -> None:

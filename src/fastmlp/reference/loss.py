@@ -8,22 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.reference.forward import activate
+from fastmlp.spec import LossRows
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-    from fastmlp.reference.losses import Target
     from fastmlp.reference.plan import Plan
     from fastmlp.reference.workspace import Batch
-    from fastmlp.spec import Array
+    from fastmlp.spec import Array, Target
 
 
 def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:
     """Multiply d, the derivatives by the outputs of layer i, by f'(z)."""
     layer = plan.layers[i]
     kept = batch.signals[i] if layer.activation.keeps == "signal" else out
-    layer.activation.backward(kept, layer.params, d, batch.scratch[i])
+    layer.activation.backward(kept, d, batch.scratch[i])
 
 
 def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[float64]) -> None:
@@ -31,6 +31,6 @@ def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_l
     last, delta = len(plan.layers) - 1, batch.deltas[-1]
     if not plan.loss.output:
         activate(plan, batch, last, out)
-    plan.loss.rows(out, wanted, plan.loss_params, scale, delta, row_loss, batch.scratch[-1])
+    plan.loss.rows(LossRows(out, wanted, scale, delta, row_loss, batch.scratch[-1]))
     if not plan.loss.output:
         apply_slope(plan, batch, last, out, delta)

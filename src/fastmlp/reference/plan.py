@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastmlp import spec as specs
-from fastmlp.reference.activation import ACTIVATIONS, ActivationFunctions, Params
-from fastmlp.reference.losses import LOSSES
 from fastmlp.reference.optimizer import OPTIMIZERS, OptimizerFunctions
 from fastmlp.reference.parameters import Parameters
 from fastmlp.reference.workspace import Batch, Workspace
-from fastmlp.spec import Array
+from fastmlp.spec import Activation, Array
 
 if TYPE_CHECKING:
     from fastmlp.spec import NetworkSpec
@@ -32,8 +30,7 @@ class Layer(NamedTuple):
     b: Array  # (O,)
     weight_gradient: Array  # (I, O)
     bias_gradient: Array  # (O,)
-    activation: ActivationFunctions
-    params: Params
+    activation: Activation
 
 
 class UpdateBlock(NamedTuple):
@@ -47,18 +44,19 @@ class UpdateBlock(NamedTuple):
 
 
 class Plan:
-    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it."""
+    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it, but
+    for the random numbers of dropout.
+    """
 
     def __init__(self, spec: NetworkSpec) -> None:
         self.sizes = spec.sizes
         self.rates = spec.dropout_rates
         self.dtype = np.dtype(spec.dtype)
-        self.loss = LOSSES[spec.loss.name]
-        self.loss_params = spec.loss.params
+        self.loss = spec.loss
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
-            Layer(W, W.T, b, dW, db, ACTIVATIONS[layer.activation.name], layer.activation.params)
+            Layer(W, W.T, b, dW, db, layer.activation)
             for layer, W, b, dW, db in zip(
                 spec.layers,
                 self.parameters.weights,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.reference.losses import Target
+from fastmlp.spec import Target
 
 if TYPE_CHECKING:
     from fastmlp.reference.workspace import Batch

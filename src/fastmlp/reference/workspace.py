@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.reference.activation import Scratch
+from fastmlp.spec import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection

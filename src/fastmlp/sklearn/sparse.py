@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.data.sparse import dense_blocks
-from fastmlp.reference.activation import ACTIVATIONS, Scratch
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import NetworkSpec, Scratch
 
 if TYPE_CHECKING:
     from fastmlp.runtime import Backend, Engine
@@ -73,7 +72,7 @@ class SparseFirstLayer:
             z += self.b
             scratch = Scratch(np.empty_like(z), np.empty(z.shape, np.bool_), np.empty((len(z), 1), z.dtype))
             with np.errstate(all="ignore"):
-                ACTIVATIONS[self.activation.name].forward(z, self.activation.params, scratch)
+                self.activation.forward(z, scratch)
             if self.rest is None:
                 out[part] = z
             else:

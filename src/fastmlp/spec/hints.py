@@ -10,7 +10,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from fastmlp.spec.names import closest
 
-__all__ = ["explained", "no_attribute"]
+__all__ = ["explained", "explained_as", "explained_class", "no_attribute"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,7 +101,15 @@ _functions: dict[str, tuple[str, ...]] = {}  # the arguments of what is explaine
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function answer unknown keyword arguments with what to type here; its signature and types stay."""
-    name = function.__qualname__.removesuffix(".__init__")
+    return explained_as(function.__qualname__.removesuffix(".__init__"))(function)
+
+
+def explained_as(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Explain a function, as `explained` does, that users know by this name: "MLP.fit", whichever base it is from."""
+    return functools.partial(_explained, name)
+
+
+def _explained(name: str, function: Callable[P, R]) -> Callable[P, R]:
     known = tuple(inspect.signature(function).parameters)
     _functions[name] = known
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from fastmlp.spec.checks import choice, positive, real, shown
 
 if TYPE_CHECKING:
-    from fastmlp.spec.activations import Activation
+    from fastmlp.spec.activations.base import Activation
 
 __all__ = [
     "INITIALIZERS",

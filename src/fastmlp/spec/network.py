@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.spec.activations import ACTIVATION_NAMES, Activation, as_activation
+from fastmlp.spec.activations.base import Activation
+from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
 from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, record, shown
-from fastmlp.spec.losses import Loss, as_loss, loss_of_output
+from fastmlp.spec.losses.base import Loss
+from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike

@@ -10,8 +10,9 @@ from fastmlp.spec.checks import choice, mapping, record, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
-__all__ = ["Operation", "as_operation", "read_operation"]
+__all__ = ["Operation", "aliases_of", "as_operation", "kinds_of", "read_operation"]
 
 T = TypeVar("T", bound="Operation")
 
@@ -24,11 +25,14 @@ class Operation:
     ----------
     name : str
         What engines, files and users call it.
+    aliases : tuple of str
+        Other names that users may type; files and error messages know them by `name`.
     later : tuple of str
         Parameters that came after the first files had been written: what does not tell them means the default.
     """
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
     later: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -46,7 +50,20 @@ class Operation:
         return repr(self.name) if self == kind() else f"{kind.__name__}({', '.join(map(repr, self.params))})"
 
 
-def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, type[T]]) -> T:
+def kinds_of(base: type[T], *families: ModuleType) -> dict[str, type[T]]:
+    """Return the kinds of operations that modules offer, by their names, in the order of their definitions."""
+    offered = [vars(family)[each] for family in families for each in vars(family) if each in family.__all__]
+    return {kind.name: kind for kind in offered if issubclass(kind, base)}
+
+
+def aliases_of(kinds: Mapping[str, type[T]]) -> dict[str, str]:
+    """Return the names of kinds of operations by their aliases."""
+    return {alias: name for name, kind in kinds.items() for alias in kind.aliases}
+
+
+def as_operation(
+    value: object, name: str, base: type[T], kinds: Mapping[str, type[T]], aliases: Mapping[str, str] | None = None
+) -> T:
     """Return the operation meant by a name or an object; `name` is the argument that an error speaks of."""
     if isinstance(value, base):
         choice(getattr(value, "name", None), name, tuple(kinds))
@@ -56,7 +73,9 @@ def as_operation(value: object, name: str, base: type[T], kinds: Mapping[str, ty
             f"{name} must be a name or an object of type {base.__name__}, "
             f"got {shown(value)} of type {type(value).__name__}"
         )
-    return kinds[choice(value, name, tuple(kinds))]()
+    others = aliases or {}
+    chosen = choice(value, name, (*kinds, *others))
+    return kinds[others.get(chosen, chosen)]()
 
 
 def read_operation(data: object, name: str, kinds: Mapping[str, type[T]]) -> T:

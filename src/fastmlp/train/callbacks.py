@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -56,13 +56,19 @@ class Callback:
         """Called after the last epoch, whose row of the `History` is `logs`."""
 
 
-CallbackLike: TypeAlias = Callback | Callable[["MLP", Logs], bool | None]
+class EpochFunction(Protocol):
+    """A plain function that is told of every epoch, as `Callback.on_epoch_end` is."""
+
+    def __call__(self, net: "MLP", logs: Logs, /) -> bool | None: ...
+
+
+CallbackLike: TypeAlias = Callback | EpochFunction
 
 
 class _Function(Callback):
     """A plain function in the place of `on_epoch_end`."""
 
-    def __init__(self, function: Callable[["MLP", Logs], bool | None]) -> None:
+    def __init__(self, function: EpochFunction) -> None:
         self.function = function
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
+
+#: How users call them.
+Name: TypeAlias = Literal["rmsprop", "adagrad", "adadelta"]
 
 
 @explained_class

@@ -30,7 +30,7 @@ class Optimizer(Operation):
     Attributes
     ----------
     columns : tuple of str
-        Names of the columns of its table: those of its row in `csrc/ops/optimizer.def`, then SHARED_COLUMNS.
+        Names of the columns of its table: those of its row in `csrc/ops/optimizer.inl`, then SHARED_COLUMNS.
     """
 
     columns: ClassVar[tuple[str, ...]]
@@ -58,7 +58,7 @@ class Optimizer(Operation):
     @staticmethod
     def from_dict(data: object) -> Optimizer:
         """The optimizer that `to_dict` described; anything else is a TypeError or ValueError."""
-        from fastmlp.spec.optimizers import OPTIMIZERS  # which are made of this
+        from fastmlp.spec.optimizers.registry import OPTIMIZERS  # which are made of this
 
         given = {
             key: Schedule.from_dict(value) if isinstance(value, Mapping) else value

@@ -1,4 +1,7 @@
-"""The distribution of the normal, which NumPy lacks. Mirror of what csrc/kernels/vecmath.inl has beyond NumPy."""
+"""The distribution function of the normal, which NumPy lacks, for formulas of activations.
+
+Mirror of what csrc/kernels/vecmath.inl has beyond NumPy.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 
 import numpy as np
 
-from fastmlp.spec import Array
+from fastmlp.spec.names import Array
 
 __all__ = ["normal_cdf", "normal_tail"]
 

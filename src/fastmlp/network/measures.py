@@ -1,0 +1,104 @@
+"""How good a network is on rows with targets: loss, metric and gradient."""
+
+from __future__ import annotations
+
+import math
+
+from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
+
+from fastmlp.data import Data, as_data, refuse_overflow
+from fastmlp.network.outputs import Outputs
+from fastmlp.runtime import engine_threads
+from fastmlp.spec import Array, weights_and_biases
+from fastmlp.spec.hints import explained_as
+from fastmlp.train.metrics import evaluate
+
+__all__ = ["Measures"]
+
+
+class Measures(Outputs):
+    """A network that is measured."""
+
+    __slots__ = ()
+
+    @explained_as("MLP.loss_and_grad")
+    def loss_and_grad(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
+    ) -> tuple[float, list[Array], list[Array]]:
+        """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
+
+        Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
+
+        Parameters
+        ----------
+        X, y, sample_weight, threads
+            As for `fit`.
+
+        Returns
+        -------
+        loss : float
+            Mean of the rows' losses, weighted if weights are given; without weight decay.
+        weight_gradients : list of ndarray of shape (n_in, n_out)
+        bias_gradients : list of ndarray of shape (n_out,)
+            One per layer, in the network's dtype.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 1], init="zeros", dtype="float64")
+        >>> loss, dW, db = net.loss_and_grad([[1.0, 2.0]], [1.0])
+        >>> loss, dW[0].tolist(), db[0].tolist()
+        (0.5, [[-1.0], [-2.0]], [-1.0])
+        """
+        n_threads = engine_threads(threads)
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        with self._access.reading("loss_and_grad"):
+            gradient: dict[str, Array] = {}
+            loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
+            if math.isnan(loss):
+                loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
+        self._refuse_overflow(loss, data)
+        return loss, *weights_and_biases(gradient)
+
+    @explained_as("MLP.evaluate")
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
+    ) -> dict[str, float]:
+        """Compute loss and metric on data.
+
+        Parameters
+        ----------
+        X, y, sample_weight, threads
+            As for `fit`. Memory does not grow with the number of rows.
+
+        Returns
+        -------
+        dict
+            "loss": mean of the rows' losses; and, by the loss,
+
+            - cross_entropy: "accuracy", the share of rows whose largest output is their class (or largest probability);
+            - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;
+            - squared_error: "r2", the coefficient of determination 1 - SS_residual / SS_total, averaged over the
+              outputs; an output with constant targets counts 1 if it is met exactly and 0 otherwise;
+            - poisson: "d2", the same with the Poisson deviance in the place of the squares.
+
+            All of them count rows by `sample_weight` if it is given.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> fastmlp.MLP([1, 1], init="zeros").evaluate([[1.0], [2.0]], [1.0, -1.0])
+        {'loss': 0.5, 'r2': 0.0}
+        """
+        n_threads = engine_threads(threads)
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        with self._access.reading("evaluate"):
+            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+        self._refuse_overflow(result["loss"], data)
+        return result
+
+    def _refuse_overflow(self, loss: float, data: Data) -> None:
+        """A ValueError if the loss is NaN for values that the network's dtype cannot hold."""
+        if math.isnan(loss):
+            refuse_overflow(data.X, self.dtype, "X")
+            refuse_overflow(data.y, self.dtype, "y")

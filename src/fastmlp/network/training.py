@@ -1,0 +1,217 @@
+"""Training: epochs over rows, and single steps.
+
+Every argument is checked before anything changes; then, under the network's lock, train/loop.py does the work.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from contextlib import nullcontext
+
+from numpy.typing import ArrayLike  # noqa: TC002
+
+from fastmlp.data import as_data, as_validation, count_classes
+from fastmlp.network.measures import Measures
+from fastmlp.runtime import engine_threads
+from fastmlp.runtime.measure import thread_peak
+from fastmlp.spec import Adam, Array, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec.checks import flag, integer
+from fastmlp.spec.hints import explained_as
+from fastmlp.train import loop
+from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
+from fastmlp.train.epoch import Epoch
+from fastmlp.train.history import History, count_epochs
+from fastmlp.train.metrics import Measured
+from fastmlp.train.profile import Profile, profiled
+from fastmlp.train.progress import ProgressBar
+from fastmlp.train.safety import Safety
+from fastmlp.train.source import Arrays, in_order, shuffled
+
+__all__ = ["Training"]
+
+
+class Training(Measures):
+    """A network that learns."""
+
+    __slots__ = ()
+
+    @explained_as("MLP.fit")
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 10,
+        batch_size: int = 32,
+        optimizer: OptimizerName | Optimizer | None = None,
+        validation_data: Sequence[ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        shuffle: bool = True,
+        threads: int | None = None,
+        callbacks: Sequence[CallbackLike] = (),
+        progress: bool = False,
+        train_metrics: bool = False,
+        profile: bool = False,
+    ) -> History:
+        """Train for some epochs, going on from where the network is.
+
+        The optimizer's state (momentum, moments, the count of updates) and the sequence of shuffles go on too:
+        ``fit(epochs=5)`` twice equals ``fit(epochs=10)`` bit for bit, also when the network was saved and loaded in
+        between. The state belongs to the rule: ``Adam(1e-4)`` after ``Adam(1e-3)`` goes on with the same moments and
+        another learning rate; `SGD` after `Adam` starts with a fresh state, as does `reset_optimizer`.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_inputs)
+            Real numbers of any dtype; float64, float32, float16, uint8, int16, int32 and int64 are read in place,
+            whatever their strides, and never converted as a whole. Read-only arrays and memmaps larger than memory are
+            welcome (see Notes).
+        y : array_like
+            For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
+            (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
+            which neither `output` nor `loss` was given, is to fit integers that look like classes: 0, 1, ..., k - 1,
+            all of them, with k from 3 to 20.
+        epochs : int
+            How many times to go over the rows.
+        batch_size : int
+            Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
+        optimizer : str or Optimizer, optional
+            "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
+            "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
+            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Evaluated after every epoch.
+        sample_weight : array_like of shape (n,), optional
+            A batch's loss is the mean over its rows with these weights: sum w l / sum w.
+        shuffle : bool
+            Whether each epoch takes the rows in a new random order, keyed by the network's seed and the epoch's number.
+        threads : int, optional
+            Number of threads; by default chosen by the size of the work (see `fastmlp.set_num_threads`). The result
+            does not depend on it.
+        callbacks : sequence of Callback or callable
+            Called after every epoch; see `Callback` and `EarlyStopping`.
+        progress : bool
+            Whether to draw a progress bar (needs tqdm).
+        profile : bool
+            Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
+            which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
+        train_metrics : bool
+            Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+
+        Returns
+        -------
+        History
+            Of this call; `history` has that of all calls.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described; the network is as it was.
+        TrainingDiverged
+            If the loss becomes NaN or infinite; the network is back at its last good weights.
+        KeyboardInterrupt, or what a signal's handler raises
+            After a whole step. The network stays usable and keeps what it learnt; the unfinished epoch counts as not
+            begun.
+
+        Notes
+        -----
+        A memmap whose file is too short for it when a call begins is refused. To cut the file *during* a call, from
+        another process, ends this one with SIGBUS, as reading it with NumPy does: replace files by renaming them.
+
+        Examples
+        --------
+        >>> import numpy as np, fastmlp
+        >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+        >>> net = fastmlp.MLP([1, 20, 1], activation="tanh", seed=0)
+        >>> history = net.fit(X, X[:, 0] ** 2, epochs=100, batch_size=10, optimizer=fastmlp.Adam(0.01))
+        >>> history.loss[-1] < 0.1 * history.loss[0]
+        True
+        """
+        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
+        train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
+        chosen = None if optimizer is None else as_optimizer(optimizer)
+        n_threads = engine_threads(threads)
+        called = as_callbacks(callbacks)
+        learner = self._learner
+        data = as_data(learner.spec, X, y, sample_weight, finite=self._finite(n_threads))
+        if self._loss_by_default:
+            self._doubt_regression(data.y)
+        validation = as_validation(learner.spec, validation_data, self._finite())
+        bar = [ProgressBar(len(data), epochs)] if progress else []
+        if profile:
+            thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
+        history = self._history
+        order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
+            start, safety = count_epochs(history), Safety(epoch, history)
+            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            users = [Lent(called, self._access.lent)] if called else []
+            loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+            return history.since(start)
+
+    def _doubt_regression(self, y: Array) -> None:
+        """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
+        classes = count_classes(y)
+        if classes:
+            sizes = [*self.sizes[:-1], classes]
+            warnings.warn(
+                f"y has the whole numbers 0 to {classes - 1}, which look like classes, and this network fits them as "
+                f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
+                "if not, MLP(..., loss='squared_error') says so.",
+                UserWarning,
+                stacklevel=4,  # this, fit, what explains its arguments, the caller
+            )
+
+    def _keep_profile(self, profile: Profile) -> None:
+        self.profile_ = profile
+
+    @explained_as("MLP.step")
+    def step(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        optimizer: OptimizerName | Optimizer | None = None,
+        threads: int | None = None,
+    ) -> float:
+        """Make one update on exactly this batch.
+
+        Parameters
+        ----------
+        X, y, sample_weight, optimizer, threads
+            As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
+            ``optimizer=Adam(rate)`` has another learning rate in every step.
+
+        Returns
+        -------
+        float
+            The batch's loss before the update.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described; the network is as it was.
+        TrainingDiverged
+            If this batch's loss is NaN or infinite; the network is as it was. If it is finite and the update overflows,
+            the network goes back to its parameters, optimizer state and counters of before the step, or, with more than
+            32,768 parameters, of at most 16 updates before.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 1], init="zeros")
+        >>> net.step([[1.0, 2.0]], [1.0], optimizer=fastmlp.SGD(0.1))
+        0.5
+        >>> net.weights[0].tolist(), net.biases[0].tolist()
+        ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
+        """
+        chosen = None if optimizer is None else as_optimizer(optimizer)
+        n_threads = engine_threads(threads)
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        learner = self._learner
+        with self._access.training("step"):
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)

@@ -1,0 +1,75 @@
+"""The base of the activations: what users, engines and files ask one, and the room that the NumPy engine gives it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from fastmlp.spec.checks import choice, real, record
+from fastmlp.spec.operations import Operation
+
+if TYPE_CHECKING:
+    from fastmlp.spec.names import Array
+
+__all__ = ["Activation", "Scratch"]
+
+
+class Scratch(NamedTuple):
+    """Room to work in for one layer of B rows and O outputs: what is in it means nothing between two calls."""
+
+    matrix: Array  # (B, O)
+    mask: Array  # (B, O) bool
+    column: Array  # (B, 1)
+
+
+@dataclass(frozen=True)
+class Activation(Operation):
+    """Base of the activations, the functions f that make a layer's outputs a = f(z) of its signals z.
+
+    Attributes
+    ----------
+    whole_rows : bool
+        Whether an output depends on all signals of its row, not on one of them: such are for the output layer only.
+    keeps : str
+        What f' is computed from: "output", a, which is there anyway; or "signal", z, which then lies beside it.
+    initial : str
+        Name of the distribution of the first weights of a layer that has it, where the user names none. Rectifiers, and
+        what resembles one, silence half of their inputs' variance, which "he_uniform" restores.
+    """
+
+    whole_rows: ClassVar[bool] = False
+    keeps: ClassVar[Literal["output", "signal"]] = "output"
+    initial: ClassVar[str] = "glorot_uniform"
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Signals z at which f or f' jumps, in rising order."""
+        return ()
+
+    def forward(self, z: Array, scratch: Scratch) -> None:
+        """Put f(z) where z (B, O) was: the NumPy engine's forward pass, and the formula for people to read."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward pass in NumPy")
+
+    def backward(self, kept: Array, d: Array, scratch: Scratch) -> None:
+        """Put d * f'(z) where d (B, O) was, by what is kept (B, O); a function of whole rows, dE/dz where dE/da was."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward pass in NumPy")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and parameter, ready for JSON; 0.0 stands for none."""
+        (param,) = self.params or (0.0,)
+        return {"name": self.name, "param": param}
+
+    @staticmethod
+    def from_dict(data: object) -> Activation:
+        """The activation that `to_dict` described; anything else is a TypeError or ValueError."""
+        from fastmlp.spec.activations.registry import ACTIVATIONS, OUTPUT_NAMES
+
+        given = record(data, "activation", ("name", "param"))
+        kind = ACTIVATIONS[choice(given["name"], "activation", OUTPUT_NAMES)]
+        param = real(given["param"], "param")
+        if not dataclasses.fields(kind) and param != 0.0:
+            raise ValueError(f"param must be 0.0 because {kind.name} has no parameter, got {param!r}")
+        if kind.later and param == 0.0:
+            return kind()
+        return kind(**{field.name: param for field in dataclasses.fields(kind)})

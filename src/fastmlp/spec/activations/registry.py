@@ -1,0 +1,41 @@
+"""The activations by name: what users may type, and the class that is meant."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from fastmlp.spec.activations import gates, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations.base import Activation
+from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
+
+__all__ = [
+    "ACTIVATIONS",
+    "ACTIVATION_ALIASES",
+    "ACTIVATION_NAMES",
+    "OUTPUT_NAMES",
+    "ActivationName",
+    "OutputName",
+    "as_activation",
+]
+
+ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name
+OutputName: TypeAlias = ActivationName | outputs.RowsName
+
+#: By name.
+ACTIVATIONS: dict[str, type[Activation]] = kinds_of(Activation, outputs, sigmoids, rectifiers, gates)
+OUTPUT_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
+#: Those that hidden layers may have.
+ACTIVATION_NAMES: tuple[str, ...] = tuple(name for name, kind in ACTIVATIONS.items() if not kind.whole_rows)
+#: Other names of theirs.
+ACTIVATION_ALIASES: dict[str, str] = aliases_of(ACTIVATIONS)
+
+
+def as_activation(activation: str | Activation, name: str = "activation") -> Activation:
+    """The activation meant by a name or an object; `name` is the argument that an error speaks of.
+
+    Examples
+    --------
+    >>> as_activation("elu"), as_activation("sigmoid")
+    (ELU(alpha=1.0), Logistic())
+    """
+    return as_operation(activation, name, Activation, ACTIVATIONS, ACTIVATION_ALIASES)

@@ -1,0 +1,17 @@
+"""The losses: a frozen class for each, which says what targets, output and metric it has, and its formula in NumPy.
+
+To add one: a class in a family's file, its place in `__all__` there and its name in `Name`; nothing here.
+"""
+
+from typing import TYPE_CHECKING
+
+from fastmlp.spec.losses import deviances, entropies, regression
+from fastmlp.spec.losses.deviances import *
+from fastmlp.spec.losses.entropies import *
+from fastmlp.spec.losses.regression import *
+
+if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars say
+    __all__ = []
+    __all__ += regression.__all__
+    __all__ += entropies.__all__
+    __all__ += deviances.__all__

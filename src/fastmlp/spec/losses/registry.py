@@ -1,0 +1,42 @@
+"""The losses by name: what users may type, and the class that is meant."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from fastmlp.spec.losses import deviances, entropies, regression
+from fastmlp.spec.losses.base import Loss
+from fastmlp.spec.losses.regression import SquaredError
+from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
+
+__all__ = ["LOSSES", "LOSS_ALIASES", "LOSS_NAMES", "LossName", "as_loss", "loss_of_output"]
+
+LossName: TypeAlias = regression.Name | entropies.Name | deviances.Name
+
+#: By name.
+LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, deviances)
+LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
+#: Other names of theirs.
+LOSS_ALIASES: dict[str, str] = aliases_of(LOSSES)
+
+
+def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
+    """The loss meant by a name or an object; `name` is the argument that an error speaks of.
+
+    Examples
+    --------
+    >>> as_loss("cross_entropy")
+    CrossEntropy(clip=0.0)
+    """
+    return as_operation(loss, name, Loss, LOSSES, LOSS_ALIASES)
+
+
+def loss_of_output(output: str) -> Loss:
+    """The loss that goes with an output activation: the one that is computed together with it, or the squared error.
+
+    Examples
+    --------
+    >>> loss_of_output("softmax"), loss_of_output("exp"), loss_of_output("tanh")
+    (CrossEntropy(clip=0.0), Poisson(), SquaredError())
+    """
+    return next((kind() for kind in LOSSES.values() if kind.output == output and kind.usual), SquaredError())
