@@ -170,6 +170,7 @@ cdef class Engine:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
         call.steps.table, call.steps.columns = &table[0, 0], table.shape[1]
+        call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         most = min(-threads or max_threads(), most_threads(&call.plan))

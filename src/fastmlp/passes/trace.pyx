@@ -11,7 +11,7 @@ from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport loss_rows, users_loss
 from fastmlp.passes.plan cimport rows_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
-from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
+from fastmlp.passes.workspace cimport GRADIENT, Buffers, Workspace
 
 
 cdef trace_rows(Parameters parameters, Inputs inputs):
@@ -19,7 +19,7 @@ cdef trace_rows(Parameters parameters, Inputs inputs):
     cdef Network *net = &parameters.net
     cdef ptrdiff_t total = inputs.rows
     cdef ptrdiff_t most = max(<ptrdiff_t> 1, min(total, rows_at_once(net))), start, rows
-    cdef Buffers buffers = Buffers(parameters, most, TRAIN)
+    cdef Buffers buffers = Buffers(parameters, most, GRADIENT)
     cdef Workspace *ws = &buffers.ws
     cdef int l, last = net.n_layers - 1
     spec = parameters.spec

@@ -115,7 +115,9 @@ class Learner:
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights, None, None, *clip)
+        run = Run(
+            data.X, data.y, weight, order, batch_size, table, losses, squared_weights, self.seed, None, None, *clip
+        )
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)
