@@ -215,6 +215,15 @@ def test_both_engines_drop_the_same(activation, way, dtype):
 
 
 @each_way
+def test_both_engines_drop_the_same_however_a_step_is_cut(way):
+    """Rows have numbers of the batch, not of its parts or microbatches."""
+    sizes, batch_size, n = way
+    spec = dropped(sizes, "float64")
+    losses = [train(fill(kind(spec), spec), spec, batch_size, n, threads=2) for kind in (Engine, reference.Engine)]
+    np.testing.assert_allclose(*losses, **CLOSE["float64"])
+
+
+@each_way
 @pytest.mark.parametrize("cut", [1, 2])
 def test_a_run_that_is_cut_goes_on_to_the_same_bits(engine_of, way, cut):
     """Also in another engine, to which parameters, state and the count of updates are all that is carried over."""
