@@ -4,6 +4,7 @@ from fastmlp.passes.panels cimport vectors_in
 from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 
 cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
                              ptrdiff_t panel) noexcept nogil:

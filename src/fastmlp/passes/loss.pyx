@@ -10,7 +10,7 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     """Loss, outputs and output deltas of a block of rows; whether every row's loss is finite."""
     cdef int last = net.n_layers
     cdef Layer *layer = &net.layers[last - 1]
-    cdef ptrdiff_t j, r
+    cdef ptrdiff_t r
     cdef bint finite = True
     cdef fm_loss_rows block
     block.rows, block.n_outputs, block.stride = rows, layer.n_out, ws.stride
@@ -21,12 +21,22 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     block.d = block_of(net, ws, ws.d[last], row, 0)
     block.row_loss = ws.row_loss + row
     net.loss(&block, net.loss_params)
-    if layer.whole_rows and not net.fused:
-        net.kernels.activation[layer.activation].backward_rows(
-            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params, block.d, ws.stride)
-    elif not net.fused:
-        for j in range(layer.out_panels):
-            apply_slope(net, ws, last, row, rows, j)
+    if not net.fused:
+        apply_output_slope(net, ws, row, rows)
     for r in range(row, row + rows):
         finite = finite and isfinite(ws.row_loss[r])
     return finite
+
+
+cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """From derivatives by the outputs of a block of rows to those by the output layer's signals, in place."""
+    cdef int last = net.n_layers
+    cdef Layer *layer = &net.layers[last - 1]
+    cdef ptrdiff_t j
+    if layer.whole_rows:
+        net.kernels.activation[layer.activation].backward_rows(
+            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params,
+            block_of(net, ws, ws.d[last], row, 0), ws.stride)
+        return
+    for j in range(layer.out_panels):
+        apply_slope(net, ws, last, row, rows, j)
