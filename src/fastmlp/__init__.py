@@ -26,6 +26,7 @@ from fastmlp.spec.optimizers import *
 from fastmlp.train.callbacks import Callback as Callback
 from fastmlp.train.callbacks import EarlyStopping as EarlyStopping
 from fastmlp.train.history import History as History
+from fastmlp.train.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from fastmlp.train.profile import Profile as Profile
 from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
 
@@ -42,6 +43,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "EarlyStopping",
         "History",
         "Profile",
+        "ReduceLROnPlateau",
         "Trace",
         "TrainingDiverged",
         "__version__",

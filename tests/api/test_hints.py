@@ -16,7 +16,7 @@ import fastmlp
 from fastmlp import spec
 from fastmlp.runtime import BACKENDS
 from fastmlp.spec.hints import _ARGUMENTS, _ATTRIBUTES
-from fastmlp.spec.initializers import INITIALIZERS, InitName
+from fastmlp.spec.initializers import INITIALIZER_ALIASES, INITIALIZERS, InitName
 
 X, Y = np.zeros((4, 2)), np.zeros(4)
 
@@ -211,7 +211,7 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
         (spec.OutputName, [*spec.OUTPUT_NAMES, *spec.ACTIVATION_ALIASES]),
         (spec.LossName, spec.LOSS_NAMES),
         (spec.OptimizerName, spec.OPTIMIZER_NAMES),
-        (InitName, INITIALIZERS),
+        (InitName, [*INITIALIZERS, *INITIALIZER_ALIASES]),
         (spec.DTypeName, spec.DTYPE_NAMES),
         (spec.BackendName, BACKENDS),
     ],

@@ -145,7 +145,7 @@ def test_every_isa_has_its_files() -> None:
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
     "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
-    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step",
+    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "clip", "update", "predict", "step",
     "call", "trace", "engine",
 ]  # fmt: skip
 
@@ -248,7 +248,8 @@ MODULE_ORDER = [
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "lbfgs", "loop",
+    "history", "source", "learner", "profile", "callbacks", "plateau", "epoch", "metrics", "progress", "safety",
+    "lbfgs", "loop",
 ]  # fmt: skip
 
 

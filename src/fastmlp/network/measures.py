@@ -42,7 +42,8 @@ class Measures(Inside):
         Returns
         -------
         loss : float
-            Mean of the rows' losses, weighted if weights are given; without weight decay.
+            Mean of the rows' losses, weighted if weights are given, and the penalties of the network's `l1` and `l2`,
+            which are in the gradient, too; without an optimizer's weight_decay.
         weight_gradients : list of ndarray of shape (n_in, n_out)
         bias_gradients : list of ndarray of shape (n_out,)
             One per layer, in the network's dtype.
@@ -86,7 +87,8 @@ class Measures(Inside):
         Returns
         -------
         dict
-            "loss": mean of the rows' losses; and the metrics under their names, without `metrics` one by the loss:
+            "loss": mean of the rows' losses, and the penalties of the network's `l1` and `l2`; and the metrics under
+            their names, without `metrics` one by the loss:
 
             - cross_entropy: "accuracy", the share of rows whose largest output is their class (or largest probability);
             - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;

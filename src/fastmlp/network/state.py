@@ -252,7 +252,8 @@ class State:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
+            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)})"
         )
 
     def __str__(self) -> str:
@@ -310,6 +311,11 @@ class State:
 def _named(operation: Operation) -> str:
     """Return an activation or a loss as one writes it, its name without quotes."""
     return operation.written().strip("'")
+
+
+def _written(name: str, penalty: tuple[float, ...]) -> str:
+    """A penalty as an argument of MLP; nothing where there is none."""
+    return f", {name}={penalty[0] if len(set(penalty)) == 1 else list(penalty)}" if penalty else ""
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:

@@ -17,13 +17,15 @@ from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import (
     LBFGS,
+    NO_CLIP,
     Adam,
     Array,
     ClassWeight,
-    FullBatch,
+    Method,
     MetricLike,
     Optimizer,
     OptimizerName,
+    as_clip,
     as_method,
     as_optimizer,
 )
@@ -55,7 +57,7 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | FullBatch | None = None,
+        optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
@@ -66,6 +68,8 @@ class Training(Measures):
         metrics: Sequence[MetricLike] | None = None,
         train_metrics: bool = False,
         profile: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -124,6 +128,14 @@ class Training(Measures):
             validation data.
         train_metrics : bool
             Whether to measure on the training data as well, at the cost of a forward pass per epoch.
+        clip_norm : float, optional
+            > 0. Where the norm of a batch's gradient, by all weights and biases together, is larger, it is scaled to
+            this one: g *= min(1, clip_norm / (norm + 1e-6)), as by PyTorch's ``clip_grad_norm_``. (Keras'
+            ``global_clipnorm`` adds no 1e-6.) The gradient is that of the loss, with the network's `l1` and `l2`; an
+            optimizer's weight_decay comes later, and is not clipped.
+        clip_value : float, optional
+            > 0. The same gradient's entries are brought into the range from -clip_value to clip_value, as by PyTorch's
+            ``clip_grad_value_`` and Keras' ``clipvalue``. Not together with `clip_norm`.
 
         Returns
         -------
@@ -158,8 +170,11 @@ class Training(Measures):
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_method(optimizer)
+        clip = as_clip(clip_norm, clip_value)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
+            if clip != NO_CLIP:
+                raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)
@@ -178,7 +193,7 @@ class Training(Measures):
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
         order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, train, validation, measured)
@@ -214,19 +229,21 @@ class Training(Measures):
         *,
         optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
         float
-            The batch's loss before the update.
+            The batch's loss before the update, with the network's `l1` and `l2`.
 
         Raises
         ------
@@ -247,8 +264,8 @@ class Training(Measures):
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)
-        n_threads = engine_threads(threads)
+        n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)

@@ -16,6 +16,8 @@ cdef struct Layer:
     bint keeps_signals               # of which its activation's slope is computed; else of the outputs
     bint whole_rows                  # its activation is a function of them: an output layer
     double[FM_MAX_PARAMS] params     # of the activation
+    double l1                        # of its weights, in the loss: l1 |w| + l2 / 2 w^2
+    double l2
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
@@ -43,6 +45,7 @@ cdef struct Network:
     fm_loss_kernel loss
     double[FM_MAX_PARAMS] loss_params
     bint fused                       # the loss starts from logits
+    bint penalised                   # a layer's weights are in the loss
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table

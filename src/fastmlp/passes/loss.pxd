@@ -1,8 +1,11 @@
 # The loss of a block of rows.
 from fastmlp.passes.layers cimport Layer, Network
 from fastmlp.passes.panels cimport vectors_in
+from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 
+cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                           double total) noexcept nogil
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 

@@ -40,3 +40,18 @@ cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff
         return
     for j in range(layer.out_panels):
         apply_slope(net, ws, last, row, rows, j)
+
+
+cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                           double total) noexcept nogil:
+    """total + sum w l over the rows of a part that begins at `start` in the order."""
+    cdef ptrdiff_t r, number
+    for r in range(rows):
+        if examples.weight == NULL:
+            total += ws.row_loss[r]
+        else:
+            number = start + r
+            if examples.order != NULL:
+                number = <ptrdiff_t> examples.order[number]
+            total += examples.weight[number] * ws.row_loss[r]
+    return total

@@ -18,6 +18,7 @@ from fastmlp.spec.activations.registry import (
     OutputName,
     as_activation,
 )
+from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
@@ -29,7 +30,7 @@ from fastmlp.spec.optimizers.base import Optimizer
 from fastmlp.spec.optimizers.registry import (
     OPTIMIZER_NAMES,
     OPTIMIZERS,
-    FullBatch,
+    Method,
     OptimizerName,
     as_method,
     as_optimizer,
@@ -47,6 +48,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSSES",
         "LOSS_ALIASES",
         "LOSS_NAMES",
+        "NO_CLIP",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -56,14 +58,15 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Array",
         "BackendName",
         "ClassWeight",
+        "Clip",
         "DTypeName",
         "Float",
-        "FullBatch",
         "Interval",
         "Layer",
         "Loss",
         "LossName",
         "LossRows",
+        "Method",
         "MetricLike",
         "NetworkSpec",
         "Operation",
@@ -76,6 +79,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Scratch",
         "Target",
         "as_activation",
+        "as_clip",
         "as_loss",
         "as_method",
         "as_optimizer",

@@ -19,6 +19,8 @@ C = TypeVar("C", bound=type[Any])
 _RATE = "the learning rate belongs to the optimizer: optimizer=Adam(learning_rate=...)"
 _STOP = "callbacks=[EarlyStopping(...)] of fit stops early"
 _SPLIT = "split the rows yourself and give fit(validation_data=(X, y))"
+_CLIP = "fit and step clip the gradient: clip_norm=... by its norm over all layers, clip_value=... by its entries"
+_PENALTY = "the network has it: MLP(..., l1=..., l2=...)"
 _LATER = "there is nothing of the kind here yet"
 
 #: An argument's name elsewhere: its name here, for functions that have that, and else what to do.
@@ -31,12 +33,16 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "beta_1": ("beta1", "it belongs to the optimizer: optimizer=Adam(beta1=...)"),
     "beta_2": ("beta2", "it belongs to the optimizer: optimizer=Adam(beta2=...)"),
     "eps": ("epsilon", "it belongs to the optimizer: optimizer=Adam(epsilon=...)"),
-    "alpha": ("weight_decay", "the L2 penalty belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
+    "alpha": ("weight_decay", "the L2 penalty is the network's, MLP(..., l2=...), or Adam(weight_decay=...)"),
     "decay": ("weight_decay", "it belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
     "nesterovs_momentum": ("nesterov", "it belongs to the optimizer: optimizer=SGD(momentum=..., nesterov=True)"),
     "amsgrad": ("", "it is an optimizer of its own: optimizer=AMSGrad(...)"),
-    "clipnorm": ("", _LATER),
-    "clipvalue": ("", _LATER),
+    "clipnorm": ("", _CLIP),
+    "global_clipnorm": ("clip_norm", _CLIP),
+    "max_norm": ("", _LATER),
+    "max_grad_norm": ("clip_norm", _CLIP),
+    "clipvalue": ("clip_value", _CLIP),
+    "kernel_regularizer": ("", _PENALTY),
     "params": ("", "an optimizer is given to fit or step, which know the parameters"),
     "solver": ("optimizer", "fit and step take the optimizer"),
     # of networks

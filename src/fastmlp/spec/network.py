@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import choice, integer, record, shown
+from fastmlp.spec.checks import choice, integer, mapping, not_negative, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -49,6 +49,8 @@ class NetworkSpec:
     loss : Loss
     dtype : str
         "float32" or "float64".
+    l1, l2 : tuple of float
+        One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
 
     Raises
     ------
@@ -69,6 +71,8 @@ class NetworkSpec:
     output: Activation
     loss: Loss
     dtype: str
+    l1: tuple[float, ...] = ()
+    l2: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -92,6 +96,8 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
+        object.__setattr__(self, "l1", _penalty(self.l1, "l1", len(sizes) - 1))
+        object.__setattr__(self, "l2", _penalty(self.l2, "l2", len(sizes) - 1))
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -103,6 +109,8 @@ class NetworkSpec:
         output: str | Activation | None = None,
         loss: str | Loss | None = None,
         dtype: DTypeLike = "float32",
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -119,6 +127,8 @@ class NetworkSpec:
             with exp, else squared_error.
         dtype : str or dtype, default "float32"
             Of parameters and arithmetic: float32 or float64.
+        l1, l2 : float or sequence of float, default 0.0
+            Penalties of all layers' weights in the loss, or one per layer.
 
         Returns
         -------
@@ -156,13 +166,20 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
-        return cls(checked, activations, out, chosen, _dtype(dtype))
+        penalties = (_of_layers(each, hidden + 1) for each in (l1, l2))
+        return cls(checked, activations, out, chosen, _dtype(dtype), *penalties)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, the output one last."""
         activations = (*self.activations, self.output)
         return tuple(map(Layer, self.sizes[:-1], self.sizes[1:], activations))
+
+    @property
+    def penalties(self) -> tuple[tuple[float, float], ...]:
+        """(l1, l2) of each layer."""
+        none = (0.0,) * (len(self.sizes) - 1)
+        return tuple(zip(self.l1 or none, self.l2 or none, strict=True))
 
     @property
     def n_parameters(self) -> int:
@@ -177,12 +194,14 @@ class NetworkSpec:
             "output": self.output.to_dict(),
             "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
             "dtype": self.dtype,
+            **{name: list(getattr(self, name)) for name in ("l1", "l2") if getattr(self, name)},
         }
 
     @classmethod
     def from_dict(cls, data: object) -> NetworkSpec:
         """The network that `to_dict` described; anything else is a TypeError or ValueError."""
-        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype"))
+        later = [name for name in ("l1", "l2") if name in mapping(data, "network")]
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
         activations = fields["activations"]
         if not isinstance(activations, (list, tuple)):
             raise TypeError(f"activations must be a list, got {shown(activations)}")
@@ -192,6 +211,7 @@ class NetworkSpec:
             Activation.from_dict(fields["output"]),
             Loss.from_dict(fields["loss"]),
             fields["dtype"],
+            **{name: _numbers(fields[name], name) for name in later},
         )
 
 
@@ -201,6 +221,29 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"sizes must have at least 2 entries (inputs and outputs), got {shown(sizes)}")
     return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
+
+
+def _numbers(value: object, name: str) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)} of type {type(value).__name__}")
+    return tuple(value)
+
+
+def _of_layers(penalty: object, layers: int) -> tuple[Any, ...]:
+    """One per layer: a number for all of them, or as many as are given."""
+    if isinstance(penalty, (Sequence, np.ndarray)) and not isinstance(penalty, (str, bytes)):
+        return tuple(penalty)
+    return (penalty,) * layers
+
+
+def _penalty(values: object, name: str, layers: int) -> tuple[float, ...]:
+    """Return a penalty of each layer; an empty tuple where all of them are 0."""
+    given = _numbers(values, name)
+    if len(given) not in {0, layers}:
+        raise ValueError(f"{name} must be one for all or one per layer ({layers}), got {len(given)} of them")
+    alike = len({shown(each) for each in given}) == 1
+    checked = tuple(not_negative(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
+    return checked if any(checked) else ()
 
 
 def _hidden(activation: str | Activation, name: str) -> Activation:

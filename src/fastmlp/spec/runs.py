@@ -48,7 +48,7 @@ class Run:
     table : ndarray of float64, shape (steps, S)
         From the optimizer's `scalars`: a row per step.
     losses : ndarray of float64, shape (steps,)
-        Filled with each batch's weighted mean loss before its update.
+        Filled with each batch's weighted mean loss before its update, and the penalties of the weights.
     squared_weights : ndarray of float64, shape (steps,), or None
         Filled with the sum of all squared weights (not biases) before each update.
     at_loss : callable, optional
@@ -58,10 +58,15 @@ class Run:
         then not cut into microbatches, whose sums have other last bits.
     at_gradient : callable, optional
         ``at_gradient(step, gradient)`` between the gradient of a step's whole batch, which are `Tensors` that it may
-        write, and the update. No bit changes for its being there.
+        write, and the update. No bit changes for its being there. What it leaves is what is clipped.
+    clip_norm : float or None
+        How large the norm of a batch's gradient may be: g *= min(1, clip_norm / (|g| + 1e-6)), over weights and biases
+        of all layers, penalties included, and before an optimizer's own decay.
+    clip_value : float or None
+        How large each of its entries may be, in magnitude.
 
-    Both are called by the thread that called `train`, which may read the engine there, and not change it. What they
-    raise ends the run before the update of the step, with the status "interrupted".
+    Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
+    they raise ends the run before the update of the step, with the status "interrupted".
     """
 
     X: NDArray[Any]
@@ -74,6 +79,8 @@ class Run:
     squared_weights: NDArray[np.float64] | None = None
     at_loss: Callable[[int, slice, NDArray[Any], NDArray[np.float64], NDArray[Any]], None] | None = None
     at_gradient: Callable[[int, Tensors], None] | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
 
 
 @dataclass(slots=True)

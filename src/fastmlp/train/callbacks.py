@@ -22,10 +22,10 @@ class Callback:
     """Base of what ``fit(callbacks=...)`` calls; override what you need.
 
     The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained;
-    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` makes a schedule of
-    epochs (`fastmlp.schedules` has those of steps). An exception ends the training and leaves the network as the
-    epoch's end left it; `on_train_end` is then not called. A plain function ``f(net, logs)`` may be given instead of a
-    Callback; it takes the place of `on_epoch_end`.
+    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` changes the learning
+    rate (`fastmlp.schedules` and `ReduceLROnPlateau` do it by themselves). An exception ends the training and leaves
+    the network as the epoch's end left it; `on_train_end` is then not called. A plain function ``f(net, logs)`` may be
+    given instead of a Callback; it takes the place of `on_epoch_end`.
 
     `on_epoch_end` stops the training by returning True; None and False let it go on, and any other value is a
     TypeError. Methods whose names begin with ``on_`` and are not among these three would never be called: `fit` refuses

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastmlp.data import Data
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
+from fastmlp.spec import NO_CLIP, Clip, NetworkSpec, Optimizer, Outcome, Run
 
 __all__ = ["Learner", "Snapshot"]
 
@@ -107,6 +107,7 @@ class Learner:
         losses: NDArray[np.float64],
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
+        clip: Clip = NO_CLIP,
     ) -> Outcome:
         """Make one update for each batch of `order`, whose losses go to `losses`.
 
@@ -114,7 +115,7 @@ class Learner:
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights)
+        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights, None, None, *clip)
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)

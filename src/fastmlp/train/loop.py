@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastmlp.data import Data
-from fastmlp.spec import Optimizer
+from fastmlp.spec import NO_CLIP, Clip, Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import Learner
@@ -89,12 +89,12 @@ def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, 
     return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
 
 
-def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
+def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, clip: Clip = NO_CLIP) -> float:
     """Make one update on exactly these rows; return their loss before it."""
     learner.use(optimizer)
     prepare_undo(learner, threads)
     order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])
-    run = learner.train(data, order, len(data), losses, threads)
+    run = learner.train(data, order, len(data), losses, threads, None, clip)
     if run.exception is not None:
         raise run.exception
     if run.status == "non_finite":

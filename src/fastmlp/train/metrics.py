@@ -43,7 +43,7 @@ def evaluate(
             total += float(weight.sum())
             for score in scores.values():
                 score.add(y, outputs, weight)
-        return {"loss": loss / total, **{name: score.value() for name, score in scores.items()}}
+        return {"loss": loss / total + engine.penalty(), **{name: score.value() for name, score in scores.items()}}
 
 
 # ---- after an epoch -------------------------------------------------------------------------------------------------
