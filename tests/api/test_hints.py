@@ -129,7 +129,6 @@ def test_signatures_are_short_and_those_of_the_functions_themselves():
     [
         ("lr", r"net.optimizer = dataclasses.replace\(net.optimizer, learning_rate=...\)"),
         ("coefs_", "use weights"),
-        ("summary", r"use print\(net\)"),
         ("bias", "did you mean biases"),
         ("wieghts", "did you mean weights"),
         ("nonsense", "no attribute 'nonsense'$"),

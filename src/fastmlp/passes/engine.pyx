@@ -254,5 +254,11 @@ cdef class Engine:
             out.update(gradients.read())
         return losses[0] if outcome.status == "done" else float("nan")
 
-    def trace(self, X, y, int threads=0):
-        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None))
+    def trace(self, X, y, int threads=0, by_outputs=None):
+        if by_outputs is not None:
+            shape = (len(X), self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out)
+            if by_outputs.shape != shape or by_outputs.dtype != self.parameters.spec.dtype:
+                raise ValueError(f"by_outputs is {by_outputs.dtype} {by_outputs.shape}; it must be of the network's "
+                                 f"dtype and of shape {shape}")
+            by_outputs = np.ascontiguousarray(by_outputs)
+        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None), by_outputs)

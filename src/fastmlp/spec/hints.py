@@ -87,7 +87,6 @@ _ATTRIBUTES = {
     "parameters": "use weights and biases",
     "state_dict": "use weights and biases, or save",
     "count_params": "use n_parameters",
-    "summary": "use print(net)",
     "compile": "the loss is MLP's argument, the optimizer fit's",
     "score": "use evaluate",
     "predict_proba": "predict gives probabilities where the output is softmax or logistic",
