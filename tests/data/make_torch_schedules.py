@@ -126,6 +126,12 @@ PLATEAUS = {
 PLATEAU_RATE, PLATEAU_EPOCHS = 0.4, 16
 
 
+#: PyTorch's OneCycleLR turns the momentum (SGD's, or the first beta) the other way round: ours, by rule.
+MOMENTUM = {"name": "one_cycle", "value": 0.85, "steps": 20, "rise": 0.25, "begin": 0.95 / 0.85, "end": 0.95 / 0.85}
+MOMENTUM_OF = {"sgd": "momentum", "adamw": "beta1"}
+MOMENTUM_HOOKS = _by_steps(lambda lr, o: lr.OneCycleLR(o, RATE, 21, pct_start=6 / 21))
+
+
 def plateau_hooks(given, rates):
     """Hooks of PyTorch's scheduler for losses of epochs, which note each epoch's rate in a list."""
 
@@ -163,6 +169,8 @@ def torch_results():
         for name, (_, hooks) in SCHEDULES.items():
             trajectory = TRAJECTORIES.torch_trajectory(TRAINING, rule(kind), hooks=hooks)
             found |= {f"{name}/{kind}/{key}": trajectory[key] for key in ("losses", "last")}
+        trajectory = TRAJECTORIES.torch_trajectory(TRAINING, rule(kind), hooks=MOMENTUM_HOOKS)
+        found |= {f"momentum/{kind}/{key}": trajectory[key] for key in ("losses", "last")}
     for name, given in PLATEAUS.items():
         rates = []
         trajectory = TRAJECTORIES.torch_trajectory(

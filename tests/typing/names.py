@@ -46,6 +46,9 @@ fastmlp.AdamW(fastmlp.schedules.Cosine(1e-3, steps=20, by="epoch"), beta_1=0.8)
 fastmlp.SGD(lambda step: 0.1 / (step + 1), momentum=0.9)
 fastmlp.RMSprop(alpha=0.9, lr=fastmlp.schedules.Constant(1e-3))
 fastmlp.Rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50))
+fastmlp.SGD(0.1, momentum=fastmlp.schedules.Linear(0.8, steps=9, end=0.9))
+fastmlp.Adam(betas=(fastmlp.schedules.Constant(0.9), 0.99))
+fastmlp.RAdam(beta1=fastmlp.schedules.Constant(0.9))  # type: ignore[arg-type]
 fastmlp.Adam(lrr=1e-3)  # type: ignore[call-arg]
 fastmlp.Adam(betas=0.9)  # type: ignore[arg-type]
 fastmlp.SGD(eps=1e-3)  # type: ignore[call-arg]
