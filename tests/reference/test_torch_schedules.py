@@ -95,6 +95,15 @@ def test_scheduled_momenta_and_betas_are_pytorchs(kind, cut, backend):
     np.testing.assert_allclose(flat(net), wanted["last"], **TOLERANCE)
 
 
+@pytest.mark.parametrize("kind", STORED.RULES)
+def test_factors_of_the_learning_rate_are_pytorchs_groups(kind, backend):
+    (net, X, y), wanted = training(backend), stored(f"factors/{kind}")
+    given = {"optimizer": optimizer(STORED.rule(kind)), "lr_factors": STORED.FACTORS}
+    losses = [net.step(X[rows], y[rows], **given) for rows in TRAJECTORIES.batches()]
+    np.testing.assert_allclose(losses, wanted["losses"], **TOLERANCE)
+    np.testing.assert_allclose(flat(net), wanted["last"], **TOLERANCE)
+
+
 @pytest.mark.parametrize("name", STORED.PLATEAUS)
 def test_plateaus_are_pytorchs(name, backend):
     (net, X, y), wanted = training(backend), stored(f"plateau/{name}")

@@ -34,6 +34,8 @@ assert_type(net.step(X, y, optimizer=fastmlp.Adam(1e-4)), float)
 
 net.fit(X, y, optimizer=fastmlp.LBFGS(max_iter=5, gtol=1e-7))
 net.fit(X, y, optimizer="lbfgs")
+net.fit(X, y, lr_factors={"bias": 0.1, "layers.0.weight": 0})
+net.fit(X, y, lr_factors=[0.1])  # type: ignore[arg-type]
 net.step(X, y, optimizer="lbfgs")  # type: ignore[arg-type]
 net.fit(X, y, metrics=["auc", fastmlp.metrics.F1("macro"), lambda y_true, y_pred: 0.5])
 net.fit(X, y, callbacks=[fastmlp.EarlyStopping("val_auc", mode="max")])

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from fastmlp.spec.checks import fraction, integer, mapping, not_negative, positive
 from fastmlp.spec.operations import Operation, read_operation
-from fastmlp.spec.scheduled import Schedule, scheduled
+from fastmlp.spec.scheduled import Schedule, scheduled, value_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Optimizer", "decay", "rate", "share"]
@@ -39,15 +40,27 @@ class Optimizer(Operation):
 
     columns: ClassVar[tuple[str, ...]]
 
-    def scalars(self, start: int, steps: int, epoch: int = 0) -> NDArray[np.float64]:
+    def scalars(
+        self, start: int, steps: int, epoch: int = 0, factors: tuple[float, ...] = (1.0,)
+    ) -> NDArray[np.float64]:
         """The scalars of `steps` steps after the first `start` ones, float64 (steps, len(columns)).
 
         Row s belongs to step number t = start + s + 1 (t counts from 1) and is the same, bit for bit, however a run
-        is cut. `epoch` is the number of epochs that came before these steps.
+        is cut. `epoch` is the number of epochs that came before these steps. For each of the factors, which multiply
+        the learning rate, there are all columns, one behind the other.
         """
         start = integer(start, "start", 0, 2**62)
         steps = integer(steps, "steps", 0, 2**62)
-        return self._resolved(start, steps, epoch)._rows(start, steps)
+        resolved = self._resolved(start, steps, epoch)
+        if factors == (1.0,):
+            return resolved._rows(start, steps)
+        rate = value_of(getattr(resolved, "learning_rate"), start, steps)  # noqa: B009 - no attribute of the base
+        tables = []
+        for factor in factors:
+            scaled = copy.copy(resolved)
+            object.__setattr__(scaled, "learning_rate", factor * rate)
+            tables.append(scaled._rows(start, steps))
+        return np.concatenate(tables, axis=1)
 
     def _resolved(self, start: int, steps: int, epoch: int) -> Optimizer:
         """Return it with a number for each schedule by epochs; a ValueError where a part of 1 is not less."""
