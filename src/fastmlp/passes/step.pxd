@@ -42,6 +42,7 @@ cdef struct Steps:
     const double *weight_sums   # per step
     const double *table         # a row of so many columns per step
     ptrdiff_t columns
+    const ptrdiff_t *parts      # as in a Rule
     uint64_t seed               # of what is random in a step
     int64_t before              # updates before the step of number 0
     ptrdiff_t first             # steps [first, last) are to be done

@@ -385,7 +385,8 @@ cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) n
 
 cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nogil:
     cdef Rule rule
-    rule.step, rule.factor, rule.most = run.table + step * run.columns, factor, run.clip_value
+    rule.step, rule.parts = run.table + step * run.columns, run.parts
+    rule.factor, rule.most = factor, run.clip_value
     return rule
 
 

@@ -85,6 +85,6 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value)
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
     clock.lap("update")
     return True

@@ -35,6 +35,7 @@ from fastmlp.spec.optimizers.registry import (
     as_method,
     as_optimizer,
 )
+from fastmlp.spec.rates import NO_RATES, Rates, as_rates
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
@@ -49,6 +50,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSS_ALIASES",
         "LOSS_NAMES",
         "NO_CLIP",
+        "NO_RATES",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -74,6 +76,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "OptimizerName",
         "Outcome",
         "OutputName",
+        "Rates",
         "Run",
         "Schedule",
         "Scratch",
@@ -83,6 +86,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "as_loss",
         "as_method",
         "as_optimizer",
+        "as_rates",
         "loss_of_output",
         "make_table",
         "name_tensors",

@@ -45,7 +45,7 @@ class Run:
         Row numbers.
     batch_size : int
         Rows of a step; the last batch may be smaller.
-    table : ndarray of float64, shape (steps, S)
+    table : ndarray of float64, shape (steps, S), or (steps, G S)
         From the optimizer's `scalars`: a row per step.
     losses : ndarray of float64, shape (steps,)
         Filled with each batch's weighted mean loss before its update, and the penalties of the weights.
@@ -67,6 +67,9 @@ class Run:
         of all layers, penalties included, and before an optimizer's own decay.
     clip_value : float or None
         How large each of its entries may be, in magnitude.
+    groups : tuple of int
+        Which of the G parts of a row of the table each tensor follows, "layers.0.weight", "layers.0.bias" and so on;
+        empty where there is one.
 
     Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
     they raise ends the run before the update of the step, with the status "interrupted".
@@ -85,6 +88,7 @@ class Run:
     at_gradient: Callable[[int, Tensors], None] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
