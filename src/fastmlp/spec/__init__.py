@@ -20,7 +20,7 @@ from fastmlp.spec.activations.registry import (
 )
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
-from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
+from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, MEANS, LossName, as_loss, loss_of_output
 from fastmlp.spec.names import Array, BackendName, DTypeName, Float
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
@@ -47,6 +47,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSSES",
         "LOSS_ALIASES",
         "LOSS_NAMES",
+        "MEANS",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",

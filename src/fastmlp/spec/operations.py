@@ -35,10 +35,15 @@ class Operation:
     aliases: ClassVar[tuple[str, ...]] = ()
     later: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the parameters that kernels get: fields that are given by keyword alone are not for them."""
+        return tuple(field.name for field in dataclasses.fields(cls) if not field.kw_only)
+
     @property
     def params(self) -> tuple[float, ...]:
         """The parameters as numbers, in the order of the fields."""
-        return tuple(map(float, dataclasses.astuple(self)))
+        return tuple(float(getattr(self, name)) for name in self.parameters())
 
     def to_dict(self) -> dict[str, Any]:
         """Name and parameters, ready for JSON."""

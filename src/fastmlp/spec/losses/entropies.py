@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import fraction
-from fastmlp.spec.losses.base import Interval, Loss
+from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["BinaryCrossEntropy", "CrossEntropy"]
 
 #: How users call them.
-Name: TypeAlias = Literal["cross_entropy", "binary_cross_entropy"]
+Name: TypeAlias = Literal[
+    "cross_entropy", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "log_loss", "nll",
+    "binary_cross_entropy", "bce", "binary_crossentropy",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class _Clipped(Loss):
         if number >= 0.5:
             raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
         object.__setattr__(self, "clip", number)
+        if isinstance(self, OutputsLoss):
+            OutputsLoss.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class CrossEntropy(_Clipped):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    aliases: ClassVar[tuple[str, ...]] = (
+        "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "log_loss", "nll",
+    )  # fmt: skip
     output: ClassVar[str] = "softmax"
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0)
@@ -107,7 +115,7 @@ class CrossEntropy(_Clipped):
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(_Clipped):
+class BinaryCrossEntropy(_Clipped, OutputsLoss):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
 
     Parameters
@@ -123,6 +131,7 @@ class BinaryCrossEntropy(_Clipped):
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
+    mean_names: ClassVar[tuple[str, ...]] = ("bce", "binary_crossentropy")
     output: ClassVar[str] = "logistic"
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0, 1)

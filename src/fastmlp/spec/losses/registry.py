@@ -6,20 +6,26 @@ from typing import TypeAlias
 
 from fastmlp.spec.checks import shown
 from fastmlp.spec.losses import deviances, entropies, regression
-from fastmlp.spec.losses.base import Loss
+from fastmlp.spec.losses.base import Loss, OutputsLoss
 from fastmlp.spec.losses.custom import CustomLoss
 from fastmlp.spec.losses.regression import SquaredError
 from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
-__all__ = ["LOSSES", "LOSS_ALIASES", "LOSS_NAMES", "LossName", "as_loss", "loss_of_output"]
+__all__ = ["LOSSES", "LOSS_ALIASES", "LOSS_NAMES", "MEANS", "LossName", "as_loss", "loss_of_output"]
 
 LossName: TypeAlias = regression.Name | entropies.Name | deviances.Name
 
 #: By name.
 LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, deviances)
 LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
-#: Other names of theirs.
+#: Other names of theirs; those of MEANS are of their means over outputs.
 LOSS_ALIASES: dict[str, str] = aliases_of(LOSSES)
+MEANS: dict[str, Loss] = {
+    name: kind(reduction="mean")
+    for kind in LOSSES.values()
+    if issubclass(kind, OutputsLoss)
+    for name in kind.mean_names
+}
 
 
 def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
@@ -27,8 +33,8 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
 
     Examples
     --------
-    >>> as_loss("cross_entropy")
-    CrossEntropy(clip=0.0)
+    >>> as_loss("cross_entropy"), as_loss("mse")
+    (CrossEntropy(clip=0.0), SquaredError(reduction='mean'))
     """
     if isinstance(loss, CustomLoss):
         return loss
@@ -36,7 +42,9 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
         raise TypeError(
             f"{name} must be a name or a Loss, got {shown(loss)}; CustomLoss(fn) makes a loss of a function"
         )
-    return as_operation(loss, name, Loss, LOSSES, LOSS_ALIASES)
+    if isinstance(loss, str) and loss in MEANS:
+        return MEANS[loss]
+    return as_operation(loss, name, Loss, LOSSES, {**LOSS_ALIASES, **{each: loss.name for each, loss in MEANS.items()}})
 
 
 def loss_of_output(output: str) -> Loss:
