@@ -30,7 +30,7 @@ def test_a_mean_over_outputs_is_a_loss_of_its_own(name):
 @pytest.mark.parametrize("name", MEANS)
 def test_a_mean_over_outputs_is_a_part_of_the_sum(backend, name, weight):
     rng, kind = np.random.default_rng(0), type(as_loss(name))
-    X, y = rng.normal(size=(4, 2)), rng.random((4, 5))
+    X, y = rng.normal(size=(4, 2)), rng.dirichlet(np.ones(5), 4)
     ours, theirs = (
         fastmlp.MLP([2, 3, 5], activation="tanh", loss=loss, dtype="float64", seed=0, backend=backend)
         for loss in (kind(), name)

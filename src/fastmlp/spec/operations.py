@@ -46,8 +46,12 @@ class Operation:
         return tuple(float(getattr(self, name)) for name in self.parameters())
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and parameters, ready for JSON."""
-        return {"name": self.name, **dataclasses.asdict(self)}
+        """Name and parameters, ready for JSON; those that came later only where they are not the default ones."""
+        told = [each for each in dataclasses.fields(self) if each.name not in self.later or not self._is_default(each)]
+        return {"name": self.name} | {each.name: getattr(self, each.name) for each in told}
+
+    def _is_default(self, field: dataclasses.Field[Any]) -> bool:
+        return bool(getattr(self, field.name) == field.default)
 
     def written(self) -> str:
         """Return the text by which one means it: its name where its parameters are the default ones."""

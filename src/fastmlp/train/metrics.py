@@ -41,12 +41,12 @@ class _Accuracy:
     """Share of rows whose largest output is their class or, where a row has no class, of right yes-no answers."""
 
     def __init__(self, loss: Loss) -> None:
-        self.binary = not loss.labels
+        self.binary, self.threshold = not loss.labels, loss.threshold
         self.right = self.total = 0.0
 
     def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
         if self.binary:
-            right = ((outputs >= 0.5) == (y >= 0.5)).mean(axis=1)
+            right = ((outputs >= self.threshold) == (y >= self.threshold)).mean(axis=1)
         else:
             right = outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))
         self.right += float((weight * right).sum())

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from fastmlp.spec.checks import choice, shown
 from fastmlp.spec.operations import Operation, read_operation
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastmlp.spec.activations.base import Scratch
@@ -39,9 +40,13 @@ class LossRows(NamedTuple):
 
     @property
     def y(self) -> Array:
-        """Targets as an array (B, O), which they are unless the loss takes labels."""
-        assert self.target.values is not None
-        return self.target.values
+        """Targets as an array (B, O), a label as a single one."""
+        if self.target.values is not None:
+            return self.target.values
+        assert self.target.labels is not None
+        y = np.zeros_like(self.a)
+        y.reshape(-1)[self.target.labels] = 1.0
+        return y
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Loss(Operation):
         Whether a row of targets is a distribution: its numbers sum to 1.
     custom : bool
         Whether it is a user's own function in Python, of which engines have no kernel.
+    threshold : float
+        What an output of a network that answers yes or no has to reach for a yes.
     metric : str
         What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
@@ -113,6 +120,7 @@ class Loss(Operation):
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
     custom: ClassVar[bool] = False
+    threshold: ClassVar[float] = 0.5
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:
@@ -193,13 +201,6 @@ class OutputsLoss(Loss):
     def factor(self, n_outputs: int) -> float:
         """1, or that of a mean."""
         return 1.0 if self.reduction == "sum" else self.mean_factor / n_outputs
-
-    def to_dict(self) -> dict[str, Any]:
-        """Name and parameters, ready for JSON; the reduction only where it is no sum."""
-        described = super().to_dict()
-        if self.reduction == "sum":
-            del described["reduction"]
-        return described
 
     def written(self) -> str:
         """Return the text by which one means it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from fastmlp.spec.checks import shown
-from fastmlp.spec.losses import deviances, entropies, regression
+from fastmlp.spec.losses import deviances, entropies, focal, margins, regression
 from fastmlp.spec.losses.base import Loss, OutputsLoss
 from fastmlp.spec.losses.custom import CustomLoss
 from fastmlp.spec.losses.regression import SquaredError
@@ -13,10 +13,10 @@ from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
 __all__ = ["LOSSES", "LOSS_ALIASES", "LOSS_NAMES", "MEANS", "LossName", "as_loss", "loss_of_output"]
 
-LossName: TypeAlias = regression.Name | entropies.Name | deviances.Name
+LossName: TypeAlias = regression.Name | entropies.Name | focal.Name | deviances.Name | margins.Name
 
 #: By name.
-LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, deviances)
+LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, focal, deviances, margins)
 LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
 #: Other names of theirs; those of MEANS are of their means over outputs.
 LOSS_ALIASES: dict[str, str] = aliases_of(LOSSES)
@@ -34,7 +34,7 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
     Examples
     --------
     >>> as_loss("cross_entropy"), as_loss("mse")
-    (CrossEntropy(clip=0.0), SquaredError(reduction='mean'))
+    (CrossEntropy(clip=0.0, label_smoothing=0.0), SquaredError(reduction='mean'))
     """
     if isinstance(loss, CustomLoss):
         return loss
@@ -53,6 +53,6 @@ def loss_of_output(output: str) -> Loss:
     Examples
     --------
     >>> loss_of_output("softmax"), loss_of_output("exp"), loss_of_output("tanh")
-    (CrossEntropy(clip=0.0), Poisson(), SquaredError())
+    (CrossEntropy(clip=0.0, label_smoothing=0.0), Poisson(), SquaredError())
     """
     return next((kind() for kind in LOSSES.values() if kind.output == output and kind.usual), SquaredError())
