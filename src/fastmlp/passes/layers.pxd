@@ -46,6 +46,7 @@ cdef struct Network:
     Layer *layers
     fm_loss_kernel loss              # NULL where it is a user's own, which Python computes (loss.pyx)
     double[FM_MAX_PARAMS] loss_params
+    double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
     bint penalised                   # a layer's weights are in the loss
     int optimizer

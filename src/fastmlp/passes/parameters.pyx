@@ -61,6 +61,7 @@ cdef class Parameters:
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
+        self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 

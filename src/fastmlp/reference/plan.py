@@ -54,6 +54,7 @@ class Plan:
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
         self.penalties = spec.penalties
+        self.loss_factor = spec.loss.factor(spec.sizes[-1])
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [

@@ -163,7 +163,7 @@ class NetworkSpec:
         >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
         'logistic'
         >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
-        CrossEntropy(clip=0.0)
+        CrossEntropy(clip=0.0, label_smoothing=0.0)
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
