@@ -40,7 +40,7 @@ cdef struct Steps:
     Examples *examples
     ptrdiff_t rows              # in the order
     const double *weight_sums   # per step
-    const double *table         # a row of so many columns per step
+    const double *table         # a row of so many columns per step; NULL where the gradient is all that is wanted
     ptrdiff_t columns
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last

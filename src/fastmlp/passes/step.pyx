@@ -13,6 +13,7 @@ Mirror: reference/step.py.
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.bound cimport bound_phase
 from fastmlp.passes.clip cimport clip_factor, square_item
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
@@ -117,6 +118,8 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         return False
     if run.at_gradient != NULL or run.squares != NULL:
         update_phase(run, place, step)
+    if run.plan.net.bounded and run.table != NULL:
+        bound_phase(run.plan.net, run.team, place)
     return True
 
 

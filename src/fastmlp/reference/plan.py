@@ -50,7 +50,7 @@ class Plan:
         self.sizes = spec.sizes
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
-        self.penalties = spec.penalties
+        self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [

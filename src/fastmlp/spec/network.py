@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import choice, integer, mapping, not_negative, record, shown
+from fastmlp.spec.checks import choice, integer, mapping, not_negative, positive, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -51,6 +51,8 @@ class NetworkSpec:
         "float32" or "float64".
     l1, l2 : tuple of float
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
+    max_norm : tuple of float or None
+        One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class NetworkSpec:
     dtype: str
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
+    max_norm: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -96,8 +99,8 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
-        object.__setattr__(self, "l1", _penalty(self.l1, "l1", len(sizes) - 1))
-        object.__setattr__(self, "l2", _penalty(self.l2, "l2", len(sizes) - 1))
+        for name, check in _OF_LAYERS.items():
+            object.__setattr__(self, name, _each_layer(getattr(self, name), name, len(sizes) - 1, check))
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -111,6 +114,7 @@ class NetworkSpec:
         dtype: DTypeLike = "float32",
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -129,6 +133,8 @@ class NetworkSpec:
             Of parameters and arithmetic: float32 or float64.
         l1, l2 : float or sequence of float, default 0.0
             Penalties of all layers' weights in the loss, or one per layer.
+        max_norm : float, None or sequence of them, optional
+            The largest norm of the weights into a unit, of all layers or one per layer.
 
         Returns
         -------
@@ -166,8 +172,8 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
-        penalties = (_of_layers(each, hidden + 1) for each in (l1, l2))
-        return cls(checked, activations, out, chosen, _dtype(dtype), *penalties)
+        of_layers = (_of_layers(each, hidden + 1) for each in (l1, l2, max_norm))
+        return cls(checked, activations, out, chosen, _dtype(dtype), *of_layers)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -194,13 +200,13 @@ class NetworkSpec:
             "output": self.output.to_dict(),
             "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
             "dtype": self.dtype,
-            **{name: list(getattr(self, name)) for name in ("l1", "l2") if getattr(self, name)},
+            **{name: list(getattr(self, name)) for name in _OF_LAYERS if getattr(self, name)},
         }
 
     @classmethod
     def from_dict(cls, data: object) -> NetworkSpec:
         """The network that `to_dict` described; anything else is a TypeError or ValueError."""
-        later = [name for name in ("l1", "l2") if name in mapping(data, "network")]
+        later = [name for name in _OF_LAYERS if name in mapping(data, "network")]
         fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
         activations = fields["activations"]
         if not isinstance(activations, (list, tuple)):
@@ -229,20 +235,34 @@ def _numbers(value: object, name: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _of_layers(penalty: object, layers: int) -> tuple[Any, ...]:
+def _of_layers(value: object, layers: int) -> tuple[Any, ...]:
     """One per layer: a number for all of them, or as many as are given."""
-    if isinstance(penalty, (Sequence, np.ndarray)) and not isinstance(penalty, (str, bytes)):
-        return tuple(penalty)
-    return (penalty,) * layers
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        return tuple(value)
+    return (value,) * layers
 
 
-def _penalty(values: object, name: str, layers: int) -> tuple[float, ...]:
-    """Return a penalty of each layer; an empty tuple where all of them are 0."""
+def _bound(value: object, name: str) -> float | None:
+    return None if value is None else positive(value, name)
+
+
+#: What each layer may have a number of, and its check; 0 and None are nothing.
+_OF_LAYERS: dict[str, Callable[[object, str], float | None]] = {
+    "l1": not_negative,
+    "l2": not_negative,
+    "max_norm": _bound,
+}
+
+
+def _each_layer(
+    values: object, name: str, layers: int, check: Callable[[object, str], float | None]
+) -> tuple[float | None, ...]:
+    """Return a number of each layer; an empty tuple where there is nothing in any."""
     given = _numbers(values, name)
     if len(given) not in {0, layers}:
         raise ValueError(f"{name} must be one for all or one per layer ({layers}), got {len(given)} of them")
     alike = len({shown(each) for each in given}) == 1
-    checked = tuple(not_negative(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
+    checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()
 
 
