@@ -241,14 +241,15 @@ def test_both_backends_have_the_same_interface() -> None:
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
     "_build_config", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
-    "access", "train", "network", "sklearn", "patch", "cli",
+    "metrics", "access", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "lbfgs", "loop",
+    "history", "source", "learner", "profile", "callbacks", "plateau", "epoch", "metrics", "progress", "safety",
+    "lbfgs", "loop",
 ]  # fmt: skip
 
 

@@ -35,7 +35,14 @@ assert_type(net.step(X, y, optimizer=fastmlp.Adam(1e-4)), float)
 net.fit(X, y, optimizer=fastmlp.LBFGS(max_iter=5, gtol=1e-7))
 net.fit(X, y, optimizer="lbfgs")
 net.step(X, y, optimizer="lbfgs")  # type: ignore[arg-type]
+net.fit(X, y, metrics=["auc", fastmlp.metrics.F1("macro"), lambda y_true, y_pred: 0.5])
+net.fit(X, y, callbacks=[fastmlp.EarlyStopping("val_auc", mode="max")])
+assert_type(net.evaluate(X, y, metrics=["auc"]), dict[str, float])
+assert_type(fastmlp.metrics.auc(y, y), float)
 
+net.fit(X, y, metrics="auc", verbose=1)  # type: ignore[call-arg]
+net.fit(X, y, metrics=[3])  # type: ignore[list-item]
+fastmlp.EarlyStopping(mode="up")  # type: ignore[arg-type]
 net.fit(X, y, verbose=1)  # type: ignore[call-arg]
 net.fit(X, y, optimizer="Adam")  # type: ignore[arg-type]
 net.fit(X, y, callbacks=[loss_of])  # type: ignore[list-item]

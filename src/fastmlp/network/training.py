@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data, as_validation, count_classes
+from fastmlp.data import as_data, as_validation, count_classes, with_class_weight
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
@@ -20,7 +20,9 @@ from fastmlp.spec import (
     NO_CLIP,
     Adam,
     Array,
-    FullBatch,
+    ClassWeight,
+    Method,
+    MetricLike,
     Optimizer,
     OptimizerName,
     as_clip,
@@ -55,13 +57,15 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | FullBatch | None = None,
+        optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
         shuffle: bool = True,
         threads: int | None = None,
         callbacks: Sequence[CallbackLike] = (),
         progress: bool = False,
+        metrics: Sequence[MetricLike] | None = None,
         train_metrics: bool = False,
         profile: bool = False,
         clip_norm: float | None = None,
@@ -98,6 +102,10 @@ class Training(Measures):
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
             A batch's loss is the mean over its rows with these weights: sum w l / sum w.
+        class_weight : "balanced" or mapping, optional
+            Weights of the classes, which multiply those of their rows; one for each class that occurs, as in
+            ``{0: 1.0, 1: 5.0}``. "balanced": n / (number of classes * rows of the class), as in scikit-learn. For rows
+            of one class: integers, one-hot rows, or 0 and 1 for one output. Metrics and validation data are without.
         shuffle : bool
             Whether each epoch takes the rows in a new random order, keyed by the network's seed and the epoch's number.
         threads : int, optional
@@ -110,8 +118,16 @@ class Training(Measures):
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
             which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
+        metrics : sequence of str, Metric or callable, optional
+            What to measure after every epoch on the validation data, where it is called "val_" and its name, or else on
+            the training data. "accuracy", "balanced_accuracy", "zero_one", "top_5_accuracy" (or another k), "log_loss",
+            "f1", "precision" and "recall" (and "f1_macro", "f1_micro", "f1_weighted", ...), "auc", "average_precision",
+            "mae", "mse", "rmse", "mape", "pinball" (and "pinball_0.9", ...), "r2", "d2", "d2_absolute_error",
+            "d2_pinball", an object of `fastmlp.metrics`, or a function ``f(y_true, y_pred)``, with a parameter
+            ``sample_weight`` if it is to have that. Default: the one that goes with the loss (see `evaluate`), on
+            validation data.
         train_metrics : bool
-            Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+            Whether to measure on the training data as well, at the cost of a forward pass per epoch.
         clip_norm : float, optional
             > 0. Where the norm of a batch's gradient, by all weights and biases together, is larger, it is scaled to
             this one: g *= min(1, clip_norm / (norm + 1e-6)), as by PyTorch's ``clip_grad_norm_``. (Keras'
@@ -170,6 +186,10 @@ class Training(Measures):
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = as_validation(learner.spec, validation_data, self._finite())
+        asked = metrics is not None or train_metrics or validation is not None
+        measured = self._metrics(metrics) if asked else ()
+        train = data if measured and (train_metrics or validation is None) else None
+        data = with_class_weight(learner.spec, data, class_weight)
         bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
@@ -178,7 +198,7 @@ class Training(Measures):
         epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
             if isinstance(chosen, LBFGS):
                 lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)

@@ -8,6 +8,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.clip cimport square_item, squares_bytes
 from fastmlp.passes.gate cimport REFUSED, Entry
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
 from fastmlp.passes.step cimport N_STAGES, run_steps
 from fastmlp.passes.threads cimport (
@@ -60,11 +61,12 @@ cdef class Call:
         self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
-        if at_loss is not None:
+        loss_apart = at_loss is not None or parameters.net.loss == NULL
+        if loss_apart:
             self.steps.at_loss = run_at_loss
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, at_loss is not None,
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
                   not counts or at_gradient is not None or clip_norm is not None)
 
     cdef keep_sums_in(self, list gradients):
@@ -203,23 +205,22 @@ cdef class Call:
         return True
 
     def _show_loss(self, step, ptrdiff_t start, ptrdiff_t rows):
-        """Outputs, losses and deltas of these rows as arrays; the latter two go back as the hook has left them."""
+        """A user's own loss of these rows, and what a hook makes of it: False if one of the losses is not finite."""
         cdef Network *net = &self.parameters.net
         cdef Workspace *ws = self.steps.workspaces[0]
-        cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out, r
+        cdef ptrdiff_t r
         cdef double[::1] losses
-        cdef char[:, ::1] values
-        outputs, deltas = (np.empty((rows, columns), self.parameters.spec.dtype) for _kind in range(2))
+        if net.loss == NULL:
+            users_loss(self.parameters, ws, rows)
         row_loss = np.empty(rows)
         losses = row_loss
-        values = outputs.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.a[net.n_layers], ws.stride, &values[0, 0], columns)
-        values = deltas.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.d[net.n_layers], ws.stride, &values[0, 0], columns)
         for r in range(rows):
             losses[r] = ws.row_loss[r]
-        self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
-        net.kernels.pack(rows, columns, &values[0, 0], columns, ws.d[net.n_layers], ws.stride)
-        for r in range(rows):
-            ws.row_loss[r] = losses[r]
+        if self.at_loss is not None:
+            outputs = rows_of(self.parameters, ws, ws.a[net.n_layers], rows)
+            deltas = rows_of(self.parameters, ws, ws.d[net.n_layers], rows)
+            self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
+            put_rows(self.parameters, ws, ws.d[net.n_layers], deltas)
+            for r in range(rows):
+                ws.row_loss[r] = losses[r]
         return bool(np.isfinite(row_loss).all())

@@ -223,8 +223,12 @@ cdef class Engine:
         return self.predictor.small(X)
 
     def evaluate(self, X, y, out, double[::1] row_loss not None, int threads=0):
+        cdef bint custom = self.parameters.net.loss == NULL
         if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads, False):
             raise RuntimeError("the network is being trained")
+        if custom and len(out):
+            losses, _ = self.parameters.spec.loss.of(out.copy(), np.array(y, out.dtype))
+            np.asarray(row_loss)[:] = losses
 
     def gradient(self, X, y, weight, int threads=0, out=None):
         cdef Inputs inputs = Inputs(self.parameters, X, y, weight, None)

@@ -43,7 +43,7 @@ cdef struct Network:
     ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
     int n_layers
     Layer *layers
-    fm_loss_kernel loss
+    fm_loss_kernel loss              # NULL where it is a user's own, which Python computes (loss.pyx)
     double[FM_MAX_PARAMS] loss_params
     bint fused                       # the loss starts from logits
     bint penalised                   # a layer's weights are in the loss

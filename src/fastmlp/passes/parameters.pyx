@@ -56,9 +56,9 @@ cdef class Parameters:
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
-        self.net.loss = table.loss[index_of("loss", spec.loss.name)]
+        self.net.loss = NULL if spec.loss.custom else table.loss[index_of("loss", spec.loss.name)]
         fill_params(self.net.loss_params, spec.loss.params)
-        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
+        self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
         self.arena = allocate(self.lay_out(NULL))

@@ -62,14 +62,17 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest:
     clock.lap("gather")
     forward(plan, batch, batch.x, batch.outputs[-1])
     clock.lap("forward")
-    loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    if plan.loss.custom:
+        rest.call(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    else:
+        loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
     if run.at_loss is not None:
         which = slice(step * run.batch_size, step * run.batch_size + batch.rows)
         rest.call(run.at_loss, step, which, batch.outputs[-1].copy(), batch.row_loss, batch.deltas[-1])
-    run.losses[step] = value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+    value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+    run.losses[step] = value + penalty(plan)
     if not math.isfinite(value):
         return False
-    run.losses[step] += penalty(plan)
     if run.squared_weights is not None:
         run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
     clock.lap("loss")

@@ -22,7 +22,7 @@ from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
-from fastmlp.spec.names import Array, BackendName, DTypeName, Float
+from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
@@ -30,7 +30,7 @@ from fastmlp.spec.optimizers.base import Optimizer
 from fastmlp.spec.optimizers.registry import (
     OPTIMIZER_NAMES,
     OPTIMIZERS,
-    FullBatch,
+    Method,
     OptimizerName,
     as_method,
     as_optimizer,
@@ -57,15 +57,17 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "ActivationName",
         "Array",
         "BackendName",
+        "ClassWeight",
         "Clip",
         "DTypeName",
         "Float",
-        "FullBatch",
         "Interval",
         "Layer",
         "Loss",
         "LossName",
         "LossRows",
+        "Method",
+        "MetricLike",
         "NetworkSpec",
         "Operation",
         "Optimizer",

@@ -198,14 +198,14 @@ class NetworkSpec:
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
-            "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
+            "loss": self.loss.described(),
             "dtype": self.dtype,
             **{name: list(getattr(self, name)) for name in _OF_LAYERS if getattr(self, name)},
         }
 
     @classmethod
-    def from_dict(cls, data: object) -> NetworkSpec:
-        """The network that `to_dict` described; anything else is a TypeError or ValueError."""
+    def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
+        """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
         later = [name for name in _OF_LAYERS if name in mapping(data, "network")]
         fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
         activations = fields["activations"]
@@ -215,7 +215,7 @@ class NetworkSpec:
             _sizes(fields["sizes"]),
             tuple(map(Activation.from_dict, activations)),
             Activation.from_dict(fields["output"]),
-            Loss.from_dict(fields["loss"]),
+            Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
             **{name: _numbers(fields[name], name) for name in later},
         )

@@ -5,7 +5,7 @@ is measured of an epoch, callbacks what else happens; the engine only ever sees 
 per step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,8 @@ class Report(Protocol):
 
     names: tuple[str, ...]
     """What is in the logs that it returns."""
+    modes: Mapping[str, str]
+    """Of these, whether "min" or "max" is best, where that is known."""
 
     def __call__(self, epoch: Epoch) -> Logs:
         """Measure an epoch, and note it. Where a handler's exception is about to end the training, only note it."""
@@ -45,7 +47,8 @@ def fit(
     """
     learner = epoch.learner
     for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": epochs, "names": report.names, "optimizer": optimizer})
+        told = {"epochs": epochs, "names": report.names, "modes": report.modes, "optimizer": optimizer}
+        callback.on_train_begin(net, told)
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
