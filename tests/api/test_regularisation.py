@@ -282,3 +282,10 @@ def test_the_number_of_threads_is_found_for_clipped_steps(toy):
     assert len({parameters(net) for net in nets}) == 1
     if fastmlp.get_num_threads() > 1:
         assert "batches of 32: " in "\n".join(nets[2]._learner.engine.explain_threads())
+
+
+def test_a_profile_has_the_time_of_clipping_and_of_bounds(backend, toy):
+    net = network(backend)
+    net.fit(*toy, epochs=3, clip_norm=0.1, profile=True)
+    assert net.profile_.seconds["update"] > 0
+    assert sum(net.profile_.seconds.values()) <= net.profile_.wall * net.profile_.threads * 1.01

@@ -92,6 +92,7 @@ cdef inline bint goes_on(Steps *run) noexcept nogil:
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
     cdef ptrdiff_t batch = min(run.plan.batch, run.rows - step * run.plan.batch), done = 0
+    cdef int64_t since
     cdef Part part
     part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
     while done < batch:
@@ -119,7 +120,9 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
     if run.at_gradient != NULL or run.squares != NULL:
         update_phase(run, place, step)
     if run.plan.net.bounded and run.table != NULL:
+        since = 0 if run.out.times == NULL else fm_nanoseconds()
         bound_phase(run.plan.net, run.team, place)
+        lap(run, place.thread, UPDATE, since)
     return True
 
 
