@@ -174,11 +174,21 @@ typedef struct fm_kernels {
   void (*add)(ptrdiff_t n, const void *x, void *out);
   /* The sum of the squares of a matrix in panels, padding not counted. */
   double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
+  /* The sum of l1 |x| + l2 x^2 over a matrix in panels, padding not counted; in another order, which is quicker. */
+  double (*sum_penalties)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
+                          double l2);
+  /* The sum of squares of a matrix in two steps, of which the first is a block's: `rows` rows of one panel, at most as
+   * many as it has columns, give one row of a panel. Those rows of all blocks of a panel lie one after the other. */
+  void (*square_columns)(ptrdiff_t rows, const void *block, void *out);
+  double (*sum_columns)(ptrdiff_t blocks, ptrdiff_t columns, const void *squares, ptrdiff_t stride);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];
-  /* g += l2 w for `n` contiguous weights. */
-  void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g);
+  /* g += l1 sign(w) + l2 w for `n` contiguous weights. */
+  void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g);
+  /* g *= factor, and g = min(max(g, -most), most), for `n` contiguous entries of a gradient. */
+  void (*scale)(ptrdiff_t n, double factor, void *g);
+  void (*limit)(ptrdiff_t n, double most, void *g);
   /* w -= share w for `n` contiguous weights. */
   void (*shrink)(ptrdiff_t n, double share, void *w);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];

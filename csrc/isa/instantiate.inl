@@ -44,6 +44,9 @@ static const fm_kernels table = {
     .sum_rows = sum_rows,
     .add = add,
     .sum_squares = sum_squares,
+    .sum_penalties = sum_penalties,
+    .square_columns = square_columns,
+    .sum_columns = sum_columns,
     .activation =
         {
 #include "../ops/activation.inl"
@@ -53,6 +56,8 @@ static const fm_kernels table = {
 #include "../ops/loss.inl"
         },
     .regularise = regularise,
+    .scale = scale,
+    .limit = limit,
     .shrink = shrink,
     .optimizer =
         {

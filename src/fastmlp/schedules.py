@@ -1,4 +1,4 @@
-"""Schedules of learning rates and weight decays, by the step.
+"""Schedules of learning rates and weight decays, by the step or by the epoch.
 
 >>> import fastmlp
 >>> rate = fastmlp.schedules.Cosine(1e-3, steps=1000, warmup=100)
@@ -13,6 +13,7 @@ from fastmlp.spec.schedules import (
     CosLog,
     Exponential,
     FlatCosine,
+    Function,
     InverseScaling,
     InverseSqrt,
     Linear,
@@ -30,6 +31,7 @@ __all__ = [
     "CosineRestarts",
     "Exponential",
     "FlatCosine",
+    "Function",
     "InverseScaling",
     "InverseSqrt",
     "Linear",

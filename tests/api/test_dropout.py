@@ -51,7 +51,6 @@ def test_one_rate_for_all_or_one_per_hidden_layer(backend, arguments, rates):
         ({"dropout": float("nan")}, ValueError, "dropout must be finite, got nan"),
         ({"dropout": [0.1, 1.5]}, ValueError, r"dropout\[1\] must be >= 0 and < 1, got 1.5"),
         ({"dropout": [0.1]}, ValueError, r"dropout must be one for all or one per hidden layer \(2\), got 1 of them"),
-        ({"dropout": []}, ValueError, r"dropout must be one for all or one per hidden layer \(2\), got 0 of them"),
         ({"dropout": "0.1"}, TypeError, "dropout must be a real number, got '0.1' of type str"),
         ({"dropout": None}, TypeError, "dropout must be a real number, got None"),
         ({"dropout": True}, TypeError, "dropout must be a real number, got True"),
@@ -62,24 +61,28 @@ def test_one_rate_for_all_or_one_per_hidden_layer(backend, arguments, rates):
 def test_wrong_rates(arguments, error, message):
     with pytest.raises(error, match=message):
         fastmlp.MLP(SIZES, **arguments)
+    if "[" not in repr(arguments):  # also where there is no hidden layer
+        with pytest.raises(error, match=message):
+            fastmlp.MLP([7, 3], **arguments)
 
 
-def test_a_specification_wants_a_tuple_of_one_rate_per_hidden_layer():
+def test_a_specification_wants_one_rate_per_hidden_layer():
     spec = NetworkSpec.make(SIZES)
     fields = (spec.sizes, spec.activations, spec.output, spec.loss, spec.dtype)
-    assert NetworkSpec(*fields).dropout == NetworkSpec(*fields, (0.0, 0.0)).dropout == (0.0, 0.0)
-    for wrong in ([0.1, 0.1], 0.1, None):
-        with pytest.raises(TypeError, match="dropout must be a tuple"):
-            NetworkSpec(*fields, wrong)
+    assert NetworkSpec(*fields) == NetworkSpec(*fields, dropout=(0.0, 0.0))
+    assert NetworkSpec(*fields, dropout=(0.0, 0.5)).dropout_rates == (0.0, 0.0, 0.5)
+    for wrong in (0.1, None):
+        with pytest.raises(TypeError, match="dropout must be a sequence of numbers"):
+            NetworkSpec(*fields, dropout=wrong)
     with pytest.raises(ValueError, match=r"dropout must be .* \(2\), got 1"):
-        NetworkSpec(*fields, (0.1,))
+        NetworkSpec(*fields, dropout=(0.1,))
 
 
 def test_repr_makes_the_same_network(backend):
     for rates, written in (
-        ({"dropout": 0.25}, "dropout=0.25, dtype"),
-        ({"dropout": [0.25, 0.5], "input_dropout": 0.1}, "dropout=[0.25, 0.5], input_dropout=0.1, dtype"),
-        ({"input_dropout": 0.1}, "loss='cross_entropy', input_dropout=0.1, dtype"),
+        ({"dropout": 0.25}, "seed=5, dropout=0.25)"),
+        ({"dropout": [0.25, 0.5], "input_dropout": 0.1}, "seed=5, dropout=[0.25, 0.5], input_dropout=0.1)"),
+        ({"input_dropout": 0.1}, "seed=5, input_dropout=0.1)"),
     ):
         net = fastmlp.MLP(SIZES, output="softmax", seed=5, backend=backend, **rates)
         assert written in repr(net)

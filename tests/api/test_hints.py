@@ -16,7 +16,7 @@ import fastmlp
 from fastmlp import spec
 from fastmlp.runtime import BACKENDS
 from fastmlp.spec.hints import _ARGUMENTS, _ATTRIBUTES
-from fastmlp.spec.initializers import INITIALIZERS, InitName
+from fastmlp.spec.initializers import INITIALIZER_ALIASES, INITIALIZERS, InitName
 
 X, Y = np.zeros((4, 2)), np.zeros(4)
 
@@ -36,12 +36,13 @@ FOREIGN = {  # (function, keyword): what the error says
     ("fit", "n_epochs"): "did you mean epochs?",
     ("fit", "epoch"): "did you mean epochs?",
     ("fit", "validation_split"): "validation_data=(X, y)",
-    ("fit", "class_weight"): "sample_weight",
     ("fit", "max_seconds"): "callback that returns True",
     ("fit", "n_iter_no_change"): "EarlyStopping",
     ("fit", "seed"): "it is an argument of MLP",
     ("fit", "nonsense"): "it takes X, y, epochs, batch_size",
     ("step", "epochs"): "it is an argument of MLP.fit",
+    ("step", "class_weight"): "it is an argument of MLP.fit",
+    ("step", "metrics"): "it is an argument of MLP.evaluate and MLP.fit",
     ("step", "lr"): "optimizer=Adam(learning_rate=...)",
     ("evaluate", "verbose"): "progress=True",
     ("evaluate", "weights"): "sample_weight",
@@ -55,12 +56,11 @@ FOREIGN = {  # (function, keyword): what the error says
     ("fit", "dropout"): "it is an argument of MLP",
     ("MLP", "epochs"): "it is an argument of MLP.fit",
     ("MLP", "activations"): "did you mean activation?",
-    ("Adam", "lr"): "did you mean learning_rate?",
-    ("Adam", "betas"): "did you mean beta1 and beta2?",
-    ("Adam", "eps"): "did you mean epsilon?",
+    ("Adam", "learning_rate_init"): "did you mean learning_rate?",
+    ("Adam", "alpha"): "did you mean weight_decay?",
+    ("SGD", "betas"): "optimizer=Adam(beta1=..., beta2=...)",
     ("Adam", "momentum"): "it is an argument of RMSprop and SGD",
     ("SGD", "nesterovs_momentum"): "did you mean nesterov?",
-    ("SGD", "lr"): "did you mean learning_rate?",
 }
 
 
@@ -81,8 +81,8 @@ def test_an_unknown_argument_is_answered_with_what_to_type_here(net, function, k
 
 
 def test_replacing_what_an_optimizer_does_not_have_is_answered_too():
-    with pytest.raises(TypeError, match="did you mean learning_rate"):
-        dataclasses.replace(fastmlp.Adam(), lr=0.1)
+    with pytest.raises(TypeError, match="did you mean weight_decay"):
+        dataclasses.replace(fastmlp.Adam(), decay=0.1)
 
 
 def test_other_type_errors_are_left_alone(net):
@@ -116,10 +116,9 @@ def test_the_table_promises_only_what_there_is():
 def test_signatures_are_short_and_those_of_the_functions_themselves():
     for name in ("__init__", "fit", "step", "loss_and_grad", "predict", "evaluate", "trace", "save"):
         signature = inspect.signature(getattr(fastmlp.MLP, name))
-        assert len(str(signature)) < 500, name
+        assert len(str(signature)) < 800, name
         assert not {"args", "kwargs"} & set(signature.parameters)
         assert typing.get_type_hints(getattr(fastmlp.MLP, name)), name
-    assert list(inspect.signature(fastmlp.Adam).parameters) == [f.name for f in dataclasses.fields(fastmlp.Adam)]
 
 
 # ---- attributes -----------------------------------------------------------------------------------------------------
@@ -215,7 +214,7 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
         (spec.OutputName, [*spec.OUTPUT_NAMES, *spec.ACTIVATION_ALIASES]),
         (spec.LossName, spec.LOSS_NAMES),
         (spec.OptimizerName, spec.OPTIMIZER_NAMES),
-        (InitName, INITIALIZERS),
+        (InitName, [*INITIALIZERS, *INITIALIZER_ALIASES]),
         (spec.DTypeName, spec.DTYPE_NAMES),
         (spec.BackendName, BACKENDS),
     ],

@@ -22,6 +22,54 @@ static void check_sum_squares(trial t, result *out) {
   append(out, got);
 }
 
+/* l1 |x| + l2 x^2 of rows [r, r + n) of a column, n a power of two, in a tree of neighbours. */
+static double column_tree(matrix x, ptrdiff_t r, ptrdiff_t n, ptrdiff_t column, double l1, double l2) {
+  if (n > 2)
+    return rounded(column_tree(x, r, n / 2, column, l1, l2) + column_tree(x, r + n / 2, n / 2, column, l1, l2));
+  const double a = r < x.rows ? fabs(at(x, r, column)) : 0, b = r + 1 < x.rows ? fabs(at(x, r + 1, column)) : 0;
+  return fused(b, fused(l2, b, l1), rounded(a * fused(l2, a, l1)));
+}
+
+static double matrix_tree(matrix x, double l1, double l2) {
+  double lane[FM_REDUCE_LANES] = {0};
+  ptrdiff_t n = 2;
+  while (n < x.rows) n *= 2;
+  for (ptrdiff_t c = 0; c < x.columns; c++)
+    lane[c % FM_REDUCE_LANES] = rounded(lane[c % FM_REDUCE_LANES] + column_tree(x, 0, n, c, l1, l2));
+  return tree(lane);
+}
+
+static void check_sum_penalties(trial t, result *out) {
+  enum { FIRST, SECOND };
+  const double l1 = t.at[FIRST] * 0.75, l2 = t.at[SECOND] * 0.375;
+  const matrix x = new_matrix(t.rows * t.k, t.columns);
+  fill(x, ordinary);
+  dirty_padding(x);
+  seal_all();
+  const double got = T->sum_penalties(x.rows, t.columns, panel_of(x, 0), x.stride, l1, l2);
+  check_all();
+  expect(got, matrix_tree(x, l1, l2));
+  append(out, got);
+}
+
+/* The blocks' sums, made apart, add up to those of the whole. */
+static void check_sum_columns(trial t, result *out) {
+  const matrix x = new_matrix(t.rows * t.k, t.columns);
+  const matrix sums = new_matrix(round_up(x.rows, T->panel) / T->panel, t.columns);
+  fill(x, ordinary);
+  dirty_padding(x);
+  allow_matrix(sums, x.panels * T->panel);
+  seal_all();
+  for (ptrdiff_t p = 0; p < x.panels; p++)
+    for (ptrdiff_t r = 0; r < x.rows; r += T->panel)
+      T->square_columns(x.rows - r < T->panel ? x.rows - r : T->panel, block_of(x, p, r),
+                        block_of(sums, p, r / T->panel));
+  check_all();
+  const double got = T->sum_columns(sums.rows, t.columns, panel_of(sums, 0), sums.stride);
+  expect(got, matrix_tree(x, 0, 1));
+  append(out, got);
+}
+
 static void check_sum_rows(trial t, result *out) {
   const int accumulate = t.at[ACCUMULATE];
   const matrix b = new_matrix(t.rows, t.columns);
@@ -115,6 +163,8 @@ static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
     {"sum_squares", check_sum_squares, 2, {{0}}},
+    {"sum_penalties", check_sum_penalties, 3, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
+    {"sum_columns", check_sum_columns, 3, {{0}}},
     {"philox", check_philox, 2, {{0}}},
     {"random_rows", check_random_rows, 3, {{0}}},
     {"drop", check_drop, 2, {{"threshold", 6, NULL}, {"before", 2, NULL}}},

@@ -41,6 +41,8 @@ class Checkpoint:
         None before the first training.
     step : int
         Steps that the optimizer has made, in [0, 2**61].
+    first_epoch : int
+        Of the epochs, those before the optimizer's state began, in [0, epoch].
 
     Raises
     ------
@@ -54,10 +56,12 @@ class Checkpoint:
     epoch: int = 0
     optimizer: Optimizer | None = None
     step: int = 0
+    first_epoch: int = 0
 
     def __post_init__(self) -> None:
         for name, limit in (("seed", _MAX_SEED), ("epoch", _MAX_COUNT), ("step", _MAX_COUNT)):
             object.__setattr__(self, name, integer(getattr(self, name), name, 0, limit))
+        object.__setattr__(self, "first_epoch", integer(self.first_epoch, "first_epoch", 0, self.epoch))
         if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer is {self.optimizer!r:.80}; it must be an Optimizer, or None")
         if tuple(self.tensors) != kinds_of(self.states):

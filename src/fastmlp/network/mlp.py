@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of MLP's methods
 
 import numpy as np
+from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_parameters
-from fastmlp.initializers import draw
+from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets
+from fastmlp.initializers import bias_of_mean, draw
 from fastmlp.network.training import Training
 from fastmlp.spec import (
     Activation,
@@ -62,9 +63,16 @@ class MLP(Training):
         seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
         drawn from the system.
     init : str, Initializer or callable, optional
-        How weights are drawn: "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-        "lecun_normal", "zeros", or a function ``f(n_in, n_out)`` that returns a matrix of that shape; see
-        `fastmlp.initializers`. Default: by each layer's activation. Biases are zero.
+        How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
+        "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
+        "truncated_normal", "orthogonal", "zeros", one with a parameter of `fastmlp.initializers`, or a function
+        ``f(n_in, n_out)`` that returns a matrix of that shape. Default: by each layer's activation. Biases are zero.
+    l1, l2 : float or sequence of float
+        Penalties, one for all layers or one each: to the loss is added l1 sum |W| + l2 / 2 sum W^2 over the layer's
+        weights (not biases), and to its gradient l1 sign(W) + l2 W. They are part of every loss that is reported: of
+        `fit` (in its history, of validation data, too), `step`, `evaluate` and `loss_and_grad`; `trace`, which is of
+        rows, has none. Elsewhere: l2 is the weight_decay of PyTorch's SGD, twice the l2 of Keras' L1L2, and
+        scikit-learn's alpha divided by the number of rows in a batch; l1 is that of Keras.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -115,8 +123,10 @@ class MLP(Training):
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
         backend: BackendName | None = None,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, dropout, input_dropout)
+        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, l1, l2, dropout, input_dropout)
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
@@ -141,3 +151,42 @@ class MLP(Training):
         biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
         self._learner.engine.write(name_tensors(weights, biases))
         self._loss_by_default = output is None and loss is None
+
+    @explained
+    def init_output_bias(self, y: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Set the output layer's biases so that outputs begin at the mean of the targets, before a first training.
+
+        With a rare class the first steps are else spent on learning that it is rare (Lin et al. 2017, section 3.3), and
+        with targets far from 0 on where they are. The mean of an output is its bias where the output is identity, and
+        the bias its logarithm for exp and softmax, and its log odds for logistic. A class without rows counts as half a
+        row, and so does the other one of a class with all of them.
+
+        Parameters
+        ----------
+        y, sample_weight
+            Targets and weights as for `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or the output layer has another activation.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], output="logistic", init="zeros", dtype="float64")
+        >>> net.init_output_bias([0, 0, 0, 1])
+        >>> net.predict([[1.0, 2.0]])
+        array([[0.25]])
+        """
+        spec = self._learner.spec
+        n_rows, n_outputs = len(np.atleast_1d(as_real(y, "y"))), spec.sizes[-1]
+        targets = as_targets(y, spec.loss, n_outputs, n_rows, finite=self._finite())
+        weight = as_weights(sample_weight, n_rows)
+        if not n_rows:
+            raise ValueError("y has no rows; there is no mean of none")
+        if (targets.ndim == 1 and spec.output.name != "softmax") or spec.loss.target_width(n_outputs) != n_outputs:
+            raise ValueError(f"the bias of a mean is not known for the loss {spec.loss.name}")
+        total = n_rows if weight is None else float(np.add.accumulate(weight)[-1])
+        bias = bias_of_mean(spec.output.name, mean_of_targets(targets, weight, n_outputs), total)
+        self.biases = (*self.biases[:-1], bias)

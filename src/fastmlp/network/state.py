@@ -122,7 +122,7 @@ class State:
     @property
     def dropout(self) -> tuple[float, ...]:
         """Dropout of the outputs of each hidden layer, in training."""
-        return self._learner.spec.dropout
+        return self._learner.spec.dropout_rates[1:]
 
     @property
     def input_dropout(self) -> float:
@@ -259,12 +259,11 @@ class State:
         spec = self._learner.spec
         kinds = [activation.written() for activation in spec.activations]
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
-        rates = f"dropout={spec.dropout[0] if len(set(spec.dropout)) == 1 else list(spec.dropout)}, "
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, {rates if any(spec.dropout) else ''}"
-            f"{f'input_dropout={spec.input_dropout}, ' if spec.input_dropout else ''}"
-            f"dtype={spec.dtype!r}, seed={self.seed})"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
+            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('dropout', spec.dropout)}"
+            f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))})"
         )
 
     def __str__(self) -> str:
@@ -294,6 +293,11 @@ class State:
                 if hasattr(type(self), name):
                     raise  # it is there, and cannot be set
                 no_attribute(self, name)
+
+
+def _written(name: str, values: tuple[float, ...]) -> str:
+    """Numbers of layers as an argument of MLP; nothing where there are none."""
+    return f", {name}={values[0] if len(set(values)) == 1 else list(values)}" if values else ""
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:

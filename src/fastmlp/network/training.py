@@ -11,14 +11,27 @@ from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data, as_validation, count_classes
+from fastmlp.data import as_data, as_validation, count_classes, with_class_weight
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import Adam, Array, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec import (
+    LBFGS,
+    NO_CLIP,
+    Adam,
+    Array,
+    ClassWeight,
+    Method,
+    MetricLike,
+    Optimizer,
+    OptimizerName,
+    as_clip,
+    as_method,
+    as_optimizer,
+)
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
-from fastmlp.train import loop
+from fastmlp.train import lbfgs, loop
 from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.history import History, count_epochs
@@ -44,15 +57,19 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | None = None,
+        optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
         shuffle: bool = True,
         threads: int | None = None,
         callbacks: Sequence[CallbackLike] = (),
         progress: bool = False,
+        metrics: Sequence[MetricLike] | None = None,
         train_metrics: bool = False,
         profile: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -79,11 +96,16 @@ class Training(Measures):
         optimizer : str or Optimizer, optional
             "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
             "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
-            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh.
+            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh. Or
+            "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
             A batch's loss is the mean over its rows with these weights: sum w l / sum w.
+        class_weight : "balanced" or mapping, optional
+            Weights of the classes, which multiply those of their rows; one for each class that occurs, as in
+            ``{0: 1.0, 1: 5.0}``. "balanced": n / (number of classes * rows of the class), as in scikit-learn. For rows
+            of one class: integers, one-hot rows, or 0 and 1 for one output. Metrics and validation data are without.
         shuffle : bool
             Whether each epoch takes the rows in a new random order, keyed by the network's seed and the epoch's number.
         threads : int, optional
@@ -96,8 +118,24 @@ class Training(Measures):
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
             which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
+        metrics : sequence of str, Metric or callable, optional
+            What to measure after every epoch on the validation data, where it is called "val_" and its name, or else on
+            the training data. "accuracy", "balanced_accuracy", "zero_one", "top_5_accuracy" (or another k), "log_loss",
+            "f1", "precision" and "recall" (and "f1_macro", "f1_micro", "f1_weighted", ...), "auc", "average_precision",
+            "mae", "mse", "rmse", "mape", "pinball" (and "pinball_0.9", ...), "r2", "d2", "d2_absolute_error",
+            "d2_pinball", an object of `fastmlp.metrics`, or a function ``f(y_true, y_pred)``, with a parameter
+            ``sample_weight`` if it is to have that. Default: the one that goes with the loss (see `evaluate`), on
+            validation data.
         train_metrics : bool
-            Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+            Whether to measure on the training data as well, at the cost of a forward pass per epoch.
+        clip_norm : float, optional
+            > 0. Where the norm of a batch's gradient, by all weights and biases together, is larger, it is scaled to
+            this one: g *= min(1, clip_norm / (norm + 1e-6)), as by PyTorch's ``clip_grad_norm_``. (Keras'
+            ``global_clipnorm`` adds no 1e-6.) The gradient is that of the loss, with the network's `l1` and `l2`; an
+            optimizer's weight_decay comes later, and is not clipped.
+        clip_value : float, optional
+            > 0. The same gradient's entries are brought into the range from -clip_value to clip_value, as by PyTorch's
+            ``clip_grad_value_`` and Keras' ``clipvalue``. Not together with `clip_norm`.
 
         Returns
         -------
@@ -131,7 +169,14 @@ class Training(Measures):
         epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
-        chosen = None if optimizer is None else as_optimizer(optimizer)
+        chosen = None if optimizer is None else as_method(optimizer)
+        clip = as_clip(clip_norm, clip_value)
+        if isinstance(chosen, LBFGS):
+            epochs = chosen.max_iter or epochs
+            if clip != NO_CLIP:
+                raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
+            if profile:
+                raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)
         called = as_callbacks(callbacks)
         learner = self._learner
@@ -139,17 +184,24 @@ class Training(Measures):
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = as_validation(learner.spec, validation_data, self._finite())
+        asked = metrics is not None or train_metrics or validation is not None
+        measured = self._metrics(metrics) if asked else ()
+        train = data if measured and (train_metrics or validation is None) else None
+        data = with_class_weight(learner.spec, data, class_weight)
         bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
         order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
-            loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+            if isinstance(chosen, LBFGS):
+                lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)
+            else:
+                loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
             return history.since(start)
 
     def _doubt_regression(self, y: Array) -> None:
@@ -177,19 +229,21 @@ class Training(Measures):
         *,
         optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
         float
-            The batch's loss before the update.
+            The batch's loss before the update, with the network's `l1` and `l2`.
 
         Raises
         ------
@@ -210,8 +264,8 @@ class Training(Measures):
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)
-        n_threads = engine_threads(threads)
+        n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)

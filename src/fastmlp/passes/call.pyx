@@ -5,8 +5,10 @@ No mirror in reference/: NumPy's steps are made by the calling thread (reference
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.clip cimport square_item, squares_bytes
 from fastmlp.passes.gate cimport REFUSED, Entry
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
 from fastmlp.passes.step cimport N_STAGES, run_steps
 from fastmlp.passes.threads cimport (
@@ -19,7 +21,7 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
-from fastmlp.passes.tiles cimport scratch_bytes, tiles_by_panel
+from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tiles_by_panel
 from fastmlp.passes.workspace cimport GRADIENT, TRAIN, Buffers, Workspace
 
 from fastmlp.spec import Outcome
@@ -53,17 +55,19 @@ cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
-                 at_loss=None, at_gradient=None):
+                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
+        self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
-        if at_loss is not None:
+        loss_apart = at_loss is not None or parameters.net.loss == NULL
+        if loss_apart:
             self.steps.at_loss = run_at_loss
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, at_loss is not None,
-                  not counts or at_gradient is not None)
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
+                  not counts or at_gradient is not None or clip_norm is not None)
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
@@ -85,10 +89,13 @@ cdef class Call:
         cdef Steps *steps = &self.steps
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
-        cdef double[::1] layer_norms = np.zeros(net.n_layers), weight_sums = self.weight_sums
+        cdef double[:, ::1] sums = np.zeros((2, net.n_layers))
+        cdef double[::1] weight_sums = self.weight_sums
+        cdef size_t squares = squares_bytes(net) if steps.clip_norm > 0 else 0
         cdef int64_t[:, ::1] times
         steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
-        steps.out.finished, steps.out.layer_norms, steps.out.times = &finished[0], &layer_norms[0], NULL
+        steps.out.finished, steps.out.times = &finished[0], NULL
+        steps.out.layer_norms, steps.out.penalties = &sums[0, 0], &sums[1, 0]
         if self.profile is not None:
             times = np.zeros((team_size, N_STAGES), np.int64)
             steps.out.times = &times[0, 0]
@@ -101,9 +108,10 @@ cdef class Call:
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels
         steps.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
-        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride)
+        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride + squares)
         if steps.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch tiles")
+        steps.squares = steps.scratch + team_size * steps.scratch_stride if squares > 0 else NULL
         try:
             outcome = self.regions(team_size)
         finally:
@@ -190,27 +198,29 @@ cdef class Call:
         return good
 
     def _show_gradient(self, step, start, rows):
+        cdef ptrdiff_t item
         self.at_gradient(step, self.gradient)
+        for item in range(count_tiles(&self.gradient.net) if self.steps.squares != NULL else 0):
+            square_item(&self.gradient.net, item, self.steps.squares)  # once more: they may be others
         return True
 
     def _show_loss(self, step, ptrdiff_t start, ptrdiff_t rows):
-        """Outputs, losses and deltas of these rows as arrays; the latter two go back as the hook has left them."""
+        """A user's own loss of these rows, and what a hook makes of it: False if one of the losses is not finite."""
         cdef Network *net = &self.parameters.net
         cdef Workspace *ws = self.steps.workspaces[0]
-        cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out, r
+        cdef ptrdiff_t r
         cdef double[::1] losses
-        cdef char[:, ::1] values
-        outputs, deltas = (np.empty((rows, columns), self.parameters.spec.dtype) for _kind in range(2))
+        if net.loss == NULL:
+            users_loss(self.parameters, ws, rows)
         row_loss = np.empty(rows)
         losses = row_loss
-        values = outputs.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.a[net.n_layers], ws.stride, &values[0, 0], columns)
-        values = deltas.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.d[net.n_layers], ws.stride, &values[0, 0], columns)
         for r in range(rows):
             losses[r] = ws.row_loss[r]
-        self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
-        net.kernels.pack(rows, columns, &values[0, 0], columns, ws.d[net.n_layers], ws.stride)
-        for r in range(rows):
-            ws.row_loss[r] = losses[r]
+        if self.at_loss is not None:
+            outputs = rows_of(self.parameters, ws, ws.a[net.n_layers], rows)
+            deltas = rows_of(self.parameters, ws, ws.d[net.n_layers], rows)
+            self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
+            put_rows(self.parameters, ws, ws.d[net.n_layers], deltas)
+            for r in range(rows):
+                ws.row_loss[r] = losses[r]
         return bool(np.isfinite(row_loss).all())

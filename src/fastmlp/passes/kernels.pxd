@@ -66,9 +66,16 @@ cdef extern from "kernels.h" nogil:
         void (*add)(ptrdiff_t n, const void *x, void *out) noexcept nogil
         double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
                               ptrdiff_t stride) noexcept nogil
+        double (*sum_penalties)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
+                                double l2) noexcept nogil
+        void (*square_columns)(ptrdiff_t rows, const void *block, void *out) noexcept nogil
+        double (*sum_columns)(ptrdiff_t blocks, ptrdiff_t columns, const void *squares,
+                              ptrdiff_t stride) noexcept nogil
         fm_activation_kernels *activation
         fm_loss_kernel *loss
-        void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g) noexcept nogil
+        void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g) noexcept nogil
+        void (*scale)(ptrdiff_t n, double factor, void *g) noexcept nogil
+        void (*limit)(ptrdiff_t n, double most, void *g) noexcept nogil
         void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather

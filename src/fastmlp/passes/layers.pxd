@@ -18,6 +18,8 @@ cdef struct Layer:
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
+    double l1                        # of its weights, in the loss: l1 |w| + l2 / 2 w^2
+    double l2
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
@@ -42,9 +44,10 @@ cdef struct Network:
     ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
     int n_layers
     Layer *layers
-    fm_loss_kernel loss
+    fm_loss_kernel loss              # NULL where it is a user's own, which Python computes (loss.pyx)
     double[FM_MAX_PARAMS] loss_params
     bint fused                       # the loss starts from logits
+    bint penalised                   # a layer's weights are in the loss
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table

@@ -2,6 +2,8 @@
 
 Needs forward_rows to have left logits for a fused loss, outputs for any other. Mirror: reference/loss.py.
 """
+import numpy as np
+
 from fastmlp.passes.kernels cimport fm_loss_rows
 from libc.math cimport isfinite
 
@@ -10,7 +12,7 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     """Loss, outputs and output deltas of a block of rows; whether every row's loss is finite."""
     cdef int last = net.n_layers
     cdef Layer *layer = &net.layers[last - 1]
-    cdef ptrdiff_t j, r
+    cdef ptrdiff_t r
     cdef bint finite = True
     cdef fm_loss_rows block
     block.rows, block.n_outputs, block.stride = rows, layer.n_out, ws.stride
@@ -20,13 +22,78 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     block.scale = ws.scale + row * net.item
     block.d = block_of(net, ws, ws.d[last], row, 0)
     block.row_loss = ws.row_loss + row
+    if net.loss == NULL:         # of which nothing is known before users_loss
+        return True
     net.loss(&block, net.loss_params)
-    if layer.whole_rows and not net.fused:
-        net.kernels.activation[layer.activation].backward_rows(
-            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params, block.d, ws.stride)
-    elif not net.fused:
-        for j in range(layer.out_panels):
-            apply_slope(net, ws, last, row, rows, j)
+    if not net.fused:
+        apply_slopes(net, ws, row, rows)
     for r in range(row, row + rows):
         finite = finite and isfinite(ws.row_loss[r])
     return finite
+
+
+cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                           double total) noexcept nogil:
+    """total + sum w l over the rows of a part that begins at `start` in the order."""
+    cdef ptrdiff_t r, number
+    for r in range(rows):
+        if examples.weight == NULL:
+            total += ws.row_loss[r]
+        else:
+            number = start + r
+            if examples.order != NULL:
+                number = <ptrdiff_t> examples.order[number]
+            total += examples.weight[number] * ws.row_loss[r]
+    return total
+
+
+cdef void apply_slopes(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """Turn dE/da of the output layer into dE/dz."""
+    cdef int last = net.n_layers
+    cdef Layer *layer = &net.layers[last - 1]
+    cdef ptrdiff_t j
+    if layer.whole_rows:
+        net.kernels.activation[layer.activation].backward_rows(
+            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params, block_of(net, ws, ws.d[last], row, 0),
+            ws.stride)
+        return
+    for j in range(layer.out_panels):
+        apply_slope(net, ws, last, row, rows, j)
+
+
+cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows):
+    """Row losses and deltas of a workspace's first rows by a user's own function, whose outputs are there."""
+    cdef Network *net = &parameters.net
+    cdef ptrdiff_t r
+    cdef double[::1] losses
+    outputs = rows_of(parameters, ws, ws.a[net.n_layers], rows)
+    targets = rows_of(parameters, ws, ws.target, rows)
+    row_loss, gradient = parameters.spec.loss.of(outputs, targets)
+    scale = np.empty((rows, 1))
+    losses = scale[:, 0].copy()
+    for r in range(rows):
+        losses[r] = (<float *> ws.scale)[r] if net.item == 4 else (<double *> ws.scale)[r]
+    scale[:, 0] = losses
+    put_rows(parameters, ws, ws.d[net.n_layers], gradient * scale.astype(gradient.dtype))
+    losses = row_loss
+    for r in range(rows):
+        ws.row_loss[r] = losses[r]
+    apply_slopes(net, ws, 0, rows)
+
+
+cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows):
+    """Copy the first rows of a matrix as wide as the outputs into an array."""
+    cdef Network *net = &parameters.net
+    cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out
+    array = np.empty((rows, columns), parameters.spec.dtype)
+    cdef char[:, ::1] to = array.view(np.int8)
+    net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
+    return array
+
+
+cdef put_rows(Parameters parameters, Workspace *ws, char *matrix, array):
+    """Copy an array into the first rows of a matrix as wide as the outputs."""
+    cdef Network *net = &parameters.net
+    cdef const char[:, ::1] values = array.view(np.int8)
+    cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out
+    net.kernels.pack(values.shape[0], columns, &values[0, 0], columns, matrix, ws.stride)

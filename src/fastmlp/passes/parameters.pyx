@@ -56,9 +56,9 @@ cdef class Parameters:
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
-        self.net.loss = table.loss[index_of("loss", spec.loss.name)]
+        self.net.loss = NULL if spec.loss.custom else table.loss[index_of("loss", spec.loss.name)]
         fill_params(self.net.loss_params, spec.loss.params)
-        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
+        self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
         self.arena = allocate(self.lay_out(NULL))
@@ -78,6 +78,8 @@ cdef class Parameters:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
+            self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
+            self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
 
     cdef size_t lay_out(self, char *base):
         """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""
@@ -214,6 +216,14 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             total += squared_weights_of(&self.net, l)
             total += self.net.kernels.sum_squares(1, self.net.layers[l].n_out, self.net.layers[l].bias, self.net.panel)
+        return total
+
+    def penalty(self):
+        """What the weights add to the loss."""
+        cdef double total = 0
+        cdef int l
+        for l in range(self.net.n_layers):
+            total += penalty_of(&self.net, l)
         return total
 
     def copy(self, Copy into=None, int threads=1):

@@ -28,6 +28,7 @@ cdef struct Results:
     double *losses              # per step: weighted mean before the update
     double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
     double *layer_norms         # that sum's parts, per layer
+    double *penalties           # per layer: what its weights add to the loss of the step
     double sums_of_losses[MAX_MICROBATCHES]
     ptrdiff_t *finished         # per thread: steps behind it
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
@@ -51,6 +52,10 @@ cdef struct Steps:
     Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
     char *scratch               # per thread
     ptrdiff_t scratch_stride
+    # How the gradient is clipped.
+    double clip_value           # the magnitude that its entries may have; 0: any
+    double clip_norm            # its own norm, where there is room for
+    char *squares               # the sums of its tiles, else NULL
     # What happens where everybody is at rest.
     rest_hook at_rest
     seam_hook at_loss           # NULL, or where the plan has this seam open

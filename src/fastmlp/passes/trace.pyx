@@ -8,7 +8,7 @@ from fastmlp.passes.backward cimport backward_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Network
-from fastmlp.passes.loss cimport loss_rows
+from fastmlp.passes.loss cimport loss_rows, users_loss
 from fastmlp.passes.plan cimport rows_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.workspace cimport GRADIENT, Buffers, Workspace
@@ -42,6 +42,8 @@ cdef trace_rows(Parameters parameters, Inputs inputs):
             forward_layer(net, ws, last, FM_ACTIVATION_identity, 0, rows, 0, net.layers[last].out_panels,
                           ws.a[last + 1])
         loss_rows(net, ws, 0, rows)
+        if net.loss == NULL:
+            users_loss(parameters, ws, rows)
         backward_rows(net, ws, 0, rows)
         for l in range(net.n_layers):
             copy_out(net, ws, ws.d[l + 1], l, sensitivities, start, rows)

@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.reference.backward import backward, backward_layer
 from fastmlp.reference.forward import activate, forward
 from fastmlp.reference.gate import Gate
+from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
 from fastmlp.reference.plan import Plan
 from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
@@ -120,6 +121,11 @@ class Engine:
         with self._gate.reading("is_finite"):
             return bool(np.isfinite(self._plan.parameters.vector).all())
 
+    def penalty(self) -> float:
+        """What the weights add to the loss."""
+        with self._gate.reading("penalty"):
+            return penalty(self._plan)
+
     def start_profile(self) -> None:
         """Begin to note where the time of training goes."""
         self._clock.start()
@@ -213,10 +219,11 @@ class Engine:
                         np.add(sum_of_parts, plan.gradient.vector, out=sum_of_parts)
             if sum_of_parts is not None:
                 np.copyto(plan.gradient.vector, sum_of_parts)
+            add_penalties(plan)
             self._gradient_left = plan.gradient.read()
             if out is not None:
                 out.update(plan.gradient.read())
-            return mean(row_loss, weight, total)
+            return mean(row_loss, weight, total) + penalty(plan)
 
     def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
         """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""

@@ -53,6 +53,7 @@ class Plan:
         self.rates = spec.dropout_rates
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
+        self.penalties = spec.penalties
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [

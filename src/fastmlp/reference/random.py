@@ -21,6 +21,7 @@ SHUFFLE, INIT, SPLIT, DROPOUT = 1, 2, 3, 4
 _CHUNK = 1 << 14  # blocks at a time: the temporaries stay in the cache
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_BELOW = 204914971528899  # of 2^53, the share of a standard normal below -2, rounded up
 
 
 def philox(seed: int, stream: int, substream: int, start: int, n: int) -> NDArray[np.uint32]:
@@ -81,6 +82,13 @@ def uniform(seed: int, stream: int, substream: int, n: int) -> NDArray[np.float6
 def normal(seed: int, stream: int, substream: int, n: int) -> NDArray[np.float64]:
     """Standard normal numbers, n of them: the quantiles of (k + 1/2) / 2^53 with k of 53 random bits."""
     return quantile53(_bits53(seed, stream, substream, n))
+
+
+def truncated_normal(seed: int, stream: int, substream: int, n: int) -> NDArray[np.float64]:
+    """Numbers of a standard normal that is cut at -2 and 2, n of them: the quantiles between, by 53 random bits."""
+    shares = _bits53(seed, stream, substream, n).astype(np.float64)
+    shares *= (2.0**53 - 2.0 * _BELOW) * 2.0**-53  # rounded once, and always below 2^53 - 2 _BELOW
+    return quantile53(shares.astype(np.uint64) + np.uint64(_BELOW))
 
 
 def permutation(seed: int, epoch: int, n: int, into: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
@@ -197,7 +205,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: NDArray
     return above
 
 
-def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logarithm of positive normal x by + - * / alone: x = 2^e m, log m = 2 artanh s with s = (m - 1) / (m + 1).
 
     NumPy's log is the C library's or its own vector code, and differs from platform to platform.
@@ -227,6 +235,6 @@ def quantile53(k: NDArray[np.uint64]) -> NDArray[np.float64]:
     value = q * _ratio(_CENTRE, 0.180625 - q * q)
     outer = np.flatnonzero(q < -0.425)
     if outer.size:
-        r = np.sqrt(-_log(p[outer]))
+        r = np.sqrt(-log(p[outer]))
         value[outer] = -np.where(r <= 5.0, _ratio(_MIDDLE, r - 1.6), _ratio(_TAIL, r - 5.0))
     return np.where(mirrored, -value, value)

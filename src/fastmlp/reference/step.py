@@ -11,6 +11,7 @@ import numpy as np
 from fastmlp.reference.backward import backward
 from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
+from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
 from fastmlp.reference.parameters import sum_of_squares
 from fastmlp.reference.rows import gather, mean, scales, target
@@ -65,20 +66,25 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     clock.lap("gather")
     forward(plan, batch, batch.x, batch.outputs[-1], masks)
     clock.lap("forward")
-    loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    if plan.loss.custom:
+        rest.call(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    else:
+        loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
     if run.at_loss is not None:
         which = slice(step * run.batch_size, step * run.batch_size + batch.rows)
         rest.call(run.at_loss, step, which, batch.outputs[-1].copy(), batch.row_loss, batch.deltas[-1])
-    run.losses[step] = value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+    value = mean(batch.row_loss, None if run.weight is None else batch.weight, total)
+    run.losses[step] = value + penalty(plan)
     if not math.isfinite(value):
         return False
     if run.squared_weights is not None:
         run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
     clock.lap("loss")
     backward(plan, batch, masks)
+    add_penalties(plan)
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist())
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value)
     clock.lap("update")
     return True

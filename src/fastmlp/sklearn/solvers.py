@@ -146,8 +146,12 @@ class OptimizerSolver(Solver):
         super().__init__(rate(0) if isinstance(rate, Schedule) else rate)
         self.optimizer = optimizer
         self.name = optimizer.name
+        self.epochs = 0
 
     def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = self.optimizer.scalars(self.t, len(weight_decay))
+        rows = self.optimizer.scalars(self.t, len(weight_decay), self.epochs)
         rows[:, self.optimizer.columns.index("weight_decay")] += weight_decay
         return rows
+
+    def end_epoch(self, rows_seen: int) -> None:  # noqa: ARG002 - epochs count
+        self.epochs += 1

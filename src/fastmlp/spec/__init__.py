@@ -18,15 +18,23 @@ from fastmlp.spec.activations.registry import (
     OutputName,
     as_activation,
 )
+from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
-from fastmlp.spec.names import Array, BackendName, DTypeName, Float
+from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
 from fastmlp.spec.optimizers.base import Optimizer
-from fastmlp.spec.optimizers.registry import OPTIMIZER_NAMES, OPTIMIZERS, OptimizerName, as_optimizer
+from fastmlp.spec.optimizers.registry import (
+    OPTIMIZER_NAMES,
+    OPTIMIZERS,
+    Method,
+    OptimizerName,
+    as_method,
+    as_optimizer,
+)
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
@@ -40,6 +48,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSSES",
         "LOSS_ALIASES",
         "LOSS_NAMES",
+        "NO_CLIP",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -48,6 +57,8 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "ActivationName",
         "Array",
         "BackendName",
+        "ClassWeight",
+        "Clip",
         "DTypeName",
         "Float",
         "Interval",
@@ -55,6 +66,8 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Loss",
         "LossName",
         "LossRows",
+        "Method",
+        "MetricLike",
         "NetworkSpec",
         "Operation",
         "Optimizer",
@@ -66,7 +79,9 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Scratch",
         "Target",
         "as_activation",
+        "as_clip",
         "as_loss",
+        "as_method",
         "as_optimizer",
         "loss_of_output",
         "make_table",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, record, shown
+from fastmlp.spec.checks import choice, fraction, integer, mapping, not_negative, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -25,7 +25,7 @@ MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
 #: Fields that came after the first files had been written: what does not tell them means the default.
-_LATER = ("dropout", "input_dropout")
+_LATER = ("l1", "l2", "dropout", "input_dropout")
 
 
 class Layer(NamedTuple):
@@ -51,10 +51,12 @@ class NetworkSpec:
     loss : Loss
     dtype : str
         "float32" or "float64".
+    l1, l2 : tuple of float
+        One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
     dropout : tuple of float
-        Of the outputs of each hidden layer, in [0, 1); empty: 0 each.
+        One per hidden layer, in [0, 1), or none: the probability that an output is dropped in training.
     input_dropout : float
-        Of the inputs, in [0, 1).
+        The same of the inputs.
 
     Raises
     ------
@@ -75,6 +77,8 @@ class NetworkSpec:
     output: Activation
     loss: Loss
     dtype: str
+    l1: tuple[float, ...] = ()
+    l2: tuple[float, ...] = ()
     dropout: tuple[float, ...] = ()
     input_dropout: float = 0.0
 
@@ -100,11 +104,11 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
-        if not isinstance(self.dropout, tuple):
-            raise TypeError(f"dropout must be a tuple, got {shown(self.dropout)}")
-        check_fields(
-            self, dropout=lambda rates, name: _rates(rates or 0.0, name, len(sizes) - 2), input_dropout=fraction
-        )
+        object.__setattr__(self, "l1", _per_layer(self.l1, "l1", len(sizes) - 1))
+        object.__setattr__(self, "l2", _per_layer(self.l2, "l2", len(sizes) - 1))
+        rates = _per_layer(self.dropout, "dropout", len(sizes) - 2, "hidden layer", fraction)
+        object.__setattr__(self, "dropout", rates)
+        object.__setattr__(self, "input_dropout", fraction(self.input_dropout, "input_dropout"))
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -116,6 +120,8 @@ class NetworkSpec:
         output: str | Activation | None = None,
         loss: str | Loss | None = None,
         dtype: DTypeLike = "float32",
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
     ) -> NetworkSpec:
@@ -134,6 +140,8 @@ class NetworkSpec:
             with exp, else squared_error.
         dtype : str or dtype, default "float32"
             Of parameters and arithmetic: float32 or float64.
+        l1, l2 : float or sequence of float, default 0.0
+            Penalties of all layers' weights in the loss, or one per layer.
         dropout : float or sequence of float, default 0
             Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
         input_dropout : float, default 0
@@ -175,13 +183,23 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
-        return cls(checked, activations, out, chosen, _dtype(dtype), _rates(dropout, "dropout", hidden), input_dropout)
+        if not hidden and not _several(dropout):
+            fraction(dropout, "dropout")  # of no layer, but that is no reason to take anything for it
+        first, second = (_of_layers(each, hidden + 1) for each in (l1, l2))
+        rates = _of_layers(dropout, hidden)
+        return cls(checked, activations, out, chosen, _dtype(dtype), first, second, rates, input_dropout)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, the output one last."""
         activations = (*self.activations, self.output)
         return tuple(map(Layer, self.sizes[:-1], self.sizes[1:], activations))
+
+    @property
+    def penalties(self) -> tuple[tuple[float, float], ...]:
+        """(l1, l2) of each layer."""
+        none = (0.0,) * (len(self.sizes) - 1)
+        return tuple(zip(self.l1 or none, self.l2 or none, strict=True))
 
     @property
     def n_parameters(self) -> int:
@@ -191,39 +209,36 @@ class NetworkSpec:
     @property
     def dropout_rates(self) -> tuple[float, ...]:
         """The dropout of each layer's inputs, the first layer's first."""
-        return (self.input_dropout, *self.dropout)
+        return self.input_dropout, *(self.dropout or (0.0,) * len(self.activations))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what came later only where it is used, as a file without it says no more."""
-        fields: dict[str, Any] = {
+        return {
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
-            "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
+            "loss": self.loss.described(),
             "dtype": self.dtype,
+            **{name: list(getattr(self, name)) for name in ("l1", "l2", "dropout") if getattr(self, name)},
+            **({"input_dropout": self.input_dropout} if self.input_dropout else {}),
         }
-        if any(self.dropout):
-            fields["dropout"] = list(self.dropout)
-        if self.input_dropout:
-            fields["input_dropout"] = self.input_dropout
-        return fields
 
     @classmethod
-    def from_dict(cls, data: object) -> NetworkSpec:
-        """The network that `to_dict` described; anything else is a TypeError or ValueError."""
-        told = [each for each in _LATER if each in mapping(data, "network")]
-        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *told))
-        for name in ("activations", "dropout"):
-            if not isinstance(fields.get(name, []), (list, tuple)):
-                raise TypeError(f"{name} must be a list, got {shown(fields[name])}")
+    def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
+        """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
+        later = [name for name in _LATER if name in mapping(data, "network")]
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
+        activations = fields["activations"]
+        if not isinstance(activations, (list, tuple)):
+            raise TypeError(f"activations must be a list, got {shown(activations)}")
         return cls(
             _sizes(fields["sizes"]),
             tuple(map(Activation.from_dict, fields["activations"])),
             Activation.from_dict(fields["output"]),
-            Loss.from_dict(fields["loss"]),
+            Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
-            tuple(fields.get("dropout", ())),
-            fields.get("input_dropout", 0.0),
+            **{name: _numbers(fields[name], name) for name in later if name != "input_dropout"},
+            input_dropout=fields.get("input_dropout", 0.0),
         )
 
 
@@ -235,13 +250,35 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
 
 
-def _rates(rates: object, name: str, hidden: int) -> tuple[float, ...]:
-    """Return a dropout rate for each hidden layer, from one for all or one each."""
-    if isinstance(rates, (str, bytes)) or not isinstance(rates, (Sequence, np.ndarray)):
-        return (fraction(rates, name),) * hidden
-    if len(rates) != hidden:
-        raise ValueError(f"{name} must be one for all or one per hidden layer ({hidden}), got {len(rates)} of them")
-    return tuple(fraction(rate, f"{name}[{i}]") for i, rate in enumerate(rates))
+def _several(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+
+
+def _numbers(value: object, name: str) -> tuple[Any, ...]:
+    if not _several(value):
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)} of type {type(value).__name__}")
+    return tuple(value)
+
+
+def _of_layers(value: object, layers: int) -> tuple[Any, ...]:
+    """One per layer: a number for all of them, or as many as are given."""
+    return tuple(value) if _several(value) else (value,) * layers
+
+
+def _per_layer(
+    values: object,
+    name: str,
+    layers: int,
+    kind: str = "layer",
+    check: Callable[[object, str], float] = not_negative,
+) -> tuple[float, ...]:
+    """Return a number of each layer; an empty tuple where all of them are 0."""
+    given = _numbers(values, name)
+    if len(given) not in {0, layers}:
+        raise ValueError(f"{name} must be one for all or one per {kind} ({layers}), got {len(given)} of them")
+    alike = len({shown(each) for each in given}) == 1
+    checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
+    return checked if any(checked) else ()
 
 
 def _hidden(activation: str | Activation, name: str) -> Activation:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastmlp.data import Data
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec, Optimizer, Outcome, Run
+from fastmlp.spec import NO_CLIP, Clip, NetworkSpec, Optimizer, Outcome, Run
 
 __all__ = ["Learner", "Snapshot"]
 
@@ -34,6 +34,7 @@ class Learner:
     Together with the engine's parameters and optimizer state they are all that the next update depends on. Both are
     true whenever other code may look, a signal's handler in the middle of an epoch too: steps are counted by the
     engine, and `position` is the number of finished epochs with the step at which one more will be finished.
+    `first_epoch` is the number of those that were finished when the optimizer's present state began.
 
     `undo` is what a single step that overflows goes back to. Whoever changes the parameters or the optimizer's state
     forgets it before.
@@ -44,6 +45,7 @@ class Learner:
     seed: int = 0
     optimizer: Optimizer | None = None
     position: tuple[int, int | None] = (0, None)
+    first_epoch: int = 0
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
     undo: Snapshot | None = None
@@ -87,6 +89,7 @@ class Learner:
     def _start(self, optimizer: Optimizer) -> None:
         self.undo = None
         self.end_epoch()
+        self.first_epoch = self.epoch
         self.optimizer = None  # a handler of a signal that saves the network here finds no rule with another's state
         self.engine.use_optimizer(optimizer.name)
         self.optimizer = optimizer
@@ -94,7 +97,7 @@ class Learner:
     def table(self, data: Data, order: NDArray[np.int64], batch_size: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002
         """Make the scalars of the steps that follow, a row each."""
         assert self.optimizer is not None
-        return self.optimizer.scalars(self.engine.n_steps, steps)
+        return self.optimizer.scalars(self.engine.n_steps, steps, self.epoch - self.first_epoch)
 
     def train(
         self,
@@ -104,6 +107,7 @@ class Learner:
         losses: NDArray[np.float64],
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
+        clip: Clip = NO_CLIP,
     ) -> Outcome:
         """Make one update for each batch of `order`, whose losses go to `losses`.
 
@@ -111,7 +115,8 @@ class Learner:
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights, self.seed)
+        reports = losses, squared_weights
+        run = Run(data.X, data.y, weight, order, batch_size, table, *reports, None, None, *clip, self.seed)
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)
@@ -142,8 +147,8 @@ class Learner:
         optimizer = self.optimizer
         kinds = ("parameters", *self._states()) if optimizer is not None else ("parameters",)
         tensors = {kind: self.engine.read(kind) for kind in kinds}
-        step = 0 if optimizer is None else self.step
-        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step)
+        step, first_epoch = (0, 0) if optimizer is None else (self.step, self.first_epoch)
+        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step, first_epoch)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this network."""
@@ -157,7 +162,7 @@ class Learner:
                 raise ValueError(f"optimizer {optimizer.name} has {len(states)} states, not {checkpoint.states}")
             for kind in states:
                 self.engine.write(checkpoint.tensors[kind], kind)
-            self.engine.n_steps = checkpoint.step
+            self.engine.n_steps, self.first_epoch = checkpoint.step, checkpoint.first_epoch
 
     def _states(self) -> list[str]:
         """The kinds of tensors that the engine keeps for the optimizer."""

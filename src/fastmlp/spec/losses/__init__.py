@@ -5,7 +5,8 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.losses import deviances, entropies, regression
+from fastmlp.spec.losses import custom, deviances, entropies, regression
+from fastmlp.spec.losses.custom import *
 from fastmlp.spec.losses.deviances import *
 from fastmlp.spec.losses.entropies import *
 from fastmlp.spec.losses.regression import *
@@ -15,3 +16,4 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += regression.__all__
     __all__ += entropies.__all__
     __all__ += deviances.__all__
+    __all__ += custom.__all__

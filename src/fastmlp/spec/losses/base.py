@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from fastmlp.spec.checks import choice
+from fastmlp.spec.checks import choice, shown
 from fastmlp.spec.operations import Operation, read_operation
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Loss(Operation):
         Whether a row's target may also be the number of its class.
     distribution : bool
         Whether a row of targets is a distribution: its numbers sum to 1.
+    custom : bool
+        Whether it is a user's own function in Python, of which engines have no kernel.
     metric : str
         What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
@@ -120,6 +123,7 @@ class Loss(Operation):
     targets: ClassVar[Interval] = Interval()
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
+    custom: ClassVar[bool] = False
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:
@@ -138,11 +142,20 @@ class Loss(Operation):
         """Return what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
 
+    def described(self) -> str | dict[str, Any]:
+        """Its name where its parameters are the default ones, else as `to_dict` says."""
+        return self.name if self == type(self)() else self.to_dict()
+
     @staticmethod
     def from_dict(data: object) -> Loss:
-        """The loss that `to_dict` described, or the name of one; anything else is a TypeError or ValueError."""
+        """The loss that `described` or `to_dict` gave; anything else is a TypeError or ValueError."""
         from fastmlp.spec.losses.registry import LOSS_NAMES, LOSSES
 
+        if isinstance(data, Mapping) and data.get("name") == "custom":
+            raise ValueError(
+                f"the network was made with CustomLoss({shown(data.get('function'))}), and files hold no functions: "
+                "load(path, loss=fastmlp.CustomLoss(fn)) gives it again"
+            )
         if isinstance(data, str):
             return LOSSES[choice(data, "loss name", LOSS_NAMES)]()
         return read_operation(data, "loss", LOSSES)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from fastmlp.spec.checks import shown
 from fastmlp.spec.losses import deviances, entropies, regression
 from fastmlp.spec.losses.base import Loss
+from fastmlp.spec.losses.custom import CustomLoss
 from fastmlp.spec.losses.regression import SquaredError
 from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
@@ -28,6 +30,12 @@ def as_loss(loss: str | Loss, name: str = "loss") -> Loss:
     >>> as_loss("cross_entropy")
     CrossEntropy(clip=0.0)
     """
+    if isinstance(loss, CustomLoss):
+        return loss
+    if callable(loss):
+        raise TypeError(
+            f"{name} must be a name or a Loss, got {shown(loss)}; CustomLoss(fn) makes a loss of a function"
+        )
     return as_operation(loss, name, Loss, LOSSES, LOSS_ALIASES)
 
 

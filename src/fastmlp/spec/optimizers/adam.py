@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp.spec.checks import check_fields, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.aliases import aliased
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
@@ -16,12 +17,15 @@ from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastmlp.spec.scheduled import Rate
+
 __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
 
 #: How users call them.
 Name: TypeAlias = Literal["adam", "adamw", "amsgrad", "nadam", "radam", "adamax"]
 
 _MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
+_other_names = aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2", eps="epsilon")
 _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
 
 
@@ -67,6 +71,7 @@ class _Moments(Optimizer):
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class Adam(_Moments):
     """Adam (Kingma & Ba 2015, PyTorch's form).
@@ -85,6 +90,8 @@ class Adam(_Moments):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -101,11 +108,20 @@ class Adam(_Moments):
     name: ClassVar[str] = "adam"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
+            beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
+
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return self._adam_table(start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class AdamW(_Moments):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -123,6 +139,8 @@ class AdamW(_Moments):
         > 0.
     weight_decay : float or Schedule, default 1e-2
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -140,12 +158,21 @@ class AdamW(_Moments):
 
     weight_decay: float | Schedule = 1e-2
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
+            beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
+
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         shrinkage = value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps)
         return self._adam_table(start, steps, shrinkage=shrinkage)
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class AMSGrad(_Moments):
     """Adam whose steps never grow again where gradients were large once (Reddi et al. 2018).
@@ -162,6 +189,8 @@ class AMSGrad(_Moments):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -177,11 +206,20 @@ class AMSGrad(_Moments):
     name: ClassVar[str] = "amsgrad"
     columns: ClassVar[tuple[str, ...]] = _ADAM_COLUMNS
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
+            beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
+
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return self._adam_table(start, steps, weight_decay=value_of(self.weight_decay, start, steps))
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class NAdam(_Moments):
     """Adam with Nesterov's momentum (Dozat 2016, PyTorch's form).
@@ -201,6 +239,8 @@ class NAdam(_Moments):
         >= 0.
     momentum_decay : float, default 4e-3
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -220,6 +260,14 @@ class NAdam(_Moments):
 
     learning_rate: float | Schedule = 2e-3
     momentum_decay: float = 4e-3
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., momentum_decay: float = ..., *, lr: Rate = ...,
+            betas: tuple[float, float] = ..., beta_1: float = ..., beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -251,6 +299,7 @@ class NAdam(_Moments):
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class RAdam(_Moments):
     """Adam that begins without the second moment, until enough is known of it (Liu et al. 2020).
@@ -269,6 +318,8 @@ class RAdam(_Moments):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -283,6 +334,14 @@ class RAdam(_Moments):
 
     name: ClassVar[str] = "radam"
     columns: ClassVar[tuple[str, ...]] = ("step_size", *_MOMENTS, "rectified", "epsilon", *SHARED_COLUMNS)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
+            beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         power = powers(self.beta2, start, steps)
@@ -302,6 +361,7 @@ class RAdam(_Moments):
 
 
 @explained_class
+@_other_names
 @dataclass(frozen=True)
 class AdaMax(_Moments):
     """Adam with the largest gradient in the place of the second moment (Kingma & Ba 2015, section 7).
@@ -318,6 +378,8 @@ class AdaMax(_Moments):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, betas, eps, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -334,6 +396,14 @@ class AdaMax(_Moments):
     columns: ClassVar[tuple[str, ...]] = ("step_size", "beta1", "beta2", "one_minus_beta1", "epsilon", *SHARED_COLUMNS)
 
     learning_rate: float | Schedule = 2e-3
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
+            beta_2: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return self._table(

@@ -9,12 +9,15 @@ import numpy as np
 
 from fastmlp.spec.checks import check_fields, flag, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.aliases import aliased
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fastmlp.spec.scheduled import Rate
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 
@@ -23,6 +26,7 @@ Name: TypeAlias = Literal["rmsprop", "adagrad", "adadelta"]
 
 
 @explained_class
+@aliased(lr="learning_rate", alpha="rho", eps="epsilon")
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """Gradients over the root of a mean of their squares (Tieleman and Hinton 2012, PyTorch's form).
@@ -35,7 +39,7 @@ class RMSprop(Optimizer):
     learning_rate : float or Schedule, default 0.01
         > 0.
     rho : float, default 0.99
-        >= 0 and < 1; PyTorch's alpha.
+        >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
     weight_decay : float or Schedule, default 0.0
@@ -43,6 +47,8 @@ class RMSprop(Optimizer):
     momentum : float, default 0.0
         >= 0 and < 1.
     centered : bool, default False
+    lr, alpha, eps : optional
+        PyTorch's names of learning_rate, rho and epsilon, as keywords.
 
     Raises
     ------
@@ -66,6 +72,13 @@ class RMSprop(Optimizer):
     weight_decay: float | Schedule = 0.0
     momentum: float = 0.0
     centered: bool = False
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., rho: float = ..., epsilon: float = ..., weight_decay: Rate = ...,
+            momentum: float = ..., centered: bool = ..., *, lr: Rate = ..., alpha: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(
@@ -93,6 +106,7 @@ class RMSprop(Optimizer):
 
 
 @explained_class
+@aliased(lr="learning_rate", lr_decay="learning_rate_decay", eps="epsilon")
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
     """Gradients over the root of the sum of their squares (Duchi et al. 2011, PyTorch's form).
@@ -110,6 +124,8 @@ class Adagrad(Optimizer):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, lr_decay, eps : optional
+        PyTorch's names of these, as keywords.
 
     Raises
     ------
@@ -130,6 +146,13 @@ class Adagrad(Optimizer):
     epsilon: float = 1e-10
     weight_decay: float | Schedule = 0.0
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., learning_rate_decay: float = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., lr_decay: float = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
+
     def __post_init__(self) -> None:
         check_fields(self, learning_rate=rate, learning_rate_decay=not_negative, epsilon=positive, weight_decay=decay)
 
@@ -148,6 +171,7 @@ class Adagrad(Optimizer):
 
 
 @explained_class
+@aliased(lr="learning_rate", eps="epsilon")
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
     """Steps of the size of past steps (Zeiler 2012, PyTorch's form).
@@ -165,6 +189,8 @@ class Adadelta(Optimizer):
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, eps : optional
+        PyTorch's names of these, as keywords.
 
     Raises
     ------
@@ -184,6 +210,13 @@ class Adadelta(Optimizer):
     rho: float = 0.9
     epsilon: float = 1e-6
     weight_decay: float | Schedule = 0.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., rho: float = ..., epsilon: float = ..., weight_decay: Rate = ..., *,
+            lr: Rate = ..., eps: float = ...,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(self, learning_rate=rate, rho=fraction, epsilon=positive, weight_decay=decay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ rate, decay = scheduled(positive), scheduled(not_negative)
 class Optimizer(Operation):
     """Base of the optimizers: hyperparameters, and a table of scalars with one row for each step of a run.
 
-    A learning rate and a weight decay may be a schedule of `fastmlp.schedules` in place of a number.
+    A learning rate and a weight decay may be a schedule of `fastmlp.schedules` in place of a number, or a function of
+    the number of steps made.
 
     Attributes
     ----------
@@ -35,15 +37,25 @@ class Optimizer(Operation):
 
     columns: ClassVar[tuple[str, ...]]
 
-    def scalars(self, start: int, steps: int) -> NDArray[np.float64]:
+    def scalars(self, start: int, steps: int, epoch: int = 0) -> NDArray[np.float64]:
         """The scalars of `steps` steps after the first `start` ones, float64 (steps, len(columns)).
 
         Row s belongs to step number t = start + s + 1 (t counts from 1) and is the same, bit for bit, however a run
-        is cut.
+        is cut. `epoch` is the number of epochs that came before these steps.
         """
         start = integer(start, "start", 0, 2**62)
         steps = integer(steps, "steps", 0, 2**62)
-        return self._rows(start, steps)
+        return self._in_epoch(epoch)._rows(start, steps)
+
+    def _in_epoch(self, epoch: int) -> Optimizer:
+        """Return this optimizer with a number in the place of each schedule by epochs."""
+        fixed = self
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(self, name, None)
+            if isinstance(value, Schedule) and value.by == "epoch":
+                fixed = copy.copy(fixed)
+                object.__setattr__(fixed, name, value(epoch))  # which may be 0, where a user's number may not
+        return fixed
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         raise NotImplementedError

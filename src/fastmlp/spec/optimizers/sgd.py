@@ -9,12 +9,15 @@ import numpy as np
 
 from fastmlp.spec.checks import check_fields, flag, fraction, positive
 from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.aliases import aliased
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fastmlp.spec.scheduled import Rate
 
 __all__ = ["SGD", "Lion", "Rprop"]
 
@@ -23,6 +26,7 @@ Name: TypeAlias = Literal["sgd", "lion", "rprop"]
 
 
 @explained_class
+@aliased(lr="learning_rate")
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Nesterov as in Sutskever et al. 2013, PyTorch's form).
@@ -42,6 +46,8 @@ class SGD(Optimizer):
         >= 0.
     dampening : float, default 0.0
         >= 0 and < 1; of the gradient, where there is a momentum.
+    lr : optional
+        PyTorch's name of the learning rate, as a keyword.
 
     Raises
     ------
@@ -63,6 +69,13 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float | Schedule = 0.0
     dampening: float = 0.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., momentum: float = ..., nesterov: bool = ..., weight_decay: Rate = ...,
+            dampening: float = ..., *, lr: Rate = ...,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(self, learning_rate=rate, momentum=fraction, nesterov=flag, weight_decay=decay, dampening=fraction)
@@ -88,6 +101,7 @@ class SGD(Optimizer):
 
 
 @explained_class
+@aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2")
 @dataclass(frozen=True)
 class Lion(Optimizer):
     """Evolved sign momentum (Chen et al. 2023): every parameter moves by the learning rate, up or down.
@@ -104,6 +118,8 @@ class Lion(Optimizer):
         >= 0 and < 1.
     weight_decay : float or Schedule, default 0.0
         >= 0.
+    lr, betas, beta_1, beta_2 : optional
+        PyTorch's and Keras's names of these, as keywords; betas is (beta1, beta2).
 
     Raises
     ------
@@ -126,6 +142,13 @@ class Lion(Optimizer):
     beta2: float = 0.99
     weight_decay: float | Schedule = 0.0
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., weight_decay: Rate = ..., *,
+            lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ..., beta_2: float = ...,
+        ) -> None: ...  # fmt: skip
+
     def __post_init__(self) -> None:
         check_fields(self, learning_rate=rate, beta1=fraction, beta2=fraction, weight_decay=decay)
 
@@ -143,6 +166,7 @@ class Lion(Optimizer):
 
 
 @explained_class
+@aliased(lr="learning_rate", etas=("eta_minus", "eta_plus"), step_sizes=("smallest_step", "largest_step"))
 @dataclass(frozen=True)
 class Rprop(Optimizer):
     """Resilient backpropagation (Riedmiller and Braun 1993, PyTorch's form), for steps over all rows.
@@ -159,6 +183,8 @@ class Rprop(Optimizer):
         Between 0 and 1, and greater than 1.
     smallest_step, largest_step : float, default 1e-6 and 50.0
         > 0, the first not above the other.
+    lr, etas, step_sizes : optional
+        PyTorch's names of these, as keywords; the last two are pairs.
 
     Raises
     ------
@@ -181,6 +207,14 @@ class Rprop(Optimizer):
     eta_plus: float = 1.2
     smallest_step: float = 1e-6
     largest_step: float = 50.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, learning_rate: float = ..., eta_minus: float = ..., eta_plus: float = ...,
+            smallest_step: float = ..., largest_step: float = ..., *, lr: float = ...,
+            etas: tuple[float, float] = ..., step_sizes: tuple[float, float] = ...,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(

@@ -18,6 +18,7 @@ from fastmlp.spec.schedules.decays import (
     Polynomial,
     Step,
 )
+from fastmlp.spec.schedules.function import Function
 
 __all__ = [
     "SCHEDULES",
@@ -27,6 +28,7 @@ __all__ = [
     "CosineRestarts",
     "Exponential",
     "FlatCosine",
+    "Function",
     "InverseScaling",
     "InverseSqrt",
     "Linear",
@@ -37,7 +39,7 @@ __all__ = [
     "Step",
 ]
 
-#: By name.
+#: By name, those that files have: not a user's Function.
 SCHEDULES: dict[str, type[Schedule]] = {
     kind.name: kind
     for kind in (
