@@ -186,6 +186,16 @@ def test_all_but_training_does_without(backend):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_lbfgs_refuses_it(backend):
+    X, y = data()
+    for rates in ({"dropout": 0.0}, {"input_dropout": 0.0}):
+        net = network(backend, **rates)
+        before = parameters(net)
+        with pytest.raises(ValueError, match="dropout and input_dropout are for steps, of which LBFGS makes none"):
+            net.fit(X, y, epochs=1, optimizer="lbfgs")
+        assert parameters(net) == before
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +209,14 @@ def test_a_network_without_dropout_writes_what_it_wrote_before(tmp_path):
     assert list(described(tmp_path / "m")["spec"]) == ["sizes", "activations", "output", "loss", "dtype"]
     network("numpy", dropout=0.0, input_dropout=0.5).save(tmp_path / "m")
     assert {"input_dropout"} == described(tmp_path / "m")["spec"].keys() & {"dropout", "input_dropout"}
+
+
+def test_a_deep_network_with_a_rate_for_each_layer_comes_back(tmp_path):
+    """A header may hold no more than so many parts for each tensor."""
+    rates = [number / 1000 + 1 / 3 for number in range(300)]
+    net = fastmlp.MLP([2] * 302, dropout=rates, l1=[*rates, 1.0], l2=[*rates, 1.0], activation=fastmlp.LeakyReLU(1 / 3))
+    net.save(tmp_path / "m")
+    assert fastmlp.load(tmp_path / "m").dropout == tuple(rates)
 
 
 @pytest.mark.parametrize(
