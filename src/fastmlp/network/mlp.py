@@ -56,12 +56,14 @@ class MLP(Training):
         do without: `predict`, `evaluate`, `trace`, and `loss_and_grad` too.
     input_dropout : float
         The same for the inputs.
+    input_noise : float
+        Standard deviation of Gaussian noise that is added to the inputs in a step of `fit` or `step`, before dropout.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, and dropout. Same
-        seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
-        drawn from the system.
+        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, dropout and noise.
+        Same seed and same data give the same model bit for bit, whatever the processor and the number of threads.
+        Default: drawn from the system.
     init : str, Initializer or callable, optional
         How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
         "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
@@ -119,6 +121,7 @@ class MLP(Training):
         loss: LossName | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         dtype: Float = "float32",
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
@@ -126,7 +129,7 @@ class MLP(Training):
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, l1, l2, dropout, input_dropout)
+        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, l1, l2, dropout, input_dropout, input_noise)
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "

@@ -130,6 +130,11 @@ class State:
         return self._learner.spec.input_dropout
 
     @property
+    def input_noise(self) -> float:
+        """Standard deviation of the noise that is added to the inputs, in training."""
+        return self._learner.spec.input_noise
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Number format of parameters, arithmetic and outputs."""
         return np.dtype(self._learner.spec.dtype)
@@ -263,7 +268,8 @@ class State:
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
             f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
             f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('dropout', spec.dropout)}"
-            f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))})"
+            f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
+            f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))})"
         )
 
     def __str__(self) -> str:

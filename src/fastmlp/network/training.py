@@ -175,8 +175,8 @@ class Training(Measures):
             epochs = chosen.max_iter or epochs
             if clip != NO_CLIP:
                 raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
-            if any(self._learner.spec.dropout_rates):
-                raise ValueError("dropout and input_dropout are for steps, of which LBFGS makes none")
+            if any((*self._learner.spec.dropout_rates, self._learner.spec.input_noise)):
+                raise ValueError("dropout and noise are for steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)

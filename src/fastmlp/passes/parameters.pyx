@@ -61,6 +61,8 @@ cdef class Parameters:
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
+        self.net.noise = spec.input_noise
+        self.net.random |= self.net.noise > 0
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 

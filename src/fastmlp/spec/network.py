@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import choice, fraction, integer, mapping, not_negative, record, shown
+from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -25,7 +25,7 @@ MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
 #: Fields that came after the first files had been written: what does not tell them means the default.
-_LATER = ("l1", "l2", "dropout", "input_dropout")
+_LATER = ("l1", "l2", "dropout", "input_dropout", "input_noise")
 
 
 class Layer(NamedTuple):
@@ -57,6 +57,8 @@ class NetworkSpec:
         One per hidden layer, in [0, 1), or none: the probability that an output is dropped in training.
     input_dropout : float
         The same of the inputs.
+    input_noise : float
+        Standard deviation of Gaussian noise on the inputs in training, >= 0.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class NetworkSpec:
     l2: tuple[float, ...] = ()
     dropout: tuple[float, ...] = ()
     input_dropout: float = 0.0
+    input_noise: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -108,7 +111,7 @@ class NetworkSpec:
         object.__setattr__(self, "l2", _per_layer(self.l2, "l2", len(sizes) - 1))
         rates = _per_layer(self.dropout, "dropout", len(sizes) - 2, "hidden layer", fraction)
         object.__setattr__(self, "dropout", rates)
-        object.__setattr__(self, "input_dropout", fraction(self.input_dropout, "input_dropout"))
+        check_fields(self, input_dropout=fraction, input_noise=not_negative)
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -124,6 +127,7 @@ class NetworkSpec:
         l2: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -146,6 +150,8 @@ class NetworkSpec:
             Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
         input_dropout : float, default 0
             Of the inputs, in [0, 1).
+        input_noise : float, default 0
+            Standard deviation of Gaussian noise on the inputs in training.
 
         Returns
         -------
@@ -187,7 +193,7 @@ class NetworkSpec:
             fraction(dropout, "dropout")  # of no layer, but that is no reason to take anything for it
         first, second = (_of_layers(each, hidden + 1) for each in (l1, l2))
         rates = _of_layers(dropout, hidden)
-        return cls(checked, activations, out, chosen, _dtype(dtype), first, second, rates, input_dropout)
+        return cls(checked, activations, out, chosen, _dtype(dtype), first, second, rates, input_dropout, input_noise)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -220,7 +226,7 @@ class NetworkSpec:
             "loss": self.loss.described(),
             "dtype": self.dtype,
             **{name: list(getattr(self, name)) for name in ("l1", "l2", "dropout") if getattr(self, name)},
-            **({"input_dropout": self.input_dropout} if self.input_dropout else {}),
+            **{name: getattr(self, name) for name in ("input_dropout", "input_noise") if getattr(self, name)},
         }
 
     @classmethod
@@ -237,8 +243,9 @@ class NetworkSpec:
             Activation.from_dict(fields["output"]),
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
-            **{name: _numbers(fields[name], name) for name in later if name != "input_dropout"},
+            **{name: _numbers(fields[name], name) for name in ("l1", "l2", "dropout") if name in later},
             input_dropout=fields.get("input_dropout", 0.0),
+            input_noise=fields.get("input_noise", 0.0),
         )
 
 
