@@ -214,6 +214,8 @@ typedef struct fm_kernels {
    * What c was goes to `before`, which may be NULL. */
   void (*drop)(ptrdiff_t rows, int vectors, const uint16_t *numbers, double threshold, double scale, void *c,
                void *before);
+  /* c += deviation times a normal number, the quantile of an element's two random numbers, for a block of rows. */
+  void (*add_noise)(ptrdiff_t rows, int vectors, const uint16_t *high, const uint16_t *low, double deviation, void *c);
   /* The vector functions over arrays, for their tests. */
   void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
   /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */

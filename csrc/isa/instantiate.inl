@@ -16,6 +16,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/pack.inl"
 #include "../kernels/random.inl"
 #include "../kernels/dropout.inl"
+#include "../kernels/noise.inl"
 
 /* Whole rows get their bias as the identity does, panel by panel. */
 #define FM_KERNELS_ELEMENTS(name) \
@@ -73,6 +74,7 @@ static const fm_kernels table = {
     .philox = philox,
     .random_rows = random_rows,
     .drop = drop,
+    .add_noise = add_noise,
     .math =
         {
 #include "../kernels/math.def"

@@ -1,4 +1,4 @@
-"""Dropout as users ask for it: the argument, the training that goes on, files and pickles, what does without."""
+"""Dropout and noise as users ask for them: the arguments, a training that goes on, files, what does without."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ SIZES = [7, 20, 12, 3]
 
 
 def network(backend, **arguments):
-    arguments = {"dropout": [0.25, 0.5], "input_dropout": 0.1, "seed": 5} | arguments
+    arguments = {"dropout": [0.25, 0.5], "input_dropout": 0.1, "input_noise": 0.2, "seed": 5} | arguments
     return fastmlp.MLP(SIZES, activation="tanh", output="softmax", backend=backend, **arguments)
 
 
@@ -34,12 +34,13 @@ def data(n=90):
         ({}, ((0.0, 0.0), 0.0)),
         ({"dropout": 0.3}, ((0.3, 0.3), 0.0)),
         ({"dropout": (0, np.float32(0.5)), "input_dropout": 0.2}, ((0.0, 0.5), 0.2)),
-        ({"dropout": np.array([0.1, 0.2])}, ((0.1, 0.2), 0.0)),
+        ({"dropout": np.array([0.1, 0.2]), "input_noise": 1}, ((0.1, 0.2), 0.0)),
     ],
 )
 def test_one_rate_for_all_or_one_per_hidden_layer(backend, arguments, rates):
     net = fastmlp.MLP(SIZES, seed=0, backend=backend, **arguments)
     assert (net.dropout, net.input_dropout) == rates
+    assert net.input_noise == arguments.get("input_noise", 0.0)
     assert fastmlp.MLP([3, 1], dropout=0.5).dropout == ()
 
 
@@ -51,41 +52,48 @@ def test_one_rate_for_all_or_one_per_hidden_layer(backend, arguments, rates):
         ({"dropout": float("nan")}, ValueError, "dropout must be finite, got nan"),
         ({"dropout": [0.1, 1.5]}, ValueError, r"dropout\[1\] must be >= 0 and < 1, got 1.5"),
         ({"dropout": [0.1]}, ValueError, r"dropout must be one for all or one per hidden layer \(2\), got 1 of them"),
-        ({"dropout": []}, ValueError, r"dropout must be one for all or one per hidden layer \(2\), got 0 of them"),
         ({"dropout": "0.1"}, TypeError, "dropout must be a real number, got '0.1' of type str"),
         ({"dropout": None}, TypeError, "dropout must be a real number, got None"),
         ({"dropout": True}, TypeError, "dropout must be a real number, got True"),
         ({"input_dropout": 1}, ValueError, "input_dropout must be >= 0 and < 1, got 1.0"),
         ({"input_dropout": [0.1]}, TypeError, "input_dropout must be a real number, got"),
+        ({"input_noise": -0.5}, ValueError, "input_noise must be >= 0, got -0.5"),
+        ({"input_noise": float("inf")}, ValueError, "input_noise must be finite, got inf"),
+        ({"input_noise": None}, TypeError, "input_noise must be a real number, got None"),
     ],
 )
 def test_wrong_rates(arguments, error, message):
     with pytest.raises(error, match=message):
         fastmlp.MLP(SIZES, **arguments)
+    if "[" not in repr(arguments):  # also where there is no hidden layer
+        with pytest.raises(error, match=message):
+            fastmlp.MLP([7, 3], **arguments)
 
 
-def test_a_specification_wants_a_tuple_of_one_rate_per_hidden_layer():
+def test_a_specification_wants_one_rate_per_hidden_layer():
     spec = NetworkSpec.make(SIZES)
     fields = (spec.sizes, spec.activations, spec.output, spec.loss, spec.dtype)
-    assert NetworkSpec(*fields).dropout == NetworkSpec(*fields, (0.0, 0.0)).dropout == (0.0, 0.0)
-    for wrong in ([0.1, 0.1], 0.1, None):
-        with pytest.raises(TypeError, match="dropout must be a tuple"):
-            NetworkSpec(*fields, wrong)
+    assert NetworkSpec(*fields) == NetworkSpec(*fields, dropout=(0.0, 0.0))
+    assert NetworkSpec(*fields, dropout=(0.0, 0.5)).dropout_rates == (0.0, 0.0, 0.5)
+    for wrong in (0.1, None):
+        with pytest.raises(TypeError, match="dropout must be a sequence of numbers"):
+            NetworkSpec(*fields, dropout=wrong)
     with pytest.raises(ValueError, match=r"dropout must be .* \(2\), got 1"):
-        NetworkSpec(*fields, (0.1,))
+        NetworkSpec(*fields, dropout=(0.1,))
 
 
 def test_repr_makes_the_same_network(backend):
     for rates, written in (
-        ({"dropout": 0.25}, "dropout=0.25, dtype"),
-        ({"dropout": [0.25, 0.5], "input_dropout": 0.1}, "dropout=[0.25, 0.5], input_dropout=0.1, dtype"),
-        ({"input_dropout": 0.1}, "loss='cross_entropy', input_dropout=0.1, dtype"),
+        ({"dropout": 0.25}, "seed=5, dropout=0.25)"),
+        ({"dropout": [0.25, 0.5], "input_dropout": 0.1}, "seed=5, dropout=[0.25, 0.5], input_dropout=0.1)"),
+        ({"input_dropout": 0.1, "input_noise": 0.5}, "seed=5, input_dropout=0.1, input_noise=0.5)"),
     ):
         net = fastmlp.MLP(SIZES, output="softmax", seed=5, backend=backend, **rates)
         assert written in repr(net)
         again = eval(repr(net), {"MLP": fastmlp.MLP})
         assert (again.dropout, again.input_dropout) == (net.dropout, net.input_dropout)
-    assert "dropout" not in repr(fastmlp.MLP(SIZES))
+        assert again.input_noise == net.input_noise
+    assert "input" not in repr(fastmlp.MLP(SIZES))
 
 
 # ---- training -------------------------------------------------------------------------------------------------------
@@ -93,7 +101,10 @@ def test_repr_makes_the_same_network(backend):
 
 def test_rates_of_0_change_no_bit(backend):
     X, y = data()
-    nets = [network(backend, dropout=0.0, input_dropout=0.0), network(backend, dropout=[0, 0], input_dropout=0)]
+    nets = [
+        network(backend, dropout=0.0, input_dropout=0.0, input_noise=0.0),
+        network(backend, dropout=[0, 0], input_dropout=0, input_noise=0),
+    ]
     nets.append(fastmlp.MLP(SIZES, activation="tanh", output="softmax", seed=5, backend=backend))
     assert len({tuple(net.fit(X, y, epochs=2, batch_size=16).loss) for net in nets}) == 1
     assert len({parameters(net) for net in nets}) == 1
@@ -169,7 +180,7 @@ def test_the_backends_drop_the_same():
 
 
 def test_all_but_training_does_without(backend):
-    net, plain = network(backend), network(backend, dropout=0.0, input_dropout=0.0)
+    net, plain = network(backend), network(backend, dropout=0.0, input_dropout=0.0, input_noise=0.0)
     X, y = data()
     net.fit(X, y, epochs=1)
     plain.weights, plain.biases = net.weights, net.biases
@@ -183,6 +194,17 @@ def test_all_but_training_does_without(backend):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_lbfgs_refuses_it(backend):
+    X, y = data()
+    none = {"dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0}
+    for one in ({"dropout": 0.5}, {"input_dropout": 0.5}, {"input_noise": 0.5}):
+        net = network(backend, **none | one)
+        before = parameters(net)
+        with pytest.raises(ValueError, match="dropout and noise are for steps, of which LBFGS makes none"):
+            net.fit(X, y, epochs=1, optimizer="lbfgs")
+        assert parameters(net) == before
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -192,10 +214,18 @@ def described(path):
 
 
 def test_a_network_without_dropout_writes_what_it_wrote_before(tmp_path):
-    network("numpy", dropout=0.0, input_dropout=0.0).save(tmp_path / "m")
+    network("numpy", dropout=0.0, input_dropout=0.0, input_noise=0.0).save(tmp_path / "m")
     assert list(described(tmp_path / "m")["spec"]) == ["sizes", "activations", "output", "loss", "dtype"]
-    network("numpy", dropout=0.0, input_dropout=0.5).save(tmp_path / "m")
-    assert {"input_dropout"} == described(tmp_path / "m")["spec"].keys() & {"dropout", "input_dropout"}
+    network("numpy", dropout=0.0, input_dropout=0.5, input_noise=0.0).save(tmp_path / "m")
+    assert list(described(tmp_path / "m")["spec"])[5:] == ["input_dropout"]
+
+
+def test_a_deep_network_with_a_rate_for_each_layer_comes_back(tmp_path):
+    """A header may hold no more than so many parts for each tensor."""
+    rates = [number / 1000 + 1 / 3 for number in range(300)]
+    net = fastmlp.MLP([2] * 302, dropout=rates, l1=[*rates, 1.0], l2=[*rates, 1.0], activation=fastmlp.LeakyReLU(1 / 3))
+    net.save(tmp_path / "m")
+    assert fastmlp.load(tmp_path / "m").dropout == tuple(rates)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +240,8 @@ def test_a_network_without_dropout_writes_what_it_wrote_before(tmp_path):
         {"input_dropout": -0.5},
         {"input_dropout": [0.5]},
         {"input_dropout": None},
+        {"input_noise": -1},
+        {"input_noise": [1]},
     ],
     ids=str,
 )

@@ -159,6 +159,33 @@ static void check_drop(trial t, result *out) {
   append_matrix(out, c);
 }
 
+/* The quantiles are held against others in tests/reference/test_random.py; here, that all numbers have one. */
+static void check_add_noise(trial t, result *out) {
+  enum { DEVIATION };
+  static const double DEVIATIONS[] = {0.5, 1e-3};
+  const double deviation = DEVIATIONS[t.at[DEVIATION]];
+  const matrix c = new_matrix(t.rows, t.columns);
+  array *halves[] = {new_numbers(c), new_numbers(c)};
+  fill(c, ordinary);
+  for (int half = 0; half < 2; half++) {
+    memset(halves[half]->data, 0, (size_t)(c.panels * c.stride) * sizeof(uint16_t));
+    for (ptrdiff_t r = 0; r < t.rows; r++)
+      for (ptrdiff_t j = 0; j < t.columns; j++)
+        *numbers_at(halves[half], c, r, j) =
+            (uint16_t)(below(3) ? random_bits() : 0x7FFFu + 0x8000u * (uint64_t)below(3));
+  }
+  allow_matrix(c, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++)
+    T->add_noise(t.rows, vectors_of(c, p), numbers_at(halves[0], c, 0, p * T->panel),
+                 numbers_at(halves[1], c, 0, p * T->panel), deviation, panel_of(c, p));
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++)
+      if (!(fabs(at(c, r, j)) < 1 + 6.5 * deviation)) fail("noise beyond the largest quantile");
+  append_matrix(out, c);
+}
+
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
@@ -167,6 +194,7 @@ static const check CHECKS[] = {
     {"sum_columns", check_sum_columns, 3, {{0}}},
     {"philox", check_philox, 2, {{0}}},
     {"random_rows", check_random_rows, 3, {{0}}},
+    {"add_noise", check_add_noise, 2, {{"deviation", 2, NULL}}},
     {"drop", check_drop, 2, {{"threshold", 6, NULL}, {"before", 2, NULL}}},
 };
 

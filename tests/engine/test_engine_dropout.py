@@ -1,4 +1,4 @@
-"""Dropout in the engines, against a formula, slopes and each other, and the same bits however a step is shared out."""
+"""Dropout and noise in the engines, against a formula and slopes, and the same bits however a step is shared out."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from engine_calls import gradient_of, layers_of, set_layers, states_of
 from random_networks import central_differences, fill, flat, targets
 
 from fastmlp import reference
-from fastmlp.reference.random import DROPOUT, elements
+from fastmlp.reference.random import DROPOUT, NOISE, elements, quantile53
 from fastmlp.spec import ACTIVATION_NAMES, SGD, Adam, NetworkSpec, Run, weights_and_biases
 
 SEED = 2**63 + 11
@@ -99,11 +99,20 @@ def gradients_of_steps(engine, X, y, batch_size):
     return [(parameters, loss, slope) for (parameters, slope), loss in zip(found, losses, strict=True)]
 
 
+def noise_of(step, rows, columns):
+    """What is added to the inputs in a step, for a deviation of 1."""
+    high, low = (elements(SEED, NOISE, half, step, range(rows), columns).astype("u8") for half in (0, 1))
+    bits = ((high << np.uint64(16) | low) << np.uint64(21)) + np.uint64(2**20)
+    return quantile53(bits.ravel()).reshape(rows, columns)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
 @pytest.mark.parametrize("rates", [(0.2, 0.5, 0.3), (0.0, 0.4, 0.0), (0.7, 0.0, 0.0), (0.0, 0.0, 0.9)], ids=str)
 @pytest.mark.parametrize("way", [((5, 9, 7, 2), 6, 15), ((70, 100, 40, 3), 33, 90)], ids=str)
-def test_loss_and_gradient_are_those_of_the_formula(engine_of, rates, way):
+def test_loss_and_gradient_are_those_of_the_formula(engine_of, rates, way, noise):
     sizes, batch_size, n = way
-    spec = NetworkSpec.make(sizes, "tanh", dtype="float64", input_dropout=rates[0], dropout=rates[1:])
+    rest = {"input_dropout": rates[0], "dropout": rates[1:], "input_noise": noise}
+    spec = NetworkSpec.make(sizes, "tanh", dtype="float64", **rest)
     X, y, _, _ = data(spec, n)
     engine = engine_of(spec)
     engine.use_optimizer("adam")
@@ -112,14 +121,18 @@ def test_loss_and_gradient_are_those_of_the_formula(engine_of, rates, way):
     for step, (parameters, loss, slope) in enumerate(steps):
         rows = slice(step * batch_size, (step + 1) * batch_size)
         masks = masks_of(spec, step, len(X[rows]))
-        wanted_loss, wanted = by_formula(spec, parameters, X[rows], y[rows], masks)
-        np.testing.assert_allclose(loss, wanted_loss, rtol=1e-13)
-        np.testing.assert_allclose(slope, wanted, rtol=1e-11, atol=1e-13)
+        x = X[rows] + noise * noise_of(step, *X[rows].shape)
+        wanted_loss, wanted = by_formula(spec, parameters, x, y[rows], masks)
+        error = 1e-5 if noise else 1e-13  # of the quantiles
+        np.testing.assert_allclose(loss, wanted_loss, rtol=error)
+        np.testing.assert_allclose(slope, wanted, rtol=100 * error, atol=error)
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_the_gradient_of_a_step_is_the_slope_of_its_loss_with_its_masks(engine_of, activation):
-    spec = NetworkSpec.make([6, 8, 5, 3], [activation, "tanh"], dtype="float64", dropout=0.4, input_dropout=0.2)
+    spec = NetworkSpec.make(
+        [6, 8, 5, 3], [activation, "tanh"], dtype="float64", dropout=0.4, input_dropout=0.2, input_noise=0.1
+    )
     engine, (X, y, _, _) = engine_of(spec), data(spec, 7)
     engine.use_optimizer("sgd")
 
@@ -147,7 +160,9 @@ def test_the_gradient_of_a_step_is_the_slope_of_its_loss_with_its_masks(engine_o
 @each_dtype
 def test_all_but_training_does_without(engine_of, dtype):
     plain = NetworkSpec.make([20, 35, 40, 3], ["tanh", "gelu"], dtype=dtype)
-    spec = NetworkSpec.make([20, 35, 40, 3], ["tanh", "gelu"], dtype=dtype, dropout=0.5, input_dropout=0.3)
+    spec = NetworkSpec.make(
+        [20, 35, 40, 3], ["tanh", "gelu"], dtype=dtype, dropout=0.5, input_dropout=0.3, input_noise=1.0
+    )
     answers = []
     for each in (spec, plain):
         engine, (X, y, _, weight) = engine_of(each), data(each, 50)
@@ -169,7 +184,7 @@ def test_all_but_training_does_without(engine_of, dtype):
 def test_rates_of_0_change_no_bit(engine_of, way):
     sizes, batch_size, n = way
     results = []
-    for rates in ({}, {"dropout": 0.0, "input_dropout": 0}, {"dropout": [0] * (len(sizes) - 2)}):
+    for rates in ({}, {"dropout": 0.0, "input_dropout": 0}, {"dropout": [0] * (len(sizes) - 2), "input_noise": 0.0}):
         spec = NetworkSpec.make(sizes, "tanh", **rates)
         engine = engine_of(spec)
         results.append(everything(engine, train(engine, spec, batch_size, n)))
@@ -181,7 +196,7 @@ def test_rates_of_0_change_no_bit(engine_of, way):
 
 def dropped(sizes, dtype, activation="tanh"):
     rates = [0.2, 0.6][: len(sizes) - 2]
-    return NetworkSpec.make(sizes, activation, dtype=dtype, dropout=rates, input_dropout=0.1)
+    return NetworkSpec.make(sizes, activation, dtype=dtype, dropout=rates, input_dropout=0.1, input_noise=0.3)
 
 
 @each_way

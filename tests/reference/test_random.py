@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.reference import random
+from fastmlp.reference import noise, random
 
 SEEDS = st.integers(0, 2**64 - 1)
 WORDS = st.integers(0, 2**32 - 1)
@@ -236,3 +236,31 @@ def test_log_against_mpmath():
     for each, value in zip(x.tolist(), random.log(x).tolist(), strict=True):
         exact = mpmath.log(mpmath.mpf(each))
         assert abs(value - exact) <= 1e-15 * abs(exact), each
+
+
+# --- noise -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_quantiles_of_32_bits_are_normal_ones(dtype):
+    """To 7e-6 of them, and to float32's rounding of the probability, which is 2^-25 at 1/2."""
+    ends = np.array([0, 1, 2, 3, 100, 2**16 - 1, 2**16, 2**24, 2**31 - 2**20, 2**31 - 1], np.uint64)
+    lower = np.concatenate([ends, np.linspace(0, 2**31 - 1, 20_001).astype(np.uint64)])
+    for k in (lower, np.uint64(2**32 - 1) - lower):
+        high, low = (k >> np.uint64(16)).astype(np.uint16), (k & np.uint64(0xFFFF)).astype(np.uint16)
+        got = noise.normal_quantile(high, low, np.dtype(dtype))
+        assert got.dtype == dtype
+        wanted = random.quantile53((k << np.uint64(21)) + np.uint64(2**20))
+        assert (np.abs(got - wanted) <= 7e-6 * np.abs(wanted) + (5e-7 if dtype == "float32" else 1e-12)).all()
+        mirrored = noise.normal_quantile(np.uint16(65535) - high, np.uint16(65535) - low, np.dtype(dtype))
+        np.testing.assert_array_equal(mirrored, -got)
+
+
+def test_moments_of_noise():
+    """Of a million elements: 4.5 standard errors."""
+    high, low = (random.elements(3, random.NOISE, half, 5, range(1000), 1000) for half in (0, 1))
+    z = noise.normal_quantile(high, low, np.dtype("float64"))
+    for power, (moment, spread) in enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], 1):
+        assert abs(np.mean(z**power) - moment) < ERRORS * np.sqrt(spread / z.size)
+    for lagged in (z[1:] * z[:-1], z[:, 1:] * z[:, :-1], z[:, 32:] * z[:, :-32]):
+        assert abs(lagged.mean()) < ERRORS / np.sqrt(lagged.size)

@@ -56,12 +56,14 @@ class MLP(Training):
         do without: `predict`, `evaluate`, `trace`, and `loss_and_grad` too.
     input_dropout : float
         The same for the inputs.
+    input_noise : float
+        Standard deviation of Gaussian noise that is added to the inputs in a step of `fit` or `step`, before dropout.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, and dropout. Same
-        seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
-        drawn from the system.
+        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, dropout and noise.
+        Same seed and same data give the same model bit for bit, whatever the processor and the number of threads.
+        Default: drawn from the system.
     init : str, Initializer or callable, optional
         How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
         "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
@@ -123,6 +125,7 @@ class MLP(Training):
         loss: LossName | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         dtype: Float = "float32",
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
@@ -139,6 +142,7 @@ class MLP(Training):
             dtype,
             dropout=dropout,
             input_dropout=input_dropout,
+            input_noise=input_noise,
             l1=l1,
             l2=l2,
             max_norm=max_norm,

@@ -123,12 +123,17 @@ class State:
     @property
     def dropout(self) -> tuple[float, ...]:
         """Dropout of the outputs of each hidden layer, in training."""
-        return self._learner.spec.dropout
+        return self._learner.spec.dropout_rates[1:]
 
     @property
     def input_dropout(self) -> float:
         """Dropout of the inputs, in training."""
         return self._learner.spec.input_dropout
+
+    @property
+    def input_noise(self) -> float:
+        """Standard deviation of the noise that is added to the inputs, in training."""
+        return self._learner.spec.input_noise
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -260,13 +265,13 @@ class State:
         spec = self._learner.spec
         kinds = [activation.written() for activation in spec.activations]
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
-        rates = f"dropout={spec.dropout[0] if len(set(spec.dropout)) == 1 else list(spec.dropout)}, "
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, {rates if any(spec.dropout) else ''}"
-            f"{f'input_dropout={spec.input_dropout}, ' if spec.input_dropout else ''}"
-            f"dtype={spec.dtype!r}, seed={self.seed}"
-            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)})"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
+            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)}"
+            f"{_written('dropout', spec.dropout)}"
+            f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
+            f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))})"
         )
 
     def __str__(self) -> str:

@@ -188,6 +188,8 @@ class Training(Measures):
                 raise ValueError("max_norm bounds the weights after each step, of which LBFGS makes none")
             if clip != NO_CLIP:
                 raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
+            if any((*self._learner.spec.dropout_rates, self._learner.spec.input_noise)):
+                raise ValueError("dropout and noise are for steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)

@@ -92,6 +92,8 @@ cdef extern from "kernels.h" nogil:
                             ptrdiff_t stride) noexcept nogil
         void (*drop)(ptrdiff_t rows, int vectors, const uint16_t *numbers, double threshold, double scale, void *c,
                      void *before) noexcept nogil
+        void (*add_noise)(ptrdiff_t rows, int vectors, const uint16_t *high, const uint16_t *low, double deviation,
+                          void *c) noexcept nogil
         void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks,
                        uint32_t *out) noexcept nogil
         fm_math_kernel *math
@@ -114,6 +116,7 @@ cdef extern from "kernels.h" nogil:
 cdef extern from "random.h" nogil:
     enum:
         FM_STREAM_DROPOUT
+        FM_STREAM_NOISE
 
 # A row-by-row source of X or y, strides in bytes, rows of one of the source dtypes.
 cdef struct Matrix:

@@ -54,7 +54,8 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
-    bint drops                       # inputs of some layer, in training
+    double noise                     # standard deviation of what is added to inputs in training
+    bint random                      # whether anything is, in a step of training
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 cdef describe(Layer *to, Network *net, layer, double drop)

@@ -33,7 +33,7 @@ cdef describe(Layer *to, Network *net, layer, double drop):
     to.whole_rows = activation_is_of_rows(to.activation)
     fill_params(to.params, layer.activation.params)
     to.drop_below, to.drop_scale = round(drop * 65536), 1 / (1 - drop) if drop > 0 else 0
-    net.drops = net.drops or drop > 0
+    net.random = net.random or drop > 0
 
 
 cdef fill_params(double *to, params):

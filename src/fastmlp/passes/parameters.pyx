@@ -62,6 +62,8 @@ cdef class Parameters:
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
+        self.net.noise = spec.input_noise
+        self.net.random |= self.net.noise > 0
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 

@@ -197,7 +197,7 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     cdef bint finite
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
-    if run.plan.net.drops:
+    if run.plan.net.random:
         draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.start - part.step * run.plan.batch, row,
                      rows)
     since = lap(run, thread, GATHER, since)

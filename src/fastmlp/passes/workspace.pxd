@@ -9,6 +9,7 @@ cdef struct Workspace:
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
     char **kept                      # signals, where a layer keeps them, or outputs before dropout; else NULL
+    uint16_t *noise[2]               # random numbers like a[0], the upper and the lower halves; NULL without noise
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
     char *target                     # y's batch, capacity x n_outputs

@@ -41,6 +41,9 @@ cdef class Buffers:
         cdef size_t panel = self.ws.stride * net.item
         cdef int l, last = net.n_layers
         self.ws.a[0] = take(base, &used, net.layers[0].in_panels * panel)
+        for l in range(2 if self.purpose == TRAIN and net.noise > 0 else 0):
+            self.ws.noise[l] = <uint16_t *> take(base, &used, net.layers[0].in_panels * self.ws.stride
+                                                 * sizeof(uint16_t))
         for l in range(last):
             self.ws.a[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
         for l in range(last):

@@ -50,7 +50,7 @@ class Plan:
 
     def __init__(self, spec: NetworkSpec) -> None:
         self.sizes = spec.sizes
-        self.rates = spec.dropout_rates
+        self.rates, self.noise = spec.dropout_rates, spec.input_noise
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
         self.penalties, self.max_norm = spec.penalties, spec.max_norm

@@ -14,6 +14,7 @@ from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
+from fastmlp.reference.noise import add_noise
 from fastmlp.reference.parameters import sum_of_squares
 from fastmlp.reference.rows import gather, mean, scales, target
 from fastmlp.reference.update import update
@@ -63,6 +64,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     if run.weight is not None:
         np.take(run.weight, rows, out=batch.weight, mode="clip")
         scale = scales(batch.weight, total, batch.scale)
+    add_noise(plan, batch, run.seed, updates)
     masks = draw_masks(plan, batch, run.seed, updates)
     clock.lap("gather")
     forward(plan, batch, batch.x, batch.outputs[-1], masks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -50,9 +50,11 @@ class NetworkSpec:
     dtype : str
         "float32" or "float64".
     dropout : tuple of float
-        Of the outputs of each hidden layer, in [0, 1); empty: 0 each.
+        One per hidden layer, in [0, 1), or none: the probability that an output is dropped in training.
     input_dropout : float
-        Of the inputs, in [0, 1).
+        The same of the inputs.
+    input_noise : float
+        Standard deviation of Gaussian noise on the inputs in training, >= 0.
     l1, l2 : tuple of float
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
     max_norm : tuple of float or None
@@ -79,6 +81,7 @@ class NetworkSpec:
     dtype: str
     dropout: tuple[float, ...] = ()
     input_dropout: float = 0.0
+    input_noise: float = 0.0
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
     max_norm: tuple[float | None, ...] = ()
@@ -105,13 +108,10 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
-        if not isinstance(self.dropout, tuple):
-            raise TypeError(f"dropout must be a tuple, got {shown(self.dropout)}")
-        check_fields(
-            self, dropout=lambda rates, name: _rates(rates or 0.0, name, len(sizes) - 2), input_dropout=fraction
-        )
-        for name, check in _OF_LAYERS.items():
-            object.__setattr__(self, name, _each_layer(getattr(self, name), name, len(sizes) - 1, check))
+        for name, (kind, check) in _OF_LAYERS.items():
+            layers = len(sizes) - (1 if kind == "layer" else 2)
+            object.__setattr__(self, name, _each_layer(getattr(self, name), name, layers, kind, check))
+        check_fields(self, input_dropout=fraction, input_noise=not_negative)
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -125,6 +125,7 @@ class NetworkSpec:
         dtype: DTypeLike = "float32",
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
         max_norm: float | Sequence[float | None] | None = None,
@@ -148,6 +149,8 @@ class NetworkSpec:
             Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
         input_dropout : float, default 0
             Of the inputs, in [0, 1).
+        input_noise : float, default 0
+            Standard deviation of Gaussian noise on the inputs in training.
         l1, l2 : float or sequence of float, default 0.0
             Penalties of all layers' weights in the loss, or one per layer.
         max_norm : float, None or sequence of them, optional
@@ -189,15 +192,14 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
+        if not hidden and not _several(dropout):
+            fraction(dropout, "dropout")  # of no layer, but that is no reason to take anything for it
+        rates, first, second, norms = (
+            _of_layers(each, layers)
+            for each, layers in ((dropout, hidden), (l1, hidden + 1), (l2, hidden + 1), (max_norm, hidden + 1))
+        )
         return cls(
-            checked,
-            activations,
-            out,
-            chosen,
-            _dtype(dtype),
-            _rates(dropout, "dropout", hidden),
-            input_dropout,
-            *(_of_layers(each, hidden + 1) for each in (l1, l2, max_norm)),
+            checked, activations, out, chosen, _dtype(dtype), rates, input_dropout, input_noise, first, second, norms
         )
 
     @property
@@ -220,41 +222,37 @@ class NetworkSpec:
     @property
     def dropout_rates(self) -> tuple[float, ...]:
         """The dropout of each layer's inputs, the first layer's first."""
-        return (self.input_dropout, *self.dropout)
+        return self.input_dropout, *(self.dropout or (0.0,) * len(self.activations))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what came later only where it is used, as a file without it says no more."""
-        fields: dict[str, Any] = {
+        return {
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
             "loss": self.loss.described(),
             "dtype": self.dtype,
+            **{name: list(getattr(self, name)) for name in _OF_LAYERS if getattr(self, name)},
+            **{name: getattr(self, name) for name in _OF_INPUTS if getattr(self, name)},
         }
-        if self.input_dropout:
-            fields["input_dropout"] = self.input_dropout
-        for name in ("dropout", *_OF_LAYERS):
-            if any(getattr(self, name)):
-                fields[name] = list(getattr(self, name))
-        return fields
 
     @classmethod
     def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
         """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
-        told = [each for each in ("dropout", "input_dropout", *_OF_LAYERS) if each in mapping(data, "network")]
-        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *told))
-        for name in ("activations", "dropout", *_OF_LAYERS):
-            if not isinstance(fields.get(name, []), (list, tuple)):
-                raise TypeError(f"{name} must be a list, got {shown(fields[name])}")
+        later = [name for name in (*_OF_LAYERS, *_OF_INPUTS) if name in mapping(data, "network")]
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
+        activations = fields["activations"]
+        if not isinstance(activations, (list, tuple)):
+            raise TypeError(f"activations must be a list, got {shown(activations)}")
+        given: dict[str, Any] = {name: _numbers(fields[name], name) for name in _OF_LAYERS if name in later}
         return cls(
             _sizes(fields["sizes"]),
-            tuple(map(Activation.from_dict, fields["activations"])),
+            tuple(map(Activation.from_dict, activations)),
             Activation.from_dict(fields["output"]),
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
-            tuple(fields.get("dropout", ())),
-            fields.get("input_dropout", 0.0),
-            *(tuple(fields.get(name, ())) for name in _OF_LAYERS),
+            **given,
+            **{name: fields[name] for name in _OF_INPUTS if name in later},
         )
 
 
@@ -266,47 +264,43 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
 
 
-def _rates(rates: object, name: str, hidden: int) -> tuple[float, ...]:
-    """Return a dropout rate for each hidden layer, from one for all or one each."""
-    if isinstance(rates, (str, bytes)) or not isinstance(rates, (Sequence, np.ndarray)):
-        return (fraction(rates, name),) * hidden
-    if len(rates) != hidden:
-        raise ValueError(f"{name} must be one for all or one per hidden layer ({hidden}), got {len(rates)} of them")
-    return tuple(fraction(rate, f"{name}[{i}]") for i, rate in enumerate(rates))
+def _several(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
 
 
 def _numbers(value: object, name: str) -> tuple[Any, ...]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+    if not _several(value):
         raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)} of type {type(value).__name__}")
     return tuple(value)
 
 
 def _of_layers(value: object, layers: int) -> tuple[Any, ...]:
     """One per layer: a number for all of them, or as many as are given."""
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
-        return tuple(value)
-    return (value,) * layers
+    return tuple(value) if _several(value) else (value,) * layers
 
 
 def _bound(value: object, name: str) -> float | None:
     return None if value is None else positive(value, name)
 
 
-#: What each layer may have a number of, and its check; 0 and None are nothing.
-_OF_LAYERS: dict[str, Callable[[object, str], float | None]] = {
-    "l1": not_negative,
-    "l2": not_negative,
-    "max_norm": _bound,
+#: What each layer, or hidden layer, may have a number of, and its check; 0 and None are nothing.
+_OF_LAYERS: dict[str, tuple[str, Callable[[object, str], float | None]]] = {
+    "dropout": ("hidden layer", fraction),
+    "l1": ("layer", not_negative),
+    "l2": ("layer", not_negative),
+    "max_norm": ("layer", _bound),
 }
+#: What there is one number of; like those above, it came after the first files had been written.
+_OF_INPUTS = ("input_dropout", "input_noise")
 
 
 def _each_layer(
-    values: object, name: str, layers: int, check: Callable[[object, str], float | None]
+    values: object, name: str, layers: int, kind: str, check: Callable[[object, str], float | None]
 ) -> tuple[float | None, ...]:
     """Return a number of each layer; an empty tuple where there is nothing in any."""
     given = _numbers(values, name)
     if len(given) not in {0, layers}:
-        raise ValueError(f"{name} must be one for all or one per layer ({layers}), got {len(given)} of them")
+        raise ValueError(f"{name} must be one for all or one per {kind} ({layers}), got {len(given)} of them")
     alike = len({shown(each) for each in given}) == 1
     checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()

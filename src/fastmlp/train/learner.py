@@ -127,10 +127,10 @@ class Learner:
             table,
             losses,
             squared_weights,
-            self.seed,
             clip_norm=clip.norm,
             clip_value=clip.value,
             groups=self.rates.groups,
+            seed=self.seed,
         )
         before = engine.n_steps
         try:
