@@ -20,6 +20,7 @@ from fastmlp.cli import table
 
 PLAIN = {"activation": "relu"}
 #: Name: what of the network and of its optimizer differs from a plain one (ReLU, Adam), and the most that it may cost.
+#: A norm of 1e-3 binds in every step.
 FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]] = {
     "plain": (PLAIN, fastmlp.Adam(1e-4), None),
     "tanh": ({"activation": "tanh"}, fastmlp.Adam(1e-4), None),
@@ -29,12 +30,20 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "mish": ({"activation": "mish"}, fastmlp.Adam(1e-4), 1.15),
     "selu": ({"activation": "selu"}, fastmlp.Adam(1e-4), None),
     "hard_swish": ({"activation": "hard_swish"}, fastmlp.Adam(1e-4), None),
+    "dropout": ({"activation": "relu", "dropout": 0.2}, fastmlp.Adam(1e-4), 1.15),
+    "gelu_dropout": ({"activation": "gelu", "dropout": 0.1}, fastmlp.Adam(1e-4), None),
     "adamw": (PLAIN, fastmlp.AdamW(1e-4), 1.05),
     "nadam": (PLAIN, fastmlp.NAdam(1e-4), 1.05),
     "lion": (PLAIN, fastmlp.Lion(1e-5, weight_decay=0.1), 1.05),
     "rmsprop": (PLAIN, fastmlp.RMSprop(1e-4), 1.05),
+    "l2": (PLAIN | {"l2": 1e-4}, fastmlp.Adam(1e-4), None),
+    "l1_l2": (PLAIN | {"l1": 1e-5, "l2": 1e-4}, fastmlp.Adam(1e-4), 1.05),
+    "clip_norm": (PLAIN, fastmlp.Adam(1e-4), 1.15),
+    "clip_value": (PLAIN, fastmlp.Adam(1e-4), None),
     "schedule": (PLAIN, fastmlp.Adam(fastmlp.schedules.Cosine(1e-4, steps=10**7, warmup=1000)), 1.01),
 }
+#: Arguments of fit that a feature stands for, by its name.
+OF_FIT: dict[str, dict[str, Any]] = {"clip_norm": {"clip_norm": 1e-3}, "clip_value": {"clip_value": 1e-3}}
 
 
 class Training:
@@ -42,14 +51,14 @@ class Training:
 
     def __init__(self, name: str, workload: Workload, threads: int | None) -> None:
         different, self.optimizer, self.limit = FEATURES[name]
-        self.workload, self.threads = workload, threads
+        self.workload, self.threads, self.of_fit = workload, threads, OF_FIT.get(name, {})
         self.X, self.y = workload.data("float32")
         arguments: Any = {"loss": workload.loss, "output": workload.output, "seed": 0} | different
         self.net = fastmlp.MLP(workload.sizes, backend="cython", **arguments)
 
     def step_seconds(self, epochs: int) -> float:
         """Seconds of a step in quick epochs."""
-        options: Any = {"batch_size": self.workload.batch, "threads": self.threads}
+        options: Any = {"batch_size": self.workload.batch, "threads": self.threads} | self.of_fit
         history = self.net.fit(self.X, self.y, epochs=epochs, optimizer=self.optimizer, **options)
         return quick(history.seconds) / self.workload.steps
 

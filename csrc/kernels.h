@@ -137,6 +137,15 @@ typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_
 typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                 ptrdiff_t column_stride);
 
+/* What the random numbers of a matrix's rows are functions of: the block of Philox of this index, the row's number,
+ * of which `first` is that of the first row, and the column. */
+typedef struct {
+  uint64_t seed;
+  uint32_t stream, substream;
+  uint64_t index;
+  ptrdiff_t first;
+} fm_row_keys;
+
 typedef struct fm_kernels {
   const char *isa, *dtype;
   ptrdiff_t itemsize;  /* bytes of one element */
@@ -165,11 +174,21 @@ typedef struct fm_kernels {
   void (*add)(ptrdiff_t n, const void *x, void *out);
   /* The sum of the squares of a matrix in panels, padding not counted. */
   double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
+  /* The sum of l1 |x| + l2 x^2 over a matrix in panels, padding not counted; in another order, which is quicker. */
+  double (*sum_penalties)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
+                          double l2);
+  /* The sum of squares of a matrix in two steps, of which the first is a block's: `rows` rows of one panel, at most as
+   * many as it has columns, give one row of a panel. Those rows of all blocks of a panel lie one after the other. */
+  void (*square_columns)(ptrdiff_t rows, const void *block, void *out);
+  double (*sum_columns)(ptrdiff_t blocks, ptrdiff_t columns, const void *squares, ptrdiff_t stride);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];
-  /* g += l2 w for `n` contiguous weights. */
-  void (*regularise)(ptrdiff_t n, const void *w, double l2, void *g);
+  /* g += l1 sign(w) + l2 w for `n` contiguous weights. */
+  void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g);
+  /* g *= factor, and g = min(max(g, -most), most), for `n` contiguous entries of a gradient. */
+  void (*scale)(ptrdiff_t n, double factor, void *g);
+  void (*limit)(ptrdiff_t n, double most, void *g);
   /* w -= share w for `n` contiguous weights. */
   void (*shrink)(ptrdiff_t n, double share, void *w);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
@@ -185,6 +204,12 @@ typedef struct fm_kernels {
 
   /* Blocks first .. first + blocks of random numbers, four each. */
   void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks, uint32_t *out);
+  /* A random number of 16 bits for each element of a matrix, in panels of its own. Whole panels are written. */
+  void (*random_rows)(const fm_row_keys *keys, ptrdiff_t rows, ptrdiff_t columns, uint16_t *out, ptrdiff_t stride);
+  /* c = scale c where an element's number is the threshold (0 to 2^16) or more, 0 c elsewhere, for a block of rows.
+   * What c was goes to `before`, which may be NULL. */
+  void (*drop)(ptrdiff_t rows, int vectors, const uint16_t *numbers, double threshold, double scale, void *c,
+               void *before);
   /* The vector functions over arrays, for their tests. */
   void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
   /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */

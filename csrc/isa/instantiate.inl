@@ -15,6 +15,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/gather.inl"
 #include "../kernels/pack.inl"
 #include "../kernels/random.inl"
+#include "../kernels/dropout.inl"
 
 /* Whole rows get their bias as the identity does, panel by panel. */
 #define FM_KERNELS_ELEMENTS(name) \
@@ -43,6 +44,9 @@ static const fm_kernels table = {
     .sum_rows = sum_rows,
     .add = add,
     .sum_squares = sum_squares,
+    .sum_penalties = sum_penalties,
+    .square_columns = square_columns,
+    .sum_columns = sum_columns,
     .activation =
         {
 #include "../ops/activation.inl"
@@ -52,6 +56,8 @@ static const fm_kernels table = {
 #include "../ops/loss.inl"
         },
     .regularise = regularise,
+    .scale = scale,
+    .limit = limit,
     .shrink = shrink,
     .optimizer =
         {
@@ -63,6 +69,8 @@ static const fm_kernels table = {
     .unpack = unpack,
     .transpose = transpose,
     .philox = philox,
+    .random_rows = random_rows,
+    .drop = drop,
     .math =
         {
 #include "../kernels/math.def"

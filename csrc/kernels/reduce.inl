@@ -59,6 +59,85 @@ static double sum_squares(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
   return total;
 }
 
+/* ---- Sums over a whole matrix -----------------------------------------------------------------------------------
+ *
+ * Each column is added up in a tree: its rows in pairs of neighbours, those sums in pairs, and so on, as if the rows
+ * were a power of two and those that are not there zeros. A panel's height and width are powers of two on every ISA, so
+ * a block of PANEL rows is a subtree: the blocks' sums can be made apart, of whatever height, and no bit shows it. The
+ * columns' sums then go through the tree of all sums along a row. */
+
+/* l1 |x| + l2 x^2, added up over at most PANEL rows of VL columns. */
+FM_INLINE vreal penalty_of_block(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  vreal leaf[PANEL / 2];
+  for (ptrdiff_t i = 0; i < PANEL / 2; i++) {
+    const vreal a = 2 * i < rows ? vabs(vload(x + 2 * i * PANEL)) : vzero();
+    const vreal b = 2 * i + 1 < rows ? vabs(vload(x + (2 * i + 1) * PANEL)) : vzero();
+    leaf[i] = vfma(b, vfma(l2, b, l1), vmul(a, vfma(l2, a, l1)));
+  }
+  for (int n = PANEL / 4; n > 0; n /= 2)
+    for (int i = 0; i < n; i++) leaf[i] = vadd(leaf[2 * i], leaf[2 * i + 1]);
+  return leaf[0];
+}
+
+FM_INLINE vreal penalty_of_rows(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  return rows == PANEL ? penalty_of_block(PANEL, x, l1, l2) : penalty_of_block(rows, x, l1, l2);
+}
+
+/* Leaves under the left one of the two branches of a tree with n of them, more than `least`, which is a power of two.
+ */
+FM_INLINE ptrdiff_t left_of(ptrdiff_t n, ptrdiff_t least) {
+  ptrdiff_t left = least;
+  while (2 * left < n) left *= 2;
+  return left;
+}
+
+static vreal penalty_of_columns(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+  if (rows <= PANEL) return penalty_of_rows(rows, x, l1, l2);
+  const ptrdiff_t left = left_of(rows, PANEL);
+  return vadd(penalty_of_columns(left, x, l1, l2), penalty_of_columns(rows - left, x + left * PANEL, l1, l2));
+}
+
+/* The sum of l1 |x| + l2 x^2 over a matrix. */
+static double sum_penalties(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
+                            double l2) {
+  const real *x = (const real *)matrix;
+  const vreal first = vset1((real)l1), second = vset1((real)l2);
+  lane_sums sums = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < columns; c += VL)
+    lane_sums_add(&sums, c, vfirst(penalty_of_columns(rows, x + at(c, stride), first, second), columns - c));
+  return (double)lane_sums_total(&sums);
+}
+
+/* The sums of squares of a block's columns, one row of a panel. */
+static void square_columns(ptrdiff_t rows, const void *block, void *out) {
+  const real *x = (const real *)block;
+  real *sums = (real *)out;
+  for (ptrdiff_t c = 0; c < PANEL; c += VL) vstore(sums + c, penalty_of_rows(rows, x + c, vzero(), vset1(1)));
+}
+
+static vreal sum_of_columns(ptrdiff_t blocks, const real *sums) {
+  if (blocks > 4) {
+    const ptrdiff_t left = left_of(blocks, 4);
+    return vadd(sum_of_columns(left, sums), sum_of_columns(blocks - left, sums + left * PANEL));
+  }
+  vreal total = vload(sums);
+  if (blocks > 1) total = vadd(total, vload(sums + PANEL));
+  if (blocks == 3) total = vadd(total, vload(sums + 2 * PANEL));
+  if (blocks == 4) total = vadd(total, vadd(vload(sums + 2 * PANEL), vload(sums + 3 * PANEL)));
+  return total;
+}
+
+/* The sum of squares of a matrix whose blocks of PANEL rows have gone through square_columns. */
+static double sum_columns(ptrdiff_t blocks, ptrdiff_t columns, const void *squares, ptrdiff_t stride) {
+  const real *sums = (const real *)squares;
+  lane_sums total = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < columns; c += VL)
+    lane_sums_add(&total, c, vfirst(sum_of_columns(blocks, sums + at(c, stride)), columns - c));
+  return (double)lane_sums_total(&total);
+}
+
+/* ---- Sums of rows ------------------------------------------------------------------------------------------------ */
+
 enum { SUM_PANELS = 4 }; /* at once */
 
 FM_INLINE void sum_panels(const int panels, ptrdiff_t rows, const real *b, ptrdiff_t b_stride, int accumulate,

@@ -26,10 +26,12 @@ from fastmlp.spec.optimizers import *
 from fastmlp.train.callbacks import Callback as Callback
 from fastmlp.train.callbacks import EarlyStopping as EarlyStopping
 from fastmlp.train.history import History as History
+from fastmlp.train.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from fastmlp.train.profile import Profile as Profile
 from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
 
 if TYPE_CHECKING:
+    from fastmlp import metrics as metrics
     from fastmlp import schedules as schedules
     from fastmlp.patch import patch_sklearn as patch_sklearn
     from fastmlp.patch import unpatch_sklearn as unpatch_sklearn
@@ -41,12 +43,14 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "EarlyStopping",
         "History",
         "Profile",
+        "ReduceLROnPlateau",
         "Trace",
         "TrainingDiverged",
         "__version__",
         "datasets",
         "get_num_threads",
         "load",
+        "metrics",
         "patch_sklearn",
         "schedules",
         "set_num_threads",
@@ -59,9 +63,9 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is asked for: the patch needs scikit-learn, schedules take a while."""
-    if name == "schedules":
-        return importlib.import_module("fastmlp.schedules")
+    """What is imported when it is asked for: the patch needs scikit-learn, metrics and schedules take a while."""
+    if name in ("metrics", "schedules"):
+        return importlib.import_module(f"fastmlp.{name}")
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

@@ -1,6 +1,7 @@
 """Callbacks, early stopping, the progress bar."""
 
 import math
+import re
 import sys
 
 import numpy as np
@@ -93,8 +94,26 @@ def test_a_method_that_nothing_would_call_is_refused_before_training(backend, to
 
 def test_early_stopping_on_a_number_of_ones_own_says_what_serves_instead(backend, toy):
     for data in (None, toy):
-        with pytest.raises(ValueError, match=r"got 'val_f1'; for a number of your own, write a Callback"):
-            classifier(backend).fit(*toy, validation_data=data, callbacks=[fastmlp.EarlyStopping("val_f1")])
+        with pytest.raises(ValueError, match=r"got 'val_mine'; for a number of your own, give .* or write a Callback"):
+            classifier(backend).fit(*toy, validation_data=data, callbacks=[fastmlp.EarlyStopping("val_mine")])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "validation", "advice"),
+    [
+        ("val_f1", False, r"metrics=['f1'], validation_data=..."),
+        ("val_f1", True, r"metrics=['f1']"),
+        ("val_accuracy", False, r"metrics=['accuracy'], validation_data=..."),
+        ("top_3_accuracy", True, r"metrics=['top_3_accuracy'], train_metrics=True"),
+        ("val_loss", False, r"validation_data=..."),
+    ],
+)
+def test_early_stopping_on_a_metric_that_is_not_measured_says_how_to(backend, toy, monitor, validation, advice):
+    net = classifier(backend)
+    before = parameters(net)
+    with pytest.raises(ValueError, match=re.escape(f"got {monitor!r}; give fit({advice})") + "$"):
+        net.fit(*toy, validation_data=toy if validation else None, callbacks=[fastmlp.EarlyStopping(monitor)])
+    assert (parameters(net), net.n_epochs) == (before, 0)
 
 
 def test_callback_errors_leave_the_network_at_the_end_of_the_epoch(backend, toy):
@@ -253,7 +272,7 @@ def test_early_stopping_that_runs_to_its_end_may_keep_the_last_epoch(backend):
 def test_patience_begins_again_with_every_improvement():
     net = fastmlp.MLP([2, 1], seed=0)
     stop = fastmlp.EarlyStopping("loss", patience=2)
-    stop.on_train_begin(net, {"names": ["loss"]})
+    stop.on_train_begin(net, {"names": ["loss"], "modes": {"loss": "min"}})
     losses = [9.0, 9.5, 8.0, 8.5, 7.0, 7.0, 6.0, 6.5]
     assert not any(stop.on_epoch_end(net, {"loss": loss, "epoch": epoch}) for epoch, loss in enumerate(losses, 1))
     assert stop.on_epoch_end(net, {"loss": 6.5, "epoch": 9})
@@ -263,7 +282,7 @@ def test_patience_begins_again_with_every_improvement():
 def test_nan_is_no_improvement():
     net = fastmlp.MLP([2, 1], seed=0)
     stop = fastmlp.EarlyStopping("val_r2", patience=3)
-    stop.on_train_begin(net, {"names": ["val_r2"]})
+    stop.on_train_begin(net, {"names": ["val_r2"], "modes": {"val_r2": "max"}})
     assert not stop.on_epoch_end(net, {"val_r2": math.nan, "epoch": 1})
     assert (stop.best, stop.best_epoch) == (None, None)
     assert not stop.on_epoch_end(net, {"val_r2": 0.5, "epoch": 2})

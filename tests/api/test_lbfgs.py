@@ -89,6 +89,17 @@ def test_a_linear_network_reaches_the_least_squares(backend):
     assert len(history.loss) < 100  # tol has ended it
 
 
+def test_penalties_of_the_network_are_part_of_the_loss_as_ever(problem):
+    network, X, y, _ = problem
+    decayed = network()
+    penalised = fastmlp.MLP([4, 9, 2], activation="tanh", dtype="float64", seed=3, l2=0.01, backend=decayed.backend)
+    decayed.fit(X, y, optimizer=LBFGS(20, weight_decay=0.01))
+    history = penalised.fit(X, y, optimizer=LBFGS(20))
+    np.testing.assert_allclose(flat(penalised.weights), flat(decayed.weights), rtol=1e-7, atol=1e-9)
+    assert history.loss[-1] == pytest.approx(penalised.evaluate(X, y)["loss"], rel=1e-12)
+    assert history.loss[-1] > decayed.history.loss[-1] + 1e-3
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bits_do_not_depend_on_threads_or_on_hooks(problem, dtype):
     network, X, y, weight = problem
@@ -300,6 +311,12 @@ def test_without_scipy_the_error_says_what_to_install(problem, monkeypatch, miss
         (lambda net: net.step([[0, 0]], [0], optimizer="lbfgs"), TypeError, "it is for MLP.fit"),
         (lambda net: setattr(net, "optimizer", LBFGS()), TypeError, "it is for MLP.fit"),
         (lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", profile=True), ValueError, "LBFGS makes none"),
+        (
+            lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", clip_norm=1.0),
+            ValueError,
+            "clip_norm and clip_value are for steps",
+        ),
+        (lambda net: net.fit([[0, 0]], [0], optimizer="lbfgs", clip_value=2.0), ValueError, "LBFGS makes none"),
         (lambda net: net.fit([[0, 0]], [0], optimizer="LBFGSS"), ValueError, "optimizer must be one of"),
     ],
 )

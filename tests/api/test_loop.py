@@ -21,6 +21,7 @@ class Report:
     """The epochs' losses, weighted by batch."""
 
     names = ("epoch", "loss")
+    modes = {"loss": "min"}  # noqa: RUF012
 
     def __init__(self):
         self.losses = []

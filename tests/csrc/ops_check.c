@@ -151,18 +151,46 @@ static void check_optimizer(trial t, result *out) {
 }
 
 static void check_regularise(trial t, result *out) {
+  enum { FIRST, SECOND };
+  const double l1 = t.at[FIRST] * 0.75, l2 = t.at[SECOND] * 0.25;
   const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
   array *w = new_reals(n), *g = new_reals(n), *before = new_reals(n);
   for (ptrdiff_t i = 0; i < n; i++) {
-    put(w->data, i, i < used ? ordinary() : 0.0);
+    put(w->data, i, i < used && i % 5 ? ordinary() : 0.0);
     put(before->data, i, i < used ? ordinary() : 0.0);
     put(g->data, i, get(before->data, i));
   }
   allow(g, 0, n);
   seal_all();
-  T->regularise(n, w->data, 0.25, g->data);
+  T->regularise(n, w->data, l1, l2, g->data);
   check_all();
-  for (ptrdiff_t i = 0; i < n; i++) expect(get(g->data, i), fused(0.25, get(w->data, i), get(before->data, i)));
+  for (ptrdiff_t i = 0; i < n; i++) {
+    const double at = get(w->data, i), sign = (at > 0) - (at < 0);
+    expect(get(g->data, i), fused(l2, at, fused(l1, sign, get(before->data, i))));
+  }
+  append_array(out, g, used);
+}
+
+static void check_clipping(trial t, result *out) {
+  enum { BY_VALUE };
+  const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
+  array *g = new_reals(n), *before = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(before->data, i, i < used ? awkward() : 0.0);
+    put(g->data, i, get(before->data, i));
+  }
+  allow(g, 0, n);
+  seal_all();
+  if (t.at[BY_VALUE])
+    T->limit(n, 0.75, g->data);
+  else
+    T->scale(n, 0.375, g->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) {
+    const double old = get(before->data, i), now = get(g->data, i);
+    const double wanted = !t.at[BY_VALUE] ? rounded(0.375 * old) : old > 0.75 ? 0.75 : old < -0.75 ? -0.75 : old;
+    if (isnan(wanted) ? !isnan(now) : now != wanted) fail("another number");
+  }
   append_array(out, g, used);
 }
 
@@ -211,7 +239,8 @@ static const check CHECKS[] = {
      check_optimizer,
      2,
      {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
-    {"regularise", check_regularise, 2, {{0}}},
+    {"regularise", check_regularise, 2, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
+    {"clipping", check_clipping, 2, {{"by value", 2, NULL}}},
     {"shrink", check_shrink, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };

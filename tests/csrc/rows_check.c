@@ -1,5 +1,5 @@
-/* Sums in fixed order, against plain C and the scalar table; random numbers against the scalar table alone: what they
- * should be is in tests/test_random.py. */
+/* Sums in fixed order and dropout, against plain C and the scalar table; random numbers against the scalar table alone:
+ * what they should be is in tests/reference/test_random.py. */
 #include "guard.h"
 
 enum { ACCUMULATE }; /* the axis of sum_rows */
@@ -19,6 +19,54 @@ static void check_sum_squares(trial t, result *out) {
     total += tree(lane);
   }
   expect(got, total);
+  append(out, got);
+}
+
+/* l1 |x| + l2 x^2 of rows [r, r + n) of a column, n a power of two, in a tree of neighbours. */
+static double column_tree(matrix x, ptrdiff_t r, ptrdiff_t n, ptrdiff_t column, double l1, double l2) {
+  if (n > 2)
+    return rounded(column_tree(x, r, n / 2, column, l1, l2) + column_tree(x, r + n / 2, n / 2, column, l1, l2));
+  const double a = r < x.rows ? fabs(at(x, r, column)) : 0, b = r + 1 < x.rows ? fabs(at(x, r + 1, column)) : 0;
+  return fused(b, fused(l2, b, l1), rounded(a * fused(l2, a, l1)));
+}
+
+static double matrix_tree(matrix x, double l1, double l2) {
+  double lane[FM_REDUCE_LANES] = {0};
+  ptrdiff_t n = 2;
+  while (n < x.rows) n *= 2;
+  for (ptrdiff_t c = 0; c < x.columns; c++)
+    lane[c % FM_REDUCE_LANES] = rounded(lane[c % FM_REDUCE_LANES] + column_tree(x, 0, n, c, l1, l2));
+  return tree(lane);
+}
+
+static void check_sum_penalties(trial t, result *out) {
+  enum { FIRST, SECOND };
+  const double l1 = t.at[FIRST] * 0.75, l2 = t.at[SECOND] * 0.375;
+  const matrix x = new_matrix(t.rows * t.k, t.columns);
+  fill(x, ordinary);
+  dirty_padding(x);
+  seal_all();
+  const double got = T->sum_penalties(x.rows, t.columns, panel_of(x, 0), x.stride, l1, l2);
+  check_all();
+  expect(got, matrix_tree(x, l1, l2));
+  append(out, got);
+}
+
+/* The blocks' sums, made apart, add up to those of the whole. */
+static void check_sum_columns(trial t, result *out) {
+  const matrix x = new_matrix(t.rows * t.k, t.columns);
+  const matrix sums = new_matrix(round_up(x.rows, T->panel) / T->panel, t.columns);
+  fill(x, ordinary);
+  dirty_padding(x);
+  allow_matrix(sums, x.panels * T->panel);
+  seal_all();
+  for (ptrdiff_t p = 0; p < x.panels; p++)
+    for (ptrdiff_t r = 0; r < x.rows; r += T->panel)
+      T->square_columns(x.rows - r < T->panel ? x.rows - r : T->panel, block_of(x, p, r),
+                        block_of(sums, p, r / T->panel));
+  check_all();
+  const double got = T->sum_columns(sums.rows, t.columns, panel_of(sums, 0), sums.stride);
+  expect(got, matrix_tree(x, 0, 1));
   append(out, got);
 }
 
@@ -64,11 +112,62 @@ static void check_philox(trial t, result *out) {
   for (ptrdiff_t i = 0; i < 4 * blocks; i++) append_bits(out, ((const uint32_t *)words->data)[i]);
 }
 
+/* Random numbers beside a matrix of so many rows and columns, in panels; those behind `columns` may be anything. */
+static array *new_numbers(matrix m) { return new_array(m.panels * m.stride, sizeof(uint16_t)); }
+
+static uint16_t *numbers_at(const array *numbers, matrix m, ptrdiff_t r, ptrdiff_t c) {
+  return (uint16_t *)numbers->data + c / T->panel * m.stride + (GUARD_ROWS + r) * T->panel + c % T->panel;
+}
+
+static void check_random_rows(trial t, result *out) {
+  const fm_row_keys keys = {0x9E3779B97F4A7C15u, 4, (uint32_t)t.k, 0xFFFFFFFFFu, t.k == 5 ? 0xFFFFFFFE : t.k};
+  const matrix m = new_matrix(t.rows, t.columns);
+  array *numbers = new_numbers(m);
+  for (ptrdiff_t p = 0; p < m.panels; p++) allow(numbers, p * m.stride + GUARD_ROWS * T->panel, t.rows * T->panel);
+  seal_all();
+  T->random_rows(&keys, t.rows, t.columns, numbers_at(numbers, m, 0, 0), m.stride);
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t c = 0; c < t.columns; c++) append_bits(out, *numbers_at(numbers, m, r, c));
+}
+
+static void check_drop(trial t, result *out) {
+  enum { THRESHOLD, KEEPS_BEFORE };
+  static const double THRESHOLDS[] = {0, 1, 13107, 32768, 65535, 65536};
+  const double threshold = THRESHOLDS[t.at[THRESHOLD]], scale = 1.25;
+  const matrix x = new_matrix(t.rows, t.columns), c = new_matrix(t.rows, t.columns),
+               before = new_matrix(t.rows, t.columns);
+  array *numbers = new_numbers(x);
+  fill(x, awkward);
+  copy_matrix(c, x);
+  memset(numbers->data, 0, (size_t)(x.panels * x.stride) * sizeof(uint16_t));
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++)
+      *numbers_at(numbers, x, r, j) = (uint16_t)(below(4) ? random_bits() : (uint64_t)threshold - (uint64_t)below(2));
+  allow_matrix(c, t.columns);
+  if (t.at[KEEPS_BEFORE]) allow_matrix(before, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++)
+    T->drop(t.rows, vectors_of(c, p), numbers_at(numbers, x, 0, p * T->panel), threshold, scale, panel_of(c, p),
+            t.at[KEEPS_BEFORE] ? panel_of(before, p) : NULL);
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++) {
+      expect(at(c, r, j), rounded(at(x, r, j) * (*numbers_at(numbers, x, r, j) >= threshold ? scale : 0)));
+      if (t.at[KEEPS_BEFORE]) expect(at(before, r, j), at(x, r, j));
+    }
+  append_matrix(out, c);
+}
+
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
     {"sum_squares", check_sum_squares, 2, {{0}}},
+    {"sum_penalties", check_sum_penalties, 3, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
+    {"sum_columns", check_sum_columns, 3, {{0}}},
     {"philox", check_philox, 2, {{0}}},
+    {"random_rows", check_random_rows, 3, {{0}}},
+    {"drop", check_drop, 2, {{"threshold", 6, NULL}, {"before", 2, NULL}}},
 };
 
 int main(void) { return run_checks(CHECKS, sizeof CHECKS / sizeof *CHECKS); }

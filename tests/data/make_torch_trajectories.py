@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 PATH = Path(__file__).with_name("torch_trajectories.npz")
-ROWS, BATCH, EPOCHS = 44, 12, 3  # twelve steps, of which every fourth is of 8 rows
+ROWS, BATCH, EPOCHS = 44, 12, 5  # twenty steps, of which every fourth is of 8 rows
 
 SGD = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
 ADAM = {"name": "adam", "learning_rate": 0.02, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
@@ -94,9 +94,9 @@ def problem(name):
     return layers, X, y, rng.randint(1, 9, ROWS) / 4.0 if weighted else None
 
 
-def batches():
+def batches(epochs=EPOCHS):
     """The rows of each step, in the order of the data, epoch after epoch."""
-    return [slice(start, start + BATCH) for _ in range(EPOCHS) for start in range(0, ROWS, BATCH)]
+    return [slice(start, start + BATCH) for _ in range(epochs) for start in range(0, ROWS, BATCH)]
 
 
 #: What PyTorch calls the classes and arguments that it does not call as fastmlp does.
@@ -138,12 +138,17 @@ def tweedie(mean, y, p):
     return y ** (2 - p) / ((1 - p) * (2 - p)) - y * mean ** (1 - p) / (1 - p) + mean ** (2 - p) / (2 - p)
 
 
-def torch_trajectory(name):
-    """Losses before each step, and all parameters after the first and after the last, by PyTorch alone."""
+def torch_trajectory(name, rule=None, epochs=EPOCHS, hooks=lambda optimizer: ((lambda: None), (lambda loss: None))):
+    """Losses before each step, and all parameters after the first and after the last, by PyTorch alone.
+
+    `rule` takes the place of the training's own. `hooks(optimizer)` are called after each step and, with its mean loss
+    over rows, after each epoch.
+    """
     import torch
     import torch.nn.functional as F
 
-    _, activations, loss, rule, _ = TRAININGS[name]
+    _, activations, loss, own_rule, _ = TRAININGS[name]
+    rule = rule or own_rule
     layers, X, y, weight = problem(name)
     torch.set_default_dtype(torch.float64)  # of it is the product of momenta that NAdam keeps
     tensors = [[torch.tensor(array, requires_grad=True) for array in pair] for pair in layers]
@@ -191,8 +196,9 @@ def torch_trajectory(name):
         {"params": [b for _, b in tensors], "weight_decay": 0.0},
     ]
     optimizer = torch_optimizer(rule, groups)
-    losses, after = [], []
-    for rows in batches():
+    after_step, after_epoch = hooks(optimizer)
+    losses, after, total = [], [], 0.0
+    for rows in batches(epochs):
         signal = X[rows]
         for number, (W, b) in enumerate(tensors):
             z = signal @ W + b
@@ -201,7 +207,12 @@ def torch_trajectory(name):
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
+        after_step()
         losses.append(value.item())
+        total += losses[-1] * len(X[rows])
+        if rows.stop >= ROWS:
+            after_epoch(total / ROWS)
+            total = 0.0
         after.append(np.concatenate([tensor.detach().numpy().ravel() for pair in tensors for tensor in pair]))
     return {"losses": np.array(losses), "first": after[0], "last": after[-1]}
 

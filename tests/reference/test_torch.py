@@ -85,7 +85,7 @@ def test_epochs_are_pytorchs(name, backend):
     net.fit(
         X, y, sample_weight=weight, epochs=STORED.EPOCHS, batch_size=STORED.BATCH, shuffle=False, optimizer=rule(name)
     )
-    assert net.n_steps == len(STORED.batches()) == 12
+    assert net.n_steps == len(STORED.batches()) == 20
     np.testing.assert_allclose(flat(net), stored(name)["last"], **TOLERANCE)
 
 

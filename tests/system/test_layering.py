@@ -145,7 +145,8 @@ def test_every_isa_has_its_files() -> None:
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
     "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
-    "plan", "tuner", "gemm", "forward", "loss", "backward", "tiles", "gradient", "update", "predict", "step",
+    "plan", "tuner", "gemm", "dropout", "forward", "loss", "backward", "tiles", "gradient", "clip", "update", "predict",
+    "step",
     "call", "trace", "engine",
 ]  # fmt: skip
 
@@ -241,14 +242,15 @@ def test_both_backends_have_the_same_interface() -> None:
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
     "_build_config", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
-    "access", "train", "network", "sklearn", "patch", "cli",
+    "metrics", "access", "train", "network", "sklearn", "patch", "cli",
     "__init__", "__main__",
 ]  # fmt: skip
 
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "source", "learner", "profile", "callbacks", "epoch", "metrics", "progress", "safety", "lbfgs", "loop",
+    "history", "source", "learner", "profile", "callbacks", "plateau", "epoch", "metrics", "progress", "safety",
+    "lbfgs", "loop",
 ]  # fmt: skip
 
 

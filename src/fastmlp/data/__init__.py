@@ -1,9 +1,10 @@
 """A user's X, y and weights, checked: arrays that the engine reads where they lie."""
 
 from fastmlp.data.arrays import SOURCE_DTYPES, as_inputs, as_real, as_source
+from fastmlp.data.class_weight import with_class_weight
 from fastmlp.data.parameters import as_parameters
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
-from fastmlp.data.targets import as_targets, as_weights, count_classes
+from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "chunk_rows",
     "chunks",
     "count_classes",
+    "mean_of_targets",
     "refuse_overflow",
+    "with_class_weight",
 ]

@@ -13,7 +13,7 @@ from fastmlp.spec import Array, Interval, Loss
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_targets", "as_weights", "count_classes"]
+__all__ = ["as_targets", "as_weights", "count_classes", "mean_of_targets"]
 
 
 def as_targets(
@@ -134,6 +134,35 @@ def count_classes(y: Array) -> int:
     if first.min() != 0 or not 3 <= k <= 20 or len(first) < 2 * k or not np.bincount(first).all():
         return 0
     return k
+
+
+def mean_of_targets(y: Array, weight: NDArray[np.float64] | None, n_outputs: int) -> NDArray[np.float64]:
+    """Return the mean of each output's targets, of classes their shares; summed in the order of the rows.
+
+    Parameters
+    ----------
+    y, weight : ndarray
+        What `as_targets` and `as_weights` returned, of at least one row.
+    n_outputs : int
+
+    Examples
+    --------
+    >>> mean_of_targets(np.array([0, 2, 2, 0], np.int32), None, 3)
+    array([0.5, 0. , 0.5])
+    """
+    weights = np.ones(len(y)) if weight is None else weight
+    if y.ndim == 1:
+        sums = np.bincount(y, weights, n_outputs).astype(np.float64, copy=False)
+    else:
+        sums = np.zeros(n_outputs)
+        rows = max(1, BLOCK_ELEMENTS // n_outputs)
+        for start in range(0, len(y), rows):
+            block = y[start : start + rows].astype(np.float64)
+            block *= weights[start : start + rows, np.newaxis]
+            block[0] += sums
+            sums = np.add.accumulate(block, axis=0)[-1]
+    means: NDArray[np.float64] = sums / np.add.accumulate(weights)[-1]
+    return means
 
 
 def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray[np.int32]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from typing import TYPE_CHECKING
 
-from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
+from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import Data, as_data, refuse_overflow
-from fastmlp.network.outputs import Outputs
+from fastmlp.network.inside import Inside
 from fastmlp.runtime import engine_threads
-from fastmlp.spec import Array, weights_and_biases
+from fastmlp.spec import Array, MetricLike, weights_and_biases
 from fastmlp.spec.hints import explained_as
 from fastmlp.train.metrics import evaluate
+
+if TYPE_CHECKING:
+    from fastmlp.metrics import Metric
 
 __all__ = ["Measures"]
 
 
-class Measures(Outputs):
+class Measures(Inside):
     """A network that is measured."""
 
     __slots__ = ()
@@ -25,7 +30,7 @@ class Measures(Outputs):
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
-        """Compute the loss of a batch and its gradient, for an optimizer of your own.
+        """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
 
         Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 
@@ -37,7 +42,8 @@ class Measures(Outputs):
         Returns
         -------
         loss : float
-            Mean of the rows' losses, weighted if weights are given; without weight decay.
+            Mean of the rows' losses, weighted if weights are given, and the penalties of the network's `l1` and `l2`,
+            which are in the gradient, too; without an optimizer's weight_decay.
         weight_gradients : list of ndarray of shape (n_in, n_out)
         bias_gradients : list of ndarray of shape (n_out,)
             One per layer, in the network's dtype.
@@ -62,25 +68,34 @@ class Measures(Outputs):
 
     @explained_as("MLP.evaluate")
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        metrics: Sequence[MetricLike] | None = None,
+        threads: int | None = None,
     ) -> dict[str, float]:
-        """Compute loss and metric on data.
+        """Compute loss and metrics on data.
 
         Parameters
         ----------
-        X, y, sample_weight, threads
-            As for `fit`. Memory does not grow with the number of rows.
+        X, y, sample_weight, metrics, threads
+            As for `fit`. Memory does not grow with the number of rows, unless a metric needs all outputs at once ("auc"
+            and "average_precision", and functions of your own).
 
         Returns
         -------
         dict
-            "loss": mean of the rows' losses; and, by the loss,
+            "loss": mean of the rows' losses, and the penalties of the network's `l1` and `l2`; and the metrics under
+            their names, without `metrics` one by the loss:
 
             - cross_entropy: "accuracy", the share of rows whose largest output is their class (or largest probability);
             - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;
-            - squared_error: "r2", the coefficient of determination 1 - SS_residual / SS_total, averaged over the
-              outputs; an output with constant targets counts 1 if it is met exactly and 0 otherwise;
-            - poisson: "d2", the same with the Poisson deviance in the place of the squares.
+            - squared_error, absolute_error, huber, log_cosh, quantile: "r2", the coefficient of determination
+              1 - SS_residual / SS_total, averaged over the outputs; an output with constant targets counts 1 if it is
+              met exactly and 0 otherwise;
+            - poisson, gamma, tweedie: "d2", the same with half the deviance in the place of the squares.
 
             All of them count rows by `sample_weight` if it is given.
 
@@ -89,13 +104,22 @@ class Measures(Outputs):
         >>> import fastmlp
         >>> fastmlp.MLP([1, 1], init="zeros").evaluate([[1.0], [2.0]], [1.0, -1.0])
         {'loss': 0.5, 'r2': 0.0}
+        >>> fastmlp.MLP([1, 1], init="zeros").evaluate([[1.0], [2.0]], [1.0, -3.0], metrics=["mae", "rmse"])
+        {'loss': 2.5, 'mae': 2.0, 'rmse': 2.23606797749979}
         """
+        measured = self._metrics(metrics)
         n_threads = engine_threads(threads)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         with self._access.reading("evaluate"):
-            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads)
+            result = evaluate(self._learner.engine, self._learner.spec, data, n_threads, measured)
         self._refuse_overflow(result["loss"], data)
         return result
+
+    def _metrics(self, metrics: Sequence[MetricLike] | None) -> tuple[Metric, ...]:
+        """Check the argument ``metrics``."""
+        from fastmlp.metrics import as_metrics  # for those who measure: import fastmlp does not wait for it
+
+        return as_metrics(metrics, self._learner.spec)
 
     def _refuse_overflow(self, loss: float, data: Data) -> None:
         """A ValueError if the loss is NaN for values that the network's dtype cannot hold."""

@@ -1,6 +1,6 @@
 """`MLP`: the network that users make, with its arguments; what it does is in the classes beneath it.
 
-state.py, outputs.py, measures.py and training.py: each file has a class, the next one's base.
+state.py, outputs.py, inside.py, measures.py and training.py: each file has a class, the next one's base.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of MLP's methods
 
 import numpy as np
+from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_parameters
-from fastmlp.initializers import draw
+from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets
+from fastmlp.initializers import bias_of_mean, draw
 from fastmlp.network.training import Training
 from fastmlp.spec import (
     Activation,
@@ -49,16 +50,29 @@ class MLP(Training):
         "binary_cross_entropy" (of logistic outputs), "poisson", "gamma" or "tweedie" (of exp outputs), or an object
         with a parameter, such as `Huber(0.5)` or `Quantile(0.9)`. Default: what goes with the output; the squared error
         for those that no other loss is named with.
+    dropout : float or sequence of float
+        Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
+        one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods
+        do without: `predict`, `evaluate`, `trace`, and `loss_and_grad` too.
+    input_dropout : float
+        The same for the inputs.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of all random numbers, 0 <= seed < 2**64: initial weights and the order of rows in every epoch. Same seed and
-        same data give the same model bit for bit, whatever the processor and the number of threads. Default: drawn from
-        the system.
+        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, and dropout. Same
+        seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
+        drawn from the system.
     init : str, Initializer or callable, optional
-        How weights are drawn: "normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-        "lecun_normal", "zeros", or a function ``f(n_in, n_out)`` that returns a matrix of that shape; see
-        `fastmlp.initializers`. Default: by each layer's activation. Biases are zero.
+        How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
+        "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
+        "truncated_normal", "orthogonal", "zeros", one with a parameter of `fastmlp.initializers`, or a function
+        ``f(n_in, n_out)`` that returns a matrix of that shape. Default: by each layer's activation. Biases are zero.
+    l1, l2 : float or sequence of float
+        Penalties, one for all layers or one each: to the loss is added l1 sum |W| + l2 / 2 sum W^2 over the layer's
+        weights (not biases), and to its gradient l1 sign(W) + l2 W. They are part of every loss that is reported: of
+        `fit` (in its history, of validation data, too), `step`, `evaluate` and `loss_and_grad`; `trace`, which is of
+        rows, has none. Elsewhere: l2 is the weight_decay of PyTorch's SGD, twice the l2 of Keras' L1L2, and
+        scikit-learn's alpha divided by the number of rows in a batch; l1 is that of Keras.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -77,6 +91,9 @@ class MLP(Training):
     example), and what would change it is refused. A child process forked at such a moment, or while nothing trains, has
     the network as it is then; in one that was forked while another thread was in the middle of a step, using it is an
     error.
+
+    What is dropped (Srivastava and others: Dropout, JMLR 15, 2014) is a function of the seed, `n_steps`, the layer, the
+    row's place in the batch and the unit: a training that was saved and loaded goes on as if it had not been.
 
     Examples
     --------
@@ -100,12 +117,18 @@ class MLP(Training):
         activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
         output: OutputName | Activation | None = None,
         loss: LossName | Loss | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         dtype: Float = "float32",
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
         backend: BackendName | None = None,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype)
+        spec = NetworkSpec.make(
+            sizes, activation, output, loss, dtype, dropout=dropout, input_dropout=input_dropout, l1=l1, l2=l2
+        )
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
@@ -130,3 +153,42 @@ class MLP(Training):
         biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
         self._learner.engine.write(name_tensors(weights, biases))
         self._loss_by_default = output is None and loss is None
+
+    @explained
+    def init_output_bias(self, y: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Set the output layer's biases so that outputs begin at the mean of the targets, before a first training.
+
+        With a rare class the first steps are else spent on learning that it is rare (Lin et al. 2017, section 3.3), and
+        with targets far from 0 on where they are. The mean of an output is its bias where the output is identity, and
+        the bias its logarithm for exp and softmax, and its log odds for logistic. A class without rows counts as half a
+        row, and so does the other one of a class with all of them.
+
+        Parameters
+        ----------
+        y, sample_weight
+            Targets and weights as for `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or the output layer has another activation.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], output="logistic", init="zeros", dtype="float64")
+        >>> net.init_output_bias([0, 0, 0, 1])
+        >>> net.predict([[1.0, 2.0]])
+        array([[0.25]])
+        """
+        spec = self._learner.spec
+        n_rows, n_outputs = len(np.atleast_1d(as_real(y, "y"))), spec.sizes[-1]
+        targets = as_targets(y, spec.loss, n_outputs, n_rows, finite=self._finite())
+        weight = as_weights(sample_weight, n_rows)
+        if not n_rows:
+            raise ValueError("y has no rows; there is no mean of none")
+        if (targets.ndim == 1 and spec.output.name != "softmax") or spec.loss.target_width(n_outputs) != n_outputs:
+            raise ValueError(f"the bias of a mean is not known for the loss {spec.loss.name}")
+        total = n_rows if weight is None else float(np.add.accumulate(weight)[-1])
+        bias = bias_of_mean(spec.output.name, mean_of_targets(targets, weight, n_outputs), total)
+        self.biases = (*self.biases[:-1], bias)

@@ -6,16 +6,33 @@ Every argument is checked before anything changes; then, under the network's loc
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data, as_validation, count_classes
+from fastmlp.data import as_data, as_validation, count_classes, with_class_weight
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import LBFGS, Adam, Array, FullBatch, Optimizer, OptimizerName, as_method, as_optimizer
+from fastmlp.spec import (
+    LBFGS,
+    NO_CLIP,
+    NO_RATES,
+    Adam,
+    Array,
+    ClassWeight,
+    Method,
+    MetricLike,
+    Optimizer,
+    OptimizerName,
+    Rates,
+    Rprop,
+    as_clip,
+    as_method,
+    as_optimizer,
+    as_rates,
+)
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
@@ -44,15 +61,20 @@ class Training(Measures):
         *,
         epochs: int = 10,
         batch_size: int = 32,
-        optimizer: OptimizerName | Optimizer | FullBatch | None = None,
+        optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
         shuffle: bool = True,
         threads: int | None = None,
         callbacks: Sequence[CallbackLike] = (),
         progress: bool = False,
+        metrics: Sequence[MetricLike] | None = None,
         train_metrics: bool = False,
         profile: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -85,6 +107,10 @@ class Training(Measures):
             Evaluated after every epoch.
         sample_weight : array_like of shape (n,), optional
             A batch's loss is the mean over its rows with these weights: sum w l / sum w.
+        class_weight : "balanced" or mapping, optional
+            Weights of the classes, which multiply those of their rows; one for each class that occurs, as in
+            ``{0: 1.0, 1: 5.0}``. "balanced": n / (number of classes * rows of the class), as in scikit-learn. For rows
+            of one class: integers, one-hot rows, or 0 and 1 for one output. Metrics and validation data are without.
         shuffle : bool
             Whether each epoch takes the rows in a new random order, keyed by the network's seed and the epoch's number.
         threads : int, optional
@@ -97,8 +123,29 @@ class Training(Measures):
         profile : bool
             Whether to note where the time goes, for a few clock readings per step: `profile_` then has a `Profile`,
             which prints as a table with advice. A process's first one measures the machine as well, for 0.05 s.
+        metrics : sequence of str, Metric or callable, optional
+            What to measure after every epoch on the validation data, where it is called "val_" and its name, or else on
+            the training data. "accuracy", "balanced_accuracy", "zero_one", "top_5_accuracy" (or another k), "log_loss",
+            "f1", "precision" and "recall" (and "f1_macro", "f1_micro", "f1_weighted", ...), "auc", "average_precision",
+            "mae", "mse", "rmse", "mape", "pinball" (and "pinball_0.9", ...), "r2", "d2", "d2_absolute_error",
+            "d2_pinball", an object of `fastmlp.metrics`, or a function ``f(y_true, y_pred)``, with a parameter
+            ``sample_weight`` if it is to have that. Default: the one that goes with the loss (see `evaluate`), on
+            validation data.
         train_metrics : bool
-            Whether to evaluate the metric on the training data as well, at the cost of a forward pass per epoch.
+            Whether to measure on the training data as well, at the cost of a forward pass per epoch.
+        clip_norm : float, optional
+            > 0. Where the norm of a batch's gradient, by all weights and biases together, is larger, it is scaled to
+            this one: g *= min(1, clip_norm / (norm + 1e-6)), as by PyTorch's ``clip_grad_norm_``. (Keras'
+            ``global_clipnorm`` adds no 1e-6.) The gradient is that of the loss, with the network's `l1` and `l2`; an
+            optimizer's weight_decay comes later, and is not clipped.
+        clip_value : float, optional
+            > 0. The same gradient's entries are brought into the range from -clip_value to clip_value, as by PyTorch's
+            ``clip_grad_value_`` and Keras' ``clipvalue``. Not together with `clip_norm`.
+
+        lr_factors : mapping of str to float, optional
+            >= 0: what the learning rate is multiplied by, of "bias" or "weight" (all of them), of a layer ("layers.0")
+            or of one of its two ("layers.0.bias"); where several are of a tensor, their product. 0 leaves it as it is.
+            What decays by the learning rate (`AdamW`, `Lion`) decays so much faster or more slowly, too.
 
         Returns
         -------
@@ -133,8 +180,12 @@ class Training(Measures):
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_method(optimizer)
+        clip = as_clip(clip_norm, clip_value)
+        rates = self._rates(lr_factors, chosen)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
+            if clip != NO_CLIP:
+                raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)
@@ -144,21 +195,34 @@ class Training(Measures):
         if self._loss_by_default:
             self._doubt_regression(data.y)
         validation = as_validation(learner.spec, validation_data, self._finite())
+        asked = metrics is not None or train_metrics or validation is not None
+        measured = self._metrics(metrics) if asked else ()
+        train = data if measured and (train_metrics or validation is None) else None
+        data = with_class_weight(learner.spec, data, class_weight)
         bar = [ProgressBar(len(data), epochs)] if progress else []
         if profile:
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
         order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads)
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, data if train_metrics else None, validation, learner.spec.loss.metric)
+            report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
+            learner.rates = rates
             if isinstance(chosen, LBFGS):
                 lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)
             else:
                 loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
             return history.since(start)
+
+    def _rates(self, lr_factors: object, chosen: Optimizer | LBFGS | None) -> Rates:
+        """Check `lr_factors`, and that the optimizer has a learning rate which counts in every step."""
+        rates, used = as_rates(lr_factors, len(self.layers)), chosen or self._learner.optimizer
+        if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
+            kind = type(used).__name__
+            raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
+        return rates
 
     def _doubt_regression(self, y: Array) -> None:
         """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
@@ -185,19 +249,22 @@ class Training(Measures):
         *,
         optimizer: OptimizerName | Optimizer | None = None,
         threads: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value, lr_factors
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
         Returns
         -------
         float
-            The batch's loss before the update.
+            The batch's loss before the update, with the network's `l1` and `l2`.
 
         Raises
         ------
@@ -218,8 +285,10 @@ class Training(Measures):
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)
-        n_threads = engine_threads(threads)
+        n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
+        rates = self._rates(lr_factors, chosen)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
-            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads)
+            learner.rates = rates
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)

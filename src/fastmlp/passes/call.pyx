@@ -5,7 +5,9 @@ No mirror in reference/: NumPy's steps are made by the calling thread (reference
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.clip cimport square_item, squares_bytes
 from fastmlp.passes.gate cimport REFUSED, Entry
+from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
@@ -20,8 +22,8 @@ from fastmlp.passes.threads cimport (
     team_run,
     watch_for_signals,
 )
-from fastmlp.passes.tiles cimport scratch_bytes, tiles_by_panel
-from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
+from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tiles_by_panel
+from fastmlp.passes.workspace cimport GRADIENT, TRAIN, Buffers, Workspace
 
 from fastmlp.spec import Outcome
 
@@ -54,9 +56,10 @@ cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
-                 at_loss=None, at_gradient=None):
+                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
+        self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
         loss_apart = at_loss is not None or parameters.net.loss == NULL
@@ -65,7 +68,21 @@ cdef class Call:
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
         cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
-                  not counts or at_gradient is not None)
+                  not counts or at_gradient is not None or clip_norm is not None)
+
+    cdef follow(self, const double[:, ::1] table, tuple groups):
+        """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
+        columns = self.parameters.net.n_columns + FM_SHARED_COUNT
+        n_groups = max(1, table.shape[1] // columns)
+        if table.shape[1] != (n_groups if groups else 1) * columns:
+            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
+        n_tensors = 2 * self.parameters.net.n_layers
+        if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
+            raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
+        self.steps.table, self.steps.columns = &table[0, 0], table.shape[1]
+        if groups:
+            self.parts = np.array(groups, np.intp) * columns
+            self.steps.parts = &self.parts[0]
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
@@ -87,10 +104,13 @@ cdef class Call:
         cdef Steps *steps = &self.steps
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t[::1] finished = np.zeros(team_size, np.intp)
-        cdef double[::1] layer_norms = np.zeros(net.n_layers), weight_sums = self.weight_sums
+        cdef double[:, ::1] sums = np.zeros((2, net.n_layers))
+        cdef double[::1] weight_sums = self.weight_sums
+        cdef size_t squares = squares_bytes(net) if steps.clip_norm > 0 else 0
         cdef int64_t[:, ::1] times
         steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
-        steps.out.finished, steps.out.layer_norms, steps.out.times = &finished[0], &layer_norms[0], NULL
+        steps.out.finished, steps.out.times = &finished[0], NULL
+        steps.out.layer_norms, steps.out.penalties = &sums[0, 0], &sums[1, 0]
         if self.profile is not None:
             times = np.zeros((team_size, N_STAGES), np.int64)
             steps.out.times = &times[0, 0]
@@ -98,14 +118,15 @@ cdef class Call:
             self.tiles = tiles_by_panel(net)
         share_batch(&self.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
-            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN))
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels
         steps.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
-        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride)
+        steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride + squares)
         if steps.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch tiles")
+        steps.squares = steps.scratch + team_size * steps.scratch_stride if squares > 0 else NULL
         try:
             outcome = self.regions(team_size)
         finally:
@@ -118,7 +139,7 @@ cdef class Call:
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
         cdef Steps *steps = &self.steps
         cdef Entry entry = REFUSED
-        self.before = self.parameters.n_steps - steps.first
+        self.before = steps.before = self.parameters.n_steps - steps.first
         steps.at_rest, steps.call = run_handlers, <void *> self
         if self.counts:
             self.gate.close("training")
@@ -192,7 +213,10 @@ cdef class Call:
         return good
 
     def _show_gradient(self, step, start, rows):
+        cdef ptrdiff_t item
         self.at_gradient(step, self.gradient)
+        for item in range(count_tiles(&self.gradient.net) if self.steps.squares != NULL else 0):
+            square_item(&self.gradient.net, item, self.steps.squares)  # once more: they may be others
         return True
 
     def _show_loss(self, step, ptrdiff_t start, ptrdiff_t rows):

@@ -6,7 +6,6 @@ import numpy as np
 
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -41,8 +40,9 @@ cdef class Engine:
     cdef Parameters gradients_left   # by the last call of `gradient`
     cdef list training               # Buffers of the last batch size, more than one for microbatches
     cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
+    cdef Parameters whole_gradient   # of a batch, between gradient and update
     cdef Predictor predictor
-    cdef dict tuners                 # by batch size and largest number of threads
+    cdef dict tuners                 # by batch size, largest number of threads, whether gradients are stored
     cdef int32_t[::1] tiles          # in the order of their panels
     cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
@@ -118,6 +118,9 @@ cdef class Engine:
     def is_finite(self, int threads=1):
         return self.parameters.is_finite(threads)
 
+    def penalty(self):
+        return self.parameters.penalty()
+
     def start_profile(self):
         self.profile = np.zeros(N_STAGES + 2, np.int64)
 
@@ -150,23 +153,24 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        columns = net.n_columns + FM_SHARED_COUNT
-        if table.shape[1] != columns:
-            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
         if steps == 0:
             return Outcome(0, "done", None)
-        call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient)
+        call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
+                    run.clip_value)
         call.keep_sums_in(self.gradients)
         if call.plan.gradient_stored:
-            call.store_gradient_in(Parameters(self.parameters.spec, self.isa))
+            if self.whole_gradient is None:
+                self.whole_gradient = Parameters(self.parameters.spec, self.isa)
+            call.store_gradient_in(self.whole_gradient)
         if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
-        call.steps.table, call.steps.columns = &table[0, 0], table.shape[1]
+        call.follow(table, run.groups)
+        call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         most = min(-threads or max_threads(), most_threads(&call.plan))
-        if threads > 0 or most == 1 or steps == 1 or call.plan.loss_apart or call.plan.gradient_stored:
+        if threads > 0 or most == 1 or steps == 1 or run.at_loss is not None or run.at_gradient is not None:
             team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
             team_size = min(team_size, most_threads(&call.plan))
             return self.run(call, 0, steps, team_size, share_by_panels(net, call.plan.part, team_size))
@@ -176,11 +180,12 @@ cdef class Engine:
         """A run a few steps at a time, so that the number of threads is found, and found again, by trying."""
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t done = 0, count, batch = call.plan.batch
-        tuner = self.tuners.get((batch, most))
+        key = batch, most, call.plan.gradient_stored
+        tuner = self.tuners.get(key)
         if tuner is None:
             rows = batch if call.plan.microbatch else call.plan.part
             tuner = Tuner(ways_to_share(net, rows, most), guess_threads(net, rows, most), seconds_alone(net, batch))
-            self.tuners[batch, most] = tuner
+            self.tuners[key] = tuner
         while True:
             way, seconds = tuner.next()
             per_step = tuner.step_seconds(way) or 2e-9 + multiply_adds(net, batch, True) * 2e-11
@@ -194,7 +199,7 @@ cdef class Engine:
 
     def explain_threads(self):
         """Lines that say what was found out about the number of threads, one for each batch size."""
-        return [f"batches of {batch}: {tuner.explain()}" for (batch, _), tuner in self.tuners.items()]
+        return [f"batches of {batch}: {tuner.explain()}" for (batch, *_), tuner in self.tuners.items()]
 
     cdef run(self, Call call, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):
         call.tiles = self.tiles
@@ -245,5 +250,11 @@ cdef class Engine:
             out.update(gradients.read())
         return losses[0] if outcome.status == "done" else float("nan")
 
-    def trace(self, X, y, int threads=0):
-        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None))
+    def trace(self, X, y, int threads=0, by_outputs=None):
+        if by_outputs is not None:
+            shape = (len(X), self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out)
+            if by_outputs.shape != shape or by_outputs.dtype != self.parameters.spec.dtype:
+                raise ValueError(f"by_outputs is {by_outputs.dtype} {by_outputs.shape}; it must be of the network's "
+                                 f"dtype and of shape {shape}")
+            by_outputs = np.ascontiguousarray(by_outputs)
+        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None), by_outputs)

@@ -6,6 +6,8 @@ from libc.string cimport memcpy
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
                         Network *to) noexcept nogil
+cdef void add_penalties(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil
+cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil
 
 cdef inline void sum_deltas(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,

@@ -3,7 +3,9 @@
 A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/gradient.py.
 """
 from fastmlp.passes.gemm cimport Ahead, gradient_block
-from fastmlp.passes.tiles cimport operands_of, tile_of
+from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.panels cimport packed
+from fastmlp.passes.tiles cimport operands_of, tile_of, weights_of
 
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
@@ -19,6 +21,21 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     else:
         operands_of(net, ws, &t, &a, &d)
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
+
+
+cdef void add_penalties(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil:
+    """Add that of the penalties to the gradient of rows [row, row + rows) of a tile of weights, which lies at g."""
+    cdef Layer *layer = &net.layers[t.l]
+    if layer.l1 != 0 or layer.l2 != 0:
+        net.kernels.regularise(rows * net.panel, weights_of(net, t, layer.updated, row), layer.l1, layer.l2,
+                               packed(net, g, 0, row, 0))
+
+
+cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil:
+    """Make the sums over a whole batch, of one tile, the gradient of the loss with its penalties."""
+    cdef Tile t = tile_of(net, item)
+    if not t.bias:
+        add_penalties(net, &t, 0, t.rows, place_in(to, &t))
 
 
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil:

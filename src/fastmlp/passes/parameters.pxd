@@ -32,3 +32,14 @@ cdef inline double squared_weights_of(Network *net, int l) noexcept nogil:
     if layer.dots:
         return net.kernels.sum_squares(layer.n_out, layer.n_in, layer.weight_t, layer.n_out * net.panel)
     return net.kernels.sum_squares(layer.n_in, layer.n_out, layer.weight, layer.n_in * net.panel)
+
+cdef inline double penalty_of(Network *net, int l) noexcept nogil:
+    """What a layer's weights add to the loss; summed over the same matrix on every ISA, too."""
+    cdef Layer *layer = &net.layers[l]
+    if layer.l1 == 0 and layer.l2 == 0:
+        return 0
+    if layer.dots:
+        return net.kernels.sum_penalties(layer.n_out, layer.n_in, layer.weight_t, layer.n_out * net.panel, layer.l1,
+                                         layer.l2 / 2)
+    return net.kernels.sum_penalties(layer.n_in, layer.n_out, layer.weight, layer.n_in * net.panel, layer.l1,
+                                     layer.l2 / 2)

@@ -78,7 +78,9 @@ cdef class Parameters:
         if self.net.layers == NULL:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
-            describe(&self.net.layers[l], &self.net, layers[l])
+            describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
+            self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
+            self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
 
     cdef size_t lay_out(self, char *base):
         """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""
@@ -215,6 +217,14 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             total += squared_weights_of(&self.net, l)
             total += self.net.kernels.sum_squares(1, self.net.layers[l].n_out, self.net.layers[l].bias, self.net.panel)
+        return total
+
+    def penalty(self):
+        """What the weights add to the loss."""
+        cdef double total = 0
+        cdef int l
+        for l in range(self.net.n_layers):
+            total += penalty_of(&self.net, l)
         return total
 
     def copy(self, Copy into=None, int threads=1):

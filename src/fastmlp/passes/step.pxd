@@ -4,7 +4,7 @@ from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
 from fastmlp.passes.workspace cimport Workspace
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 # Stages of a step, for a profile; STAGES in fastmlp/spec has their names.
 cdef enum:
@@ -28,6 +28,7 @@ cdef struct Results:
     double *losses              # per step: weighted mean before the update
     double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
     double *layer_norms         # that sum's parts, per layer
+    double *penalties           # per layer: what its weights add to the loss of the step
     double sums_of_losses[MAX_MICROBATCHES]
     ptrdiff_t *finished         # per thread: steps behind it
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
@@ -41,6 +42,9 @@ cdef struct Steps:
     const double *weight_sums   # per step
     const double *table         # a row of so many columns per step
     ptrdiff_t columns
+    const ptrdiff_t *parts      # as in a Rule
+    uint64_t seed               # of what is random in a step
+    int64_t before              # updates before the step of number 0
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
     # Where it is kept meanwhile.
@@ -49,6 +53,10 @@ cdef struct Steps:
     Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
     char *scratch               # per thread
     ptrdiff_t scratch_stride
+    # How the gradient is clipped.
+    double clip_value           # the magnitude that its entries may have; 0: any
+    double clip_norm            # its own norm, where there is room for
+    char *squares               # the sums of its tiles, else NULL
     # What happens where everybody is at rest.
     rest_hook at_rest
     seam_hook at_loss           # NULL, or where the plan has this seam open

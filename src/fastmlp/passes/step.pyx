@@ -13,10 +13,12 @@ Mirror: reference/step.py.
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.clip cimport clip_factor, square_item
+from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
-from fastmlp.passes.gradient cimport gradient_item, gradient_summed
-from fastmlp.passes.loss cimport loss_rows
-from fastmlp.passes.parameters cimport squared_weights_of
+from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
+from fastmlp.passes.loss cimport add_row_losses, loss_rows
+from fastmlp.passes.parameters cimport penalty_of, squared_weights_of
 from fastmlp.passes.plan cimport panels_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.threads cimport (
@@ -30,7 +32,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
 )
 from fastmlp.passes.tiles cimport count_tiles
-from fastmlp.passes.update cimport update_item, update_stored, update_summed
+from fastmlp.passes.update cimport Rule, update_item, update_stored, update_summed
 
 
 # Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
@@ -112,9 +114,9 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
             rest(run, place, step)
             if not goes_on(run):
                 return False
-    if run.at_gradient != NULL:
-        if not by_calling_thread(run, place, run.at_gradient, &part):
-            return False
+    if run.at_gradient != NULL and not by_calling_thread(run, place, run.at_gradient, &part):
+        return False
+    if run.at_gradient != NULL or run.squares != NULL:
         update_phase(run, place, step)
     return True
 
@@ -170,7 +172,7 @@ cdef void rows_phase(Steps *run, Place *place, Part *part, ptrdiff_t first, ptrd
         if item < 0:
             break
         if item >= items:
-            run.out.layer_norms[item - items] = squared_weights_of(run.plan.net, <int> (item - items))
+            sums_of_layer(run, <int> (item - items))
         elif part.microbatch > 0:
             row = item * part.microbatch
             since = microbatch(run, place.thread, part, item, row + first, min(row + last, part.rows), first == 0,
@@ -189,6 +191,9 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     cdef bint finite
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+    if run.plan.net.drops:
+        draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.start - part.step * run.plan.batch, row,
+                     rows)
     since = lap(run, thread, GATHER, since)
     if run.plan.by_panels and part.microbatch == 0:
         return since
@@ -239,7 +244,8 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
             row += run.plan.block
         for item in range(count_tiles(run.plan.net)):
             gradient_item(run.plan.net, ws, part.rows, item, not part.first, run.sums[number])
-        run.out.sums_of_losses[number] = add_row_losses(run, ws, &part, run.out.sums_of_losses[number])
+        run.out.sums_of_losses[number] = add_row_losses(run.examples, ws, part.start, part.rows,
+                                                        run.out.sums_of_losses[number])
         since = lap(run, thread, UPDATE, since)
         part.first = False
         done += part.rows
@@ -247,7 +253,15 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
 
 
 cdef inline ptrdiff_t norm_items(Steps *run, Part *part) noexcept nogil:
-    return run.plan.net.n_layers if run.out.squared_weights != NULL and part.first else 0
+    cdef bint wanted = run.out.squared_weights != NULL or run.plan.net.penalised
+    return run.plan.net.n_layers if wanted and part.first else 0
+
+
+cdef inline void sums_of_layer(Steps *run, int layer) noexcept nogil:
+    """What is reported of a layer's weights before the update."""
+    run.out.penalties[layer] = penalty_of(run.plan.net, layer)
+    if run.out.squared_weights != NULL:
+        run.out.layer_norms[layer] = squared_weights_of(run.plan.net, layer)
 
 
 cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -353,28 +367,43 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
 cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) noexcept nogil:
     """A tile's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
     cdef char *scratch = run.scratch + thread * run.scratch_stride
+    cdef Rule rule = rule_of(run, part.step, 1)
     if part.microbatch > 0 and run.plan.gradient_stored:
         gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
-        update_summed(run.plan.net, run.sums, microbatches_of(part), item, run.table + part.step * run.columns, scratch)
+        update_summed(run.plan.net, run.sums, microbatches_of(part), item, &rule, scratch)
     elif part.last and not run.plan.gradient_stored:
         update_item(run.plan.net, run.workspaces[0], part.rows, item, NULL if part.first else run.gradient,
-                    run.table + part.step * run.columns, run.team.n > 1, scratch)
+                    &rule, run.team.n > 1, scratch)
     else:
         gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.gradient)
+    if run.plan.gradient_stored and part.last:
+        gradient_finished(run.plan.net, item, run.gradient)
+        if run.squares != NULL:
+            square_item(run.gradient, item, run.squares)
+
+
+cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nogil:
+    cdef Rule rule
+    rule.step, rule.parts = run.table + step * run.columns, run.parts
+    rule.factor, rule.most = factor, run.clip_value
+    return rule
 
 
 cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """The update by a gradient that is stored: a tile of weights at a time."""
     cdef ptrdiff_t item
     cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    cdef Rule rule = rule_of(run, step, 1)
+    if run.squares != NULL:
+        rule.factor = clip_factor(run.gradient, run.squares, run.clip_norm)
     phase_begin(run.team, place, count_tiles(run.plan.net))
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
         update_stored(run.plan.net, run.gradient, item if run.plan.tiles == NULL else run.plan.tiles[item],
-                      run.table + step * run.columns)
+                      &rule)
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
@@ -385,36 +414,25 @@ cdef inline ptrdiff_t microbatches_of(Part *whole) noexcept nogil:
 
 
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
-    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches; the squared weights, in
-    layer order."""
+    """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches, and the penalties; the
+    squared weights, in layer order."""
     cdef double total = 0 if part.first else run.out.losses[part.step]
-    cdef double squared = 0, weights = run.weight_sums[part.step]
+    cdef double squared = 0, penalty = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t number
     cdef int l
     if part.microbatch > 0:
         for number in range(microbatches_of(part)):
             total += run.out.sums_of_losses[number]
     else:
-        total = add_row_losses(run, run.workspaces[0], part, total)
+        total = add_row_losses(run.examples, run.workspaces[0], part.start, part.rows, total)
     if part.last:
         total = total / weights if weights != 0 else 0.0
+    if part.last and run.plan.net.penalised:
+        for l in range(run.plan.net.n_layers):
+            penalty += run.out.penalties[l]
+        total += penalty
     run.out.losses[part.step] = total
     if run.out.squared_weights != NULL and part.first:
         for l in range(run.plan.net.n_layers):
             squared += run.out.layer_norms[l]
         run.out.squared_weights[part.step] = squared
-
-
-cdef double add_row_losses(Steps *run, Workspace *ws, Part *part, double total) noexcept nogil:
-    """total + sum w l."""
-    cdef Examples *examples = run.examples
-    cdef ptrdiff_t r, number
-    for r in range(part.rows):
-        if examples.weight == NULL:
-            total += ws.row_loss[r]
-        else:
-            number = part.start + r
-            if examples.order != NULL:
-                number = <ptrdiff_t> examples.order[number]
-            total += examples.weight[number] * ws.row_loss[r]
-    return total

@@ -3,7 +3,7 @@
 The optimizer's step and the transpose follow the sums at once, but where a batch was cut. Mirror: reference/update.py.
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
-from fastmlp.passes.gradient cimport add_up, sum_deltas
+from fastmlp.passes.gradient cimport add_penalties, add_up, sum_deltas
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
@@ -27,20 +27,20 @@ cdef void what_changes(Network *net, Tile *t, bint shared, Ahead *ahead) noexcep
 
 
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
-                      const double *step, bint shared, char *scratch) noexcept nogil:
+                      const Rule *rule, bint shared, char *scratch) noexcept nogil:
     """One tile's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Tile t = tile_of(net, item)
     if before != NULL:
         memcpy(scratch, place_in(before, &t), elements_of(net, &t) * net.item)
     if t.bias:
         sum_deltas(net, ws, rows, &t, before != NULL, scratch)
-        update_biases(net, &t, step, scratch)
+        update_biases(net, &t, rule, scratch)
     else:
-        update_weights(net, ws, rows, &t, before != NULL, step, shared, scratch)
+        update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)
 
 
 cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
-                         const double *step, bint shared, char *g) noexcept nogil:
+                         const Rule *rule, bint shared, char *g) noexcept nogil:
     """A few rows of the tile at a time, a register tile: the processor begins with the products of the next while it
     still divides, and waits for memory, for the one before."""
     cdef const char *a
@@ -60,11 +60,18 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
                                  packed(net, d, 0, done, 0), vectors_in(net, t.columns), accumulate or done > 0,
                                  packed(net, g, 0, row, 0))
         if not net.far:
-            update_rows(net, t, row, n, step, g)
+            add_penalties(net, t, row, n, g)
+            update_rows(net, t, row, n, rule, g)
         row += n
     if net.far:  # what has been asked for needs longer than one register tile to arrive
-        update_rows(net, t, 0, t.rows, step, g)
+        add_penalties(net, t, 0, t.rows, g)
+        update_rows(net, t, 0, t.rows, rule, g)
     transpose_tile(net, t)
+
+
+cdef inline const double *step_of(const Rule *rule, ptrdiff_t tensor) noexcept nogil:
+    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 biases."""
+    return rule.step if rule.parts == NULL else rule.step + rule.parts[tensor]
 
 
 cdef inline const fm_shared_columns *shared_columns(Network *net, const double *step) noexcept nogil:
@@ -72,19 +79,29 @@ cdef inline const fm_shared_columns *shared_columns(Network *net, const double *
     return <const fm_shared_columns *> (step + net.n_columns)
 
 
-cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const double *step,
+cdef inline void clip(Network *net, ptrdiff_t n, const Rule *rule, char *g) noexcept nogil:
+    """Clip n entries of a gradient."""
+    if rule.factor != 1:
+        net.kernels.scale(n, rule.factor, g)
+    if rule.most != 0:
+        net.kernels.limit(n, rule.most, g)
+
+
+cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
                              char *g) noexcept nogil:
-    """Rows [row, row + rows) of a tile, by their gradient and penalty."""
+    """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
     cdef Layer *layer = &net.layers[t.l]
     cdef char *weight = weights_of(net, t, layer.updated, row)
+    cdef const double *step = step_of(rule, 2 * t.l)
     cdef const fm_shared_columns *shared = shared_columns(net, step)
     cdef void *state[FM_MAX_STATES]
     cdef int slot
     for slot in range(net.n_states):
         state[slot] = weights_of(net, t, layer.weight_state[slot], row)
     g = packed(net, g, 0, row, 0)
+    clip(net, rows * net.panel, rule, g)
     if shared.weight_decay != 0:
-        net.kernels.regularise(rows * net.panel, weight, shared.weight_decay, g)
+        net.kernels.regularise(rows * net.panel, weight, 0, shared.weight_decay, g)
     if shared.shrinkage != 0:
         net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
     net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
@@ -96,29 +113,32 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
                               transpose_of(net, t))
 
 
-cdef void update_biases(Network *net, Tile *t, const double *step, const char *g) noexcept nogil:
-    """Update a layer's biases, which have no penalty."""
+cdef void update_biases(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:
+    """Update a layer's biases, which have neither penalty nor decay."""
     cdef Layer *layer = &net.layers[t.l]
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state, step)
+    clip(net, elements_of(net, t), rule, g)
+    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
+                                         step_of(rule, 2 * t.l + 1))
 
 
-cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const double *step,
+cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,
                         char *scratch) noexcept nogil:
     """One tile's update with the sum of the gradients of a batch's microbatches."""
     cdef Tile t = tile_of(net, item)
     add_up(net, sums, n_sums, &t, scratch)
     if t.bias:
-        update_biases(net, &t, step, scratch)
+        update_biases(net, &t, rule, scratch)
     else:
-        update_rows(net, &t, 0, t.rows, step, scratch)
+        add_penalties(net, &t, 0, t.rows, scratch)
+        update_rows(net, &t, 0, t.rows, rule, scratch)
         transpose_tile(net, &t)
 
 
-cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const double *step) noexcept nogil:
-    """One tile's update with a gradient that is stored; the penalty is added to it where it lies."""
+cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const Rule *rule) noexcept nogil:
+    """One tile's update with a gradient that is stored and finished; it is clipped, and decay added, where it lies."""
     cdef Tile t = tile_of(net, item)
     if t.bias:
-        update_biases(net, &t, step, place_in(gradient, &t))
+        update_biases(net, &t, rule, place_in(gradient, &t))
         return
-    update_rows(net, &t, 0, t.rows, step, place_in(gradient, &t))
+    update_rows(net, &t, 0, t.rows, rule, place_in(gradient, &t))
     transpose_tile(net, &t)

@@ -1,4 +1,7 @@
-"""The gradient of one layer, from its inputs and its delta. Mirror of passes/gradient.pyx."""
+"""The gradient of one layer, from its inputs and its delta, and that of the penalties.
+
+Mirror of passes/gradient.pyx.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.reference.optimizer import regularise
+from fastmlp.reference.parameters import sum_of_squares
+
 if TYPE_CHECKING:
     from fastmlp.reference.plan import Plan
     from fastmlp.reference.workspace import Batch
+
+
+def add_penalties(plan: Plan) -> None:
+    """Add the gradient of the penalties to that of the rows' losses, in the plan's gradient."""
+    for layer, (l1, l2) in zip(plan.layers, plan.penalties, strict=True):
+        if (l1, l2) != (0.0, 0.0):
+            regularise(layer.W, layer.weight_gradient, l1, l2, np.empty_like(layer.W))
+
+
+def penalty(plan: Plan) -> float:
+    """What the weights add to the loss: the sum over the layers of l1 |W| + l2 / 2 W^2."""
+    total = 0.0
+    for layer, (l1, l2) in zip(plan.layers, plan.penalties, strict=True):
+        if l1 != 0.0:
+            total += l1 * float(np.sum(np.abs(layer.W), dtype=np.float64))
+        if l2 != 0.0:
+            total += l2 / 2 * sum_of_squares(layer.W.ravel())
+    return total
 
 
 def layer_gradient(plan: Plan, batch: Batch, i: int) -> None:

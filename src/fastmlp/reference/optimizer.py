@@ -28,10 +28,15 @@ class OptimizerFunctions(NamedTuple):
     states: int  # arrays of state
 
 
-def regularise(w: Array, g: Array, weight_decay: float, scratch: Array) -> None:
-    """Add the penalty of large weights to their gradient: g += weight_decay * w."""
-    np.multiply(w, weight_decay, out=scratch)
-    np.add(g, scratch, out=g)
+def regularise(w: Array, g: Array, l1: float, l2: float, scratch: Array) -> None:
+    """Add the gradient of l1 |w| + l2 / 2 w^2, or one of these where the other is 0: g += l1 sign(w) + l2 w."""
+    if l1 != 0.0:
+        np.sign(w, out=scratch)
+        np.multiply(scratch, l1, out=scratch)
+        np.add(g, scratch, out=g)
+    if l2 != 0.0:
+        np.multiply(w, l2, out=scratch)
+        np.add(g, scratch, out=g)
 
 
 def shrink(w: Array, share: float, scratch: Array) -> None:

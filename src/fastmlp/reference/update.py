@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fastmlp.reference.clip import clip_factor
 from fastmlp.reference.optimizer import regularise, shrink
 
 if TYPE_CHECKING:
@@ -12,14 +15,27 @@ if TYPE_CHECKING:
     from fastmlp.reference.plan import Plan
 
 
-def update(plan: Plan, row: Sequence[float]) -> None:
+def update(
+    plan: Plan,
+    row: Sequence[float],
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    groups: tuple[int, ...] = (),
+) -> None:
     """Parameters and optimizer state after one step, by its row of the table. The gradient is used up."""
     assert plan.optimizer is not None
-    step = dict(zip(plan.columns, row, strict=True))
-    for block in plan.blocks:
+    columns = len(plan.columns)
+    steps = [dict(zip(plan.columns, row[i : i + columns], strict=True)) for i in range(0, len(row), columns)]
+    factor = 1.0 if clip_norm is None else clip_factor(plan.gradient.vector, clip_norm)
+    for block, group in plan.blocks_of(groups):
+        step = steps[group]
         weights = slice(block.n_weights)
+        if factor != 1.0:
+            np.multiply(block.g, factor, out=block.g)
+        if clip_value is not None:
+            np.clip(block.g, -clip_value, clip_value, out=block.g)
         if step["weight_decay"] != 0.0 and block.n_weights:
-            regularise(block.w[weights], block.g[weights], step["weight_decay"], block.scratch[weights])
+            regularise(block.w[weights], block.g[weights], 0.0, step["weight_decay"], block.scratch[weights])
         if step["shrinkage"] != 0.0 and block.n_weights:
             shrink(block.w[weights], step["shrinkage"], block.scratch[weights])
         plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)

@@ -21,7 +21,9 @@ class Engine(Protocol):
     "layers.0.bias" (n_out,), "layers.1.weight" and so on. What they are is their kind: "parameters"; "state.0",
     "state.1", ... of the optimizer; "gradient", which is the last one that `gradient` has left, and cannot be written.
     `kinds` are those that can be read now. `gradient` returns the loss; it also fills `out`, for whom a signal's
-    handler may come between the call and `read`, and ask for a gradient of its own.
+    handler may come between the call and `read`, and ask for a gradient of its own. `penalty` is what the weights
+    add to the loss by the l1 and l2 of the specification. It is in the losses of `train`, and in the loss and the
+    gradient of `gradient`, but of no row: who sums up the row losses of `evaluate` adds it.
 
     Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
     `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
@@ -45,6 +47,7 @@ class Engine(Protocol):
     def copy(self, into: Any = None, threads: int = 1) -> object: ...
     def restore(self, copy: Any) -> None: ...
     def is_finite(self, threads: int = 1) -> bool: ...
+    def penalty(self) -> float: ...
     def start_profile(self) -> None: ...
     def stop_profile(self) -> tuple[dict[str, float], float, float]: ...
     def weight_sums(
@@ -66,7 +69,7 @@ class Engine(Protocol):
         out: dict[str, NDArray[Any]] | None = None,
     ) -> float: ...
     def trace(
-        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int
+        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int, by_outputs: NDArray[Any] | None = None
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
 
 

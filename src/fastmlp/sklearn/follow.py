@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastmlp.train.learner import Learner
 from fastmlp.train.source import Arrays, Order, SparseRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -130,6 +131,7 @@ class LossReport:
     """
 
     names: tuple[str, ...] = ("epoch", "loss")
+    modes: Mapping[str, str] = MappingProxyType({"loss": "min"})
 
     def __init__(self, scale: float = 1.0, alpha: float = 0.0) -> None:
         self.scale, self.alpha = scale, alpha

@@ -18,10 +18,11 @@ from fastmlp.spec.activations.registry import (
     OutputName,
     as_activation,
 )
+from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, MEANS, LossName, as_loss, loss_of_output
-from fastmlp.spec.names import Array, BackendName, DTypeName, Float
+from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
@@ -29,11 +30,12 @@ from fastmlp.spec.optimizers.base import Optimizer
 from fastmlp.spec.optimizers.registry import (
     OPTIMIZER_NAMES,
     OPTIMIZERS,
-    FullBatch,
+    Method,
     OptimizerName,
     as_method,
     as_optimizer,
 )
+from fastmlp.spec.rates import NO_RATES, Rates, as_rates
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
@@ -48,6 +50,8 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSS_ALIASES",
         "LOSS_NAMES",
         "MEANS",
+        "NO_CLIP",
+        "NO_RATES",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -56,28 +60,34 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "ActivationName",
         "Array",
         "BackendName",
+        "ClassWeight",
+        "Clip",
         "DTypeName",
         "Float",
-        "FullBatch",
         "Interval",
         "Layer",
         "Loss",
         "LossName",
         "LossRows",
+        "Method",
+        "MetricLike",
         "NetworkSpec",
         "Operation",
         "Optimizer",
         "OptimizerName",
         "Outcome",
         "OutputName",
+        "Rates",
         "Run",
         "Schedule",
         "Scratch",
         "Target",
         "as_activation",
+        "as_clip",
         "as_loss",
         "as_method",
         "as_optimizer",
+        "as_rates",
         "loss_of_output",
         "make_table",
         "name_tensors",

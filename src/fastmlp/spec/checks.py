@@ -16,6 +16,7 @@ __all__ = [
     "choice",
     "flag",
     "fraction",
+    "inner_fraction",
     "integer",
     "mapping",
     "not_negative",
@@ -83,6 +84,14 @@ def fraction(value: object, name: str) -> float:
     number = real(value, name)
     if not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must be >= 0 and < 1, got {number!r}")
+    return number
+
+
+def inner_fraction(value: object, name: str) -> float:
+    """Return a number > 0 and < 1."""
+    number = fraction(value, name)
+    if number == 0.0:
+        raise ValueError(f"{name} must be > 0 and < 1, got {number!r}")
     return number
 
 

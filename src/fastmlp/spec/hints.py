@@ -19,6 +19,8 @@ C = TypeVar("C", bound=type[Any])
 _RATE = "the learning rate belongs to the optimizer: optimizer=Adam(learning_rate=...)"
 _STOP = "callbacks=[EarlyStopping(...)] of fit stops early"
 _SPLIT = "split the rows yourself and give fit(validation_data=(X, y))"
+_CLIP = "fit and step clip the gradient: clip_norm=... by its norm over all layers, clip_value=... by its entries"
+_PENALTY = "the network has it: MLP(..., l1=..., l2=...)"
 _LATER = "there is nothing of the kind here yet"
 
 #: An argument's name elsewhere: its name here, for functions that have that, and else what to do.
@@ -31,12 +33,16 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "beta_1": ("beta1", "it belongs to the optimizer: optimizer=Adam(beta1=...)"),
     "beta_2": ("beta2", "it belongs to the optimizer: optimizer=Adam(beta2=...)"),
     "eps": ("epsilon", "it belongs to the optimizer: optimizer=Adam(epsilon=...)"),
-    "alpha": ("weight_decay", "the L2 penalty belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
+    "alpha": ("weight_decay", "the L2 penalty is the network's, MLP(..., l2=...), or Adam(weight_decay=...)"),
     "decay": ("weight_decay", "it belongs to the optimizer: optimizer=Adam(weight_decay=...)"),
     "nesterovs_momentum": ("nesterov", "it belongs to the optimizer: optimizer=SGD(momentum=..., nesterov=True)"),
     "amsgrad": ("", "it is an optimizer of its own: optimizer=AMSGrad(...)"),
-    "clipnorm": ("", _LATER),
-    "clipvalue": ("", _LATER),
+    "clipnorm": ("", _CLIP),
+    "global_clipnorm": ("clip_norm", _CLIP),
+    "max_norm": ("", _LATER),
+    "max_grad_norm": ("clip_norm", _CLIP),
+    "clipvalue": ("clip_value", _CLIP),
+    "kernel_regularizer": ("", _PENALTY),
     "params": ("", "an optimizer is given to fit or step, which know the parameters"),
     "solver": ("optimizer", "fit and step take the optimizer"),
     # of networks
@@ -47,7 +53,7 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "kernel_initializer": ("init", "the network has it: MLP(..., init=...)"),
     "output_activation": ("output", "the network has it: MLP(..., output=...)"),
     "criterion": ("loss", "the network has the loss: MLP(..., loss=...)"),
-    "dropout": ("", _LATER),
+    "dropout_rate": ("dropout", "the network has it: MLP(..., dropout=...)"),
     "batch_norm": ("", _LATER),
     "device": ("", "all is done on the CPU"),
     # of training
@@ -57,17 +63,12 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "num_epochs": ("epochs", "fit(epochs=...) takes their number"),
     "validation_split": ("", _SPLIT),
     "validation_fraction": ("", _SPLIT),
-    "class_weight": ("", "give sample_weight, of each row that of its class; fastmlp.sklearn.MLPClassifier has it"),
     "max_seconds": ("", "a callback that returns True stops fit; the estimators of fastmlp.sklearn have it"),
     "early_stopping": ("", _STOP),
     "patience": ("", _STOP),
     "n_iter_no_change": ("", _STOP),
     "tol": ("", _STOP),
     "warm_start": ("", "fit goes on from where the network is"),
-    "metrics": (
-        "",
-        "the metric goes with the loss (see evaluate); fit(train_metrics=True) takes it of the training data",
-    ),
     "steps_per_epoch": ("", "step takes one batch at a time"),
     "initial_epoch": ("", "fit goes on from where the network is"),
     "n_jobs": ("threads", "threads=... is of the calls that compute, set_num_threads of all of them"),
@@ -86,7 +87,6 @@ _ATTRIBUTES = {
     "parameters": "use weights and biases",
     "state_dict": "use weights and biases, or save",
     "count_params": "use n_parameters",
-    "summary": "use print(net)",
     "compile": "the loss is MLP's argument, the optimizer fit's",
     "score": "use evaluate",
     "predict_proba": "predict gives probabilities where the output is softmax or logistic",

@@ -5,18 +5,21 @@ not run code; those of activations, losses, optimizers and initializers stand be
 with the registries that hold the names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "BackendName", "DTypeName", "Float", "closest", "did_you_mean"]
+__all__ = ["Array", "BackendName", "ClassWeight", "DTypeName", "Float", "MetricLike", "closest", "did_you_mean"]
 
 DTypeName: TypeAlias = Literal["float32", "float64"]
 Float: TypeAlias = DTypeName | type[float] | type[np.floating[Any]] | np.dtype[np.floating[Any]]
 Array: TypeAlias = NDArray[Any]
 BackendName: TypeAlias = Literal["cython", "numpy"]
+ClassWeight: TypeAlias = Literal["balanced"] | Mapping[int, float]
+#: A metric's name, an object of `fastmlp.metrics`, which is a function, or another function (y_true, y_pred).
+MetricLike: TypeAlias = str | Callable[..., Any]
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

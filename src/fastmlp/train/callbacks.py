@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec import LOSSES
-from fastmlp.spec.checks import flag, integer, not_negative
+from fastmlp.spec.checks import choice, flag, integer, not_negative
 from fastmlp.spec.names import closest
 
 if TYPE_CHECKING:
@@ -23,10 +22,10 @@ class Callback:
     """Base of what ``fit(callbacks=...)`` calls; override what you need.
 
     The network may be used from a callback (``predict``, ``evaluate``, ``save``, ``weights``), but not trained;
-    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` makes a schedule of
-    epochs (`fastmlp.schedules` has those of steps). An exception ends the training and leaves the network as the
-    epoch's end left it; `on_train_end` is then not called. A plain function ``f(net, logs)`` may be given instead of a
-    Callback; it takes the place of `on_epoch_end`.
+    ``net.optimizer = dataclasses.replace(net.optimizer, learning_rate=...)`` in `on_epoch_end` changes the learning
+    rate (`fastmlp.schedules` and `ReduceLROnPlateau` do it by themselves). An exception ends the training and leaves
+    the network as the epoch's end left it; `on_train_end` is then not called. A plain function ``f(net, logs)`` may be
+    given instead of a Callback; it takes the place of `on_epoch_end`.
 
     `on_epoch_end` stops the training by returning True; None and False let it go on, and any other value is a
     TypeError. Methods whose names begin with ``on_`` and are not among these three would never be called: `fit` refuses
@@ -47,7 +46,11 @@ class Callback:
     """
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
-        """Called before anything changes; `logs` has "epochs", "optimizer", and the "names" of an epoch's logs."""
+        """Called before anything changes.
+
+        `logs` has "epochs", "optimizer", the "names" of an epoch's logs, and their "modes": a mapping from a name to
+        "max" or "min", whichever is best, where that is known.
+        """
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
         """Called after every epoch, whose row of the `History` is `logs`; True, and nothing else, ends training."""
@@ -176,14 +179,49 @@ def _asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
     )
 
 
-class EarlyStopping(Callback):
+class Watching(Callback):
+    """Base of callbacks that watch a quantity of the history, and whether it gets better."""
+
+    def __init__(self, monitor: str, min_delta: float, mode: Literal["auto", "max", "min"]) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
+        self.monitor = monitor
+        self.min_delta = not_negative(min_delta, "min_delta")
+        self.mode = choice(mode, "mode", ("auto", "max", "min"))
+        self._falls = self.mode == "min"
+        self.best: float | None = None
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
+        kind = type(self).__name__
+        if self.monitor not in logs["names"]:
+            raise ValueError(
+                f"{kind}'s monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}"
+                f"{_how_to_get(self.monitor, logs['names'])}"
+            )
+        mode = logs["modes"].get(self.monitor) if self.mode == "auto" else self.mode
+        if mode is None:
+            raise ValueError(
+                f"{kind}'s mode must be 'max' or 'min' for {self.monitor!r}, which does not tell whether it is "
+                "to rise or to fall"
+            )
+        self._falls = mode == "min"
+
+    def _improves(self, value: float) -> bool:
+        """Return whether a value is better than the best so far, by more than `min_delta`, which it then is itself."""
+        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
+        better = gain > self.min_delta and not math.isnan(value)
+        if better:
+            self.best = value
+        return better
+
+
+class EarlyStopping(Watching):
     """Stop when a quantity has not improved for some epochs (Prechelt, "Early stopping - but when?", 1998).
 
     Parameters
     ----------
     monitor : str
-        What to watch: a name in the history. Names that end in "loss" are to fall, all others (accuracy, r2, d2) to
-        rise.
+        What to watch: a name in the history, such as "val_loss", "val_accuracy" or "val_auc".
     patience : int
         Stop after this many epochs in a row without improvement.
     min_delta : float
@@ -191,6 +229,9 @@ class EarlyStopping(Callback):
     restore_best : bool
         Whether weights and biases go back to those of the best epoch when training ends, stopped early or not.
         Optimizer state and counters stay; an exception that ends the training leaves the weights, too.
+    mode : {"auto", "max", "min"}
+        Whether what is watched is to rise or to fall. "auto": as losses and metrics say of themselves; a function of
+        your own does by its attribute ``mode``, or by a name that ends in ``_score``, ``_loss`` or ``_error``.
 
     Attributes
     ----------
@@ -209,39 +250,32 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: Literal["auto", "max", "min"] = "auto",
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
-        self.monitor = monitor
+        super().__init__(monitor, min_delta, mode)
         self.patience = integer(patience, "patience", 1)
-        self.min_delta = not_negative(min_delta, "min_delta")
         self.restore_best = flag(restore_best, "restore_best")
         self._forget()
 
     def _forget(self) -> None:
-        self.best: float | None = None
+        self.best = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = 0
         self._parameters: tuple[Any, Any] | None = None
 
-    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
-        if self.monitor not in logs["names"]:
-            if self.monitor in ("val_loss", *(f"val_{loss.metric}" for loss in LOSSES.values())):
-                advice = "" if "val_loss" in logs["names"] else "; give fit(validation_data=...)"
-            else:
-                advice = "; for a number of your own, write a Callback whose on_epoch_end returns True to stop"
-            raise ValueError(
-                f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}{advice}"
-            )
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:
+        super().on_train_begin(net, logs)
         self._forget()
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
-        value = logs[self.monitor]
-        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
-        if gain > self.min_delta and not math.isnan(value):
-            self.best, self.best_epoch, self._waited = value, logs["epoch"], 0
+        if self._improves(logs[self.monitor]):
+            self.best_epoch, self._waited = logs["epoch"], 0
             if self.restore_best:
                 self._parameters = (net.weights, net.biases)
             return False
@@ -256,12 +290,24 @@ class EarlyStopping(Callback):
             net.weights, net.biases = self._parameters
         self._parameters = None
 
-    @property
-    def _falls(self) -> bool:
-        return self.monitor.endswith("loss")
-
     def __repr__(self) -> str:
         return (
             f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
-            f"restore_best={self.restore_best})"
+            f"restore_best={self.restore_best}{'' if self.mode == 'auto' else f', mode={self.mode!r}'})"
         )
+
+
+def _how_to_get(monitor: str, names: Sequence[str]) -> str:
+    """Say what has to be given to `fit` so that there is such a name in the logs."""
+    from fastmlp.metrics import as_metric
+
+    if monitor == "val_loss":
+        return "; give fit(validation_data=...)"
+    name = monitor.removeprefix("val_")
+    try:
+        as_metric(name)
+    except ValueError:
+        return "; for a number of your own, give fit(metrics=[...]) a function, or write a Callback that returns True"
+    data = "validation_data=..." if name != monitor else "train_metrics=True"
+    needs = (f"metrics=[{name!r}]", *(() if "val_loss" in names and name != monitor else (data,)))
+    return f"; give fit({', '.join(needs)})"

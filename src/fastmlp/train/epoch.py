@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.spec import NO_CLIP
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from fastmlp.spec import Clip
     from fastmlp.train.callbacks import LoopCallback
     from fastmlp.train.learner import Learner
     from fastmlp.train.source import Chunk, Source
@@ -52,9 +55,17 @@ class Epoch:
     chunk: Chunk
 
     def __init__(
-        self, learner: Learner, source: Source, batch_size: int, threads: int, *, squared_weights: bool = False
+        self,
+        learner: Learner,
+        source: Source,
+        batch_size: int,
+        threads: int,
+        *,
+        squared_weights: bool = False,
+        clip: Clip = NO_CLIP,
     ) -> None:
         self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
+        self.clip = clip
         self.n_rows = n = source.n_rows
         starts = np.arange(0, n, batch_size)
         self.steps = len(starts)
@@ -96,6 +107,7 @@ class Epoch:
             self.losses[places],
             self.threads,
             None if self.squared_weights is None else self.squared_weights[places],
+            self.clip,
         )
         seconds = time.perf_counter() - begun
         self.seconds += seconds

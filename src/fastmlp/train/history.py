@@ -26,8 +26,8 @@ class History(Mapping[str, list[float]]):
     val_loss : list of float
         Loss on the validation data under the weights at the end of the epoch.
     metrics : dict of str to list of float
-        The metric of the loss ("accuracy", "r2" or "d2"): prefixed with ``val_`` on validation data, plain on the
-        training data.
+        What ``fit(metrics=...)`` names, or the metric of the loss ("accuracy", "r2" or "d2"): prefixed with ``val_`` on
+        validation data, plain on the training data.
     seconds : list of float
         Duration of the epoch's training, without evaluation and callbacks.
     samples_per_second : list of float

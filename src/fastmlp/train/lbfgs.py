@@ -94,7 +94,8 @@ def fit(
     """Search from the learner's parameters, which are those of the last finished iteration at every time."""
     _scipy()  # an error before anything changes
     for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": iterations, "names": report.names, "optimizer": method})
+        told = {"epochs": iterations, "names": report.names, "modes": report.modes, "optimizer": method}
+        callback.on_train_begin(net, told)
     learner.undo = None
     descent = _Descent(learner, data, threads, method, report, callbacks, net)
     try:

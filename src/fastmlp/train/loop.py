@@ -5,13 +5,13 @@ is measured of an epoch, callbacks what else happens; the engine only ever sees 
 per step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastmlp.data import Data
-from fastmlp.spec import Optimizer
+from fastmlp.spec import NO_CLIP, Clip, Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import Learner
@@ -25,6 +25,8 @@ class Report(Protocol):
 
     names: tuple[str, ...]
     """What is in the logs that it returns."""
+    modes: Mapping[str, str]
+    """Of these, whether "min" or "max" is best, where that is known."""
 
     def __call__(self, epoch: Epoch) -> Logs:
         """Measure an epoch, and note it. Where a handler's exception is about to end the training, only note it."""
@@ -45,7 +47,8 @@ def fit(
     """
     learner = epoch.learner
     for callback in callbacks:
-        callback.on_train_begin(net, {"epochs": epochs, "names": report.names, "optimizer": optimizer})
+        told = {"epochs": epochs, "names": report.names, "modes": report.modes, "optimizer": optimizer}
+        callback.on_train_begin(net, told)
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
@@ -86,12 +89,12 @@ def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, 
     return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
 
 
-def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int) -> float:
+def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, clip: Clip = NO_CLIP) -> float:
     """Make one update on exactly these rows; return their loss before it."""
     learner.use(optimizer)
     prepare_undo(learner, threads)
     order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])
-    run = learner.train(data, order, len(data), losses, threads)
+    run = learner.train(data, order, len(data), losses, threads, None, clip)
     if run.exception is not None:
         raise run.exception
     if run.status == "non_finite":

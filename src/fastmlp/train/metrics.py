@@ -1,6 +1,7 @@
-"""The quality of a network on data: the mean loss, and the metric that goes with the loss."""
+"""The quality of a network on data: the mean loss and some metrics, on demand and after every epoch."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,24 +9,31 @@ from numpy.typing import NDArray
 
 from fastmlp.data import Data, chunk_rows, chunks
 from fastmlp.runtime import Engine
-from fastmlp.spec import Loss, NetworkSpec
+from fastmlp.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    from fastmlp.metrics import Metric, Mode
     from fastmlp.train.epoch import Epoch
     from fastmlp.train.history import History
 
 __all__ = ["Measured", "evaluate"]
 
 
-def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dict[str, float]:
-    """Measure loss and metric of a network on data, both weighted by row, in memory bounded by a chunk."""
-    n_outputs = spec.sizes[-1]
+def evaluate(
+    engine: Engine, spec: NetworkSpec, data: Data, threads: int, metrics: Sequence["Metric"] = ()
+) -> dict[str, float]:
+    """Measure loss and metrics of a network on data, all weighted by row.
+
+    Memory is bounded by a chunk, unless a metric needs all outputs at once.
+    """
+    from fastmlp.metrics import Task  # for those who measure: import fastmlp does not wait for it
+
+    task, n_outputs = Task.of(spec), spec.sizes[-1]
     longest = min(len(data), chunk_rows(n_outputs))
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
-    metric = spec.loss.metric
-    score = _Accuracy(spec.loss) if metric == "accuracy" else _Explained(data, spec.loss)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
+        scores = {metric.name: metric.start(task, data.y, data.weight) for metric in metrics}
         for part in chunks(len(data), n_outputs):
             X, y = data.X[part], data.y[part]
             outputs, losses = out[: len(X)], row_loss[: len(X)]
@@ -33,70 +41,32 @@ def evaluate(engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> dic
             weight = np.ones(len(X)) if data.weight is None else data.weight[part]
             loss += float((weight * losses).sum())
             total += float(weight.sum())
-            score.add(outputs, y, weight)
-        return {"loss": loss / total, metric: score.value()}
-
-
-class _Accuracy:
-    """Share of rows whose largest output is their class or, where a row has no class, of right yes-no answers."""
-
-    def __init__(self, loss: Loss) -> None:
-        self.binary, self.threshold = not loss.labels, loss.threshold
-        self.right = self.total = 0.0
-
-    def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
-        if self.binary:
-            right = ((outputs >= self.threshold) == (y >= self.threshold)).mean(axis=1)
-        else:
-            right = outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))
-        self.right += float((weight * right).sum())
-        self.total += float(weight.sum())
-
-    def value(self) -> float:
-        return self.right / self.total
-
-
-class _Explained:
-    """Share of the deviance that the outputs explain and the targets' mean does not: 1 - D(y, outputs) / D(y, mean).
-
-    Averaged over outputs; r2 is that of the squared error, d2 that of the Poisson deviance. See `MLP.evaluate`.
-    """
-
-    def __init__(self, data: Data, loss: Loss) -> None:
-        self.deviance = loss.deviance
-        n_outputs = data.y.shape[1]
-        self.residual, self.spread = np.zeros(n_outputs), np.zeros(n_outputs)
-        total, mean = 0.0, np.zeros(n_outputs)
-        for part in chunks(len(data), n_outputs):  # the mean goes first: sums of squares around it do not cancel
-            weight = np.ones(part.stop - part.start) if data.weight is None else data.weight[part]
-            mean += (data.y[part].astype(np.float64) * weight[:, np.newaxis]).sum(axis=0)
-            total += float(weight.sum())
-        self.mean = mean / total
-
-    def add(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[np.float64]) -> None:
-        target, column = y.astype(np.float64), weight[:, np.newaxis]
-        self.residual += (column * self.deviance(target, outputs)).sum(axis=0)
-        self.spread += (column * self.deviance(target, self.mean)).sum(axis=0)
-
-    def value(self) -> float:
-        constant = self.spread == 0
-        ratio = self.residual / np.where(constant, 1.0, self.spread)
-        return float(np.where(constant, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio).mean())
+            for score in scores.values():
+                score.add(y, outputs, weight)
+        return {"loss": loss / total + engine.penalty(), **{name: score.value() for name, score in scores.items()}}
 
 
 # ---- after an epoch -------------------------------------------------------------------------------------------------
 
 
 class Measured:
-    """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides."""
+    """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides.
 
-    def __init__(self, history: "History", train: Data | None, validation: Data | None, metric: str) -> None:
-        self.history, self.train, self.validation, self.metric = history, train, validation, metric
-        self.names = (
-            *("epoch", "loss", "seconds", "samples_per_second"),
-            *(("val_loss", f"val_{self.metric}") if validation is not None else ()),
-            *((self.metric,) if train is not None else ()),
-        )
+    Metrics are taken of `train`, under their names, and of `validation`, after "val_"; either may be None.
+    """
+
+    def __init__(
+        self, history: "History", train: Data | None, validation: Data | None, metrics: Sequence["Metric"]
+    ) -> None:
+        self.history, self.train, self.validation, self.metrics = history, train, validation, metrics
+        named: dict[str, Mode | None] = {metric.name: metric.mode for metric in metrics}
+        measured: dict[str, Mode | None] = {"loss": "min"}
+        if validation is not None:
+            measured |= {"val_loss": "min", **{f"val_{name}": mode for name, mode in named.items()}}
+        if train is not None:
+            measured |= named
+        self.names = ("epoch", "loss", "seconds", "samples_per_second", *list(measured)[1:])
+        self.modes: Mapping[str, str] = {name: mode for name, mode in measured.items() if mode is not None}
 
     def __call__(self, epoch: "Epoch") -> dict[str, Any]:
         """Measure an epoch; what was measured until an exception came is noted, too."""
@@ -118,9 +88,10 @@ class Measured:
     def _evaluate(self, epoch: "Epoch", logs: dict[str, Any]) -> None:
         engine, spec, threads = epoch.learner.engine, epoch.learner.spec, epoch.threads
         if self.train is not None:
-            logs[self.metric] = evaluate(engine, spec, self.train, threads)[self.metric]
+            measured = evaluate(engine, spec, self.train, threads, self.metrics)
+            logs |= {metric.name: measured[metric.name] for metric in self.metrics}
         if self.validation is not None:
-            measured = evaluate(engine, spec, self.validation, threads)
+            measured = evaluate(engine, spec, self.validation, threads, self.metrics)
             logs |= {f"val_{name}": value for name, value in measured.items()}
 
 

@@ -108,8 +108,6 @@ class Loss(Operation):
         Whether a row of targets is a distribution: its numbers sum to 1.
     custom : bool
         Whether it is a user's own function in Python, of which engines have no kernel.
-    threshold : float
-        What an output of a network that answers yes or no has to reach for a yes.
     metric : str
         What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
@@ -120,7 +118,6 @@ class Loss(Operation):
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
     custom: ClassVar[bool] = False
-    threshold: ClassVar[float] = 0.5
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:

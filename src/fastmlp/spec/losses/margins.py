@@ -24,7 +24,6 @@ class _Margin(OutputsLoss):
 
     targets: ClassVar[Interval] = Interval(-1, 1)
     metric: ClassVar[str] = "accuracy"
-    threshold: ClassVar[float] = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class LBFGS:
     It minimises the loss of all rows, with ``weight_decay / 2`` times the sum of all squared weights (not biases), by
     steps along directions that take the curvature into account, each as long as a line search finds good. In `fit`
 
-    - an iteration counts and is reported as an epoch, whose `loss` is that of its end, without the weight decay (that
+    - an iteration counts and is reported as an epoch, whose `loss` is that of its end, without this weight decay (that
       of other optimizers is of the steps' beginnings); callbacks, validation and progress are as after any epoch, and
       a callback that changes parameters lets the search begin anew with them;
     - every evaluation takes all rows: `batch_size` and `shuffle` mean nothing;

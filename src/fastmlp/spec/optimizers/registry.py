@@ -10,11 +10,11 @@ from fastmlp.spec.optimizers.adam import Adam
 from fastmlp.spec.optimizers.base import Optimizer
 from fastmlp.spec.optimizers.lbfgs import LBFGS
 
-__all__ = ["OPTIMIZERS", "OPTIMIZER_NAMES", "FullBatch", "OptimizerName", "as_method", "as_optimizer"]
+__all__ = ["OPTIMIZERS", "OPTIMIZER_NAMES", "Method", "OptimizerName", "as_method", "as_optimizer"]
 
 OptimizerName: TypeAlias = sgd.Name | adam.Name | adaptive.Name
-#: What `MLP.fit` takes besides the optimizers of steps.
-FullBatch: TypeAlias = LBFGS | Literal["lbfgs"]
+#: What `MLP.fit` takes: those of steps, and what wants all rows at once.
+Method: TypeAlias = OptimizerName | Optimizer | LBFGS | Literal["lbfgs"]
 
 #: By name.
 OPTIMIZERS: dict[str, type[Optimizer]] = kinds_of(Optimizer, sgd, adam, adaptive)
@@ -36,7 +36,7 @@ def as_optimizer(optimizer: str | Optimizer | None, name: str = "optimizer") -> 
     return as_operation(optimizer, name, Optimizer, OPTIMIZERS)
 
 
-def as_method(optimizer: str | Optimizer | FullBatch | None) -> Optimizer | LBFGS:
+def as_method(optimizer: str | Method | None) -> Optimizer | LBFGS:
     """The optimizer of `MLP.fit`, which may be one that wants all rows at once.
 
     Examples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.spec.checks import check_fields, fraction, integer, positive, shown
+from fastmlp.spec.checks import check_fields, integer, positive, shown
 from fastmlp.spec.scheduled import LARGEST, Schedule
 from fastmlp.spec.tables import cos_of_half_turns, powers
 
@@ -54,14 +54,6 @@ def multiple_of_half(value: object, name: str) -> float:
     number = positive(value, name)
     if number * 2.0 != int(number * 2.0) or number > 64.0:
         raise ValueError(f"{name} must be a multiple of 0.5, at most 64, got {number!r}")
-    return number
-
-
-def inner_fraction(value: object, name: str) -> float:
-    """Return a number > 0 and < 1."""
-    number = fraction(value, name)
-    if number == 0.0:
-        raise ValueError(f"{name} must be > 0 and < 1, got {number!r}")
     return number
 
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.spec.checks import check_fields, integer, not_negative, positive
+from fastmlp.spec.checks import check_fields, inner_fraction, integer, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.schedules.base import (
     Bounded,
     between,
     half_cosine,
-    inner_fraction,
     step_count,
     whole_powers,
 )

@@ -1,0 +1,96 @@
+"""The metrics by name, and the argument ``metrics`` of `MLP.fit` and `MLP.evaluate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from fastmlp.metrics.base import Function, Metric, Task
+from fastmlp.metrics.classes import F1, Accuracy, BalancedAccuracy, LogLoss, Precision, Recall, TopKAccuracy, ZeroOne
+from fastmlp.metrics.quantities import D2, MAE, MAPE, MSE, R2, RMSE, D2AbsoluteError, D2Pinball, Pinball
+from fastmlp.metrics.ranks import AUC, AveragePrecision
+from fastmlp.spec import NetworkSpec
+from fastmlp.spec.checks import choice, shown
+
+__all__ = ["METRICS", "METRIC_ALIASES", "as_metric", "as_metrics"]
+
+_AVERAGES = ("macro", "micro", "weighted")
+
+#: By name; those with a k or q in their name, such as "top_3_accuracy" and "pinball_0.9", are made when asked for.
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Accuracy(), BalancedAccuracy(), ZeroOne(), TopKAccuracy(), LogLoss(),
+        *(kind(average) for kind in (Precision, Recall, F1) for average in ("auto", *_AVERAGES)),
+        AUC(), AveragePrecision(),
+        MAE(), MSE(), RMSE(), MAPE(), Pinball(), R2(), D2(), D2AbsoluteError(), D2Pinball(),
+    )
+}  # fmt: skip
+
+#: Names of Keras, PyTorch and scikit-learn: ours.
+METRIC_ALIASES = {
+    "acc": "accuracy",
+    "zero_one_loss": "zero_one",
+    "roc_auc": "auc",
+    "mean_absolute_error": "mae",
+    "mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
+    "mean_absolute_percentage_error": "mape",
+    "mean_pinball_loss": "pinball",
+}
+
+_WITH_NUMBER: dict[str, Callable[[str], Metric]] = {
+    r"top_([0-9]+)_accuracy": lambda k: TopKAccuracy(int(k)),
+    r"pinball_([0-9.]+)": lambda q: Pinball(float(q)),
+    r"d2_pinball_([0-9.]+)": lambda q: D2Pinball(float(q)),
+}
+
+_RESERVED = ("epoch", "loss", "seconds", "samples_per_second")
+
+
+def as_metric(metric: object, name: str = "metric") -> Metric:
+    """Return the metric meant by a name, an object or a function; `name` is the argument that an error speaks of.
+
+    Examples
+    --------
+    >>> as_metric("top_3_accuracy"), as_metric("roc_auc")
+    (TopKAccuracy(k=3), AUC())
+    """
+    if isinstance(metric, Metric):
+        return metric
+    if callable(metric) and not isinstance(metric, type):
+        own = getattr(metric, "__name__", None)
+        if not isinstance(own, str) or own == "<lambda>":
+            raise ValueError(f"{name} must have a __name__ for the history, got {shown(metric)}: use a def")
+        return Function(metric)
+    if not isinstance(metric, str):
+        advice = f"; did you mean {metric.__name__}()?" if isinstance(metric, type) else ""
+        raise TypeError(f"{name} must be a name, a metric or a function (y_true, y_pred), got {shown(metric)}{advice}")
+    try:
+        for pattern, make in _WITH_NUMBER.items():
+            if found := re.fullmatch(pattern, metric):
+                return make(found[1])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return METRICS[choice(METRIC_ALIASES.get(metric, metric), name, tuple(METRICS))]
+
+
+def as_metrics(metrics: object, spec: NetworkSpec) -> tuple[Metric, ...]:
+    """Return the argument ``metrics`` as objects that are defined for a network, or the one that goes with its loss."""
+    if metrics is None:
+        return (as_metric(spec.loss.metric),)
+    if not isinstance(metrics, Sequence) or isinstance(metrics, str):
+        raise TypeError(f"metrics must be a list of names, metrics and functions, got {shown(metrics)}")
+    task, found = Task.of(spec), list[Metric]()
+    for place, each in enumerate(metrics):
+        metric = as_metric(each, f"metrics[{place}]")
+        try:
+            metric.check(task)
+        except ValueError as error:
+            raise ValueError(f"metrics[{place}]: {error}") from None
+        if metric.name in _RESERVED or metric.name.startswith("val_"):
+            raise ValueError(f"metrics[{place}] is called {metric.name!r}, which is the name of something else")
+        if metric.name in (other.name for other in found):
+            raise ValueError(f"metrics[{place}] is the second one called {metric.name!r}")
+        found.append(metric)
+    return tuple(found)

@@ -1,0 +1,311 @@
+"""Metrics of estimated quantities: errors, and the share of a deviance that is explained. Of several outputs, means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fastmlp.data import chunks
+from fastmlp.metrics.base import Mean, Metric, Mode, Score, Task
+from fastmlp.spec import Loss, LossName, Quantile, SquaredError, as_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
+
+__all__ = ["D2", "MAE", "MAPE", "MSE", "R2", "RMSE", "D2AbsoluteError", "D2Pinball", "Pinball"]
+
+
+@dataclass(frozen=True)
+class OfQuantities(Metric):
+    """Base of the metrics that compare each output with its target. Classes count as rows of 0 and 1."""
+
+    def check(self, task: Task) -> None:
+        width = task.loss.target_width(task.n_outputs)
+        if width != task.n_outputs:
+            raise ValueError(
+                f"{self.name} compares every output with its target; with the loss {task.loss.name}, {task.n_outputs} "
+                f"outputs have {width} targets: take a function of your own"
+            )
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+class _OfErrors(OfQuantities):
+    """Base of the means of errors."""
+
+    mode: ClassVar[Mode | None] = "min"
+    end: ClassVar[Callable[[Any], Any]] = np.mean
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
+        return Mean(lambda y, outputs: self._of(task.numbers(y), outputs), type(self).end)
+
+    def _of(self, y: Array, outputs: Array) -> Array:
+        raise NotImplementedError
+
+
+class MAE(_OfErrors):
+    """Mean absolute error.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import mae
+    >>> mae([1.0, 2.0], [1.5, 4.0])
+    1.25
+    """
+
+    kind: ClassVar[str] = "mae"
+
+    def _of(self, y: Array, outputs: Array) -> Array:
+        error: Array = np.abs(y - outputs)
+        return error
+
+
+class MSE(_OfErrors):
+    """Mean squared error, without the 1/2 of the loss.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import mse
+    >>> mse([1.0, 2.0], [1.5, 4.0])
+    2.125
+    """
+
+    kind: ClassVar[str] = "mse"
+
+    def _of(self, y: Array, outputs: Array) -> Array:
+        error: Array = np.square(y - outputs)
+        return error
+
+
+class RMSE(MSE):
+    """Root of the mean squared error; of several outputs, the mean of their roots.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import rmse
+    >>> rmse([1.0, 2.0], [2.0, 4.0]) == 2.5**0.5
+    True
+    """
+
+    kind: ClassVar[str] = "rmse"
+    end: ClassVar[Callable[[Any], Any]] = staticmethod(lambda squares: np.sqrt(squares).mean())
+
+
+class MAPE(_OfErrors):
+    """Mean of |error| / |target|, 0.1 for 10 %; targets near 0 make it huge.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import mape
+    >>> mape([1.0, 2.0], [1.5, 4.0])
+    0.75
+    """
+
+    kind: ClassVar[str] = "mape"
+
+    def _of(self, y: Array, outputs: Array) -> Array:
+        share: Array = np.abs(y - outputs) / np.maximum(np.abs(y), np.finfo(np.float64).eps)
+        return share
+
+
+@dataclass(frozen=True)
+class Pinball(_OfErrors):
+    """Mean pinball loss of estimates of a quantile: q (y - a) where y is above a, else (1 - q) (a - y).
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        The quantile, > 0 and < 1. Its name is "pinball", with another q "pinball_0.9".
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import Pinball
+    >>> Pinball(0.9)([2.0, 1.0], [1.0, 1.0])
+    0.45
+    """
+
+    kind: ClassVar[str] = "pinball"
+
+    q: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "q", Quantile(self.q).q)
+
+    @property
+    def name(self) -> str:
+        """The name, with the quantile unless it is the median."""
+        return _of_quantile(self.kind, self.q)
+
+    def _of(self, y: Array, outputs: Array) -> Array:
+        return _pinball(y, outputs, self.q)
+
+
+def _of_quantile(kind: str, q: float) -> str:
+    return kind if q == 0.5 else f"{kind}_{q:g}"
+
+
+def _pinball(y: Array, estimate: Array, q: float) -> Array:
+    error = y - estimate
+    loss: Array = np.maximum(q * error, (q - 1) * error)
+    return loss
+
+
+# ---- explained shares -----------------------------------------------------------------------------------------------
+
+
+class Explained(Score):
+    """Share of the deviance that outputs explain and the best constant does not: 1 - D(y, outputs) / D(y, constant).
+
+    An output for which the constant is perfect, since its targets are all alike, counts 1 if it is met exactly and 0
+    otherwise.
+    """
+
+    def __init__(self, task: Task, deviance: Callable[[Array, Array], Array], constant: NDArray[np.float64]) -> None:
+        self.task, self.deviance, self.constant = task, deviance, constant
+        self.residual, self.spread = np.zeros_like(constant), np.zeros_like(constant)
+
+    def add(self, y: Array, outputs: Array, weight: NDArray[np.float64]) -> None:
+        target, column = self.task.numbers(y), weight[:, np.newaxis]
+        self.residual += (column * self.deviance(target, outputs)).sum(axis=0)
+        self.spread += (column * self.deviance(target, self.constant)).sum(axis=0)
+
+    def value(self) -> float:
+        flat = self.spread == 0
+        ratio = self.residual / np.where(flat, 1.0, self.spread)
+        return float(np.where(flat, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio).mean())
+
+
+def _mean(task: Task, y: Array, weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Compute the mean of each column first: sums of squares around it do not cancel."""
+    total, sums = 0.0, np.zeros(task.n_outputs)
+    for part in chunks(len(y), task.n_outputs):
+        w = np.ones(part.stop - part.start) if weight is None else weight[part]
+        sums += (task.numbers(y[part]) * w[:, np.newaxis]).sum(axis=0)
+        total += float(w.sum())
+    return sums / total
+
+
+def _quantile(task: Task, y: Array, weight: NDArray[np.float64] | None, q: float) -> NDArray[np.float64]:
+    """Find in each column the smallest number that at least a share q of the rows do not exceed."""
+    found = np.empty(task.n_outputs)
+    for k, column in enumerate(task.numbers(y).T):
+        order = np.argsort(column, kind="stable")
+        sums = np.cumsum(np.ones(len(column)) if weight is None else weight[order])
+        found[k] = column[order[np.searchsorted(sums, q * sums[-1]).clip(max=len(column) - 1)]]
+    return found
+
+
+class R2(OfQuantities):
+    """Coefficient of determination: 1 - sum (y - a)^2 / sum (y - mean of y)^2.
+
+    An output with constant targets counts 1 if it is met exactly and 0 otherwise.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import r2
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    0.5
+    """
+
+    kind: ClassVar[str] = "r2"
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
+        return Explained(task, SquaredError().deviance, _mean(task, y, weight))
+
+
+@dataclass(frozen=True)
+class D2(OfQuantities):
+    """Share of a loss's deviance that is explained: 1 - D(y, a) / D(y, mean of y).
+
+    Parameters
+    ----------
+    loss : str, Loss or None
+        Such as "poisson", "gamma" or ``fastmlp.Tweedie(1.5)``, whose deviances scikit-learn's ``d2_tweedie_score``
+        calls powers 1, 2 and 1.5. None: the network's, or the squared error, which makes it `R2`.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import D2
+    >>> round(D2("poisson")([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]), 6)
+    0.738262
+    """
+
+    kind: ClassVar[str] = "d2"
+
+    loss: LossName | Loss | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss is not None:
+            object.__setattr__(self, "loss", as_loss(self.loss))
+
+    @property
+    def name(self) -> str:
+        """The name, with that of the loss if one was given."""
+        return self.kind if self.loss is None else f"{self.kind}_{as_loss(self.loss).name}"
+
+    def _deviance_of(self, task: Task) -> Callable[[Array, Array], Array]:
+        return (task.loss if self.loss is None else as_loss(self.loss)).deviance
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        loss = task.loss if self.loss is None else as_loss(self.loss)
+        if loss.metric == "accuracy":
+            raise ValueError(f"d2 is a share of a deviance, and {loss.name} has none: name another, as D2('poisson')")
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
+        return Explained(task, self._deviance_of(task), _mean(task, y, weight))
+
+
+@dataclass(frozen=True)
+class D2Pinball(OfQuantities):
+    """Share of the mean pinball loss that is explained: 1 - that of the outputs / that of the targets' own quantile.
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        The quantile, > 0 and < 1. Its name is "d2_pinball", with another q "d2_pinball_0.9".
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import d2_pinball
+    >>> d2_pinball([1.0, 2.0, 3.0], [1.0, 3.0, 3.0])
+    0.5
+    """
+
+    kind: ClassVar[str] = "d2_pinball"
+
+    q: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "q", Quantile(self.q).q)
+
+    @property
+    def name(self) -> str:
+        """The name, with the quantile unless it is the median."""
+        return _of_quantile(self.kind, self.q)
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
+        return Explained(task, lambda y, a: _pinball(y, a, self.q), _quantile(task, y, weight, self.q))
+
+
+class D2AbsoluteError(OfQuantities):
+    """Share of the mean absolute error that is explained: 1 - that of the outputs / that of the targets' median.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import d2_absolute_error
+    >>> d2_absolute_error([1.0, 2.0, 3.0], [1.0, 3.0, 3.0])
+    0.5
+    """
+
+    kind: ClassVar[str] = "d2_absolute_error"
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
+        return Explained(task, lambda y, a: np.abs(y - a), _quantile(task, y, weight, 0.5))
