@@ -46,10 +46,11 @@ class MLP(Training):
     output : str or Activation, optional
         Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
     loss : str or Loss, optional
-        "squared_error", "absolute_error", "huber", "log_cosh", "quantile", "cross_entropy" (of a softmax),
-        "binary_cross_entropy" (of logistic outputs), "poisson", "gamma" or "tweedie" (of exp outputs), or an object
-        with a parameter, such as `Huber(0.5)` or `Quantile(0.9)`. Default: what goes with the output; the squared error
-        for those that no other loss is named with.
+        "squared_error", "absolute_error", "huber", "log_cosh", "quantile"; "cross_entropy" and "focal" (of a softmax),
+        "binary_cross_entropy" and "binary_focal" (of logistic outputs); "poisson", "gamma" and "tweedie" (of exp
+        outputs); "hinge", "squared_hinge" and "perceptron" (targets -1 and 1), "multi_hinge" (classes); a name of
+        Keras's or PyTorch's, such as "mse", for their mean over outputs (see docs/losses.md); an object with parameters
+        such as `Huber(0.5)`; or `CustomLoss(fn)`. Default: what goes with the output, or the squared error.
     dropout : float or sequence of float
         Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
         one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods
@@ -151,6 +152,11 @@ class MLP(Training):
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "
                 "take one output with loss='binary_cross_entropy', or two outputs with output='softmax'"
+            )
+        if spec.loss.labels and spec.sizes[-1] == 1:
+            raise ValueError(
+                f"loss is {spec.loss.name!r}, which compares the outputs of classes, and there is one in sizes "
+                f"{list(spec.sizes)}: take one output for each class"
             )
         try:
             initializers = [
