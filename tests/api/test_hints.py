@@ -51,7 +51,9 @@ FOREIGN = {  # (function, keyword): what the error says
     ("MLP", "hidden_layer_sizes"): "MLP(sizes) has inputs, hidden widths and outputs",
     ("MLP", "solver"): "fit and step take the optimizer",
     ("MLP", "alpha"): "weight_decay",
-    ("MLP", "dropout"): "nothing of the kind here yet",
+    ("MLP", "batch_norm"): "nothing of the kind here yet",
+    ("MLP", "dropout_rate"): "did you mean dropout?",
+    ("fit", "dropout"): "it is an argument of MLP",
     ("MLP", "epochs"): "it is an argument of MLP.fit",
     ("MLP", "activations"): "did you mean activation?",
     ("Adam", "learning_rate_init"): "did you mean learning_rate?",
@@ -127,7 +129,6 @@ def test_signatures_are_short_and_those_of_the_functions_themselves():
     [
         ("lr", r"net.optimizer = dataclasses.replace\(net.optimizer, learning_rate=...\)"),
         ("coefs_", "use weights"),
-        ("summary", r"use print\(net\)"),
         ("bias", "did you mean biases"),
         ("wieghts", "did you mean weights"),
         ("nonsense", "no attribute 'nonsense'$"),

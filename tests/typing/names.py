@@ -66,4 +66,4 @@ fastmlp.schedules.Constant(0.1, by="batch")  # type: ignore[arg-type]
 net.optimizer = fastmlp.SGD(0.1)
 net.optimizer = "magic"  # type: ignore[assignment]
 net.lr = 1e-5  # type: ignore[attr-defined]
-net.summary()  # type: ignore[attr-defined]
+net.count_params()  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import Data, as_data, refuse_overflow
-from fastmlp.network.outputs import Outputs
+from fastmlp.network.inside import Inside
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, MetricLike, weights_and_biases
 from fastmlp.spec.hints import explained_as
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Measures"]
 
 
-class Measures(Outputs):
+class Measures(Inside):
     """A network that is measured."""
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class Measures(Outputs):
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
-        """Compute the loss of a batch and its gradient, for an optimizer of your own.
+        """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
 
         Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 

@@ -23,7 +23,7 @@ from fastmlp.passes.threads cimport (
     watch_for_signals,
 )
 from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tiles_by_panel
-from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
+from fastmlp.passes.workspace cimport GRADIENT, TRAIN, Buffers, Workspace
 
 from fastmlp.spec import Outcome
 
@@ -118,7 +118,7 @@ cdef class Call:
             self.tiles = tiles_by_panel(net)
         share_batch(&self.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
-            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN))
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels
@@ -139,7 +139,7 @@ cdef class Call:
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
         cdef Steps *steps = &self.steps
         cdef Entry entry = REFUSED
-        self.before = self.parameters.n_steps - steps.first
+        self.before = steps.before = self.parameters.n_steps - steps.first
         steps.at_rest, steps.call = run_handlers, <void *> self
         if self.counts:
             self.gate.close("training")

@@ -166,6 +166,7 @@ cdef class Engine:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
         call.follow(table, run.groups)
+        call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         most = min(-threads or max_threads(), most_threads(&call.plan))
@@ -249,5 +250,11 @@ cdef class Engine:
             out.update(gradients.read())
         return losses[0] if outcome.status == "done" else float("nan")
 
-    def trace(self, X, y, int threads=0):
-        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None))
+    def trace(self, X, y, int threads=0, by_outputs=None):
+        if by_outputs is not None:
+            shape = (len(X), self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out)
+            if by_outputs.shape != shape or by_outputs.dtype != self.parameters.spec.dtype:
+                raise ValueError(f"by_outputs is {by_outputs.dtype} {by_outputs.shape}; it must be of the network's "
+                                 f"dtype and of shape {shape}")
+            by_outputs = np.ascontiguousarray(by_outputs)
+        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None), by_outputs)

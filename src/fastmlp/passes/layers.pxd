@@ -15,6 +15,8 @@ cdef struct Layer:
     int activation
     bint keeps_signals               # of which its activation's slope is computed; else of the outputs
     bint whole_rows                  # its activation is a function of them: an output layer
+    double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
+    double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
     double l1                        # of its weights, in the loss: l1 |w| + l2 / 2 w^2
     double l2
@@ -49,11 +51,13 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
+    bint drops                       # inputs of some layer, in training
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
-cdef describe(Layer *to, Network *net, layer)
+cdef describe(Layer *to, Network *net, layer, double drop)
 cdef fill_params(double *to, params)
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
+cdef bint drops_outputs(Network *net, int l) noexcept nogil
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil

@@ -77,7 +77,7 @@ cdef class Parameters:
         if self.net.layers == NULL:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
-            describe(&self.net.layers[l], &self.net, layers[l])
+            describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
 

@@ -44,10 +44,13 @@ class UpdateBlock(NamedTuple):
 
 
 class Plan:
-    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it."""
+    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it, but
+    for the random numbers of dropout.
+    """
 
     def __init__(self, spec: NetworkSpec) -> None:
         self.sizes = spec.sizes
+        self.rates = spec.dropout_rates
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
         self.penalties = spec.penalties
@@ -68,9 +71,9 @@ class Plan:
         self.columns: tuple[str, ...] = ()
         self.state: list[Parameters] = []
         self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
-        self.workspace = Workspace(
-            spec.sizes, self.dtype, [layer.activation.keeps == "signal" for layer in self.layers]
-        )
+        dropped = [layer for layer, rate in enumerate(self.rates) if rate]
+        signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
+        self.workspace = Workspace(spec.sizes, self.dtype, {*signals, *(i - 1 for i in dropped if i)}, dropped)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

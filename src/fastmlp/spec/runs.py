@@ -51,6 +51,9 @@ class Run:
         Filled with each batch's weighted mean loss before its update, and the penalties of the weights.
     squared_weights : ndarray of float64, shape (steps,), or None
         Filled with the sum of all squared weights (not biases) before each update.
+    seed : int, default 0
+        Of what is random in a step, 0 <= seed < 2**64: with the engine's count of updates it tells which units are
+        dropped.
     at_loss : callable, optional
         ``at_loss(step, rows, outputs, row_loss, deltas)`` between the loss and the backward pass, for some or all of a
         step's rows at a time: which of the order (a slice), their outputs (B, O), losses (B,) and dE/dz (B, O), each
@@ -80,6 +83,7 @@ class Run:
     table: NDArray[np.float64]
     losses: NDArray[np.float64]
     squared_weights: NDArray[np.float64] | None = None
+    seed: int = 0
     at_loss: Callable[[int, slice, NDArray[Any], NDArray[np.float64], NDArray[Any]], None] | None = None
     at_gradient: Callable[[int, Tensors], None] | None = None
     clip_norm: float | None = None

@@ -127,10 +127,10 @@ class Learner:
             table,
             losses,
             squared_weights,
-            None,
-            None,
-            *clip,
-            self.rates.groups,
+            self.seed,
+            clip_norm=clip.norm,
+            clip_value=clip.value,
+            groups=self.rates.groups,
         )
         before = engine.n_steps
         try:
