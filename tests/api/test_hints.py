@@ -211,7 +211,7 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
     [
         (spec.ActivationName, [*spec.ACTIVATION_NAMES, *spec.ACTIVATION_ALIASES]),
         (spec.OutputName, [*spec.OUTPUT_NAMES, *spec.ACTIVATION_ALIASES]),
-        (spec.LossName, spec.LOSS_NAMES),
+        (spec.LossName, [*spec.LOSS_NAMES, *spec.LOSS_ALIASES, *spec.MEANS]),
         (spec.OptimizerName, spec.OPTIMIZER_NAMES),
         (InitName, [*INITIALIZERS, *INITIALIZER_ALIASES]),
         (spec.DTypeName, spec.DTYPE_NAMES),

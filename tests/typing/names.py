@@ -13,7 +13,7 @@ fastmlp.MLP([2, 1], output=fastmlp.LeakyReLU(), loss=fastmlp.SquaredError(), dty
 fastmlp.MLP([2, 3, 3], output="softmaxx")  # type: ignore[arg-type]
 fastmlp.MLP([2, 3, 3], activation="softmax")  # type: ignore[arg-type]
 fastmlp.MLP([2, 3, 3], activation=["relu", "rleu"])  # type: ignore[list-item]
-fastmlp.MLP([2, 1], loss="mse")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], loss="squared")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], init="xavier")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], dtype="float16")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], backend="cuda")  # type: ignore[arg-type]

@@ -27,6 +27,9 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     net.loss(&block, net.loss_params)
     if not net.fused:
         apply_output_slope(net, ws, row, rows)
+    if net.loss_factor != 1:
+        for r in range(row, row + rows):
+            ws.row_loss[r] *= net.loss_factor
     for r in range(row, row + rows):
         finite = finite and isfinite(ws.row_loss[r])
     return finite
