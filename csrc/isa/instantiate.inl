@@ -59,6 +59,8 @@ static const fm_kernels table = {
     .regularise = regularise,
     .scale = scale,
     .limit = limit,
+    .bound_columns = bound_columns,
+    .bound_rows = bound_rows,
     .shrink = shrink,
     .optimizer =
         {

@@ -4,7 +4,7 @@
 #include "guard.h"
 
 /* Parameters of an activation or a loss: as many as any may have. */
-static const double PARAMS[] = {0.3, 0.7, 1.5, 0.1, 2.0, 0.9, 1.1, 0.2};
+static const double PARAMS[] = {0.3, 0.7, 1.5, 0.1, 2.0, 0.9, 1.1, 0.2, 0.4, 0.6, 1.3, 0.5, 1.7, 0.8, 1.2, 1.9};
 _Static_assert(sizeof PARAMS / sizeof *PARAMS >= FM_MAX_PARAMS, "more parameters are needed");
 
 /* A matrix for what is kept: the outputs c, or the signals that are kept beside them. */
@@ -79,12 +79,17 @@ static void check_activation_backward_rows(trial t, result *out) {
   append_matrix(out, d);
 }
 
+/* Parameters of cross entropies - clip, label_smoothing, pos_weight - each of which has code of its own. */
+enum { PLAIN, CLIPPED, SMOOTHED, VARIANTS };
+static const double CROSS_ENTROPIES[][FM_MAX_PARAMS] = {{0, 0, 1}, {0x1p-52, 0, 1}, {0, 0.1, 2}, {0x1p-23, 0, 1}};
+
 static void check_loss(trial t, result *out) {
-  enum { LOSS, CLIPPED, AWKWARD, BY_LABEL };
+  enum { LOSS, VARIANT, AWKWARD, BY_LABEL };
   const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL];
-  double params[FM_MAX_PARAMS] = {0};
-  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS)) return;
-  if (strcmp(fm_loss_params(loss), "clip") == 0 && t.at[CLIPPED]) params[0] = T->itemsize == 4 ? 0x1p-23 : 0x1p-52;
+  const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
+  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy)) return;
+  const double *params = PARAMS;
+  if (entropy) params = CROSS_ENTROPIES[t.at[VARIANT] + (T->itemsize == 4 && t.at[VARIANT] == CLIPPED ? 2 : 0)];
   const matrix a = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
   const matrix target = new_matrix(t.rows, t.columns);
   array *labels = new_array(t.rows, sizeof(int32_t)), *scale = new_reals(t.rows);
@@ -189,6 +194,38 @@ static void check_clipping(trial t, result *out) {
   append_array(out, g, used);
 }
 
+static double largest;
+static double up_to_largest(void) { return uniform(-largest, largest); }
+
+/* Columns, or rows where `across`, of which about half are longer than 1. */
+static void check_bounds(trial t, result *out) {
+  enum { ACROSS };
+  const int across = t.at[ACROSS];
+  const matrix w = new_matrix(t.rows, t.columns), before = new_matrix(t.rows, t.columns);
+  largest = 1.7 / sqrt((double)(across ? t.columns : t.rows));
+  fill(w, up_to_largest);
+  copy_matrix(before, w);
+  allow_matrix(w, w.panels * T->panel);
+  seal_all();
+  if (across) T->bound_rows(t.rows, t.columns, 1.0, panel_of(w, 0), w.stride);
+  int any = 0;
+  for (ptrdiff_t p = 0; p < w.panels && !across; p++) any |= T->bound_columns(t.rows, 1.0, panel_of(w, p));
+  check_all();
+  int changed = 0;
+  for (ptrdiff_t i = 0; i < (across ? t.rows : t.columns); i++) {
+    double old = 0, now = 0;
+    for (ptrdiff_t j = 0; j < (across ? t.columns : t.rows); j++) {
+      const double x = across ? at(before, i, j) : at(before, j, i), y = across ? at(w, i, j) : at(w, j, i);
+      old += x * x;
+      now += y * y;
+      changed |= x != y;
+    }
+    if (fabs(sqrt(now) - (old > 1 ? 1 : sqrt(old))) > 1e-5) fail("another norm");
+  }
+  if (!across && any != changed) fail("does not say whether it has changed anything");
+  append_matrix(out, w);
+}
+
 static void check_shrink(trial t, result *out) {
   const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
   array *w = new_reals(n), *before = new_reals(n);
@@ -229,13 +266,14 @@ static const check CHECKS[] = {
     {"loss",
      check_loss,
      2,
-     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"clipped", 2, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
+     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"variant", VARIANTS, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
     {"optimizer",
      check_optimizer,
      2,
      {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
     {"regularise", check_regularise, 2, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
     {"clipping", check_clipping, 2, {{"by value", 2, NULL}}},
+    {"bounds", check_bounds, 2, {{"across", 2, NULL}}},
     {"shrink", check_shrink, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };

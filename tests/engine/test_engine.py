@@ -80,6 +80,11 @@ def test_traces(loss, output, sizes, dtype, threads):
     for y in targets_of_every_kind(spec, len(X)):
         for got, wanted in zip(ours.trace(X, y, threads), theirs.trace(X, y, threads), strict=True):
             assert_lists_close(got, wanted, **CLOSE[dtype])
+    by_outputs = np.random.default_rng(1).normal(size=(len(X), sizes[-1])).astype(dtype)
+    for got, wanted in zip(
+        ours.trace(X, None, threads, by_outputs), theirs.trace(X, None, threads, by_outputs), strict=True
+    ):
+        assert_lists_close(got, wanted, **CLOSE[dtype])
     assert ours.trace(X, None, threads)[2] is None
 
 

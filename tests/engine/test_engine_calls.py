@@ -66,6 +66,15 @@ WRONG = [
             (np.full(6, -1, np.int32), ValueError),
         ]
     ],
+    *[
+        ("trace", {"by_outputs": by_outputs}, ValueError)
+        for by_outputs in (
+            np.ones((6, 3), "float32"),
+            np.ones((5, 2), "float32"),
+            np.ones((6, 2)),
+            np.ones(12, "float32"),
+        )
+    ],
     ("predict", {"out": np.empty((6, 3), "float32")}, ValueError),
     ("predict", {"out": np.empty((5, 2), "float32")}, ValueError),
     ("predict", {"out": np.empty((6, 2), "float64")}, ValueError),
@@ -98,6 +107,12 @@ WRONG = [
     ("train", {"table": specs.SGD(0.1).scalars(0, 2)}, ValueError),
     ("train", {"table": specs.SGD(0.1).scalars(0, 3).astype("float32")}, ValueError),
     ("train", {"table": np.ones(3)}, ValueError),
+    ("train", {"table": specs.SGD(0.1).scalars(0, 3, 0, (1.0, 2.0))}, ValueError),
+    ("train", {"groups": (0, 0, 0)}, ValueError),
+    ("train", {"groups": (0, 0, 0, 1)}, ValueError),
+    ("train", {"groups": (0, 0, -1, 0)}, ValueError),
+    ("train", {"groups": (0, 0, 0, 0), "table": np.ones((3, 9))}, ValueError),
+    ("train", {"groups": [0, 0, 0, 0]}, TypeError),
 ]
 
 

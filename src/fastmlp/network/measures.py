@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import Data, as_data, refuse_overflow
-from fastmlp.network.outputs import Outputs
+from fastmlp.network.inside import Inside
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, MetricLike, weights_and_biases
 from fastmlp.spec.hints import explained_as
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Measures"]
 
 
-class Measures(Outputs):
+class Measures(Inside):
     """A network that is measured."""
 
     __slots__ = ()

@@ -1,60 +1,18 @@
-"""Computations from rows without targets to learn from: outputs, and what happens on the way to them."""
+"""A network's outputs for given rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
 
-from fastmlp.data import as_inputs, as_targets, check_finite, refuse_overflow
+from fastmlp.data import as_inputs, check_finite, refuse_overflow
 from fastmlp.network.state import State
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array
 
-__all__ = ["Outputs", "Trace"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Trace:
-    """The signals inside a network for given rows: lists of one array (n, n_out) per layer, the output layer last.
-
-    Attributes
-    ----------
-    signals : list of ndarray
-        z = a W + b, what enters the activation function.
-    outputs : list of ndarray
-        a = f(z), what leaves it; the last are the network's outputs.
-    sensitivities : list of ndarray or None
-        dE/dz of each row's own loss E, not divided by the number of rows; None if no targets were given.
-
-    Examples
-    --------
-    The derivatives of the rows' losses by their inputs are one product away:
-
-    >>> import fastmlp
-    >>> net = fastmlp.MLP([2, 3, 1], seed=0)
-    >>> trace = net.trace([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
-    >>> trace
-    <Trace of 2 rows through layers of 3 and 1: signals, outputs, sensitivities>
-    >>> (trace.sensitivities[0] @ net.weights[0].T).shape
-    (2, 2)
-    """
-
-    signals: list[Array]
-    outputs: list[Array]
-    sensitivities: list[Array] | None = None
-
-    def __repr__(self) -> str:
-        """Show the shapes: the numbers themselves would flood a notebook."""
-        *widths, last = (str(z.shape[1]) for z in self.signals)
-        layers = f"layers of {', '.join(widths)} and {last}" if widths else f"one layer of {last}"
-        rows = len(self.signals[-1])
-        return (
-            f"<Trace of {rows} row{'' if rows == 1 else 's'} through {layers}: "
-            f"signals, outputs{'' if self.sensitivities is None else ', sensitivities'}>"
-        )
+__all__ = ["Outputs"]
 
 
 class Outputs(State):
@@ -124,33 +82,6 @@ class Outputs(State):
         except ValueError:
             check_finite(rows, "X")  # says which value, and where
             raise
-
-    def trace(self, X: ArrayLike, y: ArrayLike | None = None, *, threads: int | None = None) -> Trace:
-        """Record what every layer does: signals, outputs and, with targets, sensitivities.
-
-        Parameters
-        ----------
-        X, y, threads
-            As for `fit`; `y` may be left out.
-
-        Returns
-        -------
-        Trace
-
-        Examples
-        --------
-        >>> import fastmlp
-        >>> net = fastmlp.MLP([2, 3, 1], activation="tanh", init="zeros")
-        >>> trace = net.trace([[1.0, 2.0]], [1.0])
-        >>> [z.shape for z in trace.signals], trace.sensitivities[-1]
-        ([(1, 3), (1, 1)], array([[-1.]], dtype=float32))
-        """
-        n_threads = engine_threads(threads)
-        spec, finite = self._learner.spec, self._finite()
-        rows = as_inputs(X, spec.sizes[0], finite=finite)
-        targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
-        with self._access.reading("trace"):
-            return Trace(*self._learner.engine.trace(rows, targets, n_threads))
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -18,6 +18,7 @@ from fastmlp.spec import (
     Array,
     Layer,
     NetworkSpec,
+    Operation,
     Optimizer,
     OptimizerName,
     as_optimizer,
@@ -264,28 +265,53 @@ class State:
         spec = self._learner.spec
         kinds = [activation.written() for activation in spec.activations]
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
+        rates = f"dropout={spec.dropout[0] if len(set(spec.dropout)) == 1 else list(spec.dropout)}, "
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
-            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('dropout', spec.dropout)}"
-            f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
-            f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))})"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, {rates if any(spec.dropout) else ''}"
+            f"{f'input_dropout={spec.input_dropout}, ' if spec.input_dropout else ''}"
+            f"{f'input_noise={spec.input_noise}, ' if spec.input_noise else ''}"
+            f"dtype={spec.dtype!r}, seed={self.seed}"
+            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)})"
         )
 
     def __str__(self) -> str:
-        spec = self._learner.spec
-        trained = (
-            f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'} trained" if self.n_epochs else "not trained"
-        )
-        lines = [
-            f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.loss.name}, {spec.dtype}, "
-            f"{spec.n_parameters:,} parameters, {trained}, {self.backend}"
-            + (f" ({self.isa})" * (self.isa != self.backend))
-        ]
+        """Return what `summary` prints."""
+        spec, n = self._learner.spec, self.n_epochs
+        trained = f"{n} epoch{'' if n == 1 else 's'} trained" if n else "not trained"
+        backend = self.backend if self.isa == self.backend else f"{self.backend} ({self.isa})"
+        rows = [("layer", "shape", "activation", "parameters")]
         for number, layer in enumerate(spec.layers, 1):
-            shape = f"{layer.n_in} -> {layer.n_out}"
-            lines.append(f"  {number}  {shape:<16} {layer.activation.name:<12} {(layer.n_in + 1) * layer.n_out:>12,}")
-        return "\n".join(lines)
+            count = f"{(layer.n_in + 1) * layer.n_out:,}"
+            rows.append((str(number), f"{layer.n_in} -> {layer.n_out}", _named(layer.activation), count))
+        rows.append(("total", "", "", f"{spec.n_parameters:,}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        left = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  " for a, b, c, _ in rows]
+        return "\n".join(
+            [
+                f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.dtype}, {trained}, {backend}",
+                *(first + row[-1].rjust(widths[-1]) for first, row in zip(left, rows, strict=True)),
+                f"  loss {_named(spec.loss)}, optimizer {self.optimizer or 'not chosen'}",
+            ]
+        )
+
+    def summary(self) -> None:
+        """Print a table: layers with their shapes, activations and parameters; loss and optimizer.
+
+        ``str(net)`` is its text.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> fastmlp.MLP([784, 128, 10], output="softmax", backend="numpy").summary()
+        MLP 784-128-10, float32, not trained, numpy
+          layer  shape       activation  parameters
+          1      784 -> 128  relu           100,480
+          2      128 -> 10   softmax          1,290
+          total                             101,770
+          loss cross_entropy, optimizer not chosen
+        """
+        print(self)
 
     # ---- attributes that there are not ------------------------------------------------------------------------------
 
@@ -301,9 +327,14 @@ class State:
                 no_attribute(self, name)
 
 
-def _written(name: str, values: tuple[float, ...]) -> str:
-    """Numbers of layers as an argument of MLP; nothing where there are none."""
-    return f", {name}={values[0] if len(set(values)) == 1 else list(values)}" if values else ""
+def _named(operation: Operation) -> str:
+    """Return an activation or a loss as one writes it, its name without quotes."""
+    return operation.written().strip("'")
+
+
+def _written(name: str, each: Sequence[float | None]) -> str:
+    """What each layer has a number of as an argument of MLP; nothing where there is none."""
+    return f", {name}={each[0] if len(set(each)) == 1 else list(each)}" if each else ""
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.clip cimport square_item, squares_bytes
 from fastmlp.passes.gate cimport REFUSED, Entry
+from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
@@ -68,6 +69,20 @@ cdef class Call:
             self.steps.at_gradient = run_at_gradient
         cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
                   not counts or at_gradient is not None or clip_norm is not None)
+
+    cdef follow(self, const double[:, ::1] table, tuple groups):
+        """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
+        columns = self.parameters.net.n_columns + FM_SHARED_COUNT
+        n_groups = max(1, table.shape[1] // columns)
+        if table.shape[1] != (n_groups if groups else 1) * columns:
+            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
+        n_tensors = 2 * self.parameters.net.n_layers
+        if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
+            raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
+        self.steps.table, self.steps.columns = &table[0, 0], table.shape[1]
+        if groups:
+            self.parts = np.array(groups, np.intp) * columns
+            self.steps.parts = &self.parts[0]
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""

@@ -48,5 +48,9 @@ class Engine:
         out: dict[str, NDArray[Any]] | None = None,
     ) -> float: ...
     def trace(
-        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int = 0
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any] | None,
+        threads: int = 0,
+        by_outputs: NDArray[Any] | None = None,
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...

@@ -6,7 +6,6 @@ import numpy as np
 
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -154,9 +153,6 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        columns = net.n_columns + FM_SHARED_COUNT
-        if table.shape[1] != columns:
-            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
         if steps == 0:
             return Outcome(0, "done", None)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
@@ -169,7 +165,7 @@ cdef class Engine:
         if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
-        call.steps.table, call.steps.columns = &table[0, 0], table.shape[1]
+        call.follow(table, run.groups)
         call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
@@ -254,5 +250,11 @@ cdef class Engine:
             out.update(gradients.read())
         return losses[0] if outcome.status == "done" else float("nan")
 
-    def trace(self, X, y, int threads=0):
-        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None))
+    def trace(self, X, y, int threads=0, by_outputs=None):
+        if by_outputs is not None:
+            shape = (len(X), self.parameters.net.layers[self.parameters.net.n_layers - 1].n_out)
+            if by_outputs.shape != shape or by_outputs.dtype != self.parameters.spec.dtype:
+                raise ValueError(f"by_outputs is {by_outputs.dtype} {by_outputs.shape}; it must be of the network's "
+                                 f"dtype and of shape {shape}")
+            by_outputs = np.ascontiguousarray(by_outputs)
+        return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None), by_outputs)

@@ -2,4 +2,4 @@
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Inputs
 
-cdef trace_rows(Parameters parameters, Inputs inputs)
+cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs)

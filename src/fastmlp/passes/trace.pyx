@@ -8,20 +8,24 @@ from fastmlp.passes.backward cimport backward_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Network
-from fastmlp.passes.loss cimport loss_rows, users_loss
+from fastmlp.passes.loss cimport apply_output_slope, loss_rows, users_loss
 from fastmlp.passes.plan cimport rows_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.workspace cimport GRADIENT, Buffers, Workspace
 
 
-cdef trace_rows(Parameters parameters, Inputs inputs):
-    """(signals, outputs, sensitivities) of all rows: lists with an array per layer; None without targets."""
+cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
+    """(signals, outputs, sensitivities) of all rows: lists with an array per layer.
+
+    Sensitivities begin with the loss, or with derivatives by the outputs if these are given; without both, None.
+    """
     cdef Network *net = &parameters.net
     cdef ptrdiff_t total = inputs.rows
     cdef ptrdiff_t most = max(<ptrdiff_t> 1, min(total, rows_at_once(net))), start, rows
     cdef Buffers buffers = Buffers(parameters, most, GRADIENT)
     cdef Workspace *ws = &buffers.ws
     cdef int l, last = net.n_layers - 1
+    cdef bint backward = inputs.has_targets or by_outputs is not None
     spec = parameters.spec
     signals, outputs, sensitivities = ([np.empty((total, layer.n_out), spec.dtype) for layer in spec.layers]
                                        for _kind in range(3))
@@ -35,22 +39,32 @@ cdef trace_rows(Parameters parameters, Inputs inputs):
             # The deltas' buffers are free until the backward pass, and hold the signals for so long.
             forward_layer(net, ws, l, FM_ACTIVATION_identity, 0, rows, 0, net.layers[l].out_panels, ws.d[l + 1])
             copy_out(net, ws, ws.d[l + 1], l, signals, start, rows)
-        if not inputs.has_targets:
+        if not backward:
             continue
-        load_targets(net, ws, &inputs.examples, start, 0, rows, 1.0)
-        if net.fused:
-            forward_layer(net, ws, last, FM_ACTIVATION_identity, 0, rows, 0, net.layers[last].out_panels,
-                          ws.a[last + 1])
-        loss_rows(net, ws, 0, rows)
-        if net.loss == NULL:
-            users_loss(parameters, ws, rows)
+        if by_outputs is not None:
+            copy_in(net, ws, ws.d[last + 1], last, by_outputs, start, rows)
+            apply_output_slope(net, ws, 0, rows)
+        else:
+            load_targets(net, ws, &inputs.examples, start, 0, rows, 1.0)
+            if net.fused:
+                forward_layer(net, ws, last, FM_ACTIVATION_identity, 0, rows, 0, net.layers[last].out_panels,
+                              ws.a[last + 1])
+            loss_rows(net, ws, 0, rows)
+            if net.loss == NULL:
+                users_loss(parameters, ws, rows)
         backward_rows(net, ws, 0, rows)
         for l in range(net.n_layers):
             copy_out(net, ws, ws.d[l + 1], l, sensitivities, start, rows)
-    return signals, outputs, sensitivities if inputs.has_targets else None
+    return signals, outputs, sensitivities if backward else None
 
 
 cdef copy_out(Network *net, Workspace *ws, char *matrix, int l, arrays, ptrdiff_t start, ptrdiff_t rows):
     cdef char[:, ::1] to = arrays[l][start:start + rows].view(np.int8)
     cdef ptrdiff_t columns = net.layers[l].n_out
     net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
+
+
+cdef copy_in(Network *net, Workspace *ws, char *matrix, int l, array, ptrdiff_t start, ptrdiff_t rows):
+    cdef const char[:, ::1] source = array[start:start + rows].view(np.int8)
+    cdef ptrdiff_t columns = net.layers[l].n_out
+    net.kernels.pack(rows, columns, &source[0, 0], columns, matrix, ws.stride)

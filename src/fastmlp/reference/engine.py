@@ -11,7 +11,7 @@ from fastmlp.reference.backward import backward, backward_layer
 from fastmlp.reference.forward import activate, forward
 from fastmlp.reference.gate import Gate
 from fastmlp.reference.gradient import add_penalties, penalty
-from fastmlp.reference.loss import loss
+from fastmlp.reference.loss import apply_slope, loss
 from fastmlp.reference.plan import Plan
 from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
 from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
@@ -225,13 +225,18 @@ class Engine:
                 out.update(plan.gradient.read())
             return mean(row_loss, weight, total) + penalty(plan)
 
-    def trace(self, X: Array, y: Array | None, threads: int = 0) -> tuple[list[Array], list[Array], list[Array] | None]:
-        """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out)."""
+    def trace(
+        self, X: Array, y: Array | None, threads: int = 0, by_outputs: Array | None = None
+    ) -> tuple[list[Array], list[Array], list[Array] | None]:
+        """Signals, outputs and, with y, sensitivities dE_row/dz of every layer, each (n, n_out).
+
+        With `by_outputs` (n, O), of the network's dtype, E is any function whose derivatives by the outputs it holds.
+        """
         with self._gate.reading("trace") as rest, np.errstate(all="ignore"):
             plan, n = self._plan, len(X)
             signals = [np.empty((n, width), plan.dtype) for width in plan.sizes[1:]]
             outputs = [np.empty_like(z) for z in signals]
-            deltas = None if y is None else [np.empty_like(z) for z in signals]
+            deltas = None if y is None and by_outputs is None else [np.empty_like(z) for z in signals]
             for rows in blocks(n, rest):
                 batch = plan.batch(rows.stop - rows.start)
                 a = inputs(X, rows, batch.x)
@@ -241,11 +246,15 @@ class Engine:
                     a = out[rows]
                     np.copyto(a, z[rows])
                     activate(plan, batch, i, a)
-                if y is None or deltas is None:
+                if deltas is None:
                     continue
-                np.copyto(batch.outputs[-1], signals[-1][rows])
-                loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
-                np.copyto(deltas[-1][rows], batch.deltas[-1])
+                if by_outputs is not None:
+                    np.copyto(deltas[-1][rows], by_outputs[rows])
+                    apply_slope(plan, batch, len(plan.layers) - 1, outputs[-1][rows], deltas[-1][rows])
+                elif y is not None:
+                    np.copyto(batch.outputs[-1], signals[-1][rows])
+                    loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
+                    np.copyto(deltas[-1][rows], batch.deltas[-1])
                 for i in range(len(plan.layers) - 1, 0, -1):
                     backward_layer(plan, batch, i, deltas[i][rows], outputs[i - 1][rows], deltas[i - 1][rows])
             return signals, outputs, deltas

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.reference.backward import backward
+from fastmlp.reference.bound import bound
 from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
@@ -87,6 +88,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value)
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
+    bound(plan)
     clock.lap("update")
     return True

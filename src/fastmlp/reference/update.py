@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from fastmlp.reference.plan import Plan
 
 
-def update(plan: Plan, row: Sequence[float], clip_norm: float | None = None, clip_value: float | None = None) -> None:
+def update(
+    plan: Plan,
+    row: Sequence[float],
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    groups: tuple[int, ...] = (),
+) -> None:
     """Parameters and optimizer state after one step, by its row of the table. The gradient is used up."""
     assert plan.optimizer is not None
-    step = dict(zip(plan.columns, row, strict=True))
+    columns = len(plan.columns)
+    steps = [dict(zip(plan.columns, row[i : i + columns], strict=True)) for i in range(0, len(row), columns)]
     factor = 1.0 if clip_norm is None else clip_factor(plan.gradient.vector, clip_norm)
-    for block in plan.blocks:
+    for block, group in plan.blocks_of(groups):
+        step = steps[group]
         weights = slice(block.n_weights)
         if factor != 1.0:
             np.multiply(block.g, factor, out=block.g)

@@ -69,7 +69,7 @@ class Engine(Protocol):
         out: dict[str, NDArray[Any]] | None = None,
     ) -> float: ...
     def trace(
-        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int
+        self, X: NDArray[Any], y: NDArray[Any] | None, threads: int, by_outputs: NDArray[Any] | None = None
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
 
 

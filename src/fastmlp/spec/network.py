@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, record, shown
+from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, positive, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -24,8 +24,6 @@ DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
 MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
-#: Fields that came after the first files had been written: what does not tell them means the default.
-_LATER = ("l1", "l2", "dropout", "input_dropout", "input_noise")
 
 
 class Layer(NamedTuple):
@@ -51,12 +49,14 @@ class NetworkSpec:
     loss : Loss
     dtype : str
         "float32" or "float64".
-    l1, l2 : tuple of float
-        One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
     dropout : tuple of float
         One per hidden layer, in [0, 1), or none: the probability that an output is dropped in training.
     input_dropout : float
-        The same of the inputs.
+        Of the inputs, in [0, 1).
+    l1, l2 : tuple of float
+        One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
+    max_norm : tuple of float or None
+        One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
     input_noise : float
         Standard deviation of Gaussian noise on the inputs in training, >= 0.
 
@@ -79,11 +79,12 @@ class NetworkSpec:
     output: Activation
     loss: Loss
     dtype: str
-    l1: tuple[float, ...] = ()
-    l2: tuple[float, ...] = ()
     dropout: tuple[float, ...] = ()
     input_dropout: float = 0.0
     input_noise: float = 0.0
+    l1: tuple[float, ...] = ()
+    l2: tuple[float, ...] = ()
+    max_norm: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -107,11 +108,16 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
-        object.__setattr__(self, "l1", _per_layer(self.l1, "l1", len(sizes) - 1))
-        object.__setattr__(self, "l2", _per_layer(self.l2, "l2", len(sizes) - 1))
-        rates = _per_layer(self.dropout, "dropout", len(sizes) - 2, "hidden layer", fraction)
-        object.__setattr__(self, "dropout", rates)
-        check_fields(self, input_dropout=fraction, input_noise=not_negative)
+        if not isinstance(self.dropout, tuple):
+            raise TypeError(f"dropout must be a tuple, got {shown(self.dropout)}")
+        check_fields(
+            self,
+            dropout=lambda rates, name: _rates(rates or 0.0, name, len(sizes) - 2),
+            input_dropout=fraction,
+            input_noise=not_negative,
+        )
+        for name, check in _OF_LAYERS.items():
+            object.__setattr__(self, name, _each_layer(getattr(self, name), name, len(sizes) - 1, check))
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -123,10 +129,11 @@ class NetworkSpec:
         output: str | Activation | None = None,
         loss: str | Loss | None = None,
         dtype: DTypeLike = "float32",
-        l1: float | Sequence[float] = 0.0,
-        l2: float | Sequence[float] = 0.0,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
         input_noise: float = 0.0,
     ) -> NetworkSpec:
         """A specification from names or objects.
@@ -144,12 +151,14 @@ class NetworkSpec:
             with exp, else squared_error.
         dtype : str or dtype, default "float32"
             Of parameters and arithmetic: float32 or float64.
-        l1, l2 : float or sequence of float, default 0.0
-            Penalties of all layers' weights in the loss, or one per layer.
         dropout : float or sequence of float, default 0
             Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
         input_dropout : float, default 0
             Of the inputs, in [0, 1).
+        l1, l2 : float or sequence of float, default 0.0
+            Penalties of all layers' weights in the loss, or one per layer.
+        max_norm : float, None or sequence of them, optional
+            The largest norm of the weights into a unit, of all layers or one per layer.
         input_noise : float, default 0
             Standard deviation of Gaussian noise on the inputs in training.
 
@@ -167,7 +176,7 @@ class NetworkSpec:
         >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
         'logistic'
         >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
-        CrossEntropy(clip=0.0)
+        CrossEntropy(clip=0.0, label_smoothing=0.0)
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
@@ -189,11 +198,17 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
-        if not hidden and not _several(dropout):
-            fraction(dropout, "dropout")  # of no layer, but that is no reason to take anything for it
-        first, second = (_of_layers(each, hidden + 1) for each in (l1, l2))
-        rates = _of_layers(dropout, hidden)
-        return cls(checked, activations, out, chosen, _dtype(dtype), first, second, rates, input_dropout, input_noise)
+        return cls(
+            checked,
+            activations,
+            out,
+            chosen,
+            _dtype(dtype),
+            _rates(dropout, "dropout", hidden),
+            input_dropout,
+            input_noise,
+            *(_of_layers(each, hidden + 1) for each in (l1, l2, max_norm)),
+        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -219,33 +234,40 @@ class NetworkSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; what came later only where it is used, as a file without it says no more."""
-        return {
+        fields: dict[str, Any] = {
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
             "loss": self.loss.described(),
             "dtype": self.dtype,
-            **{name: list(getattr(self, name)) for name in ("l1", "l2", "dropout") if getattr(self, name)},
-            **{name: getattr(self, name) for name in ("input_dropout", "input_noise") if getattr(self, name)},
         }
+        for name in ("input_dropout", "input_noise"):
+            if getattr(self, name):
+                fields[name] = getattr(self, name)
+        for name in ("dropout", *_OF_LAYERS):
+            if any(getattr(self, name)):
+                fields[name] = list(getattr(self, name))
+        return fields
 
     @classmethod
     def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
         """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
-        later = [name for name in _LATER if name in mapping(data, "network")]
-        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
-        activations = fields["activations"]
-        if not isinstance(activations, (list, tuple)):
-            raise TypeError(f"activations must be a list, got {shown(activations)}")
+        later = ("dropout", "input_dropout", "input_noise", *_OF_LAYERS)
+        told = [each for each in later if each in mapping(data, "network")]
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *told))
+        for name in ("activations", "dropout", *_OF_LAYERS):
+            if not isinstance(fields.get(name, []), (list, tuple)):
+                raise TypeError(f"{name} must be a list, got {shown(fields[name])}")
         return cls(
             _sizes(fields["sizes"]),
             tuple(map(Activation.from_dict, fields["activations"])),
             Activation.from_dict(fields["output"]),
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
-            **{name: _numbers(fields[name], name) for name in ("l1", "l2", "dropout") if name in later},
-            input_dropout=fields.get("input_dropout", 0.0),
-            input_noise=fields.get("input_noise", 0.0),
+            tuple(fields.get("dropout", ())),
+            fields.get("input_dropout", 0.0),
+            fields.get("input_noise", 0.0),
+            *(tuple(fields.get(name, ())) for name in _OF_LAYERS),
         )
 
 
@@ -257,32 +279,47 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
 
 
-def _several(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+def _rates(rates: object, name: str, hidden: int) -> tuple[float, ...]:
+    """Return a dropout rate for each hidden layer, from one for all or one each."""
+    if isinstance(rates, (str, bytes)) or not isinstance(rates, (Sequence, np.ndarray)):
+        return (fraction(rates, name),) * hidden
+    if len(rates) != hidden:
+        raise ValueError(f"{name} must be one for all or one per hidden layer ({hidden}), got {len(rates)} of them")
+    return tuple(fraction(rate, f"{name}[{i}]") for i, rate in enumerate(rates))
 
 
 def _numbers(value: object, name: str) -> tuple[Any, ...]:
-    if not _several(value):
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)} of type {type(value).__name__}")
     return tuple(value)
 
 
 def _of_layers(value: object, layers: int) -> tuple[Any, ...]:
     """One per layer: a number for all of them, or as many as are given."""
-    return tuple(value) if _several(value) else (value,) * layers
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        return tuple(value)
+    return (value,) * layers
 
 
-def _per_layer(
-    values: object,
-    name: str,
-    layers: int,
-    kind: str = "layer",
-    check: Callable[[object, str], float] = not_negative,
-) -> tuple[float, ...]:
-    """Return a number of each layer; an empty tuple where all of them are 0."""
+def _bound(value: object, name: str) -> float | None:
+    return None if value is None else positive(value, name)
+
+
+#: What each layer may have a number of, and its check; 0 and None are nothing.
+_OF_LAYERS: dict[str, Callable[[object, str], float | None]] = {
+    "l1": not_negative,
+    "l2": not_negative,
+    "max_norm": _bound,
+}
+
+
+def _each_layer(
+    values: object, name: str, layers: int, check: Callable[[object, str], float | None]
+) -> tuple[float | None, ...]:
+    """Return a number of each layer; an empty tuple where there is nothing in any."""
     given = _numbers(values, name)
     if len(given) not in {0, layers}:
-        raise ValueError(f"{name} must be one for all or one per {kind} ({layers}), got {len(given)} of them")
+        raise ValueError(f"{name} must be one for all or one per layer ({layers}), got {len(given)} of them")
     alike = len({shown(each) for each in given}) == 1
     checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()

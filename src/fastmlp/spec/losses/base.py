@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from fastmlp.spec.checks import choice, shown
 from fastmlp.spec.operations import Operation, read_operation
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastmlp.spec.activations.base import Scratch
     from fastmlp.spec.names import Array
 
-__all__ = ["Interval", "Loss", "LossRows", "Target"]
+__all__ = ["Interval", "Loss", "LossRows", "OutputsLoss", "Target"]
 
 
 class Target(NamedTuple):
@@ -39,9 +40,13 @@ class LossRows(NamedTuple):
 
     @property
     def y(self) -> Array:
-        """Targets as an array (B, O), which they are unless the loss takes labels."""
-        assert self.target.values is not None
-        return self.target.values
+        """Targets as an array (B, O), a label as a single one."""
+        if self.target.values is not None:
+            return self.target.values
+        assert self.target.labels is not None
+        y = np.zeros_like(self.a)
+        y.reshape(-1)[self.target.labels] = 1.0
+        return y
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,7 @@ class Interval:
 class Loss(Operation):
     """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'.
 
-    Keras and PyTorch take means over the K outputs of a row, too, so that learning rates and weight decay do not carry
-    over. With the same data, ours is theirs times:
-
-    ====================  =============================================
-    squared_error         K / 2 (their mse has no 1/2)
-    binary_cross_entropy  K
-    cross_entropy         1
-    poisson               K, and a constant that has no gradient
-    absolute_error        K
-    huber, log_cosh       K
-    quantile              K
-    ====================  =============================================
+    How they relate to those of Keras and PyTorch stands in docs/losses.md.
 
     Attributes
     ----------
@@ -138,6 +132,10 @@ class Loss(Operation):
         """
         raise NotImplementedError(f"{type(self).__name__} has no formula in NumPy")
 
+    def factor(self, n_outputs: int) -> float:  # noqa: ARG002 - of those that are means
+        """Return what row losses and deltas of a network with so many outputs are multiplied by."""
+        return 1.0
+
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
@@ -159,3 +157,50 @@ class Loss(Operation):
         if isinstance(data, str):
             return LOSSES[choice(data, "loss name", LOSS_NAMES)]()
         return read_operation(data, "loss", LOSSES)
+
+
+@dataclass(frozen=True)
+class OutputsLoss(Loss):
+    """Base of the losses that are sums over the outputs of a row, or means over them as in Keras and PyTorch.
+
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        Over the outputs of a row. (A batch's loss is the mean of its rows' losses in any case.)
+
+    Attributes
+    ----------
+    mean_names : tuple of str
+        Names by which users mean the one with ``reduction="mean"``.
+    mean_factor : float
+        What the mean over outputs is multiplied by, where the literature's mean is not of the sum's terms.
+    """
+
+    mean_names: ClassVar[tuple[str, ...]] = ()
+    mean_factor: ClassVar[float] = 1.0
+    later: ClassVar[tuple[str, ...]] = ("reduction",)
+
+    reduction: str = field(default="sum", kw_only=True)
+
+    def __post_init__(self) -> None:
+        choice(self.reduction, "reduction", ("sum", "mean"))
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.__repr__ = OutputsLoss.__repr__  # type: ignore[method-assign] # which a dataclass then leaves alone
+
+    def __repr__(self) -> str:
+        given = [f"{name}={getattr(self, name)!r}" for name in self.parameters()]
+        if self.reduction != "sum":
+            given.append(f"reduction={self.reduction!r}")
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def factor(self, n_outputs: int) -> float:
+        """1, or that of a mean."""
+        return 1.0 if self.reduction == "sum" else self.mean_factor / n_outputs
+
+    def written(self) -> str:
+        """Return the text by which one means it."""
+        if self.reduction == "sum":
+            return super().written()
+        return f"{type(self).__name__}({', '.join(map(repr, self.params))}{', ' * bool(self.params)}reduction='mean')"
