@@ -182,6 +182,8 @@ typedef struct fm_kernels {
   void (*limit)(ptrdiff_t n, double most, void *g);
   /* w -= share w for `n` contiguous weights. */
   void (*shrink)(ptrdiff_t n, double share, void *w);
+  /* average += share (w - average) for `n` contiguous parameters. */
+  void (*average)(ptrdiff_t n, const void *w, double share, void *average);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];

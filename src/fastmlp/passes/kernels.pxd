@@ -70,6 +70,7 @@ cdef extern from "kernels.h" nogil:
         void (*scale)(ptrdiff_t n, double factor, void *g) noexcept nogil
         void (*limit)(ptrdiff_t n, double most, void *g) noexcept nogil
         void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
+        void (*average)(ptrdiff_t n, const void *w, double share, void *average) noexcept nogil
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite

@@ -49,6 +49,7 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
+    ptrdiff_t average                # from a parameter to its moving average, in bytes; 0: there is none
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 cdef describe(Layer *to, Network *net, layer)

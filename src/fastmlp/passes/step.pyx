@@ -382,6 +382,7 @@ cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) n
 cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nogil:
     cdef Rule rule
     rule.step, rule.factor, rule.most = run.table + step * run.columns, factor, run.clip_value
+    rule.share = run.average
     return rule
 
 

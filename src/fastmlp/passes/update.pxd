@@ -7,6 +7,7 @@ cdef struct Rule:
     const double *step       # its row of the table
     double factor            # that the gradient is multiplied by: less than 1 where its norm was too large
     double most              # that an entry's magnitude may be; 0: anything
+    double share             # of the parameters in their moving average afterwards; 0: it stays
 
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
                       const Rule *rule, bint shared, char *scratch) noexcept nogil

@@ -82,6 +82,12 @@ cdef inline void clip(Network *net, ptrdiff_t n, const Rule *rule, char *g) noex
         net.kernels.limit(n, rule.most, g)
 
 
+cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule *rule) noexcept nogil:
+    """Let the moving average of n parameters follow them."""
+    if rule.share != 0:
+        net.kernels.average(n, parameters, rule.share, parameters + net.average)
+
+
 cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
                              char *g) noexcept nogil:
     """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
@@ -99,6 +105,7 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
     if shared.shrinkage != 0:
         net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
     net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, rule.step)
+    average(net, rows * net.panel, weight, rule)
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -112,6 +119,7 @@ cdef void update_biases(Network *net, Tile *t, const Rule *rule, char *g) noexce
     cdef Layer *layer = &net.layers[t.l]
     clip(net, elements_of(net, t), rule, g)
     net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state, rule.step)
+    average(net, elements_of(net, t), layer.bias, rule)
 
 
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,

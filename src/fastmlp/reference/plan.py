@@ -68,6 +68,7 @@ class Plan:
         self.columns: tuple[str, ...] = ()
         self.state: list[Parameters] = []
         self.blocks: list[UpdateBlock] = []
+        self.average: Parameters | None = None
         self.workspace = Workspace(
             spec.sizes, self.dtype, [layer.activation.keeps == "signal" for layer in self.layers]
         )
@@ -93,6 +94,12 @@ class Plan:
                     min(max(self.parameters.n_weights - start, 0), stop - start),
                 )
             )
+
+    def keep_average(self, keep: bool) -> None:
+        """Begin a moving average at the parameters as they are, or forget the one there is."""
+        self.average = Parameters(self.sizes, self.dtype) if keep else None
+        if self.average is not None:
+            np.copyto(self.average.vector, self.parameters.vector)
 
     def batch(self, rows: int) -> Batch:
         """The buffers of a batch of so many rows."""

@@ -77,6 +77,6 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest:
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value)
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.average)
     clock.lap("update")
     return True

@@ -64,6 +64,9 @@ class Run:
         of all layers, penalties included, and before an optimizer's own decay.
     clip_value : float or None
         How large each of its entries may be, in magnitude.
+    average : float
+        After each update, average += share (w - average) of all parameters, by this share; 0: no average is kept, or it
+        stays as it is.
 
     Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
     they raise ends the run before the update of the step, with the status "interrupted".
@@ -81,6 +84,7 @@ class Run:
     at_gradient: Callable[[int, Tensors], None] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    average: float = 0.0
 
 
 @dataclass(slots=True)
