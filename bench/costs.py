@@ -30,6 +30,8 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "mish": ({"activation": "mish"}, fastmlp.Adam(1e-4), 1.15),
     "selu": ({"activation": "selu"}, fastmlp.Adam(1e-4), None),
     "hard_swish": ({"activation": "hard_swish"}, fastmlp.Adam(1e-4), None),
+    "dropout": ({"activation": "relu", "dropout": 0.2}, fastmlp.Adam(1e-4), 1.15),
+    "gelu_dropout": ({"activation": "gelu", "dropout": 0.1}, fastmlp.Adam(1e-4), None),
     "adamw": (PLAIN, fastmlp.AdamW(1e-4), 1.05),
     "nadam": (PLAIN, fastmlp.NAdam(1e-4), 1.05),
     "lion": (PLAIN, fastmlp.Lion(1e-5, weight_decay=0.1), 1.05),

@@ -137,6 +137,15 @@ typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_
 typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                 ptrdiff_t column_stride);
 
+/* What the random numbers of a matrix's rows are functions of: the block of Philox of this index, the row's number,
+ * of which `first` is that of the first row, and the column. */
+typedef struct {
+  uint64_t seed;
+  uint32_t stream, substream;
+  uint64_t index;
+  ptrdiff_t first;
+} fm_row_keys;
+
 typedef struct fm_kernels {
   const char *isa, *dtype;
   ptrdiff_t itemsize;  /* bytes of one element */
@@ -197,6 +206,12 @@ typedef struct fm_kernels {
 
   /* Blocks first .. first + blocks of random numbers, four each. */
   void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks, uint32_t *out);
+  /* A random number of 16 bits for each element of a matrix, in panels of its own. Whole panels are written. */
+  void (*random_rows)(const fm_row_keys *keys, ptrdiff_t rows, ptrdiff_t columns, uint16_t *out, ptrdiff_t stride);
+  /* c = scale c where an element's number is the threshold (0 to 2^16) or more, 0 c elsewhere, for a block of rows.
+   * What c was goes to `before`, which may be NULL. */
+  void (*drop)(ptrdiff_t rows, int vectors, const uint16_t *numbers, double threshold, double scale, void *c,
+               void *before);
   /* The vector functions over arrays, for their tests. */
   void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
   /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */

@@ -7,8 +7,8 @@
 
 #include "base.h"
 
-/* What random numbers are for: the stream of the kernel `philox`. */
-enum { FM_STREAM_SHUFFLE = 1 };
+/* What random numbers are for: the stream of Philox. (2 and 3 are drawn by reference/random.py alone.) */
+enum { FM_STREAM_SHUFFLE = 1, FM_STREAM_DROPOUT = 4 };
 
 /* Bits of a digit in the sort of n random keys: two digits tell nearly all of them apart. */
 FM_INLINE int fm_digit_bits(int64_t n) {

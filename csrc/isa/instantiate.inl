@@ -16,6 +16,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/gather.inl"
 #include "../kernels/pack.inl"
 #include "../kernels/random.inl"
+#include "../kernels/dropout.inl"
 
 /* Whole rows get their bias as the identity does, panel by panel. */
 #define FM_KERNELS_ELEMENTS(name) \
@@ -70,6 +71,8 @@ static const fm_kernels table = {
     .unpack = unpack,
     .transpose = transpose,
     .philox = philox,
+    .random_rows = random_rows,
+    .drop = drop,
     .math =
         {
 #include "../kernels/math.def"

@@ -16,6 +16,9 @@ typedef __m256 vmask;
 enum { VL = 8 };
 
 FM_INLINE vreal vload(const real *p) { return _mm256_loadu_ps(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 FM_INLINE void vstore(real *p, vreal a) { _mm256_storeu_ps(p, a); }
 FM_INLINE vreal vset1(real a) { return _mm256_set1_ps(a); }
 FM_INLINE vreal vzero(void) { return _mm256_setzero_ps(); }
@@ -104,6 +107,9 @@ typedef __m256d vmask;
 enum { VL = 4 };
 
 FM_INLINE vreal vload(const real *p) { return _mm256_loadu_pd(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) {
+  return _mm256_cvtepi32_pd(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
 FM_INLINE void vstore(real *p, vreal a) { _mm256_storeu_pd(p, a); }
 FM_INLINE vreal vset1(real a) { return _mm256_set1_pd(a); }
 FM_INLINE vreal vzero(void) { return _mm256_setzero_pd(); }

@@ -16,6 +16,9 @@ typedef __mmask16 vmask;
 enum { VL = 16 };
 
 FM_INLINE vreal vload(const real *p) { return _mm512_loadu_ps(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));
+}
 FM_INLINE void vstore(real *p, vreal a) { _mm512_storeu_ps(p, a); }
 FM_INLINE vreal vset1(real a) { return _mm512_set1_ps(a); }
 FM_INLINE vreal vzero(void) { return _mm512_setzero_ps(); }
@@ -102,6 +105,9 @@ typedef __mmask8 vmask;
 enum { VL = 8 };
 
 FM_INLINE vreal vload(const real *p) { return _mm512_loadu_pd(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) {
+  return _mm512_cvtepi32_pd(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 FM_INLINE void vstore(real *p, vreal a) { _mm512_storeu_pd(p, a); }
 FM_INLINE vreal vset1(real a) { return _mm512_set1_pd(a); }
 FM_INLINE vreal vzero(void) { return _mm512_setzero_pd(); }

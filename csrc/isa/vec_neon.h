@@ -16,6 +16,7 @@ typedef uint32x4_t vmask;
 enum { VL = 4 };
 
 FM_INLINE vreal vload(const real *p) { return vld1q_f32(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) { return vcvtq_f32_u32(vmovl_u16(vld1_u16(p))); }
 FM_INLINE void vstore(real *p, vreal a) { vst1q_f32(p, a); }
 FM_INLINE vreal vset1(real a) { return vdupq_n_f32(a); }
 FM_INLINE vreal vzero(void) { return vdupq_n_f32(0.0f); }
@@ -90,6 +91,10 @@ typedef uint64x2_t vmask;
 enum { VL = 2 };
 
 FM_INLINE vreal vload(const real *p) { return vld1q_f64(p); }
+FM_INLINE vreal vload_u16(const uint16_t *p) {
+  const uint64_t each[VL] = {p[0], p[1]};
+  return vcvtq_f64_u64(vld1q_u64(each));
+}
 FM_INLINE void vstore(real *p, vreal a) { vst1q_f64(p, a); }
 FM_INLINE vreal vset1(real a) { return vdupq_n_f64(a); }
 FM_INLINE vreal vzero(void) { return vdupq_n_f64(0.0); }

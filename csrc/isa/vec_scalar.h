@@ -55,6 +55,7 @@ static const fm_bits fm_mantissa_mask FM_UNUSED = ((fm_bits)1 << FM_MANTISSA_BIT
 static const real fm_round_shift FM_UNUSED = (real)3 * ((fm_bits)1 << (FM_MANTISSA_BITS - 1));
 
 FM_INLINE vreal vload(const real *p) { return *p; }
+FM_INLINE vreal vload_u16(const uint16_t *p) { return *p; } /* as numbers, which both dtypes hold exactly */
 FM_INLINE void vstore(real *p, vreal a) { *p = a; }
 FM_INLINE vreal vset1(real a) { return a; }
 FM_INLINE vreal vzero(void) { return 0; }

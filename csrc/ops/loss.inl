@@ -15,8 +15,8 @@
 
 #ifdef LOSS
 LOSS(squared_error, "", "", VALUES)
-LOSS(cross_entropy, "softmax", "clip", LABELS)
-LOSS(binary_cross_entropy, "logistic", "clip", VALUES)
+LOSS(cross_entropy, "softmax", "clip label_smoothing", LABELS)
+LOSS(binary_cross_entropy, "logistic", "clip label_smoothing pos_weight", VALUES)
 LOSS(poisson, "exp", "", VALUES)
 LOSS(absolute_error, "", "", VALUES)
 LOSS(huber, "", "delta", VALUES)
@@ -24,6 +24,12 @@ LOSS(log_cosh, "", "", VALUES)
 LOSS(quantile, "", "q", VALUES)
 LOSS(gamma, "exp", "", VALUES)
 LOSS(tweedie, "exp", "power", VALUES)
+LOSS(hinge, "", "", VALUES)
+LOSS(squared_hinge, "", "", VALUES)
+LOSS(perceptron, "", "", VALUES)
+LOSS(multi_hinge, "", "", LABELS)
+LOSS(focal, "softmax", "gamma", LABELS)
+LOSS(binary_focal, "logistic", "gamma", VALUES)
 #else
 
 /* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */
@@ -114,6 +120,48 @@ FM_INLINE loss_terms clipped_binary_cross_entropy_terms(vreal z, vreal y, const 
   return (loss_terms){p, not_tiny(vsub(p, y)), vsub(vzero(), logs)};
 }
 
+/* With smoothed targets y (1 - s) + s / 2, and the positive ones' part times w: sum_k (1 - y) z + q softplus(-z) with
+ * q = 1 + (w - 1) y; delta 1 - y - q logistic(-z). */
+FM_INLINE loss_terms weighted_binary_cross_entropy_terms(vreal z, vreal y, const vreal *params) {
+  const vreal one = vset1(1), minus = vsub(vzero(), z);
+  const vreal target = vfma(y, vsub(one, params[1]), vmul(vset1((real)0.5), params[1])), rest = vsub(one, target);
+  const vreal weight = vfma(vsub(params[2], one), target, one);
+  const vreal delta = vfnma(weight, vlogistic(minus), rest);
+  return (loss_terms){vlogistic(z), not_tiny(delta), vfma(weight, vsoftplus(minus), vmul(rest, z))};
+}
+
+/* -sum_k y (1 - p)^g log p + (1 - y) p^g log(1 - p) with p = logistic(z); delta (1 - y) p^g (g (1 - p) softplus(z) + p)
+ * - y (1 - p)^g (g p softplus(-z) + 1 - p). Lin et al. 2017. */
+FM_INLINE loss_terms binary_focal_terms(vreal z, vreal y, const vreal *params) {
+  const vreal minus = vsub(vzero(), z), p = vlogistic(z), q = vlogistic(minus), gamma = params[0];
+  const vreal right = vsoftplus(minus), wrong = vsoftplus(z); /* -log p and -log(1 - p) */
+  const vreal yes = vmul(y, vexp(vsub(vzero(), vmul(gamma, wrong))));
+  const vreal no = vmul(vsub(vset1(1), y), vexp(vsub(vzero(), vmul(gamma, right))));
+  const vreal up = vmul(no, vfma(vmul(gamma, q), wrong, p)), down = vmul(yes, vfma(vmul(gamma, p), right, q));
+  return (loss_terms){p, not_tiny(vsub(up, down)), vfma(yes, right, vmul(no, wrong))};
+}
+
+/* sum_k max(0, 1 - y a) of targets -1 and 1; delta -y inside the margin. */
+FM_INLINE loss_terms hinge_terms(vreal a, vreal y, const vreal *params) {
+  (void)params;
+  const vreal lack = vfnma(y, a, vset1(1));
+  return (loss_terms){a, vselect(vlt(vzero(), lack), vsub(vzero(), y), vzero()), vmax(vzero(), lack)};
+}
+
+/* sum_k max(0, 1 - y a)^2; delta -2 y max(0, 1 - y a). */
+FM_INLINE loss_terms squared_hinge_terms(vreal a, vreal y, const vreal *params) {
+  (void)params;
+  const vreal lack = vmax(vzero(), vfnma(y, a, vset1(1)));
+  return (loss_terms){a, vmul(vmul(vset1(-2), y), lack), vmul(lack, lack)};
+}
+
+/* sum_k max(0, -y a); delta -y where y a is not positive: at 0 it learns, or it would never begin. */
+FM_INLINE loss_terms perceptron_terms(vreal a, vreal y, const vreal *params) {
+  (void)params;
+  const vreal wrong = vsub(vzero(), vmul(y, a));
+  return (loss_terms){a, vselect(vlt(wrong, vzero()), vzero(), vsub(vzero(), y)), vmax(vzero(), wrong)};
+}
+
 /* Half the Poisson deviance, sum_k y_k log y_k - y_k z_k - y_k + exp(z_k), with 0 log 0 = 0; delta exp(z) - y. */
 FM_INLINE loss_terms poisson_terms(vreal z, vreal y, const vreal *params) {
   (void)params;
@@ -178,6 +226,8 @@ static void squared_error_rows(const fm_loss_rows *block, const double *params) 
 static void binary_cross_entropy_rows(const fm_loss_rows *block, const double *params) {
   if (params[0] > 0)
     elementwise_rows(clipped_binary_cross_entropy_terms, block, params);
+  else if (params[1] != 0 || params[2] != 1)
+    elementwise_rows(weighted_binary_cross_entropy_terms, block, params);
   else
     elementwise_rows(binary_cross_entropy_terms, block, params);
 }
@@ -208,6 +258,22 @@ static void gamma_rows(const fm_loss_rows *block, const double *params) {
 
 static void tweedie_rows(const fm_loss_rows *block, const double *params) {
   elementwise_rows(tweedie_terms, block, params);
+}
+
+static void binary_focal_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(binary_focal_terms, block, params);
+}
+
+static void hinge_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(hinge_terms, block, params);
+}
+
+static void squared_hinge_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(squared_hinge_terms, block, params);
+}
+
+static void perceptron_rows(const fm_loss_rows *block, const double *params) {
+  elementwise_rows(perceptron_terms, block, params);
 }
 
 #endif

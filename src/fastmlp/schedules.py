@@ -1,4 +1,4 @@
-"""Schedules of learning rates and weight decays, by the step or by the epoch.
+"""Schedules of learning rates, weight decays, momenta and betas, by the step or by the epoch.
 
 >>> import fastmlp
 >>> rate = fastmlp.schedules.Cosine(1e-3, steps=1000, warmup=100)

@@ -21,7 +21,8 @@ def told(plateau, values, rate=1.0, seed=0):
             self.seed, self.n_epochs, self.optimizer = seed, 0, fastmlp.SGD(rate)
 
     net, rates = Net(), []
-    plateau.on_train_begin(net, {"names": ("epoch", "loss", "accuracy"), "optimizer": net.optimizer})
+    modes = {"loss": "min", "accuracy": "max"}
+    plateau.on_train_begin(net, {"names": tuple(modes), "modes": modes, "optimizer": net.optimizer})
     for value in values:
         net.n_epochs += 1
         assert plateau.on_epoch_end(net, {"epoch": net.n_epochs, plateau.monitor: value}) is None
@@ -39,6 +40,7 @@ def told(plateau, values, rate=1.0, seed=0):
         ({"patience": 1, "min_lr": 0.3}, [3, 3, 3, 3], [1, 0.5, 0.3, 0.3]),
         ({"patience": 2}, [math.nan, math.nan, 3, math.nan, math.nan], [1, 0.5, 0.5, 0.5, 0.25]),
         ({"patience": 1, "monitor": "accuracy"}, [0.5, 0.6, 0.6, 0.4], [1, 1, 0.5, 0.25]),
+        ({"patience": 1, "monitor": "accuracy", "mode": "min"}, [0.5, 0.6, 0.6, 0.4], [1, 0.5, 0.25, 0.25]),
     ],
 )
 def test_rates_by_hand(arguments, values, rates):
@@ -97,6 +99,7 @@ def test_elsewhere_it_begins_anew(backend, toy):
         (lambda: ReduceLROnPlateau(patience=0), ValueError, "patience must be >= 1"),
         (lambda: ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown must be >= 0"),
         (lambda: ReduceLROnPlateau(min_lr=-1.0), ValueError, "min_lr must be >= 0"),
+        (lambda: ReduceLROnPlateau(mode="up"), ValueError, "mode must be one of 'auto', 'max', 'min'"),
     ],
 )
 def test_arguments(make, error, message):
@@ -107,7 +110,7 @@ def test_arguments(make, error, message):
 @pytest.mark.parametrize(
     ("optimizer", "monitor", "message"),
     [
-        ("adam", "val_loss", "monitor must be one of epoch, loss, .*; got 'val_loss'"),
+        ("adam", "val_loss", "ReduceLROnPlateau's monitor must be one of .*; got 'val_loss'; give fit"),
         (fastmlp.Adam(fastmlp.schedules.Constant(0.1)), "loss", "needs a learning rate that is a number; Constant"),
         ("rprop", "loss", "reduces a learning rate, and Rprop has none that counts"),
         ("lbfgs", "loss", "reduces a learning rate, and LBFGS has none that counts"),
@@ -124,7 +127,7 @@ def test_what_it_cannot_watch_or_reduce_is_refused_before_anything_changes(backe
 
 
 def test_repr_is_what_one_types():
-    plateau = ReduceLROnPlateau("loss", factor=0.5, patience=3, min_delta=0.0, cooldown=1, min_lr=1e-5)
+    plateau = ReduceLROnPlateau("loss", factor=0.5, patience=3, min_delta=0.0, cooldown=1, min_lr=1e-5, mode="min")
     same = eval(repr(plateau), {"ReduceLROnPlateau": ReduceLROnPlateau})
     assert vars(same) == vars(plateau)
     assert np.isclose(same.factor, 0.5)

@@ -77,9 +77,9 @@ def test_wrong_penalties_are_refused(name, penalty, error, message):
 
 
 @pytest.mark.parametrize("value", ["0.1", 0.1, None])
-def test_penalties_of_a_description_are_sequences(value):
+def test_penalties_of_a_description_are_lists(value):
     described = NetworkSpec.make([2, 9, 3]).to_dict() | {"l2": value}
-    with pytest.raises(TypeError, match="l2 must be a sequence of numbers, got"):
+    with pytest.raises(TypeError, match="l2 must be a list, got"):
         NetworkSpec.from_dict(described)
 
 

@@ -1,5 +1,6 @@
 """Schedules: their values by formulas and by PyTorch's, however a run is cut, in files, and in trainings."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -176,7 +177,19 @@ def test_values_are_those_of_pytorchs_schedulers():
         (lambda: s.CosineRestarts(1.0, period=0), ValueError, "period must be from 1"),
         (lambda: s.Exponential(1.0, steps=3, factor=math.inf), ValueError, "factor must be finite"),
         (lambda: s.Cosine(1.0, 3, decay_steps=4), TypeError, "unexpected keyword argument 'decay_steps'"),
-        (lambda: fastmlp.Adam(beta1=s.Constant(0.5)), TypeError, "beta1 must be a real number"),
+        (lambda: fastmlp.NAdam(beta1=s.Constant(0.5)), TypeError, "beta1 must be a real number"),
+        (lambda: fastmlp.RAdam(beta2=lambda step: 0.5), TypeError, "beta2 must be a real number"),
+        (lambda: fastmlp.Adam(epsilon=s.Constant(0.5)), TypeError, "epsilon must be a real number"),
+        (
+            lambda: fastmlp.Adam(beta1=s.Linear(1.1, 9)).scalars(0, 9),
+            ValueError,
+            "beta1 must be < 1 at all times, got 1",
+        ),
+        (
+            lambda: fastmlp.SGD(momentum=s.Constant(1.0, by="epoch")).scalars(0, 1),
+            ValueError,
+            "momentum must be < 1 at",
+        ),
         (lambda: fastmlp.Adam("0.1"), TypeError, "learning_rate must be a real number"),
         (lambda: fastmlp.Adam(s.Cosine), TypeError, "learning_rate must be a real number, got <class"),
         (lambda: s.Constant(1.0, by="batch"), ValueError, "by must be one of 'step', 'epoch', got 'batch'"),
@@ -240,6 +253,45 @@ def test_a_training_is_that_of_steps_with_each_rate(optimizer, backend):
         stepped.step(X[rows], y[rows], optimizer=type(optimizer)(**arguments))
     assert scheduled.n_steps == 24
     assert parameters(scheduled) == parameters(stepped)
+
+
+RISING = s.Linear(0.5, steps=25, end=0.9, warmup=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (fastmlp.SGD, ["momentum"]), (fastmlp.RMSprop, ["rho", "momentum"]), (fastmlp.Adadelta, ["rho"]),
+        (fastmlp.Lion, ["beta1", "beta2"]), (fastmlp.Adam, ["beta1", "beta2"]), (fastmlp.AdamW, ["beta1", "beta2"]),
+        (fastmlp.AMSGrad, ["beta1", "beta2"]), (fastmlp.AdaMax, ["beta1", "beta2"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("by", ["step", "epoch"])
+def test_momenta_and_betas_may_be_schedules(tmp_path, backend, kind, names, by):
+    changing = dataclasses.replace(RISING, by=by)
+    optimizer = kind(**dict.fromkeys(names, changing))
+    assert Optimizer.from_dict(json.loads(json.dumps(optimizer.to_dict()))) == optimizer
+    scheduled, X, y = problem(backend)
+    scheduled.fit(X, y, epochs=2, batch_size=7, shuffle=False, optimizer=optimizer)
+    scheduled.save(tmp_path / "m")
+    scheduled = fastmlp.load(tmp_path / "m", backend=backend)
+    scheduled.fit(X, y, epochs=1, batch_size=7, shuffle=False)
+    stepped, *_ = problem(backend)
+    for number in range(24):
+        rows = slice(number % 8 * 7, number % 8 * 7 + 7)
+        now = changing(number if by == "step" else number // 8)
+        stepped.step(X[rows], y[rows], optimizer=kind(**dict.fromkeys(names, now)))
+    for mine, other in zip(scheduled.weights, stepped.weights, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    whole = optimizer.scalars(0, 3000)
+    assert np.isfinite(whole).all()
+    assert optimizer.scalars(1700, 900).tobytes() == whole[1700:2600].tobytes()
+    assert np.isfinite(optimizer.scalars(2**61, 5)).all()
+
+
+def test_dampening_rests_where_a_scheduled_momentum_is_0():
+    rows = fastmlp.SGD(momentum=lambda step: 0.5 * (step != 2), dampening=0.25).scalars(0, 4)
+    assert rows[:, 3].tolist() == [1.0, 0.75, 1.0, 0.75]
 
 
 def test_a_training_that_is_saved_goes_on_exactly(tmp_path, backend):

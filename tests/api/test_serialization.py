@@ -261,7 +261,7 @@ def test_hostile_needs(tmp_path, needs):
 @pytest.mark.parametrize("where", ["spec", "optimizer"])
 def test_an_addition_to_what_is_computed_is_refused(tmp_path, where):
     computed = {"spec": a_model().spec.to_dict(), "optimizer": Adam().to_dict()}
-    computed[where]["dropout"] = 0.5
+    computed[where]["colour"] = 0.5
     save_file(tmp_path / "m", a_model(states=0).tensors["parameters"], {"fastmlp": description(2, **computed)})
     refused(tmp_path / "m", f"{'network' if where == 'spec' else where} must have the keys")
 

@@ -4,7 +4,7 @@
 #include "guard.h"
 
 /* Parameters of an activation or a loss: as many as any may have. */
-static const double PARAMS[] = {0.3, 0.7, 1.5, 0.1, 2.0, 0.9, 1.1, 0.2};
+static const double PARAMS[] = {0.3, 0.7, 1.5, 0.1, 2.0, 0.9, 1.1, 0.2, 0.4, 0.6, 1.3, 0.5, 1.7, 0.8, 1.2, 1.9};
 _Static_assert(sizeof PARAMS / sizeof *PARAMS >= FM_MAX_PARAMS, "more parameters are needed");
 
 /* A matrix for what is kept: the outputs c, or the signals that are kept beside them. */
@@ -79,12 +79,17 @@ static void check_activation_backward_rows(trial t, result *out) {
   append_matrix(out, d);
 }
 
+/* Parameters of cross entropies - clip, label_smoothing, pos_weight - each of which has code of its own. */
+enum { PLAIN, CLIPPED, SMOOTHED, VARIANTS };
+static const double CROSS_ENTROPIES[][FM_MAX_PARAMS] = {{0, 0, 1}, {0x1p-52, 0, 1}, {0, 0.1, 2}, {0x1p-23, 0, 1}};
+
 static void check_loss(trial t, result *out) {
-  enum { LOSS, CLIPPED, AWKWARD, BY_LABEL };
+  enum { LOSS, VARIANT, AWKWARD, BY_LABEL };
   const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL];
-  double params[FM_MAX_PARAMS] = {0};
-  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS)) return;
-  if (strcmp(fm_loss_params(loss), "clip") == 0 && t.at[CLIPPED]) params[0] = T->itemsize == 4 ? 0x1p-23 : 0x1p-52;
+  const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
+  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy)) return;
+  const double *params = PARAMS;
+  if (entropy) params = CROSS_ENTROPIES[t.at[VARIANT] + (T->itemsize == 4 && t.at[VARIANT] == CLIPPED ? 2 : 0)];
   const matrix a = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
   const matrix target = new_matrix(t.rows, t.columns);
   array *labels = new_array(t.rows, sizeof(int32_t)), *scale = new_reals(t.rows);
@@ -248,7 +253,7 @@ static const check CHECKS[] = {
     {"loss",
      check_loss,
      2,
-     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"clipped", 2, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
+     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"variant", VARIANTS, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
     {"optimizer",
      check_optimizer,
      2,

@@ -1,5 +1,5 @@
-/* Sums in fixed order, against plain C and the scalar table; random numbers against the scalar table alone: what they
- * should be is in tests/test_random.py. */
+/* Sums in fixed order and dropout, against plain C and the scalar table; random numbers against the scalar table alone:
+ * what they should be is in tests/reference/test_random.py. */
 #include "guard.h"
 
 enum { ACCUMULATE }; /* the axis of sum_rows */
@@ -112,6 +112,53 @@ static void check_philox(trial t, result *out) {
   for (ptrdiff_t i = 0; i < 4 * blocks; i++) append_bits(out, ((const uint32_t *)words->data)[i]);
 }
 
+/* Random numbers beside a matrix of so many rows and columns, in panels; those behind `columns` may be anything. */
+static array *new_numbers(matrix m) { return new_array(m.panels * m.stride, sizeof(uint16_t)); }
+
+static uint16_t *numbers_at(const array *numbers, matrix m, ptrdiff_t r, ptrdiff_t c) {
+  return (uint16_t *)numbers->data + c / T->panel * m.stride + (GUARD_ROWS + r) * T->panel + c % T->panel;
+}
+
+static void check_random_rows(trial t, result *out) {
+  const fm_row_keys keys = {0x9E3779B97F4A7C15u, 4, (uint32_t)t.k, 0xFFFFFFFFFu, t.k == 5 ? 0xFFFFFFFE : t.k};
+  const matrix m = new_matrix(t.rows, t.columns);
+  array *numbers = new_numbers(m);
+  for (ptrdiff_t p = 0; p < m.panels; p++) allow(numbers, p * m.stride + GUARD_ROWS * T->panel, t.rows * T->panel);
+  seal_all();
+  T->random_rows(&keys, t.rows, t.columns, numbers_at(numbers, m, 0, 0), m.stride);
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t c = 0; c < t.columns; c++) append_bits(out, *numbers_at(numbers, m, r, c));
+}
+
+static void check_drop(trial t, result *out) {
+  enum { THRESHOLD, KEEPS_BEFORE };
+  static const double THRESHOLDS[] = {0, 1, 13107, 32768, 65535, 65536};
+  const double threshold = THRESHOLDS[t.at[THRESHOLD]], scale = 1.25;
+  const matrix x = new_matrix(t.rows, t.columns), c = new_matrix(t.rows, t.columns),
+               before = new_matrix(t.rows, t.columns);
+  array *numbers = new_numbers(x);
+  fill(x, awkward);
+  copy_matrix(c, x);
+  memset(numbers->data, 0, (size_t)(x.panels * x.stride) * sizeof(uint16_t));
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++)
+      *numbers_at(numbers, x, r, j) = (uint16_t)(below(4) ? random_bits() : (uint64_t)threshold - (uint64_t)below(2));
+  allow_matrix(c, t.columns);
+  if (t.at[KEEPS_BEFORE]) allow_matrix(before, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++)
+    T->drop(t.rows, vectors_of(c, p), numbers_at(numbers, x, 0, p * T->panel), threshold, scale, panel_of(c, p),
+            t.at[KEEPS_BEFORE] ? panel_of(before, p) : NULL);
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++) {
+      expect(at(c, r, j), rounded(at(x, r, j) * (*numbers_at(numbers, x, r, j) >= threshold ? scale : 0)));
+      if (t.at[KEEPS_BEFORE]) expect(at(before, r, j), at(x, r, j));
+    }
+  append_matrix(out, c);
+}
+
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
@@ -119,6 +166,8 @@ static const check CHECKS[] = {
     {"sum_penalties", check_sum_penalties, 3, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
     {"sum_columns", check_sum_columns, 3, {{0}}},
     {"philox", check_philox, 2, {{0}}},
+    {"random_rows", check_random_rows, 3, {{0}}},
+    {"drop", check_drop, 2, {{"threshold", 6, NULL}, {"before", 2, NULL}}},
 };
 
 int main(void) { return run_checks(CHECKS, sizeof CHECKS / sizeof *CHECKS); }

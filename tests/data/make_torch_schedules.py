@@ -126,6 +126,26 @@ PLATEAUS = {
 PLATEAU_RATE, PLATEAU_EPOCHS = 0.4, 16
 
 
+#: PyTorch's OneCycleLR turns the momentum (SGD's, or the first beta) the other way round: ours, by rule.
+MOMENTUM = {"name": "one_cycle", "value": 0.85, "steps": 20, "rise": 0.25, "begin": 0.95 / 0.85, "end": 0.95 / 0.85}
+MOMENTUM_OF = {"sgd": "momentum", "adamw": "beta1"}
+MOMENTUM_HOOKS = _by_steps(lambda lr, o: lr.OneCycleLR(o, RATE, 21, pct_start=6 / 21))
+
+
+#: Our `lr_factors`; PyTorch has groups of parameters in their place.
+FACTORS = {"bias": 0.1, "layers.1": 3.0, "layers.0.weight": 0.5}
+
+
+def group_hooks(optimizer):
+    """Hooks that leave the optimizer a group of parameters for each matrix and vector, with its own learning rate."""
+    for group, own in zip(optimizer.param_groups[:], ((0.5, 3.0), (0.1, 0.3)), strict=True):
+        first, second = group["params"]
+        group["params"] = [first]
+        optimizer.add_param_group(group | {"params": [second], "lr": RATE * own[1]})
+        group["lr"] = RATE * own[0]
+    return lambda: None, lambda loss: None
+
+
 def plateau_hooks(given, rates):
     """Hooks of PyTorch's scheduler for losses of epochs, which note each epoch's rate in a list."""
 
@@ -163,6 +183,10 @@ def torch_results():
         for name, (_, hooks) in SCHEDULES.items():
             trajectory = TRAJECTORIES.torch_trajectory(TRAINING, rule(kind), hooks=hooks)
             found |= {f"{name}/{kind}/{key}": trajectory[key] for key in ("losses", "last")}
+        trajectory = TRAJECTORIES.torch_trajectory(TRAINING, rule(kind), hooks=MOMENTUM_HOOKS)
+        found |= {f"momentum/{kind}/{key}": trajectory[key] for key in ("losses", "last")}
+        trajectory = TRAJECTORIES.torch_trajectory(TRAINING, rule(kind), hooks=group_hooks)
+        found |= {f"factors/{kind}/{key}": trajectory[key] for key in ("losses", "last")}
     for name, given in PLATEAUS.items():
         rates = []
         trajectory = TRAJECTORIES.torch_trajectory(

@@ -80,6 +80,18 @@ TRAININGS = {
     for loss, dtype in [
         (fastmlp.AbsoluteError(), "float32"), (fastmlp.Huber(0.3), "float64"), (fastmlp.LogCosh(), "float32"),
         (fastmlp.Quantile(0.8), "float64"), (fastmlp.Gamma(), "float32"), (fastmlp.Tweedie(1.3), "float64"),
+        (fastmlp.Hinge(), "float32"), (fastmlp.SquaredHinge(reduction="mean"), "float64"),
+        (fastmlp.PerceptronCriterion(), "float32"), (fastmlp.MultiHinge(), "float64"), (fastmlp.Focal(), "float32"),
+        (fastmlp.BinaryFocal(1.5), "float64"),
+    ]
+} | {
+    f"{loss.name} with parameters": {
+        "net": {"sizes": [19, 17, 4], "activation": "relu", "loss": loss, "dtype": dtype, "seed": 12},
+        "fit": {"optimizer": fastmlp.Adam(0.01), "batch_size": 8},
+    }
+    for loss, dtype in [
+        (fastmlp.CrossEntropy(label_smoothing=0.1), "float32"),
+        (fastmlp.BinaryCrossEntropy(label_smoothing=0.1, pos_weight=3.0), "float64"),
     ]
 } | {
     optimizer.name: {
@@ -98,9 +110,9 @@ def data(name):
     """X, y and sample weights from our own generator: NumPy's streams may change between its versions."""
     X = random.normal(9, random.SPLIT, SUBSTREAM, ROWS * 19).reshape(ROWS, 19)
     y = random.uniform(9, random.SPLIT, SUBSTREAM + 1, ROWS * 4).reshape(ROWS, 4)
-    if name == "labels":
+    if name in {"labels", "multi_hinge", "cross_entropy with parameters"}:
         return X, y.argmax(axis=1), None
-    if name == "probabilities":
+    if name in {"probabilities", "focal"}:
         return X, y / y.sum(axis=1, keepdims=True), None
     weights = np.floor(random.uniform(9, random.SPLIT, SUBSTREAM + 2, ROWS) * 3)
     return X, y, weights if name == "regression" else None

@@ -107,6 +107,12 @@ WRONG = [
     ("train", {"table": specs.SGD(0.1).scalars(0, 2)}, ValueError),
     ("train", {"table": specs.SGD(0.1).scalars(0, 3).astype("float32")}, ValueError),
     ("train", {"table": np.ones(3)}, ValueError),
+    ("train", {"table": specs.SGD(0.1).scalars(0, 3, 0, (1.0, 2.0))}, ValueError),
+    ("train", {"groups": (0, 0, 0)}, ValueError),
+    ("train", {"groups": (0, 0, 0, 1)}, ValueError),
+    ("train", {"groups": (0, 0, -1, 0)}, ValueError),
+    ("train", {"groups": (0, 0, 0, 0), "table": np.ones((3, 9))}, ValueError),
+    ("train", {"groups": [0, 0, 0, 0]}, TypeError),
 ]
 
 

@@ -208,6 +208,16 @@ def test_random_numbers_are_the_references(isa, blocks):
         np.testing.assert_array_equal(out, reference.random.philox(seed, stream, substream, first, blocks))
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 33), (5, 64), (2, 65), (70, 200), (0, 3)], ids=str)
+def test_random_numbers_of_elements_are_the_references(isa, shape):
+    for key in ((0, 4, 0, 0, 0), (2**64 - 1, 2**32 - 1, 7, 2**64 - 1, 2**32 - 2), (2**40 + 3, 4, 1, 2**33, 12_345)):
+        out = np.empty(shape, np.uint16)
+        probes.random_rows(*key, out, isa)
+        wanted = reference.random.elements(*key[:4], range(key[4], key[4] + shape[0]), shape[1])
+        np.testing.assert_array_equal(out, wanted)
+
+
 def test_a_block_of_random_numbers_has_four():
     with pytest.raises(ValueError, match="four numbers, not 3"):
         probes.philox(0, 1, 0, 0, np.empty((2, 3), np.uint32))

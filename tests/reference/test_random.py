@@ -1,4 +1,6 @@
-"""The counter-based random numbers: known answers, moments, quantiles against mpmath."""
+"""The counter-based random numbers: known answers, moments, correlations, quantiles against mpmath."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -94,6 +96,102 @@ def test_normal_moments():
     for power, (moment, tolerance) in enumerate([(0, 5e-3), (1, 7e-3), (0, 2e-2), (3, 5e-2)], 1):
         assert abs(np.mean(z**power) - moment) < tolerance
     assert abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < 5e-3
+
+
+# --- a number for each element of a matrix ----------------------------------------------------------------------------
+
+
+def scalar_hash(key0, key1, number):
+    """The definition, on Python's integers."""
+    low = 0xFFFFFFFF
+    x = (key0 + number * 0x9E3779B9) & low
+    x = ((x ^ x >> 16) * 0x7FEB352D + key1) & low
+    x = ((x ^ x >> 15) * 0x846CA68B) & low
+    return x ^ x >> 16
+
+
+@given(SEEDS, WORDS, WORDS, SEEDS, WORDS, st.integers(1, 140))
+def test_elements_are_their_definition(seed, stream, substream, index, first, columns):
+    got = random.elements(seed, stream, substream, index, range(first, first + 2), columns)
+    assert (got.dtype, got.shape) == (np.uint16, (2, columns))
+    k = scalar_philox(seed, stream, substream, index)
+    for r, row in enumerate(got.tolist()):
+        number = (first + r) % 2**32
+        key = scalar_hash(*k[:2], number), scalar_hash(*k[2:], number)
+        hashes = [scalar_hash(*key, c // 64 * 32 + c % 32) for c in range(columns)]
+        assert row == [hash_ >> 16 if c % 64 >= 32 else hash_ & 0xFFFF for c, hash_ in enumerate(hashes)]
+
+
+def test_elements_do_not_depend_on_where_their_rows_begin():
+    whole = random.elements(1, 4, 0, 2, range(3000), 70)
+    np.testing.assert_array_equal(whole[1234:1300], random.elements(1, 4, 0, 2, range(1234, 1300), 70))
+    np.testing.assert_array_equal(whole[:, :33], random.elements(1, 4, 0, 2, range(3000), 33))
+    assert random.elements(1, 4, 0, 2, range(0), 5).shape == (0, 5)
+
+
+def test_elements_are_the_same_everywhere():
+    """Computed once: what a saved training goes on with."""
+    assert random.elements(7, random.DROPOUT, 1, 12_345, range(98, 100), 3).tolist() == [
+        [18733, 36281, 37694],
+        [30093, 53592, 171],
+    ]
+
+
+#: Numbers of 200 steps, 64 rows and 100 columns: no figure below may be more than 4.5 standard errors away from what it
+#: is for independent numbers, of which one in 150,000 is.
+STEPS, ROWS, COLUMNS, ERRORS = 200, 64, 100, 4.5
+
+
+@pytest.fixture(scope="module")
+def some_elements():
+    return np.stack([random.elements(3, random.DROPOUT, 1, step, range(ROWS), COLUMNS) for step in range(STEPS)])
+
+
+def test_elements_are_uniform(some_elements):
+    counts = np.bincount(some_elements.ravel(), minlength=2**16)
+    expected = some_elements.size / 2**16
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert abs(chi_square - (2**16 - 1)) < ERRORS * np.sqrt(2 * (2**16 - 1))
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.2, 0.5, 0.9])
+def test_elements_are_independent_of_their_neighbours(some_elements, rate):
+    """In all directions, as what is dropped and what is not."""
+    rate = round(rate * 2**16) / 2**16
+    kept = (some_elements >= rate * 2**16) - (1 - rate)
+    variance = rate * (1 - rate)
+    assert abs(kept.mean()) < ERRORS * np.sqrt(variance / kept.size)
+    for step, row, column in itertools.product((0, 1, 2), (0, 1, 2, 32), (0, 1, 2, 31, 32, 33, 64)):
+        if step or row or column:
+            here, there = kept[step:, row:, column:], kept[: STEPS - step, : ROWS - row, : COLUMNS - column]
+            assert abs((here * there).mean()) < ERRORS * variance / np.sqrt(here.size), (step, row, column)
+    triples = kept[:, :, 2:] * kept[:, :, 1:-1] * kept[:, :, :-2]
+    assert abs(triples.mean()) < ERRORS * np.sqrt(variance**3 / triples.size)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=["steps", "rows", "columns"])
+def test_sums_of_elements_spread_as_independent_ones_do(some_elements, axis):
+    kept = (some_elements >= 2**15) - 0.5
+    n, sums = kept.shape[axis], kept.sum(axis)
+    spread = 2 * (n / 4) ** 2 - n / 8  # the variance of the square of a sum of n times plus or minus 1/2
+    assert abs((sums**2).mean() - n / 4) < ERRORS * np.sqrt(spread / sums.size)
+
+
+@pytest.mark.parametrize("part", ["seed", "layer", "step", "high word of the step"])
+def test_elements_of_keys_that_are_near_each_other_are_independent(part):
+    keys = {
+        "seed": [(seed, 4, 1, 0) for seed in range(STEPS)],
+        "layer": [(3, 4, layer, 0) for layer in range(STEPS)],
+        "step": [(3, 4, 1, 2**20 + step) for step in range(STEPS)],
+        "high word of the step": [(3, 4, 1, step << 32) for step in range(STEPS)],
+    }
+    kept = np.stack([random.elements(*key, range(ROWS), COLUMNS) for key in keys[part]]) / 2**16 - 0.5
+    for lag in (1, 2, 3):
+        products = kept[lag:] * kept[:-lag]
+        assert abs(products.mean()) < ERRORS / 12 / np.sqrt(products.size)
+
+
+# --- quantiles -------------------------------------------------------------------------------------------------------
 
 
 def quantile_points():

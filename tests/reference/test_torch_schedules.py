@@ -82,6 +82,28 @@ def test_twenty_steps_are_pytorchs(name, kind, backend):
         np.testing.assert_allclose(flat(net), wanted["last"], **TOLERANCE)
 
 
+@pytest.mark.parametrize("kind", STORED.MOMENTUM_OF)
+@pytest.mark.parametrize("cut", [5, 2])
+def test_scheduled_momenta_and_betas_are_pytorchs(kind, cut, backend):
+    (net, X, y), wanted = training(backend), stored(f"momentum/{kind}")
+    given = {key: value for key, value in STORED.MOMENTUM.items() if key != "name"}
+    momentum = SCHEDULES[STORED.MOMENTUM["name"]](**given)
+    np.testing.assert_allclose(momentum.values(0, 21)[[0, 5, 20]], [0.95, 0.85, 0.95], rtol=1e-14)
+    used = optimizer(STORED.rule(kind, schedule("one_cycle")) | {STORED.MOMENTUM_OF[kind]: momentum})
+    for epochs in (cut, TRAJECTORIES.EPOCHS - cut)[: 1 + (cut < TRAJECTORIES.EPOCHS)]:
+        net.fit(X, y, epochs=epochs, batch_size=TRAJECTORIES.BATCH, shuffle=False, optimizer=used)
+    np.testing.assert_allclose(flat(net), wanted["last"], **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", STORED.RULES)
+def test_factors_of_the_learning_rate_are_pytorchs_groups(kind, backend):
+    (net, X, y), wanted = training(backend), stored(f"factors/{kind}")
+    given = {"optimizer": optimizer(STORED.rule(kind)), "lr_factors": STORED.FACTORS}
+    losses = [net.step(X[rows], y[rows], **given) for rows in TRAJECTORIES.batches()]
+    np.testing.assert_allclose(losses, wanted["losses"], **TOLERANCE)
+    np.testing.assert_allclose(flat(net), wanted["last"], **TOLERANCE)
+
+
 @pytest.mark.parametrize("name", STORED.PLATEAUS)
 def test_plateaus_are_pytorchs(name, backend):
     (net, X, y), wanted = training(backend), stored(f"plateau/{name}")

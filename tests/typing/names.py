@@ -13,7 +13,7 @@ fastmlp.MLP([2, 1], output=fastmlp.LeakyReLU(), loss=fastmlp.SquaredError(), dty
 fastmlp.MLP([2, 3, 3], output="softmaxx")  # type: ignore[arg-type]
 fastmlp.MLP([2, 3, 3], activation="softmax")  # type: ignore[arg-type]
 fastmlp.MLP([2, 3, 3], activation=["relu", "rleu"])  # type: ignore[list-item]
-fastmlp.MLP([2, 1], loss="mse")  # type: ignore[arg-type]
+fastmlp.MLP([2, 1], loss="squared")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], init="xavier")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], dtype="float16")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], backend="cuda")  # type: ignore[arg-type]
@@ -34,6 +34,8 @@ assert_type(net.step(X, y, optimizer=fastmlp.Adam(1e-4)), float)
 
 net.fit(X, y, optimizer=fastmlp.LBFGS(max_iter=5, gtol=1e-7))
 net.fit(X, y, optimizer="lbfgs")
+net.fit(X, y, lr_factors={"bias": 0.1, "layers.0.weight": 0})
+net.fit(X, y, lr_factors=[0.1])  # type: ignore[arg-type]
 net.step(X, y, optimizer="lbfgs")  # type: ignore[arg-type]
 net.fit(X, y, metrics=["auc", fastmlp.metrics.F1("macro"), lambda y_true, y_pred: 0.5])
 net.fit(X, y, callbacks=[fastmlp.EarlyStopping("val_auc", mode="max")])
@@ -53,6 +55,9 @@ fastmlp.AdamW(fastmlp.schedules.Cosine(1e-3, steps=20, by="epoch"), beta_1=0.8)
 fastmlp.SGD(lambda step: 0.1 / (step + 1), momentum=0.9)
 fastmlp.RMSprop(alpha=0.9, lr=fastmlp.schedules.Constant(1e-3))
 fastmlp.Rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50))
+fastmlp.SGD(0.1, momentum=fastmlp.schedules.Linear(0.8, steps=9, end=0.9))
+fastmlp.Adam(betas=(fastmlp.schedules.Constant(0.9), 0.99))
+fastmlp.RAdam(beta1=fastmlp.schedules.Constant(0.9))  # type: ignore[arg-type]
 fastmlp.Adam(lrr=1e-3)  # type: ignore[call-arg]
 fastmlp.Adam(betas=0.9)  # type: ignore[arg-type]
 fastmlp.SGD(eps=1e-3)  # type: ignore[call-arg]

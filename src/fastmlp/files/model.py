@@ -16,7 +16,7 @@ import numpy as np
 from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of, shapes_of
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
-from fastmlp.spec import NetworkSpec, Optimizer
+from fastmlp.spec import Loss, NetworkSpec, Optimizer
 from fastmlp.spec.checks import flag, integer
 
 if TYPE_CHECKING:
@@ -67,12 +67,14 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     save_file(path, tensors, {"fastmlp": json.dumps(description, allow_nan=False)})
 
 
-def load_model(path: FilePath) -> Checkpoint:
+def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
     """Read a network that `save_model` wrote, also one of format 1.
 
     Parameters
     ----------
     path : str, bytes or path-like
+    loss : str or Loss, optional
+        In the place of the file's.
 
     Returns
     -------
@@ -87,12 +89,14 @@ def load_model(path: FilePath) -> Checkpoint:
     """
     with reading(path) as (file, entries, metadata):
         try:
-            return _read_model(file, entries, metadata)
+            return _read_model(file, entries, metadata, loss)
         except TypeError as error:  # the specification's checks tell types from values; in a file both are damage
             raise ValueError(str(error)) from error
 
 
-def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str]) -> Checkpoint:
+def _read_model(
+    file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str], loss: str | Loss | None
+) -> Checkpoint:
     if "fastmlp" not in metadata:
         raise ValueError('not a fastmlp model: its metadata has no "fastmlp"')
     # A hidden layer, with two tensors or more, takes less than 100 characters and four commas and brackets.
@@ -106,7 +110,7 @@ def _read_model(file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, s
         raise ValueError(f"seed is {seed!r:.40}; it must be a string of decimal digits")
     states = integer(states, count, 0, len(entries))
     average = flag(description.get("average", False), "average")
-    spec = NetworkSpec.from_dict(description["spec"])
+    spec = NetworkSpec.from_dict(description["spec"], loss)
     optimizer = description["optimizer"]
     places = _places(spec, kinds_of(states, average), entries, version)
     return Checkpoint(

@@ -30,7 +30,7 @@ class Measures(Inside):
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
     ) -> tuple[float, list[Array], list[Array]]:
-        """Compute the loss of a batch and its gradient, for an optimizer of your own.
+        """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
 
         Where the loss is NaN or infinite, there is no gradient: the arrays hold anything.
 

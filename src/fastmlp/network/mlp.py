@@ -50,12 +50,18 @@ class MLP(Training):
         "binary_cross_entropy" (of logistic outputs), "poisson", "gamma" or "tweedie" (of exp outputs), or an object
         with a parameter, such as `Huber(0.5)` or `Quantile(0.9)`. Default: what goes with the output; the squared error
         for those that no other loss is named with.
+    dropout : float or sequence of float
+        Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
+        one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods
+        do without: `predict`, `evaluate`, `trace`, and `loss_and_grad` too.
+    input_dropout : float
+        The same for the inputs.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int, optional
-        Of all random numbers, 0 <= seed < 2**64: initial weights and the order of rows in every epoch. Same seed and
-        same data give the same model bit for bit, whatever the processor and the number of threads. Default: drawn from
-        the system.
+        Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, and dropout. Same
+        seed and same data give the same model bit for bit, whatever the processor and the number of threads. Default:
+        drawn from the system.
     init : str, Initializer or callable, optional
         How weights are drawn: "glorot_uniform" (or "xavier_uniform"), "he_uniform" ("kaiming_uniform"),
         "lecun_uniform", the same with "normal" or "truncated_normal" in the place of "uniform", "normal",
@@ -86,6 +92,9 @@ class MLP(Training):
     the network as it is then; in one that was forked while another thread was in the middle of a step, using it is an
     error.
 
+    What is dropped (Srivastava and others: Dropout, JMLR 15, 2014) is a function of the seed, `n_steps`, the layer, the
+    row's place in the batch and the unit: a training that was saved and loaded goes on as if it had not been.
+
     Examples
     --------
     >>> import fastmlp
@@ -108,6 +117,8 @@ class MLP(Training):
         activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
         output: OutputName | Activation | None = None,
         loss: LossName | Loss | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         dtype: Float = "float32",
         seed: int | None = None,
         init: InitName | Initializer | Function | None = None,
@@ -115,7 +126,9 @@ class MLP(Training):
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
     ) -> None:
-        spec = NetworkSpec.make(sizes, activation=activation, output=output, loss=loss, dtype=dtype, l1=l1, l2=l2)
+        spec = NetworkSpec.make(
+            sizes, activation, output, loss, dtype, dropout=dropout, input_dropout=input_dropout, l1=l1, l2=l2
+        )
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
                 f"output is the softmax of one number in sizes {list(spec.sizes)}, which is always 1: for two classes "

@@ -121,6 +121,16 @@ class State:
         return self._learner.spec.loss.name
 
     @property
+    def dropout(self) -> tuple[float, ...]:
+        """Dropout of the outputs of each hidden layer, in training."""
+        return self._learner.spec.dropout
+
+    @property
+    def input_dropout(self) -> float:
+        """Dropout of the inputs, in training."""
+        return self._learner.spec.input_dropout
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Number format of parameters, arithmetic and outputs."""
         return np.dtype(self._learner.spec.dtype)
@@ -284,10 +294,12 @@ class State:
         spec = self._learner.spec
         kinds = [activation.written() for activation in spec.activations]
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
+        rates = f"dropout={spec.dropout[0] if len(set(spec.dropout)) == 1 else list(spec.dropout)}, "
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
-            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)})"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, {rates if any(spec.dropout) else ''}"
+            f"{f'input_dropout={spec.input_dropout}, ' if spec.input_dropout else ''}"
+            f"dtype={spec.dtype!r}, seed={self.seed}{_written('l1', spec.l1)}{_written('l2', spec.l2)})"
         )
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ Every argument is checked before anything changes; then, under the network's loc
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
@@ -18,6 +18,7 @@ from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import (
     LBFGS,
     NO_CLIP,
+    NO_RATES,
     Adam,
     Array,
     ClassWeight,
@@ -25,9 +26,12 @@ from fastmlp.spec import (
     MetricLike,
     Optimizer,
     OptimizerName,
+    Rates,
+    Rprop,
     as_clip,
     as_method,
     as_optimizer,
+    as_rates,
 )
 from fastmlp.spec.checks import flag, fraction, integer
 from fastmlp.spec.hints import explained_as
@@ -71,6 +75,7 @@ class Training(Measures):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         ema: float | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -142,6 +147,10 @@ class Training(Measures):
             biases (Polyak and Juditsky 1992). It begins at the weights before the first step, as timm's does (PyTorch's
             and Keras' at those behind it), and goes on in later calls with `ema`; without, it stays as it is.
             `averaged` gives a network with it; files and pickles have it.
+        lr_factors : mapping of str to float, optional
+            >= 0: what the learning rate is multiplied by, of "bias" or "weight" (all of them), of a layer ("layers.0")
+            or of one of its two ("layers.0.bias"); where several are of a tensor, their product. 0 leaves it as it is.
+            What decays by the learning rate (`AdamW`, `Lion`) decays so much faster or more slowly, too.
 
         Returns
         -------
@@ -177,6 +186,7 @@ class Training(Measures):
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_method(optimizer)
         clip, share = as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema)
+        rates = self._rates(lr_factors, chosen)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
             if clip != NO_CLIP:
@@ -206,11 +216,20 @@ class Training(Measures):
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, train, validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
+            learner.rates = rates
             if isinstance(chosen, LBFGS):
                 lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)
             else:
                 loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
             return history.since(start)
+
+    def _rates(self, lr_factors: object, chosen: Optimizer | LBFGS | None) -> Rates:
+        """Check `lr_factors`, and that the optimizer has a learning rate which counts in every step."""
+        rates, used = as_rates(lr_factors, len(self.layers)), chosen or self._learner.optimizer
+        if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
+            kind = type(used).__name__
+            raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
+        return rates
 
     def _doubt_regression(self, y: Array) -> None:
         """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
@@ -239,12 +258,13 @@ class Training(Measures):
         threads: int | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads, clip_norm, clip_value
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value, lr_factors
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
@@ -273,9 +293,11 @@ class Training(Measures):
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)
         n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
+        rates = self._rates(lr_factors, chosen)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
+            learner.rates = rates
             return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)
 
 

@@ -2,6 +2,7 @@
 
 Mirror: reference/backward.py.
 """
+from fastmlp.passes.dropout cimport drop_block
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.loss cimport apply_slope
@@ -24,6 +25,8 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
         if not few:
             multiply_panel(net, rows, layer.n_out, d, ws.stride, packed(net, layer.weight_t, layer.n_out, 0, j),
                            layer.n_in - j * net.panel, block_of(net, ws, ws.d[l], row, j))
+        if ws.numbers[l] != NULL:
+            drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
         apply_slope(net, ws, l, row, rows, j)
 
 

@@ -13,6 +13,7 @@ cdef class Call:
     cdef readonly object weight_sums  # per step
     cdef list buffers                # more are made where they are too few
     cdef list gradients              # Parameters that hold sums of parts and microbatches
+    cdef ptrdiff_t[::1] parts        # of a step's row of the table, which tensors follow; or None
     cdef int32_t[::1] tiles          # in the order of their panels
     cdef object profile              # nanoseconds by stage, by the clock, of all threads; or None
     cdef Plan plan
@@ -25,6 +26,7 @@ cdef class Call:
     cdef object at_gradient
     cdef Parameters gradient         # of a batch, for at_gradient
     cdef keep_sums_in(self, list gradients)
+    cdef follow(self, const double[:, ::1] table, tuple groups)
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels)
     cdef regions(self, int team_size)
     cdef bint region(self, int team_size) except -1

@@ -7,7 +7,9 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.clip cimport square_item, squares_bytes
 from fastmlp.passes.gate cimport REFUSED, Entry
+from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
 from fastmlp.passes.step cimport N_STAGES, run_steps
 from fastmlp.passes.threads cimport (
@@ -21,7 +23,7 @@ from fastmlp.passes.threads cimport (
     watch_for_signals,
 )
 from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tiles_by_panel
-from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
+from fastmlp.passes.workspace cimport GRADIENT, TRAIN, Buffers, Workspace
 
 from fastmlp.spec import Outcome
 
@@ -61,12 +63,27 @@ cdef class Call:
         self.steps.average = average
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
-        if at_loss is not None:
+        loss_apart = at_loss is not None or parameters.net.loss == NULL
+        if loss_apart:
             self.steps.at_loss = run_at_loss
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, at_loss is not None,
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
                   not counts or at_gradient is not None or clip_norm is not None)
+
+    cdef follow(self, const double[:, ::1] table, tuple groups):
+        """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
+        columns = self.parameters.net.n_columns + FM_SHARED_COUNT
+        n_groups = max(1, table.shape[1] // columns)
+        if table.shape[1] != (n_groups if groups else 1) * columns:
+            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
+        n_tensors = 2 * self.parameters.net.n_layers
+        if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
+            raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
+        self.steps.table, self.steps.columns = &table[0, 0], table.shape[1]
+        if groups:
+            self.parts = np.array(groups, np.intp) * columns
+            self.steps.parts = &self.parts[0]
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
@@ -102,7 +119,7 @@ cdef class Call:
             self.tiles = tiles_by_panel(net)
         share_batch(&self.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
-            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN))
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels
@@ -123,7 +140,7 @@ cdef class Call:
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
         cdef Steps *steps = &self.steps
         cdef Entry entry = REFUSED
-        self.before = self.parameters.n_steps - steps.first
+        self.before = steps.before = self.parameters.n_steps - steps.first
         steps.at_rest, steps.call = run_handlers, <void *> self
         if self.counts:
             self.gate.close("training")
@@ -204,23 +221,22 @@ cdef class Call:
         return True
 
     def _show_loss(self, step, ptrdiff_t start, ptrdiff_t rows):
-        """Outputs, losses and deltas of these rows as arrays; the latter two go back as the hook has left them."""
+        """A user's own loss of these rows, and what a hook makes of it: False if one of the losses is not finite."""
         cdef Network *net = &self.parameters.net
         cdef Workspace *ws = self.steps.workspaces[0]
-        cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out, r
+        cdef ptrdiff_t r
         cdef double[::1] losses
-        cdef char[:, ::1] values
-        outputs, deltas = (np.empty((rows, columns), self.parameters.spec.dtype) for _kind in range(2))
+        if net.loss == NULL:
+            users_loss(self.parameters, ws, rows)
         row_loss = np.empty(rows)
         losses = row_loss
-        values = outputs.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.a[net.n_layers], ws.stride, &values[0, 0], columns)
-        values = deltas.view(np.int8)
-        net.kernels.unpack(rows, columns, ws.d[net.n_layers], ws.stride, &values[0, 0], columns)
         for r in range(rows):
             losses[r] = ws.row_loss[r]
-        self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
-        net.kernels.pack(rows, columns, &values[0, 0], columns, ws.d[net.n_layers], ws.stride)
-        for r in range(rows):
-            ws.row_loss[r] = losses[r]
+        if self.at_loss is not None:
+            outputs = rows_of(self.parameters, ws, ws.a[net.n_layers], rows)
+            deltas = rows_of(self.parameters, ws, ws.d[net.n_layers], rows)
+            self.at_loss(step, slice(start, start + rows), outputs, row_loss, deltas)
+            put_rows(self.parameters, ws, ws.d[net.n_layers], deltas)
+            for r in range(rows):
+                ws.row_loss[r] = losses[r]
         return bool(np.isfinite(row_loss).all())

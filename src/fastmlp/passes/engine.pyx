@@ -6,7 +6,6 @@ import numpy as np
 
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
-from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -159,9 +158,6 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
-        columns = net.n_columns + FM_SHARED_COUNT
-        if table.shape[1] != columns:
-            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
         if run.average != 0 and net.average == 0:
             raise ValueError("a run with an average needs keep_average first")
         if steps == 0:
@@ -176,7 +172,8 @@ cdef class Engine:
         if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
             self.training = []
         call.buffers, call.profile = self.training, self.profile
-        call.steps.table, call.steps.columns = &table[0, 0], table.shape[1]
+        call.follow(table, run.groups)
+        call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
         most = min(-threads or max_threads(), most_threads(&call.plan))
@@ -230,8 +227,12 @@ cdef class Engine:
         return self.predictor.small(X)
 
     def evaluate(self, X, y, out, double[::1] row_loss not None, int threads=0):
+        cdef bint custom = self.parameters.net.loss == NULL
         if not self.predictor.over(Inputs(self.parameters, X, y, None, None), out, row_loss, threads, False):
             raise RuntimeError("the network is being trained")
+        if custom and len(out):
+            losses, _ = self.parameters.spec.loss.of(out.copy(), np.array(y, out.dtype))
+            np.asarray(row_loss)[:] = losses
 
     def gradient(self, X, y, weight, int threads=0, out=None):
         cdef Inputs inputs = Inputs(self.parameters, X, y, weight, None)

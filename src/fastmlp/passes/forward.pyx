@@ -2,6 +2,7 @@
 
 A block's rows are independent of all others, so any thread may take any block. Mirror: reference/forward.py.
 """
+from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Layer
@@ -33,6 +34,8 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         net.kernels.activation[activation].forward(
             rows, vectors_in(net, columns), packed(net, layer.bias, 1, 0, j), layer.params, c,
             c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
+        if ws.numbers[l + 1] != NULL:
+            drop_outputs(net, ws, l, row, rows, j)
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:

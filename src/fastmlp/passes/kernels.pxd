@@ -1,6 +1,6 @@
 # The C tables (csrc/kernels.h) as Cython sees them. Only kernels.pyx links the arithmetic; the other passes reach it
 # through the table that a plan points at.
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct fm_activation_kernels:
@@ -36,6 +36,13 @@ cdef extern from "kernels.h" nogil:
     ctypedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                      ptrdiff_t column_stride) noexcept nogil
     ctypedef void (*fm_math_kernel)(ptrdiff_t n, const void *x, void *out) noexcept nogil
+
+    ctypedef struct fm_row_keys:
+        uint64_t seed
+        uint32_t stream
+        uint32_t substream
+        uint64_t index
+        ptrdiff_t first
 
     ctypedef struct fm_kernels:
         const char *isa
@@ -79,6 +86,10 @@ cdef extern from "kernels.h" nogil:
         void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,
                        ptrdiff_t row_stride) noexcept nogil
         void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const void *block, void *out) noexcept nogil
+        void (*random_rows)(const fm_row_keys *keys, ptrdiff_t rows, ptrdiff_t columns, uint16_t *out,
+                            ptrdiff_t stride) noexcept nogil
+        void (*drop)(ptrdiff_t rows, int vectors, const uint16_t *numbers, double threshold, double scale, void *c,
+                     void *before) noexcept nogil
         void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks,
                        uint32_t *out) noexcept nogil
         fm_math_kernel *math
@@ -97,6 +108,10 @@ cdef extern from "kernels.h" nogil:
         FM_SOURCE_int16
         FM_SOURCE_int32
         FM_SOURCE_int64
+
+cdef extern from "random.h" nogil:
+    enum:
+        FM_STREAM_DROPOUT
 
 # A row-by-row source of X or y, strides in bytes, rows of one of the source dtypes.
 cdef struct Matrix:

@@ -15,6 +15,8 @@ cdef struct Layer:
     int activation
     bint keeps_signals               # of which its activation's slope is computed; else of the outputs
     bint whole_rows                  # its activation is a function of them: an output layer
+    double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
+    double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
     double l1                        # of its weights, in the loss: l1 |w| + l2 / 2 w^2
     double l2
@@ -42,19 +44,22 @@ cdef struct Network:
     ptrdiff_t block_rows             # of a right-hand panel that are taken at once, a multiple of `panel`
     int n_layers
     Layer *layers
-    fm_loss_kernel loss
+    fm_loss_kernel loss              # NULL where it is a user's own, which Python computes (loss.pyx)
     double[FM_MAX_PARAMS] loss_params
+    double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
     bint penalised                   # a layer's weights are in the loss
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
     ptrdiff_t average                # from a parameter to its moving average, in bytes; 0: there is none
+    bint drops                       # inputs of some layer, in training
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
-cdef describe(Layer *to, Network *net, layer)
+cdef describe(Layer *to, Network *net, layer, double drop)
 cdef fill_params(double *to, params)
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
+cdef bint drops_outputs(Network *net, int l) noexcept nogil
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil

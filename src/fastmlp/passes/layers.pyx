@@ -18,8 +18,8 @@ cdef double GATHER_SECONDS = 2.5e-10     # of a byte of X that is brought from m
 cdef double WAKING_SECONDS = 20e-6       # work that a thread has to be given before it is worth waking
 
 
-cdef describe(Layer *to, Network *net, layer):
-    """Write down the sizes of one layer of a specification, and how its matrices lie."""
+cdef describe(Layer *to, Network *net, layer, double drop):
+    """Write down the sizes of one layer of a specification, how its matrices lie, and the dropout of its inputs."""
     to.n_in, to.n_out = layer.n_in, layer.n_out
     to.in_panels = (to.n_in + net.panel - 1) // net.panel
     to.out_panels = (to.n_out + net.panel - 1) // net.panel
@@ -32,6 +32,8 @@ cdef describe(Layer *to, Network *net, layer):
     to.keeps_signals = activation_keeps_signals(to.activation)
     to.whole_rows = activation_is_of_rows(to.activation)
     fill_params(to.params, layer.activation.params)
+    to.drop_below, to.drop_scale = round(drop * 65536), 1 / (1 - drop) if drop > 0 else 0
+    net.drops = net.drops or drop > 0
 
 
 cdef fill_params(double *to, params):
@@ -41,12 +43,17 @@ cdef fill_params(double *to, params):
         to[i] = params[i] if i < len(params) else 0.0
 
 
+cdef bint drops_outputs(Network *net, int l) noexcept nogil:
+    """Whether a layer's outputs are dropped in training: the next one's inputs."""
+    return l + 1 < net.n_layers and net.layers[l + 1].drop_scale > 0
+
+
 cdef ptrdiff_t row_bytes(Network *net) noexcept:
     """Bytes of one row's inputs, outputs, deltas and what is kept beside them, in all layers."""
     cdef ptrdiff_t width = net.layers[0].n_in
     cdef int l
     for l in range(net.n_layers):
-        width += (3 if net.layers[l].keeps_signals else 2) * net.layers[l].n_out
+        width += (3 if net.layers[l].keeps_signals or drops_outputs(net, l) else 2) * net.layers[l].n_out
     return width * net.item
 
 

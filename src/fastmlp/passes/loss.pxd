@@ -1,6 +1,7 @@
 # The loss of a block of rows.
 from fastmlp.passes.layers cimport Layer, Network
 from fastmlp.passes.panels cimport vectors_in
+from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 
@@ -8,6 +9,9 @@ cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, p
                            double total) noexcept nogil
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows)
+cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows)
+cdef put_rows(Parameters parameters, Workspace *ws, char *matrix, array)
 
 cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
                              ptrdiff_t panel) noexcept nogil:

@@ -2,6 +2,8 @@
 
 Needs forward_rows to have left logits for a fused loss, outputs for any other. Mirror: reference/loss.py.
 """
+import numpy as np
+
 from fastmlp.passes.kernels cimport fm_loss_rows
 from libc.math cimport isfinite
 
@@ -20,9 +22,14 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     block.scale = ws.scale + row * net.item
     block.d = block_of(net, ws, ws.d[last], row, 0)
     block.row_loss = ws.row_loss + row
+    if net.loss == NULL:         # of which nothing is known before users_loss
+        return True
     net.loss(&block, net.loss_params)
     if not net.fused:
         apply_output_slope(net, ws, row, rows)
+    if net.loss_factor != 1:
+        for r in range(row, row + rows):
+            ws.row_loss[r] *= net.loss_factor
     for r in range(row, row + rows):
         finite = finite and isfinite(ws.row_loss[r])
     return finite
@@ -55,3 +62,41 @@ cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, p
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * ws.row_loss[r]
     return total
+
+
+cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows):
+    """Row losses and deltas of a workspace's first rows by a user's own function, whose outputs are there."""
+    cdef Network *net = &parameters.net
+    cdef ptrdiff_t r
+    cdef double[::1] losses
+    outputs = rows_of(parameters, ws, ws.a[net.n_layers], rows)
+    targets = rows_of(parameters, ws, ws.target, rows)
+    row_loss, gradient = parameters.spec.loss.of(outputs, targets)
+    scale = np.empty((rows, 1))
+    losses = scale[:, 0].copy()
+    for r in range(rows):
+        losses[r] = (<float *> ws.scale)[r] if net.item == 4 else (<double *> ws.scale)[r]
+    scale[:, 0] = losses
+    put_rows(parameters, ws, ws.d[net.n_layers], gradient * scale.astype(gradient.dtype))
+    losses = row_loss
+    for r in range(rows):
+        ws.row_loss[r] = losses[r]
+    apply_output_slope(net, ws, 0, rows)
+
+
+cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows):
+    """Copy the first rows of a matrix as wide as the outputs into an array."""
+    cdef Network *net = &parameters.net
+    cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out
+    array = np.empty((rows, columns), parameters.spec.dtype)
+    cdef char[:, ::1] to = array.view(np.int8)
+    net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
+    return array
+
+
+cdef put_rows(Parameters parameters, Workspace *ws, char *matrix, array):
+    """Copy an array into the first rows of a matrix as wide as the outputs."""
+    cdef Network *net = &parameters.net
+    cdef const char[:, ::1] values = array.view(np.int8)
+    cdef ptrdiff_t columns = net.layers[net.n_layers - 1].n_out
+    net.kernels.pack(values.shape[0], columns, &values[0, 0], columns, matrix, ws.stride)

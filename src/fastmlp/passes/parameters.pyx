@@ -56,11 +56,12 @@ cdef class Parameters:
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
-        self.net.loss = table.loss[index_of("loss", spec.loss.name)]
+        self.net.loss = NULL if spec.loss.custom else table.loss[index_of("loss", spec.loss.name)]
         fill_params(self.net.loss_params, spec.loss.params)
-        self.net.fused = loss_output(index_of("loss", spec.loss.name)) != ""
+        self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.optimizer = NO_OPTIMIZER
         self.describe_layers()
+        self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
 
@@ -78,7 +79,7 @@ cdef class Parameters:
         if self.net.layers == NULL:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
-            describe(&self.net.layers[l], &self.net, layers[l])
+            describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
 

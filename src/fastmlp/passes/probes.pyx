@@ -9,9 +9,9 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from fastmlp.passes.kernels cimport fm_kernels, index_of, kernel_table
+from fastmlp.passes.kernels cimport fm_kernels, fm_row_keys, index_of, kernel_table
 from fastmlp.passes.threads cimport fm_allocate, fm_free, fm_nanoseconds
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 
@@ -22,6 +22,23 @@ def philox(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, u
         raise ValueError(f"a block has four numbers, not {out.shape[1]}")
     if out.shape[0]:
         kernel_table(isa, "float32").philox(seed, stream, substream, first, out.shape[0], &out[0, 0])
+
+
+def random_rows(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t index, ptrdiff_t first,
+                uint16_t[:, ::1] out not None, str isa=None):
+    """Write a random number for each element of a matrix into out: see reference.random.elements."""
+    cdef const fm_kernels *table = kernel_table(isa, "float32")
+    cdef fm_row_keys keys
+    cdef ptrdiff_t r, c, panel = table.panel, rows = out.shape[0], columns = out.shape[1]
+    cdef uint16_t *panels = <uint16_t *> fm_allocate((columns + panel) * (rows + 1) * sizeof(uint16_t))
+    if panels == NULL:
+        raise MemoryError("no memory for the panels")
+    keys.seed, keys.stream, keys.substream, keys.index, keys.first = seed, stream, substream, index, first
+    table.random_rows(&keys, rows, columns, panels, rows * panel)
+    for r in range(rows):
+        for c in range(columns):
+            out[r, c] = panels[c // panel * rows * panel + r * panel + c % panel]
+    fm_free(panels)
 
 
 def math(str name, x, out, str isa=None):

@@ -119,7 +119,8 @@ cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t
 
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                        ptrdiff_t rows, double weight_sum) noexcept nogil:
-    """Rows [row, row + rows) of that batch: their targets, and each one's scale, its weight's part of the batch's."""
+    """Rows [row, row + rows) of that batch: their targets, and each one's scale, its weight's part of the batch's
+    times the loss's factor."""
     cdef ptrdiff_t r, number
     cdef int32_t label
     cdef double scale
@@ -132,7 +133,7 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
             # Checked before the run; but another Python thread may have changed y since.
             ws.labels[r] = label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
         scale = 1.0 if examples.weight == NULL else examples.weight[number]
-        scale = scale / weight_sum if weight_sum != 0 else 0.0
+        scale = scale / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
         if net.item == 4:
             (<float *> ws.scale)[r] = <float> scale
         else:

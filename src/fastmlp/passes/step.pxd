@@ -4,7 +4,7 @@ from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Team, Watch
 from fastmlp.passes.workspace cimport Workspace
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 # Stages of a step, for a profile; STAGES in fastmlp/spec has their names.
 cdef enum:
@@ -42,6 +42,9 @@ cdef struct Steps:
     const double *weight_sums   # per step
     const double *table         # a row of so many columns per step
     ptrdiff_t columns
+    const ptrdiff_t *parts      # as in a Rule
+    uint64_t seed               # of what is random in a step
+    int64_t before              # updates before the step of number 0
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
     # Where it is kept meanwhile.

@@ -14,6 +14,7 @@ Mirror: reference/step.py.
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
 from fastmlp.passes.clip cimport clip_factor, square_item
+from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
@@ -190,6 +191,9 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     cdef bint finite
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
+    if run.plan.net.drops:
+        draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.start - part.step * run.plan.batch, row,
+                     rows)
     since = lap(run, thread, GATHER, since)
     if run.plan.by_panels and part.microbatch == 0:
         return since
@@ -381,7 +385,8 @@ cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) n
 
 cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nogil:
     cdef Rule rule
-    rule.step, rule.factor, rule.most = run.table + step * run.columns, factor, run.clip_value
+    rule.step, rule.parts = run.table + step * run.columns, run.parts
+    rule.factor, rule.most = factor, run.clip_value
     rule.share = run.average
     return rule
 

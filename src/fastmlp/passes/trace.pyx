@@ -8,10 +8,10 @@ from fastmlp.passes.backward cimport backward_rows
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Network
-from fastmlp.passes.loss cimport apply_output_slope, loss_rows
+from fastmlp.passes.loss cimport apply_output_slope, loss_rows, users_loss
 from fastmlp.passes.plan cimport rows_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
-from fastmlp.passes.workspace cimport TRAIN, Buffers, Workspace
+from fastmlp.passes.workspace cimport GRADIENT, Buffers, Workspace
 
 
 cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
@@ -22,7 +22,7 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
     cdef Network *net = &parameters.net
     cdef ptrdiff_t total = inputs.rows
     cdef ptrdiff_t most = max(<ptrdiff_t> 1, min(total, rows_at_once(net))), start, rows
-    cdef Buffers buffers = Buffers(parameters, most, TRAIN)
+    cdef Buffers buffers = Buffers(parameters, most, GRADIENT)
     cdef Workspace *ws = &buffers.ws
     cdef int l, last = net.n_layers - 1
     cdef bint backward = inputs.has_targets or by_outputs is not None
@@ -50,6 +50,8 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
                 forward_layer(net, ws, last, FM_ACTIVATION_identity, 0, rows, 0, net.layers[last].out_panels,
                               ws.a[last + 1])
             loss_rows(net, ws, 0, rows)
+            if net.loss == NULL:
+                users_loss(parameters, ws, rows)
         backward_rows(net, ws, 0, rows)
         for l in range(net.n_layers):
             copy_out(net, ws, ws.d[l + 1], l, sensitivities, start, rows)

@@ -69,6 +69,11 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
     transpose_tile(net, t)
 
 
+cdef inline const double *step_of(const Rule *rule, ptrdiff_t tensor) noexcept nogil:
+    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 biases."""
+    return rule.step if rule.parts == NULL else rule.step + rule.parts[tensor]
+
+
 cdef inline const fm_shared_columns *shared_columns(Network *net, const double *step) noexcept nogil:
     """The columns of a step's row of the table that every step has: behind those of its optimizer."""
     return <const fm_shared_columns *> (step + net.n_columns)
@@ -93,7 +98,8 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
     """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
     cdef Layer *layer = &net.layers[t.l]
     cdef char *weight = weights_of(net, t, layer.updated, row)
-    cdef const fm_shared_columns *shared = shared_columns(net, rule.step)
+    cdef const double *step = step_of(rule, 2 * t.l)
+    cdef const fm_shared_columns *shared = shared_columns(net, step)
     cdef void *state[FM_MAX_STATES]
     cdef int slot
     for slot in range(net.n_states):
@@ -104,7 +110,7 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
         net.kernels.regularise(rows * net.panel, weight, 0, shared.weight_decay, g)
     if shared.shrinkage != 0:
         net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
-    net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, rule.step)
+    net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
     average(net, rows * net.panel, weight, rule)
 
 
@@ -118,7 +124,8 @@ cdef void update_biases(Network *net, Tile *t, const Rule *rule, char *g) noexce
     """Update a layer's biases, which have neither penalty nor decay."""
     cdef Layer *layer = &net.layers[t.l]
     clip(net, elements_of(net, t), rule, g)
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state, rule.step)
+    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
+                                         step_of(rule, 2 * t.l + 1))
     average(net, elements_of(net, t), layer.bias, rule)
 
 

@@ -1,14 +1,15 @@
 # Where a batch's rows are kept on their way through the network.
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.panels cimport place
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint16_t
 
 # Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
 cdef struct Workspace:
     ptrdiff_t capacity
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
-    char **kept                      # signals, where a layer keeps them, else NULL
+    char **kept                      # signals, where a layer keeps them, or outputs before dropout; else NULL
+    uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
@@ -19,7 +20,8 @@ cdef struct Workspace:
 cdef enum Purpose:
     PREDICT    # outputs only
     EVALUATE   # and the loss
-    TRAIN      # and deltas of every layer
+    GRADIENT   # and deltas of every layer
+    TRAIN      # and what is random in a step
 
 cdef class Buffers:
     cdef Workspace ws

@@ -6,22 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.reference.dropout import NO_MASKS
 from fastmlp.reference.gradient import layer_gradient
 from fastmlp.reference.loss import apply_slope
 
 if TYPE_CHECKING:
+    from fastmlp.reference.dropout import Masks
     from fastmlp.reference.plan import Plan
     from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
 
 
-def backward_layer(plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array) -> None:
+def backward_layer(
+    plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array, masks: Masks = NO_MASKS
+) -> None:
     """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
     np.matmul(delta, plan.layers[i].W_t, out=out)
+    if i in masks:
+        np.multiply(out, masks[i], out=out)
+        a = batch.signals[i - 1]  # the outputs before they were multiplied, or the signals
     apply_slope(plan, batch, i - 1, a, out)
 
 
-def backward(plan: Plan, batch: Batch) -> None:
+def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS) -> None:
     """The gradient, from the output layer's delta. A layer's is taken before the memory of its delta has its next turn.
 
     The first layer's inputs get no delta.
@@ -29,4 +36,4 @@ def backward(plan: Plan, batch: Batch) -> None:
     for i in range(len(plan.layers) - 1, -1, -1):
         layer_gradient(plan, batch, i)
         if i > 0:
-            backward_layer(plan, batch, i, batch.deltas[i], batch.outputs[i - 1], batch.deltas[i - 1])
+            backward_layer(plan, batch, i, batch.deltas[i], batch.outputs[i - 1], batch.deltas[i - 1], masks)

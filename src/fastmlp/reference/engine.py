@@ -169,7 +169,7 @@ class Engine:
             try:
                 for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
-                    if not make_step(plan, run, step, total, self._clock, rest):
+                    if not make_step(plan, run, step, self._n_steps, total, self._clock, rest):
                         return Outcome(step, "non_finite", None, weight_sums)
                     self._n_steps += 1
                 step = len(run.table)

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.reference.dropout import NO_MASKS
+
 if TYPE_CHECKING:
+    from fastmlp.reference.dropout import Masks
     from fastmlp.reference.plan import Plan
     from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
 
 
-def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:
+def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MASKS) -> None:
     """Outputs of the hidden layers of x into the batch, signals of the output layer into `out` (B, O)."""
     last = len(plan.layers) - 1
     for i, layer in enumerate(plan.layers):
@@ -21,6 +24,8 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array) -> None:
         np.add(z, layer.b, out=z)
         if i < last:
             activate(plan, batch, i, z)
+            if i + 1 in masks:
+                drop(plan, batch, i, z, masks)
         x = z
 
 
@@ -30,3 +35,10 @@ def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
     if layer.activation.keeps == "signal":
         np.copyto(batch.signals[i], z)
     layer.activation.forward(z, batch.scratch[i])
+
+
+def drop(plan: Plan, batch: Batch, i: int, a: Array, masks: Masks) -> None:
+    """Multiply the outputs of layer i by their mask; a copy of these, where its slope is computed from them."""
+    if plan.layers[i].activation.keeps == "output":
+        np.copyto(batch.signals[i], a)
+    np.multiply(a, masks[i + 1], out=a)

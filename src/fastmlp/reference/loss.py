@@ -31,6 +31,10 @@ def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_l
     last, delta = len(plan.layers) - 1, batch.deltas[-1]
     if not plan.loss.output:
         activate(plan, batch, last, out)
+    if plan.loss_factor != 1.0:
+        scale = scale * plan.loss_factor
     plan.loss.rows(LossRows(out, wanted, scale, delta, row_loss, batch.scratch[-1]))
+    if plan.loss_factor != 1.0:
+        row_loss *= plan.loss_factor
     if not plan.loss.output:
         apply_slope(plan, batch, last, out, delta)

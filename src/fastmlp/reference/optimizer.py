@@ -1,7 +1,7 @@
 """The optimizers: the registry, each entry one update of a run of parameters. Mirror of csrc/ops/optimizer.inl
 and csrc/ops/regularise.inl.
 
-To add one, add an entry to OPTIMIZERS (and its class to spec/optimizers.py).
+To add one, add an entry to OPTIMIZERS (and its class to spec/optimizers/).
 """
 
 from __future__ import annotations

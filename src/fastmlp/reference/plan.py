@@ -44,13 +44,17 @@ class UpdateBlock(NamedTuple):
 
 
 class Plan:
-    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it."""
+    """Everything that is allocated for a network: made once, so that a step allocates nothing that grows with it, but
+    for the random numbers of dropout.
+    """
 
     def __init__(self, spec: NetworkSpec) -> None:
         self.sizes = spec.sizes
+        self.rates = spec.dropout_rates
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
         self.penalties = spec.penalties
+        self.loss_factor = spec.loss.factor(spec.sizes[-1])
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)
         self.layers = [
@@ -67,37 +71,50 @@ class Plan:
         self.optimizer: OptimizerFunctions | None = None
         self.columns: tuple[str, ...] = ()
         self.state: list[Parameters] = []
-        self.blocks: list[UpdateBlock] = []
         self.average: Parameters | None = None
-        self.workspace = Workspace(
-            spec.sizes, self.dtype, [layer.activation.keeps == "signal" for layer in self.layers]
-        )
+        self.average_scratch = np.empty(0, self.dtype)
+        self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
+        dropped = [layer for layer, rate in enumerate(self.rates) if rate]
+        signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
+        self.workspace = Workspace(spec.sizes, self.dtype, {*signals, *(i - 1 for i in dropped if i)}, dropped)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""
         self.optimizer = None if name is None else OPTIMIZERS[name]
         self.columns = () if name is None else specs.OPTIMIZERS[name].columns
         self.state = [Parameters(self.sizes, self.dtype) for _ in range(self.optimizer.states if self.optimizer else 0)]
-        self.blocks = []
-        if self.optimizer is None:
-            return
-        n = self.parameters.vector.size
-        scratch = np.empty(min(n, UPDATE_BLOCK), self.dtype)
-        for start in range(0, n, UPDATE_BLOCK):
-            stop = min(n, start + UPDATE_BLOCK)
-            self.blocks.append(
-                UpdateBlock(
+        self._blocks = (), []
+
+    def blocks_of(self, groups: tuple[int, ...]) -> list[tuple[UpdateBlock, int]]:
+        """What is updated at a time, with its group: one of each tensor, in the order of names; or all the first."""
+        known, blocks = self._blocks
+        if known == groups and blocks:
+            return blocks
+        n, n_weights = self.parameters.vector.size, self.parameters.n_weights
+        runs = [(0, n, 0)]
+        if groups:
+            tensors = [*self.parameters.weights, *self.parameters.biases]
+            ends = np.cumsum([0, *(tensor.size for tensor in tensors)]).tolist()
+            runs = list(zip(ends, ends[1:], (*groups[::2], *groups[1::2]), strict=False))
+        scratch, blocks = np.empty(min(n, UPDATE_BLOCK), self.dtype), []
+        for begin, end, group in runs:
+            for start in range(begin, end, UPDATE_BLOCK):
+                stop = min(end, start + UPDATE_BLOCK)
+                block = UpdateBlock(
                     self.parameters.vector[start:stop],
                     self.gradient.vector[start:stop],
                     tuple(slot.vector[start:stop] for slot in self.state),
                     scratch[: stop - start],
-                    min(max(self.parameters.n_weights - start, 0), stop - start),
+                    min(max(n_weights - start, 0), stop - start),
                 )
-            )
+                blocks.append((block, group))
+        self._blocks = groups, blocks
+        return blocks
 
     def keep_average(self, keep: bool) -> None:
         """Begin a moving average at the parameters as they are, or forget the one there is."""
         self.average = Parameters(self.sizes, self.dtype) if keep else None
+        self.average_scratch = np.empty(min(self.parameters.vector.size, UPDATE_BLOCK) if keep else 0, self.dtype)
         if self.average is not None:
             np.copyto(self.average.vector, self.parameters.vector)
 

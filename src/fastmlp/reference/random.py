@@ -1,6 +1,6 @@
-"""Counter-based random numbers: Philox4x32-10, uniform, normal, permutation.
+"""Counter-based random numbers: Philox4x32-10, uniform, normal, permutation, and one for each element of a matrix.
 
-Mirror of csrc/kernels/random.inl (philox) and csrc/random.h (permutation).
+Mirror of csrc/kernels/random.inl (philox, elements) and csrc/random.h (permutation).
 
 A number is a function of (seed, stream, substream, index) alone: no state, no order of drawing, the same on every
 platform.
@@ -8,15 +8,15 @@ platform.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Streams: what the numbers are for. The substream is the epoch (SHUFFLE) or the layer (INIT).
-SHUFFLE, INIT, SPLIT = 1, 2, 3
+#: Streams: what the numbers are for. The substream is the epoch (SHUFFLE) or the layer (INIT, DROPOUT).
+SHUFFLE, INIT, SPLIT, DROPOUT = 1, 2, 3, 4
 
 _CHUNK = 1 << 14  # blocks at a time: the temporaries stay in the cache
 _LOW = np.uint64(0xFFFFFFFF)
@@ -112,6 +112,53 @@ def permutation(seed: int, epoch: int, n: int, into: NDArray[np.int64] | None = 
     pairs.sort()
     pairs &= _LOW
     return pairs.view(np.int64)
+
+
+def _keyed_hash(key0: Any, key1: Any, number: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Hash 32 bits by a key of 64: C. Wellons' "lowbias32" (hash-prospector, 2018), with the key in between.
+
+    Half of it is added before the first multiplication and half before the second. For a given key no two numbers have
+    the same hash.
+    """
+    x: NDArray[np.uint32] = number * np.uint32(0x9E3779B9) + key0
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x += key1
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+def elements(seed: int, stream: int, substream: int, index: int, rows: range, columns: int) -> NDArray[np.uint16]:
+    """Numbers of 16 random bits, one for each element of some rows of a matrix.
+
+    Parameters
+    ----------
+    seed, stream, substream, index : int
+        As of a block of Philox, which has four words k. Row r's key is (hash of r by k[0], k[1]; hash of r by k[2],
+        k[3]).
+    rows : range
+        Numbers of the rows, one after the other.
+    columns : int
+        Of 64 columns in a run, number i has the lower half of a hash by the row's key and number 32 + i its upper
+        half: in run m, of the number 32 m + i.
+
+    Returns
+    -------
+    ndarray of uint16, shape (rows, columns)
+    """
+    k = philox(seed, stream, substream, index, 1)[0]
+    numbers = np.arange(rows.start, rows.stop, dtype=np.uint64).astype(np.uint32)[:, np.newaxis]
+    key0, key1 = _keyed_hash(k[0], k[1], numbers), _keyed_hash(k[2], k[3], numbers)
+    runs = (columns + 63) // 64
+    out = np.empty((len(rows), runs, 2, 32), np.uint16)
+    chunk = max(1, _CHUNK // (8 * runs))
+    for first in range(0, len(rows), chunk):
+        some = slice(first, first + chunk)
+        hashes = _keyed_hash(key0[some], key1[some], np.arange(32 * runs, dtype=np.uint32)).reshape(-1, runs, 32)
+        out[some, :, 0], out[some, :, 1] = hashes & np.uint32(0xFFFF), hashes >> np.uint32(16)
+    return out.reshape(len(rows), 64 * runs)[:, :columns]
 
 
 # Wichura, Algorithm AS 241 (PPND16), Applied Statistics 37 (1988): numerator and denominator, highest power first.

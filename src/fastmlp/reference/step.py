@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.reference.backward import backward
+from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
@@ -47,8 +48,11 @@ class Clock:
             self._since = now
 
 
-def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest: Rest) -> bool:
-    """Step number `step` of a run, whose rows weigh `total`; False if its loss is not finite: nothing is updated."""
+def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock: Clock, rest: Rest) -> bool:
+    """Step number `step` of a run, whose rows weigh `total`; False if its loss is not finite: nothing is updated.
+
+    `updates` have been made before it, in this run and in those before.
+    """
     clock.begin()
     rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
     batch = plan.batch(len(rows))
@@ -58,10 +62,14 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest:
     if run.weight is not None:
         np.take(run.weight, rows, out=batch.weight, mode="clip")
         scale = scales(batch.weight, total, batch.scale)
+    masks = draw_masks(plan, batch, run.seed, updates)
     clock.lap("gather")
-    forward(plan, batch, batch.x, batch.outputs[-1])
+    forward(plan, batch, batch.x, batch.outputs[-1], masks)
     clock.lap("forward")
-    loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    if plan.loss.custom:
+        rest.call(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    else:
+        loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
     if run.at_loss is not None:
         which = slice(step * run.batch_size, step * run.batch_size + batch.rows)
         rest.call(run.at_loss, step, which, batch.outputs[-1].copy(), batch.row_loss, batch.deltas[-1])
@@ -72,11 +80,11 @@ def make_step(plan: Plan, run: Run, step: int, total: float, clock: Clock, rest:
     if run.squared_weights is not None:
         run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
     clock.lap("loss")
-    backward(plan, batch)
+    backward(plan, batch, masks)
     add_penalties(plan)
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.average)
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups, run.average)
     clock.lap("update")
     return True

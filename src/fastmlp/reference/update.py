@@ -20,13 +20,16 @@ def update(
     row: Sequence[float],
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    groups: tuple[int, ...] = (),
     average: float = 0.0,
 ) -> None:
     """Parameters, optimizer state and average after one step, by its row of the table. The gradient is used up."""
     assert plan.optimizer is not None
-    step = dict(zip(plan.columns, row, strict=True))
+    columns = len(plan.columns)
+    steps = [dict(zip(plan.columns, row[i : i + columns], strict=True)) for i in range(0, len(row), columns)]
     factor = 1.0 if clip_norm is None else clip_factor(plan.gradient.vector, clip_norm)
-    for block in plan.blocks:
+    for block, group in plan.blocks_of(groups):
+        step = steps[group]
         weights = slice(block.n_weights)
         if factor != 1.0:
             np.multiply(block.g, factor, out=block.g)
@@ -44,10 +47,10 @@ def update(
 def follow(plan: Plan, share: float) -> None:
     """Let the moving average follow the parameters: average += share (w - average)."""
     assert plan.average is not None
-    start = 0
-    for block in plan.blocks:
-        average = plan.average.vector[start : start + block.w.size]
-        np.subtract(block.w, average, out=block.scratch)
-        np.multiply(block.scratch, share, out=block.scratch)
-        np.add(average, block.scratch, out=average)
-        start += block.w.size
+    size = plan.average_scratch.size
+    for start in range(0, plan.parameters.vector.size, size):
+        block = slice(start, start + size)
+        average, w = plan.average.vector[block], plan.parameters.vector[block]
+        change = np.subtract(w, average, out=plan.average_scratch[: w.size])
+        np.multiply(change, share, out=change)
+        np.add(average, change, out=average)

@@ -9,6 +9,8 @@ import numpy as np
 from fastmlp.spec import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from fastmlp.spec import Array
@@ -21,7 +23,8 @@ class Batch(NamedTuple):
     x: Array  # (B, d0)
     inputs_t: list[Array]  # per layer, (n_in, B): x and the hidden outputs, transposed views
     outputs: list[Array]  # per layer, (B, n_out)
-    signals: dict[int, Array]  # of the layers whose slope is computed from them, (B, n_out)
+    signals: dict[int, Array]  # of the layers whose slope is computed from them, (B, n_out); or outputs before dropout
+    masks: dict[int, Array]  # of the layers whose inputs are dropped, what these are multiplied by, (B, n_in)
     deltas: list[
         Array
     ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
@@ -38,8 +41,8 @@ class Batch(NamedTuple):
 class Workspace:
     """The buffers of one batch at a time, of any number of rows."""
 
-    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any], keep_signals: list[bool]) -> None:
-        self.sizes, self.dtype, self.keep_signals = sizes, dtype, keep_signals
+    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any], keep: Collection[int], drop: list[int]) -> None:
+        self.sizes, self.dtype, self.keep, self.drop = sizes, dtype, sorted(keep), drop
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
 
@@ -66,9 +69,8 @@ class Workspace:
         widest, outputs = max(self.sizes[1:]), self.sizes[-1]
         self._capacity = rows
         self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
-        self._signals = {
-            i: np.empty(rows * width, self.dtype) for i, width in enumerate(self.sizes[1:]) if self.keep_signals[i]
-        }
+        self._signals = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.keep}
+        self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -93,6 +95,7 @@ class Workspace:
             [value.T for value in values[:-1]],
             values[1:],
             {i: first(memory, widths[i]) for i, memory in self._signals.items()},
+            {i: first(memory, self.sizes[i]) for i, memory in self._masks.items()},
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],

@@ -21,7 +21,7 @@ from fastmlp.spec.activations.registry import (
 from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
-from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, LossName, as_loss, loss_of_output
+from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, MEANS, LossName, as_loss, loss_of_output
 from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
 from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
@@ -35,6 +35,7 @@ from fastmlp.spec.optimizers.registry import (
     as_method,
     as_optimizer,
 )
+from fastmlp.spec.rates import NO_RATES, Rates, as_rates
 from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
@@ -48,7 +49,9 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSSES",
         "LOSS_ALIASES",
         "LOSS_NAMES",
+        "MEANS",
         "NO_CLIP",
+        "NO_RATES",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
         "OUTPUT_NAMES",
@@ -74,6 +77,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "OptimizerName",
         "Outcome",
         "OutputName",
+        "Rates",
         "Run",
         "Schedule",
         "Scratch",
@@ -83,6 +87,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "as_loss",
         "as_method",
         "as_optimizer",
+        "as_rates",
         "loss_of_output",
         "make_table",
         "name_tensors",

@@ -53,7 +53,7 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "kernel_initializer": ("init", "the network has it: MLP(..., init=...)"),
     "output_activation": ("output", "the network has it: MLP(..., output=...)"),
     "criterion": ("loss", "the network has the loss: MLP(..., loss=...)"),
-    "dropout": ("", _LATER),
+    "dropout_rate": ("dropout", "the network has it: MLP(..., dropout=...)"),
     "batch_norm": ("", _LATER),
     "device": ("", "all is done on the CPU"),
     # of training

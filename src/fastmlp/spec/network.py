@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import choice, integer, mapping, not_negative, record, shown
+from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -24,6 +24,8 @@ DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
 MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
+#: Fields that came after the first files had been written: what does not tell them means the default.
+_LATER = ("dropout", "input_dropout", "l1", "l2")
 
 
 class Layer(NamedTuple):
@@ -49,6 +51,10 @@ class NetworkSpec:
     loss : Loss
     dtype : str
         "float32" or "float64".
+    dropout : tuple of float
+        Of the outputs of each hidden layer, in [0, 1); empty: 0 each.
+    input_dropout : float
+        Of the inputs, in [0, 1).
     l1, l2 : tuple of float
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
 
@@ -71,6 +77,8 @@ class NetworkSpec:
     output: Activation
     loss: Loss
     dtype: str
+    dropout: tuple[float, ...] = ()
+    input_dropout: float = 0.0
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
 
@@ -96,6 +104,11 @@ class NetworkSpec:
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
         choice(self.dtype, "dtype", DTYPE_NAMES)
+        if not isinstance(self.dropout, tuple):
+            raise TypeError(f"dropout must be a tuple, got {shown(self.dropout)}")
+        check_fields(
+            self, dropout=lambda rates, name: _rates(rates or 0.0, name, len(sizes) - 2), input_dropout=fraction
+        )
         object.__setattr__(self, "l1", _penalty(self.l1, "l1", len(sizes) - 1))
         object.__setattr__(self, "l2", _penalty(self.l2, "l2", len(sizes) - 1))
         if self.n_parameters > MAX_PARAMETERS:
@@ -109,6 +122,8 @@ class NetworkSpec:
         output: str | Activation | None = None,
         loss: str | Loss | None = None,
         dtype: DTypeLike = "float32",
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
     ) -> NetworkSpec:
@@ -127,6 +142,10 @@ class NetworkSpec:
             with exp, else squared_error.
         dtype : str or dtype, default "float32"
             Of parameters and arithmetic: float32 or float64.
+        dropout : float or sequence of float, default 0
+            Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
+        input_dropout : float, default 0
+            Of the inputs, in [0, 1).
         l1, l2 : float or sequence of float, default 0.0
             Penalties of all layers' weights in the loss, or one per layer.
 
@@ -144,7 +163,7 @@ class NetworkSpec:
         >>> NetworkSpec.make([2, 1], loss="binary_cross_entropy").output.name
         'logistic'
         >>> NetworkSpec.make([4, 8, 3], output="softmax").loss
-        CrossEntropy(clip=0.0)
+        CrossEntropy(clip=0.0, label_smoothing=0.0)
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
@@ -166,8 +185,17 @@ class NetworkSpec:
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
             out = as_activation(chosen.output or "identity")
-        penalties = (_of_layers(each, hidden + 1) for each in (l1, l2))
-        return cls(checked, activations, out, chosen, _dtype(dtype), *penalties)
+        return cls(
+            checked,
+            activations,
+            out,
+            chosen,
+            _dtype(dtype),
+            _rates(dropout, "dropout", hidden),
+            input_dropout,
+            _of_layers(l1, hidden + 1),
+            _of_layers(l2, hidden + 1),
+        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -186,32 +214,45 @@ class NetworkSpec:
         """Weights and biases together."""
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
+    @property
+    def dropout_rates(self) -> tuple[float, ...]:
+        """The dropout of each layer's inputs, the first layer's first."""
+        return (self.input_dropout, *self.dropout)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return {
+        """Everything, ready for JSON; what came later only where it is used, as a file without it says no more."""
+        fields: dict[str, Any] = {
             "sizes": list(self.sizes),
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
-            "loss": self.loss.name if self.loss == type(self.loss)() else self.loss.to_dict(),
+            "loss": self.loss.described(),
             "dtype": self.dtype,
-            **{name: list(getattr(self, name)) for name in ("l1", "l2") if getattr(self, name)},
         }
+        if self.input_dropout:
+            fields["input_dropout"] = self.input_dropout
+        for name in ("dropout", "l1", "l2"):
+            if any(getattr(self, name)):
+                fields[name] = list(getattr(self, name))
+        return fields
 
     @classmethod
-    def from_dict(cls, data: object) -> NetworkSpec:
-        """The network that `to_dict` described; anything else is a TypeError or ValueError."""
-        later = [name for name in ("l1", "l2") if name in mapping(data, "network")]
-        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
-        activations = fields["activations"]
-        if not isinstance(activations, (list, tuple)):
-            raise TypeError(f"activations must be a list, got {shown(activations)}")
+    def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
+        """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
+        told = [each for each in _LATER if each in mapping(data, "network")]
+        fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *told))
+        for name in ("activations", "dropout", "l1", "l2"):
+            if not isinstance(fields.get(name, []), (list, tuple)):
+                raise TypeError(f"{name} must be a list, got {shown(fields[name])}")
         return cls(
             _sizes(fields["sizes"]),
-            tuple(map(Activation.from_dict, activations)),
+            tuple(map(Activation.from_dict, fields["activations"])),
             Activation.from_dict(fields["output"]),
-            Loss.from_dict(fields["loss"]),
+            Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
-            **{name: _numbers(fields[name], name) for name in later},
+            tuple(fields.get("dropout", ())),
+            fields.get("input_dropout", 0.0),
+            tuple(fields.get("l1", ())),
+            tuple(fields.get("l2", ())),
         )
 
 
@@ -221,6 +262,15 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"sizes must have at least 2 entries (inputs and outputs), got {shown(sizes)}")
     return tuple(integer(size, f"sizes[{i}]", 1, MAX_WIDTH) for i, size in enumerate(sizes))
+
+
+def _rates(rates: object, name: str, hidden: int) -> tuple[float, ...]:
+    """Return a dropout rate for each hidden layer, from one for all or one each."""
+    if isinstance(rates, (str, bytes)) or not isinstance(rates, (Sequence, np.ndarray)):
+        return (fraction(rates, name),) * hidden
+    if len(rates) != hidden:
+        raise ValueError(f"{name} must be one for all or one per hidden layer ({hidden}), got {len(rates)} of them")
+    return tuple(fraction(rate, f"{name}[{i}]") for i, rate in enumerate(rates))
 
 
 def _numbers(value: object, name: str) -> tuple[Any, ...]:

@@ -35,14 +35,23 @@ class Operation:
     aliases: ClassVar[tuple[str, ...]] = ()
     later: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the parameters that kernels get: fields that are given by keyword alone are not for them."""
+        return tuple(field.name for field in dataclasses.fields(cls) if not field.kw_only)
+
     @property
     def params(self) -> tuple[float, ...]:
         """The parameters as numbers, in the order of the fields."""
-        return tuple(map(float, dataclasses.astuple(self)))
+        return tuple(float(getattr(self, name)) for name in self.parameters())
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and parameters, ready for JSON."""
-        return {"name": self.name, **dataclasses.asdict(self)}
+        """Name and parameters, ready for JSON; those that came later only where they are not the default ones."""
+        told = [each for each in dataclasses.fields(self) if each.name not in self.later or not self._is_default(each)]
+        return {"name": self.name} | {each.name: getattr(self, each.name) for each in told}
+
+    def _is_default(self, field: dataclasses.Field[Any]) -> bool:
+        return bool(getattr(self, field.name) == field.default)
 
     def written(self) -> str:
         """Return the text by which one means it: its name where its parameters are the default ones."""

@@ -45,12 +45,15 @@ class Run:
         Row numbers.
     batch_size : int
         Rows of a step; the last batch may be smaller.
-    table : ndarray of float64, shape (steps, S)
+    table : ndarray of float64, shape (steps, S), or (steps, G S)
         From the optimizer's `scalars`: a row per step.
     losses : ndarray of float64, shape (steps,)
         Filled with each batch's weighted mean loss before its update, and the penalties of the weights.
     squared_weights : ndarray of float64, shape (steps,), or None
         Filled with the sum of all squared weights (not biases) before each update.
+    seed : int, default 0
+        Of what is random in a step, 0 <= seed < 2**64: with the engine's count of updates it tells which units are
+        dropped.
     at_loss : callable, optional
         ``at_loss(step, rows, outputs, row_loss, deltas)`` between the loss and the backward pass, for some or all of a
         step's rows at a time: which of the order (a slice), their outputs (B, O), losses (B,) and dE/dz (B, O), each
@@ -64,6 +67,9 @@ class Run:
         of all layers, penalties included, and before an optimizer's own decay.
     clip_value : float or None
         How large each of its entries may be, in magnitude.
+    groups : tuple of int
+        Which of the G parts of a row of the table each tensor follows, "layers.0.weight", "layers.0.bias" and so on;
+        empty where there is one.
     average : float
         After each update, average += share (w - average) of all parameters, by this share; 0: no average is kept, or it
         stays as it is.
@@ -80,10 +86,12 @@ class Run:
     table: NDArray[np.float64]
     losses: NDArray[np.float64]
     squared_weights: NDArray[np.float64] | None = None
+    seed: int = 0
     at_loss: Callable[[int, slice, NDArray[Any], NDArray[np.float64], NDArray[Any]], None] | None = None
     at_gradient: Callable[[int, Tensors], None] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    groups: tuple[int, ...] = ()
     average: float = 0.0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SHARED_COLUMNS", "cos_of_half_turns", "counts", "log2", "make_table", "power_of", "powers"]
+__all__ = ["SHARED_COLUMNS", "cos_of_half_turns", "counts", "log2", "make_table", "power_of", "powers", "powers_of"]
 
 #: Columns of every table, behind those of its optimizer: g += weight_decay * w, and w -= shrinkage * w, of weights.
 SHARED_COLUMNS = ("weight_decay", "shrinkage")
@@ -46,6 +46,23 @@ def powers(beta: float, start: int, steps: int) -> NDArray[np.float64]:
     blocks = [_block_of_powers(beta, block) for block in range(first, (start + max(steps, 1) - 1) // _STRIDE + 1)]
     chain = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     return chain[start - first * _STRIDE :][:steps]
+
+
+def powers_of(bases: NDArray[np.float64], start: int) -> NDArray[np.float64]:
+    """Return bases[i]^(start + i + 1): each step's own base, by squares and products that the exponent alone decides.
+
+    Examples
+    --------
+    >>> powers_of(np.array([0.5, 2.0, 3.0]), start=1)
+    array([ 0.25,  8.  , 81.  ])
+    """
+    exponents = np.arange(len(bases)) + (start + 1)
+    values, squares = np.ones_like(bases), bases.copy()
+    with np.errstate(under="ignore"):
+        while exponents.any():
+            values = np.where(exponents & 1, values * squares, values)
+            squares, exponents = squares * squares, exponents >> 1
+    return values
 
 
 def power_of(x: NDArray[np.float64], power: float) -> NDArray[np.float64]:

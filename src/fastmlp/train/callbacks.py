@@ -179,7 +179,43 @@ def _asks_to_stop(callback: Callback, net: "MLP", logs: Logs) -> bool:
     )
 
 
-class EarlyStopping(Callback):
+class Watching(Callback):
+    """Base of callbacks that watch a quantity of the history, and whether it gets better."""
+
+    def __init__(self, monitor: str, min_delta: float, mode: Literal["auto", "max", "min"]) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
+        self.monitor = monitor
+        self.min_delta = not_negative(min_delta, "min_delta")
+        self.mode = choice(mode, "mode", ("auto", "max", "min"))
+        self._falls = self.mode == "min"
+        self.best: float | None = None
+
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
+        kind = type(self).__name__
+        if self.monitor not in logs["names"]:
+            raise ValueError(
+                f"{kind}'s monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}"
+                f"{_how_to_get(self.monitor, logs['names'])}"
+            )
+        mode = logs["modes"].get(self.monitor) if self.mode == "auto" else self.mode
+        if mode is None:
+            raise ValueError(
+                f"{kind}'s mode must be 'max' or 'min' for {self.monitor!r}, which does not tell whether it is "
+                "to rise or to fall"
+            )
+        self._falls = mode == "min"
+
+    def _improves(self, value: float) -> bool:
+        """Return whether a value is better than the best so far, by more than `min_delta`, which it then is itself."""
+        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
+        better = gain > self.min_delta and not math.isnan(value)
+        if better:
+            self.best = value
+        return better
+
+
+class EarlyStopping(Watching):
     """Stop when a quantity has not improved for some epochs (Prechelt, "Early stopping - but when?", 1998).
 
     Parameters
@@ -221,43 +257,25 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
         mode: Literal["auto", "max", "min"] = "auto",
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
-        self.monitor = monitor
+        super().__init__(monitor, min_delta, mode)
         self.patience = integer(patience, "patience", 1)
-        self.min_delta = not_negative(min_delta, "min_delta")
         self.restore_best = flag(restore_best, "restore_best")
-        self.mode = choice(mode, "mode", ("auto", "max", "min"))
-        self._falls = self.mode == "min"
         self._forget()
 
     def _forget(self) -> None:
-        self.best: float | None = None
+        self.best = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = 0
         self._parameters: tuple[Any, Any] | None = None
 
-    def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
-        if self.monitor not in logs["names"]:
-            raise ValueError(
-                f"EarlyStopping's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}"
-                f"{_how_to_get(self.monitor, logs['names'])}"
-            )
-        mode = logs["modes"].get(self.monitor) if self.mode == "auto" else self.mode
-        if mode is None:
-            raise ValueError(
-                f"EarlyStopping's mode must be 'max' or 'min' for {self.monitor!r}, which does not tell whether it is "
-                "to rise or to fall"
-            )
-        self._falls = mode == "min"
+    def on_train_begin(self, net: "MLP", logs: Logs) -> None:
+        super().on_train_begin(net, logs)
         self._forget()
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
-        value = logs[self.monitor]
-        gain = math.inf if self.best is None else self.best - value if self._falls else value - self.best
-        if gain > self.min_delta and not math.isnan(value):
-            self.best, self.best_epoch, self._waited = value, logs["epoch"], 0
+        if self._improves(logs[self.monitor]):
+            self.best_epoch, self._waited = logs["epoch"], 0
             if self.restore_best:
                 self._parameters = (net.weights, net.biases)
             return False

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastmlp.data import Data
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
-from fastmlp.spec import NO_CLIP, Clip, NetworkSpec, Optimizer, Outcome, Run
+from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
 
 __all__ = ["Learner", "Snapshot"]
 
@@ -36,6 +36,8 @@ class Learner:
     engine, and `position` is the number of finished epochs with the step at which one more will be finished.
     `first_epoch` is the number of those that were finished when the optimizer's present state began.
 
+    `rates` are what the learning rate is multiplied by: each training sets its own.
+
     `undo` is what a single step that overflows goes back to. Whoever changes the parameters or the optimizer's state
     forgets it before.
     """
@@ -48,6 +50,7 @@ class Learner:
     first_epoch: int = 0
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
+    rates: Rates = NO_RATES
     undo: Snapshot | None = None
     n_parameters: int = field(init=False)
 
@@ -108,7 +111,7 @@ class Learner:
     def table(self, data: Data, order: NDArray[np.int64], batch_size: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002
         """Make the scalars of the steps that follow, a row each."""
         assert self.optimizer is not None
-        return self.optimizer.scalars(self.engine.n_steps, steps, self.epoch - self.first_epoch)
+        return self.optimizer.scalars(self.engine.n_steps, steps, self.epoch - self.first_epoch, self.rates.factors)
 
     def train(
         self,
@@ -127,7 +130,21 @@ class Learner:
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
-        run = Run(data.X, data.y, weight, order, batch_size, table, losses, squared_weights, None, None, *clip, average)
+        run = Run(
+            data.X,
+            data.y,
+            weight,
+            order,
+            batch_size,
+            table,
+            losses,
+            squared_weights,
+            self.seed,
+            clip_norm=clip.norm,
+            clip_value=clip.value,
+            groups=self.rates.groups,
+            average=average,
+        )
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fastmlp.spec import Rprop, Schedule
 from fastmlp.spec.checks import inner_fraction, integer, not_negative
-from fastmlp.train.callbacks import Callback
+from fastmlp.train.callbacks import Watching
 
 if TYPE_CHECKING:
     from fastmlp.network import MLP
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ReduceLROnPlateau"]
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Watching):
     """Multiply the learning rate by a factor when a quantity has not improved for some epochs.
 
     It sets `MLP.optimizer`, so the rate is saved with the network. Used again on the network that it has seen last, at
@@ -27,7 +26,7 @@ class ReduceLROnPlateau(Callback):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        What to watch: a name in the history. Names that end in "loss" are to fall, all others to rise.
+        What to watch: a name in the history.
     factor : float, default 0.1
         > 0 and < 1.
     patience : int, default 10
@@ -40,6 +39,8 @@ class ReduceLROnPlateau(Callback):
         the last of them.)
     min_lr : float, default 0.0
         >= 0. The rate does not go below.
+    mode : {"auto", "max", "min"}
+        Whether what is watched is to rise or to fall, as for `EarlyStopping`.
 
     Attributes
     ----------
@@ -72,28 +73,23 @@ class ReduceLROnPlateau(Callback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
+        mode: Literal["auto", "max", "min"] = "auto",
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be a name such as 'val_loss', got {monitor!r}")
-        self.monitor = monitor
+        super().__init__(monitor, min_delta, mode)
         self.factor = inner_fraction(factor, "factor")
         self.patience = integer(patience, "patience", 1)
-        self.min_delta = not_negative(min_delta, "min_delta")
         self.cooldown = integer(cooldown, "cooldown", 0)
         self.min_lr = not_negative(min_lr, "min_lr")
         self._forget()
 
     def _forget(self) -> None:
-        self.best: float | None = None
+        self.best = None
         self.reduced_epochs: list[int] = []
         self._waited = self._cooling = 0
         self._seen: tuple[int, int] | None = None  # seed and epochs of the network
 
     def on_train_begin(self, net: MLP, logs: Logs) -> None:
-        if self.monitor not in logs["names"]:
-            raise ValueError(
-                f"ReduceLROnPlateau's monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}"
-            )
+        super().on_train_begin(net, logs)
         optimizer = logs["optimizer"]
         rate = getattr(optimizer, "learning_rate", None)
         if isinstance(rate, Schedule):
@@ -108,12 +104,7 @@ class ReduceLROnPlateau(Callback):
 
     def on_epoch_end(self, net: MLP, logs: Logs) -> None:
         self._seen = net.seed, net.n_epochs
-        value = logs[self.monitor]
-        falls = self.monitor.endswith("loss")
-        gain = math.inf if self.best is None else self.best - value if falls else value - self.best
-        self._waited += 1
-        if gain > self.min_delta and not math.isnan(value):
-            self.best, self._waited = value, 0
+        self._waited = 0 if self._improves(logs[self.monitor]) else self._waited + 1
         if self._cooling:
             self._cooling, self._waited = self._cooling - 1, 0
         if self._waited >= self.patience:
@@ -133,5 +124,6 @@ class ReduceLROnPlateau(Callback):
     def __repr__(self) -> str:
         return (
             f"ReduceLROnPlateau({self.monitor!r}, factor={self.factor}, patience={self.patience}, "
-            f"min_delta={self.min_delta}, cooldown={self.cooldown}, min_lr={self.min_lr})"
+            f"min_delta={self.min_delta}, cooldown={self.cooldown}, min_lr={self.min_lr}"
+            f"{'' if self.mode == 'auto' else f', mode={self.mode!r}'})"
         )

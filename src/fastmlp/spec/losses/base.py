@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from fastmlp.spec.checks import choice
+import numpy as np
+
+from fastmlp.spec.checks import choice, shown
 from fastmlp.spec.operations import Operation, read_operation
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastmlp.spec.activations.base import Scratch
     from fastmlp.spec.names import Array
 
-__all__ = ["Interval", "Loss", "LossRows", "Target"]
+__all__ = ["Interval", "Loss", "LossRows", "OutputsLoss", "Target"]
 
 
 class Target(NamedTuple):
@@ -38,9 +40,13 @@ class LossRows(NamedTuple):
 
     @property
     def y(self) -> Array:
-        """Targets as an array (B, O), which they are unless the loss takes labels."""
-        assert self.target.values is not None
-        return self.target.values
+        """Targets as an array (B, O), a label as a single one."""
+        if self.target.values is not None:
+            return self.target.values
+        assert self.target.labels is not None
+        y = np.zeros_like(self.a)
+        y.reshape(-1)[self.target.labels] = 1.0
+        return y
 
 
 @dataclass(frozen=True)
@@ -86,18 +92,7 @@ class Interval:
 class Loss(Operation):
     """Base of the losses; a loss is of a row, that of a batch is the (weighted) mean of its rows'.
 
-    Keras and PyTorch take means over the K outputs of a row, too, so that learning rates and weight decay do not carry
-    over. With the same data, ours is theirs times:
-
-    ====================  =============================================
-    squared_error         K / 2 (their mse has no 1/2)
-    binary_cross_entropy  K
-    cross_entropy         1
-    poisson               K, and a constant that has no gradient
-    absolute_error        K
-    huber, log_cosh       K
-    quantile              K
-    ====================  =============================================
+    How they relate to those of Keras and PyTorch stands in docs/losses.md.
 
     Attributes
     ----------
@@ -111,6 +106,8 @@ class Loss(Operation):
         Whether a row's target may also be the number of its class.
     distribution : bool
         Whether a row of targets is a distribution: its numbers sum to 1.
+    custom : bool
+        Whether it is a user's own function in Python, of which engines have no kernel.
     metric : str
         What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
@@ -120,6 +117,7 @@ class Loss(Operation):
     targets: ClassVar[Interval] = Interval()
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
+    custom: ClassVar[bool] = False
     metric: ClassVar[str]
 
     def target_width(self, n_outputs: int) -> int:
@@ -134,15 +132,75 @@ class Loss(Operation):
         """
         raise NotImplementedError(f"{type(self).__name__} has no formula in NumPy")
 
+    def factor(self, n_outputs: int) -> float:  # noqa: ARG002 - of those that are means
+        """Return what row losses and deltas of a network with so many outputs are multiplied by."""
+        return 1.0
+
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return what of each target a prediction leaves unexplained, where the metric is a share of that."""
         raise NotImplementedError(f"{self.name} has no deviance, its metric is {self.metric}")
 
+    def described(self) -> str | dict[str, Any]:
+        """Its name where its parameters are the default ones, else as `to_dict` says."""
+        return self.name if self == type(self)() else self.to_dict()
+
     @staticmethod
     def from_dict(data: object) -> Loss:
-        """The loss that `to_dict` described, or the name of one; anything else is a TypeError or ValueError."""
+        """The loss that `described` or `to_dict` gave; anything else is a TypeError or ValueError."""
         from fastmlp.spec.losses.registry import LOSS_NAMES, LOSSES
 
+        if isinstance(data, Mapping) and data.get("name") == "custom":
+            raise ValueError(
+                f"the network was made with CustomLoss({shown(data.get('function'))}), and files hold no functions: "
+                "load(path, loss=fastmlp.CustomLoss(fn)) gives it again"
+            )
         if isinstance(data, str):
             return LOSSES[choice(data, "loss name", LOSS_NAMES)]()
         return read_operation(data, "loss", LOSSES)
+
+
+@dataclass(frozen=True)
+class OutputsLoss(Loss):
+    """Base of the losses that are sums over the outputs of a row, or means over them as in Keras and PyTorch.
+
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        Over the outputs of a row. (A batch's loss is the mean of its rows' losses in any case.)
+
+    Attributes
+    ----------
+    mean_names : tuple of str
+        Names by which users mean the one with ``reduction="mean"``.
+    mean_factor : float
+        What the mean over outputs is multiplied by, where the literature's mean is not of the sum's terms.
+    """
+
+    mean_names: ClassVar[tuple[str, ...]] = ()
+    mean_factor: ClassVar[float] = 1.0
+    later: ClassVar[tuple[str, ...]] = ("reduction",)
+
+    reduction: str = field(default="sum", kw_only=True)
+
+    def __post_init__(self) -> None:
+        choice(self.reduction, "reduction", ("sum", "mean"))
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.__repr__ = OutputsLoss.__repr__  # type: ignore[method-assign] # which a dataclass then leaves alone
+
+    def __repr__(self) -> str:
+        given = [f"{name}={getattr(self, name)!r}" for name in self.parameters()]
+        if self.reduction != "sum":
+            given.append(f"reduction={self.reduction!r}")
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def factor(self, n_outputs: int) -> float:
+        """1, or that of a mean."""
+        return 1.0 if self.reduction == "sum" else self.mean_factor / n_outputs
+
+    def written(self) -> str:
+        """Return the text by which one means it."""
+        if self.reduction == "sum":
+            return super().written()
+        return f"{type(self).__name__}({', '.join(map(repr, self.params))}{', ' * bool(self.params)}reduction='mean')"

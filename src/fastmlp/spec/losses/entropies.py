@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.checks import fraction
-from fastmlp.spec.losses.base import Interval, Loss
+from fastmlp.spec.checks import check_fields, fraction, positive
+from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss, Target
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -17,20 +17,29 @@ if TYPE_CHECKING:
 __all__ = ["BinaryCrossEntropy", "CrossEntropy"]
 
 #: How users call them.
-Name: TypeAlias = Literal["cross_entropy", "binary_cross_entropy"]
+Name: TypeAlias = Literal[
+    "cross_entropy", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "log_loss", "nll",
+    "binary_cross_entropy", "bce", "binary_crossentropy",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Clipped(Loss):
-    """Base of the losses of probabilities, which may be cut for the report: from 0 and from 1 by `clip`."""
+    """Base of the losses of probabilities, which may be cut for the report, of targets that may be smoothed."""
 
     clip: float = 0.0
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self, label_smoothing=fraction)
         number = fraction(self.clip, "clip")
         if number >= 0.5:
             raise ValueError(f"clip must be >= 0 and < 0.5, got {number!r}")
         object.__setattr__(self, "clip", number)
+        if number and self.params[1:] != type(self)().params[1:]:
+            raise ValueError(f"clip is for the report of the plain loss and must be 0.0 here, got {number!r}")
+        if isinstance(self, OutputsLoss):
+            OutputsLoss.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,9 @@ class CrossEntropy(_Clipped):
     clip : float, default 0.0
         >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
         with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
+    label_smoothing : float, default 0.0
+        >= 0 and < 1. Of so much of a row's target, each of the K classes gets the same: (1 - s) y + s / K, as in Keras
+        and PyTorch (Szegedy et al. 2016).
 
     Examples
     --------
@@ -50,12 +62,16 @@ class CrossEntropy(_Clipped):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    aliases: ClassVar[tuple[str, ...]] = (
+        "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "log_loss", "nll",
+    )  # fmt: skip
     output: ClassVar[str] = "softmax"
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0)
     labels: ClassVar[bool] = True
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
+    later: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
     def rows(self, block: LossRows) -> None:
         """-sum_k y_k log softmax(z)_k; delta p sum_k y_k - y.
@@ -63,6 +79,10 @@ class CrossEntropy(_Clipped):
         With m the largest logit it is log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m). A label is
         a y with a single one.
         """
+        if self.label_smoothing:
+            share = self.label_smoothing / block.a.shape[1]
+            smoothed = ((1.0 - self.label_smoothing) * block.y + share).astype(block.a.dtype)
+            block = block._replace(target=Target(smoothed, None))
         a, d = block.a, block.d
         column = block.scratch.column
         np.amax(a, axis=1, keepdims=True, out=column)
@@ -107,7 +127,7 @@ class CrossEntropy(_Clipped):
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(_Clipped):
+class BinaryCrossEntropy(_Clipped, OutputsLoss):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
 
     Parameters
@@ -115,6 +135,12 @@ class BinaryCrossEntropy(_Clipped):
     clip : float, default 0.0
         >= 0 and < 1/2. What is reported is the loss of probabilities cut to [clip, 1 - clip], as scikit-learn does it
         with the distance from 1 to the next number of the dtype. The gradient is that of the loss without a cut.
+    label_smoothing : float, default 0.0
+        >= 0 and < 1. Targets are drawn to 1/2: (1 - s) y + s / 2, as in Keras.
+    pos_weight : float, default 1.0
+        > 0. What the first part of the sum is multiplied by, as in PyTorch: more than 1 where a yes is rare.
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        Over the outputs of a row; the name "bce" means "mean".
 
     Examples
     --------
@@ -123,13 +149,24 @@ class BinaryCrossEntropy(_Clipped):
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
+    mean_names: ClassVar[tuple[str, ...]] = ("bce", "binary_crossentropy")
     output: ClassVar[str] = "logistic"
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
+    later: ClassVar[tuple[str, ...]] = ("label_smoothing", "pos_weight", "reduction")
+
+    pos_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, pos_weight=positive)
+        super().__post_init__()
 
     def rows(self, block: LossRows) -> None:
         """sum_k max(z_k, 0) - z_k y_k + log(1 + exp(-|z_k|)); delta logistic(z) - y."""
+        if self.label_smoothing or self.pos_weight != 1.0:
+            self._weighted_rows(block)
+            return
         a, d = block.a, block.d
         small = block.scratch.matrix
         np.abs(a, out=small)
@@ -149,6 +186,18 @@ class BinaryCrossEntropy(_Clipped):
         np.multiply(d, block.scale, out=d)
         if self.clip:
             self._report_clipped(block)
+
+    def _weighted_rows(self, block: LossRows) -> None:
+        """sum_k (1 - y) z + q softplus(-z), q = 1 + (w - 1) y, of smoothed y; delta 1 - y - q logistic(-z)."""
+        a = block.a
+        y = (1.0 - self.label_smoothing) * block.y + 0.5 * self.label_smoothing
+        q = 1.0 + (self.pos_weight - 1.0) * y
+        e = np.exp(-np.abs(a))
+        softplus = np.maximum(-a, 0.0) + np.log1p(e)
+        np.sum((1.0 - y) * a + q * softplus, axis=1, dtype=np.float64, out=block.row_loss)
+        delta = (1.0 - y) - q * (np.where(a >= 0.0, e, 1.0) / (1.0 + e))
+        np.copyto(a, np.where(a >= 0.0, 1.0, e) / (1.0 + e), casting="same_kind")
+        np.multiply(delta, block.scale, out=block.d, casting="same_kind")
 
     def _report_clipped(self, block: LossRows) -> None:
         """Report -sum_k y_k log p_k + (1 - y_k) log(1 - p_k) of the probabilities p, cut to [clip, 1 - clip]."""

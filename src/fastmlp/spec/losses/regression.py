@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import check_fields, fraction, positive
-from fastmlp.spec.losses.base import Loss
+from fastmlp.spec.losses.base import OutputsLoss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["AbsoluteError", "Huber", "LogCosh", "Quantile", "SquaredError"]
 
 #: How users call them.
-Name: TypeAlias = Literal["squared_error", "absolute_error", "huber", "log_cosh", "quantile"]
+Name: TypeAlias = Literal[
+    "squared_error", "absolute_error", "huber", "log_cosh", "quantile", "pinball",
+    "mse", "mean_squared_error", "mae", "mean_absolute_error", "l1", "smooth_l1",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Regression(Loss):
+class _Regression(OutputsLoss):
     """Base of the losses of errors a - y; their metric is that of the squared error."""
 
     metric: ClassVar[str] = "r2"
@@ -36,6 +39,11 @@ class _Regression(Loss):
 class SquaredError(_Regression):
     """1/2 sum_k (a_k - y_k)^2 over the outputs a of a row; goes with any output activation.
 
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        "mean", or the name "mse": mean_k (a_k - y_k)^2, as in Keras and PyTorch, which have no 1/2.
+
     Examples
     --------
     >>> SquaredError().name
@@ -43,6 +51,8 @@ class SquaredError(_Regression):
     """
 
     name: ClassVar[str] = "squared_error"
+    mean_names: ClassVar[tuple[str, ...]] = ("mse", "mean_squared_error")
+    mean_factor: ClassVar[float] = 2.0
 
     def rows(self, block: LossRows) -> None:
         """1/2 sum_k (a_k - y_k)^2; delta a - y."""
@@ -65,6 +75,7 @@ class AbsoluteError(_Regression):
     """
 
     name: ClassVar[str] = "absolute_error"
+    mean_names: ClassVar[tuple[str, ...]] = ("mae", "mean_absolute_error", "l1")
 
     def rows(self, block: LossRows) -> None:
         """sum_k |a_k - y_k|; delta the sign of the error."""
@@ -92,10 +103,12 @@ class Huber(_Regression):
     """
 
     name: ClassVar[str] = "huber"
+    mean_names: ClassVar[tuple[str, ...]] = ("smooth_l1",)
 
     delta: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fields(self, delta=positive)
 
     def rows(self, block: LossRows) -> None:
@@ -149,10 +162,12 @@ class Quantile(_Regression):
     """
 
     name: ClassVar[str] = "quantile"
+    aliases: ClassVar[tuple[str, ...]] = ("pinball",)
 
     q: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fields(self, q=fraction)
         if self.q == 0.0:
             raise ValueError(f"q must be > 0 and < 1, got {self.q!r}")

@@ -10,9 +10,9 @@ import numpy as np
 from fastmlp.spec.checks import check_fields, fraction, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.aliases import aliased
-from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate, share
 from fastmlp.spec.scheduled import Schedule, value_of
-from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers
+from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers, powers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +29,10 @@ _other_names = aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="bet
 _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
 
 
-def _correction(beta: float, start: int, steps: int) -> float | NDArray[np.float64]:
-    """1 - beta^t of every step; one number where no power counts any more."""
+def _correction(beta: float | Schedule, start: int, steps: int) -> float | NDArray[np.float64]:
+    """1 - beta^t of every step, with each step's own beta; one number where no power counts any more."""
+    if isinstance(beta, Schedule):
+        return 1.0 - powers_of(beta.values(start, steps), start)
     return 1.0 - powers(beta, start, steps) if counts(beta, start) else 1.0
 
 
@@ -39,21 +41,22 @@ class _Moments(Optimizer):
     """Base of all of them, with the hyperparameters that they share."""
 
     learning_rate: float | Schedule = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
+    beta1: float | Schedule = 0.9
+    beta2: float | Schedule = 0.999
     epsilon: float = 1e-8
     weight_decay: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        check_fields(self, learning_rate=rate, beta1=fraction, beta2=fraction, epsilon=positive, weight_decay=decay)
+        check_fields(self, learning_rate=rate, beta1=share, beta2=share, epsilon=positive, weight_decay=decay)
 
-    def _table(self, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    def _table(self, start: int, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """The table of these columns and those that say how the moments move."""
+        beta1, beta2 = (value_of(beta, start, steps) for beta in (self.beta1, self.beta2))
         given: dict[str, float | NDArray[np.float64]] = {
-            "beta1": self.beta1,
-            "beta2": self.beta2,
-            "one_minus_beta1": 1.0 - self.beta1,
-            "one_minus_beta2": 1.0 - self.beta2,
+            "beta1": beta1,
+            "beta2": beta2,
+            "one_minus_beta1": 1.0 - beta1,
+            "one_minus_beta2": 1.0 - beta2,
             "epsilon": self.epsilon,
         }
         return make_table(
@@ -63,6 +66,7 @@ class _Moments(Optimizer):
     def _adam_table(self, start: int, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """Adam's table, with these columns besides."""
         return self._table(
+            start,
             steps,
             step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
             inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
@@ -84,7 +88,7 @@ class Adam(_Moments):
     ----------
     learning_rate : float or Schedule, default 1e-3
         > 0.
-    beta1, beta2 : float, default 0.9 and 0.999
+    beta1, beta2 : float or Schedule, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
@@ -111,9 +115,9 @@ class Adam(_Moments):
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
-            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
-            beta_2: float = ..., eps: float = ...,
+            self, learning_rate: Rate = ..., beta1: Rate = ..., beta2: Rate = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[Rate, Rate] = ..., beta_1: Rate = ...,
+            beta_2: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
@@ -133,7 +137,7 @@ class AdamW(_Moments):
     ----------
     learning_rate : float or Schedule, default 1e-3
         > 0.
-    beta1, beta2 : float, default 0.9 and 0.999
+    beta1, beta2 : float or Schedule, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
@@ -161,9 +165,9 @@ class AdamW(_Moments):
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
-            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
-            beta_2: float = ..., eps: float = ...,
+            self, learning_rate: Rate = ..., beta1: Rate = ..., beta2: Rate = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[Rate, Rate] = ..., beta_1: Rate = ...,
+            beta_2: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
@@ -183,7 +187,7 @@ class AMSGrad(_Moments):
     ----------
     learning_rate : float or Schedule, default 1e-3
         > 0.
-    beta1, beta2 : float, default 0.9 and 0.999
+    beta1, beta2 : float or Schedule, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
@@ -209,9 +213,9 @@ class AMSGrad(_Moments):
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
-            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
-            beta_2: float = ..., eps: float = ...,
+            self, learning_rate: Rate = ..., beta1: Rate = ..., beta2: Rate = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[Rate, Rate] = ..., beta_1: Rate = ...,
+            beta_2: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
@@ -259,6 +263,8 @@ class NAdam(_Moments):
     )  # fmt: skip
 
     learning_rate: float | Schedule = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
     momentum_decay: float = 4e-3
 
     if TYPE_CHECKING:
@@ -271,12 +277,13 @@ class NAdam(_Moments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, momentum_decay=not_negative)
+        check_fields(self, beta1=fraction, beta2=fraction, momentum_decay=not_negative)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         momenta, products = self._momenta(start, steps + 1)
         sizes = value_of(self.learning_rate, start, steps)
         return self._table(
+            start,
             steps,
             gradient_size=sizes * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
             step_size=sizes * momenta[1:] / (1.0 - products[1:]),
@@ -335,6 +342,9 @@ class RAdam(_Moments):
     name: ClassVar[str] = "radam"
     columns: ClassVar[tuple[str, ...]] = ("step_size", *_MOMENTS, "rectified", "epsilon", *SHARED_COLUMNS)
 
+    beta1: float = 0.9
+    beta2: float = 0.999
+
     if TYPE_CHECKING:
 
         def __init__(
@@ -342,6 +352,10 @@ class RAdam(_Moments):
             weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
             beta_2: float = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, beta1=fraction, beta2=fraction)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         power = powers(self.beta2, start, steps)
@@ -353,6 +367,7 @@ class RAdam(_Moments):
         known = known[rectified]
         size[rectified] *= np.sqrt((known - 4.0) * (known - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * known))
         return self._table(
+            start,
             steps,
             step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps) * size,
             rectified=rectified.astype(np.float64),
@@ -372,7 +387,7 @@ class AdaMax(_Moments):
     ----------
     learning_rate : float or Schedule, default 2e-3
         > 0.
-    beta1, beta2 : float, default 0.9 and 0.999
+    beta1, beta2 : float or Schedule, default 0.9 and 0.999
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
@@ -400,13 +415,14 @@ class AdaMax(_Moments):
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., epsilon: float = ...,
-            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ...,
-            beta_2: float = ..., eps: float = ...,
+            self, learning_rate: Rate = ..., beta1: Rate = ..., beta2: Rate = ..., epsilon: float = ...,
+            weight_decay: Rate = ..., *, lr: Rate = ..., betas: tuple[Rate, Rate] = ..., beta_1: Rate = ...,
+            beta_2: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         return self._table(
+            start,
             steps,
             step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
             weight_decay=value_of(self.weight_decay, start, steps),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.checks import check_fields, flag, fraction, not_negative, positive
+from fastmlp.spec.checks import check_fields, flag, not_negative, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.aliases import aliased
-from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate, share
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
@@ -38,13 +38,13 @@ class RMSprop(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.01
         > 0.
-    rho : float, default 0.99
+    rho : float or Schedule, default 0.99
         >= 0 and < 1.
     epsilon : float, default 1e-8
         > 0.
     weight_decay : float or Schedule, default 0.0
         >= 0.
-    momentum : float, default 0.0
+    momentum : float or Schedule, default 0.0
         >= 0 and < 1.
     centered : bool, default False
     lr, alpha, eps : optional
@@ -67,40 +67,41 @@ class RMSprop(Optimizer):
     )  # fmt: skip
 
     learning_rate: float | Schedule = 0.01
-    rho: float = 0.99
+    rho: float | Schedule = 0.99
     epsilon: float = 1e-8
     weight_decay: float | Schedule = 0.0
-    momentum: float = 0.0
+    momentum: float | Schedule = 0.0
     centered: bool = False
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., rho: float = ..., epsilon: float = ..., weight_decay: Rate = ...,
-            momentum: float = ..., centered: bool = ..., *, lr: Rate = ..., alpha: float = ..., eps: float = ...,
+            self, learning_rate: Rate = ..., rho: Rate = ..., epsilon: float = ..., weight_decay: Rate = ...,
+            momentum: Rate = ..., centered: bool = ..., *, lr: Rate = ..., alpha: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             learning_rate=rate,
-            rho=fraction,
+            rho=share,
             epsilon=positive,
             weight_decay=decay,
-            momentum=fraction,
+            momentum=share,
             centered=flag,
         )
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        rho = value_of(self.rho, start, steps)
         return make_table(
             self.columns,
             steps,
             learning_rate=value_of(self.learning_rate, start, steps),
-            rho=self.rho,
-            one_minus_rho=1.0 - self.rho,
+            rho=rho,
+            one_minus_rho=1.0 - rho,
             epsilon=self.epsilon,
             centered=self.centered,
-            momentum=self.momentum,
+            momentum=value_of(self.momentum, start, steps),
             weight_decay=value_of(self.weight_decay, start, steps),
         )
 
@@ -183,7 +184,7 @@ class Adadelta(Optimizer):
     ----------
     learning_rate : float or Schedule, default 1.0
         > 0.
-    rho : float, default 0.9
+    rho : float or Schedule, default 0.9
         >= 0 and < 1.
     epsilon : float, default 1e-6
         > 0.
@@ -207,27 +208,28 @@ class Adadelta(Optimizer):
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "rho", "one_minus_rho", "epsilon", *SHARED_COLUMNS)
 
     learning_rate: float | Schedule = 1.0
-    rho: float = 0.9
+    rho: float | Schedule = 0.9
     epsilon: float = 1e-6
     weight_decay: float | Schedule = 0.0
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., rho: float = ..., epsilon: float = ..., weight_decay: Rate = ..., *,
+            self, learning_rate: Rate = ..., rho: Rate = ..., epsilon: float = ..., weight_decay: Rate = ..., *,
             lr: Rate = ..., eps: float = ...,
         ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_fields(self, learning_rate=rate, rho=fraction, epsilon=positive, weight_decay=decay)
+        check_fields(self, learning_rate=rate, rho=share, epsilon=positive, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        rho = value_of(self.rho, start, steps)
         return make_table(
             self.columns,
             steps,
             learning_rate=value_of(self.learning_rate, start, steps),
-            rho=self.rho,
-            one_minus_rho=1.0 - self.rho,
+            rho=rho,
+            one_minus_rho=1.0 - rho,
             epsilon=self.epsilon,
             weight_decay=value_of(self.weight_decay, start, steps),
         )

@@ -8,26 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastmlp.spec.checks import integer, mapping, not_negative, positive
+import numpy as np
+
+from fastmlp.spec.checks import fraction, integer, mapping, not_negative, positive
 from fastmlp.spec.operations import Operation, read_operation
-from fastmlp.spec.scheduled import Schedule, scheduled
+from fastmlp.spec.scheduled import Schedule, scheduled, value_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Optimizer", "decay", "rate"]
+__all__ = ["Optimizer", "decay", "rate", "share"]
 
-#: Checks of a learning rate and of a weight decay: a number, or a schedule of it.
-rate, decay = scheduled(positive), scheduled(not_negative)
+#: Checks of a learning rate, a weight decay, and what is a part of 1 (momentum, beta): a number, or a schedule of it.
+#: The last are named here, since the values of a schedule are known when a table is made.
+rate, decay, share = scheduled(positive), scheduled(not_negative), scheduled(fraction)
+_FRACTIONS = ("momentum", "beta1", "beta2", "rho")
 
 
 @dataclass(frozen=True)
 class Optimizer(Operation):
     """Base of the optimizers: hyperparameters, and a table of scalars with one row for each step of a run.
 
-    A learning rate and a weight decay may be a schedule of `fastmlp.schedules` in place of a number, or a function of
-    the number of steps made.
+    A hyperparameter may be a schedule of `fastmlp.schedules`, or a function of the number of steps made, where its
+    class says so: learning rates, weight decays, momenta and most betas.
 
     Attributes
     ----------
@@ -37,24 +40,42 @@ class Optimizer(Operation):
 
     columns: ClassVar[tuple[str, ...]]
 
-    def scalars(self, start: int, steps: int, epoch: int = 0) -> NDArray[np.float64]:
+    def scalars(
+        self, start: int, steps: int, epoch: int = 0, factors: tuple[float, ...] = (1.0,)
+    ) -> NDArray[np.float64]:
         """The scalars of `steps` steps after the first `start` ones, float64 (steps, len(columns)).
 
         Row s belongs to step number t = start + s + 1 (t counts from 1) and is the same, bit for bit, however a run
-        is cut. `epoch` is the number of epochs that came before these steps.
+        is cut. `epoch` is the number of epochs that came before these steps. For each of the factors, which multiply
+        the learning rate, there are all columns, one behind the other.
         """
         start = integer(start, "start", 0, 2**62)
         steps = integer(steps, "steps", 0, 2**62)
-        return self._in_epoch(epoch)._rows(start, steps)
+        resolved = self._resolved(start, steps, epoch)
+        if factors == (1.0,):
+            return resolved._rows(start, steps)
+        rate = value_of(getattr(resolved, "learning_rate"), start, steps)  # noqa: B009 - no attribute of the base
+        tables = []
+        for factor in factors:
+            scaled = copy.copy(resolved)
+            object.__setattr__(scaled, "learning_rate", factor * rate)
+            tables.append(scaled._rows(start, steps))
+        return np.concatenate(tables, axis=1)
 
-    def _in_epoch(self, epoch: int) -> Optimizer:
-        """Return this optimizer with a number in the place of each schedule by epochs."""
+    def _resolved(self, start: int, steps: int, epoch: int) -> Optimizer:
+        """Return it with a number for each schedule by epochs; a ValueError where a part of 1 is not less."""
         fixed = self
-        for name in ("learning_rate", "weight_decay"):
-            value = getattr(self, name, None)
-            if isinstance(value, Schedule) and value.by == "epoch":
+        for name, value in vars(self).items():
+            if type(value) is float or not isinstance(value, Schedule):
+                continue
+            if value.by == "step" and name not in _FRACTIONS:
+                continue
+            values = value.values(start, steps) if value.by == "step" else value.values(epoch, 1)
+            if name in _FRACTIONS and values.max(initial=0.0) >= 1.0:
+                raise ValueError(f"{name} must be < 1 at all times, got {values.max()} from {value}")
+            if value.by == "epoch":
                 fixed = copy.copy(fixed)
-                object.__setattr__(fixed, name, value(epoch))  # which may be 0, where a user's number may not
+                object.__setattr__(fixed, name, float(values[0]))  # which may be 0, where a user's number may not
         return fixed
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.spec.checks import check_fields, flag, fraction, positive
 from fastmlp.spec.hints import explained_class
 from fastmlp.spec.optimizers.aliases import aliased
-from fastmlp.spec.optimizers.base import Optimizer, decay, rate
+from fastmlp.spec.optimizers.base import Optimizer, decay, rate, share
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
@@ -38,7 +38,7 @@ class SGD(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.01
         > 0.
-    momentum : float, default 0.0
+    momentum : float or Schedule, default 0.0
         >= 0 and < 1. Where it is 0, buf rests as it is.
     nesterov : bool, default False
         Needs momentum > 0 and no dampening.
@@ -65,7 +65,7 @@ class SGD(Optimizer):
     columns: ClassVar[tuple[str, ...]] = ("learning_rate", "momentum", "nesterov", "gradient_scale", *SHARED_COLUMNS)
 
     learning_rate: float | Schedule = 0.01
-    momentum: float = 0.0
+    momentum: float | Schedule = 0.0
     nesterov: bool = False
     weight_decay: float | Schedule = 0.0
     dampening: float = 0.0
@@ -73,27 +73,30 @@ class SGD(Optimizer):
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., momentum: float = ..., nesterov: bool = ..., weight_decay: Rate = ...,
+            self, learning_rate: Rate = ..., momentum: Rate = ..., nesterov: bool = ..., weight_decay: Rate = ...,
             dampening: float = ..., *, lr: Rate = ...,
         ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_fields(self, learning_rate=rate, momentum=fraction, nesterov=flag, weight_decay=decay, dampening=fraction)
+        check_fields(self, learning_rate=rate, momentum=share, nesterov=flag, weight_decay=decay, dampening=fraction)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
         if self.nesterov and self.dampening != 0.0:
             raise ValueError(f"nesterov=True needs dampening=0.0, got dampening={self.dampening!r}")
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
-        scale: float | NDArray[np.float64] = 1.0 if self.momentum == 0.0 else 1.0 - self.dampening
-        if start == 0 and scale != 1.0:
-            scale = np.full(steps, scale)
-            scale[:1] = 1.0  # the buffer begins as the gradient
+        momentum = value_of(self.momentum, start, steps)
+        scale: float | NDArray[np.float64] = 1.0
+        if self.dampening != 0.0:
+            scale = np.full(steps, 1.0 - self.dampening)
+            scale[np.broadcast_to(np.equal(momentum, 0.0), steps)] = 1.0
+            if start == 0:
+                scale[:1] = 1.0  # the buffer begins as the gradient
         return make_table(
             self.columns,
             steps,
             learning_rate=value_of(self.learning_rate, start, steps),
-            momentum=self.momentum,
+            momentum=momentum,
             nesterov=self.nesterov,
             gradient_scale=scale,
             weight_decay=value_of(self.weight_decay, start, steps),
@@ -114,7 +117,7 @@ class Lion(Optimizer):
     ----------
     learning_rate : float or Schedule, default 1e-4
         > 0.
-    beta1, beta2 : float, default 0.9 and 0.99
+    beta1, beta2 : float or Schedule, default 0.9 and 0.99
         >= 0 and < 1.
     weight_decay : float or Schedule, default 0.0
         >= 0.
@@ -138,29 +141,30 @@ class Lion(Optimizer):
     )  # fmt: skip
 
     learning_rate: float | Schedule = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.99
+    beta1: float | Schedule = 0.9
+    beta2: float | Schedule = 0.99
     weight_decay: float | Schedule = 0.0
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, learning_rate: Rate = ..., beta1: float = ..., beta2: float = ..., weight_decay: Rate = ..., *,
-            lr: Rate = ..., betas: tuple[float, float] = ..., beta_1: float = ..., beta_2: float = ...,
+            self, learning_rate: Rate = ..., beta1: Rate = ..., beta2: Rate = ..., weight_decay: Rate = ..., *,
+            lr: Rate = ..., betas: tuple[Rate, Rate] = ..., beta_1: Rate = ..., beta_2: Rate = ...,
         ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_fields(self, learning_rate=rate, beta1=fraction, beta2=fraction, weight_decay=decay)
+        check_fields(self, learning_rate=rate, beta1=share, beta2=share, weight_decay=decay)
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
+        beta1, beta2 = (value_of(beta, start, steps) for beta in (self.beta1, self.beta2))
         return make_table(
             self.columns,
             steps,
             learning_rate=value_of(self.learning_rate, start, steps),
-            beta1=self.beta1,
-            beta2=self.beta2,
-            one_minus_beta1=1.0 - self.beta1,
-            one_minus_beta2=1.0 - self.beta2,
+            beta1=beta1,
+            beta2=beta2,
+            one_minus_beta1=1.0 - beta1,
+            one_minus_beta2=1.0 - beta2,
             shrinkage=value_of(self.learning_rate, start, steps) * value_of(self.weight_decay, start, steps),
         )
 
