@@ -189,6 +189,10 @@ typedef struct fm_kernels {
   /* g *= factor, and g = min(max(g, -most), most), for `n` contiguous entries of a gradient. */
   void (*scale)(ptrdiff_t n, double factor, void *g);
   void (*limit)(ptrdiff_t n, double most, void *g);
+  /* The columns of a panel whose norms are larger than `most` are scaled to it; whether there is any. The same for rows
+   * of a matrix in panels. */
+  int (*bound_columns)(ptrdiff_t rows, double most, void *panel);
+  void (*bound_rows)(ptrdiff_t rows, ptrdiff_t columns, double most, void *matrix, ptrdiff_t stride);
   /* w -= share w for `n` contiguous weights. */
   void (*shrink)(ptrdiff_t n, double share, void *w);
   /* average += share (w - average) for `n` contiguous parameters. */

@@ -24,9 +24,10 @@ def network(backend, **arguments):
     return fastmlp.MLP([3, 7, 2], activation="tanh", dtype="float64", seed=1, backend=backend, **arguments)
 
 
+@pytest.mark.parametrize("arguments", [{}, {"max_norm": 0.8}], ids=["any", "bounded"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_it_follows_the_weights_step_by_step(backend, optimizer):
-    net, plain = network(backend, l1=1e-3), network(backend, l1=1e-3)
+def test_it_follows_the_weights_step_by_step(backend, optimizer, arguments):
+    net, plain = network(backend, l1=1e-3, **arguments), network(backend, l1=1e-3, **arguments)
     wanted, told = [*net.weights, *net.biases], []
 
     def note(net, logs):
@@ -186,12 +187,14 @@ def test_what_is_refused_begins_no_average(backend):
     assert spec.sizes == net.sizes
 
 
-CASES = {  # widths, batch size, how the gradient is clipped: what is updated in which way
-    "rows": ((37, 45, 33), 32, None),
-    "narrow": ((5, 3, 1), 7, None),
-    "microbatches": ((37, 45, 33), 500, None),
-    "parts": ((290, 300, 9), 700, None),
-    "stored gradients": ((37, 45, 33), 32, 0.5),
+CASES = {  # widths, batch size, how gradient and weights are bounded: what is updated in which way
+    "rows": ((37, 45, 33), 32, None, None),
+    "narrow": ((5, 3, 1), 7, None, None),
+    "microbatches": ((37, 45, 33), 500, None, None),
+    "parts": ((290, 300, 9), 700, None, None),
+    "stored gradients": ((37, 45, 33), 32, 0.5, None),
+    "bounded": ((37, 45, 33), 32, None, 0.8),
+    "narrow and bounded": ((20, 32, 3), 32, None, 0.8),
 }
 
 
@@ -201,8 +204,8 @@ def test_the_same_bits_on_every_instruction_set_and_number_of_threads(case, dtyp
     module, _ = load_passes()
     if module is None:
         pytest.skip("the compiled extension cannot be used")
-    widths, batch_size, clip = CASES[case]
-    spec = NetworkSpec.make(widths, "tanh", dtype=dtype)
+    widths, batch_size, clip, bound = CASES[case]
+    spec = NetworkSpec.make(widths, "tanh", dtype=dtype, max_norm=bound)
     n = 2 * batch_size + 3
     rows, y = np.random.default_rng(0).normal(size=(n, widths[0])).astype("float32"), targets(spec, n)
     optimizer = fastmlp.Adam(0.01)

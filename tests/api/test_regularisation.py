@@ -18,7 +18,7 @@ each_clip = pytest.mark.parametrize("clip", CLIPS.values(), ids=CLIPS)
 
 
 def network(backend, dtype="float32", **arguments):
-    penalties = {"l1": 1e-3, "l2": [0.1, 0.0]} | arguments
+    penalties = {"l1": 1e-3, "l2": [0.1, 0.0], "max_norm": [None, 1.5]} | arguments
     return fastmlp.MLP(
         [2, 9, 3], output="softmax", activation="tanh", seed=3, backend=backend, dtype=dtype, **penalties
     )
@@ -76,6 +76,21 @@ def test_wrong_penalties_are_refused(name, penalty, error, message):
         fastmlp.MLP([2, 9, 3], **{name: penalty})
 
 
+@pytest.mark.parametrize(
+    ("bound", "error", "message"),
+    [
+        (0, ValueError, r"max_norm must be > 0, got 0\.0"),
+        ([1.0, -1], ValueError, r"max_norm\[1\] must be > 0, got -1\.0"),
+        ([1.0, "2"], TypeError, r"max_norm\[1\] must be a real number, got '2'"),
+        (math.inf, ValueError, "max_norm must be finite, got inf"),
+        ([None], ValueError, r"max_norm must be one for all or one per layer \(2\), got 1 of them"),
+    ],
+)
+def test_wrong_bounds_are_refused(bound, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        fastmlp.MLP([2, 9, 3], max_norm=bound)
+
+
 @pytest.mark.parametrize("value", ["0.1", 0.1, None])
 def test_penalties_of_a_description_are_lists(value):
     described = NetworkSpec.make([2, 9, 3]).to_dict() | {"l2": value}
@@ -101,9 +116,16 @@ def test_penalties_of_zero_are_none(nothing):
     assert plain.penalties == ((0.0, 0.0), (0.0, 0.0))
 
 
+@pytest.mark.parametrize("nothing", [None, [None, None]], ids=str)
+def test_no_bounds_are_none(nothing):
+    plain, spec = NetworkSpec.make([2, 9, 3]), NetworkSpec.make([2, 9, 3], max_norm=nothing)
+    assert spec == plain
+    assert spec.to_dict() == plain.to_dict()
+
+
 def test_penalties_are_shown(backend):
-    net = fastmlp.MLP([2, 3, 1], seed=0, backend=backend, l1=0.5, l2=[0.0, 0.25])
-    assert repr(net).endswith("dtype='float32', seed=0, l1=0.5, l2=[0.0, 0.25])")
+    net = fastmlp.MLP([2, 3, 1], seed=0, backend=backend, l1=0.5, l2=[0.0, 0.25], max_norm=[None, 2])
+    assert repr(net).endswith("dtype='float32', seed=0, l1=0.5, l2=[0.0, 0.25], max_norm=[None, 2.0])")
     assert repr(fastmlp.MLP([2, 3, 1], seed=0, backend=backend)).endswith("dtype='float32', seed=0)")
     same = eval(repr(net), {"MLP": fastmlp.MLP})
     assert same._learner.spec == net._learner.spec
@@ -111,11 +133,11 @@ def test_penalties_are_shown(backend):
 
 
 def test_files_have_penalties_where_a_network_has(tmp_path, backend):
-    for name, net in {"with": network(backend), "without": network(backend, l1=0.0, l2=0.0)}.items():
+    for name, net in {"with": network(backend), "without": network(backend, l1=0.0, l2=0.0, max_norm=None)}.items():
         net.save(tmp_path / name)
         spec = json.loads(load_file(tmp_path / name)[1]["fastmlp"])["spec"]
-        wanted = {"l1": [1e-3, 1e-3], "l2": [0.1, 0.0]} if name == "with" else {}
-        assert {key: spec[key] for key in spec if key in ("l1", "l2")} == wanted
+        wanted = {"l1": [1e-3, 1e-3], "l2": [0.1, 0.0], "max_norm": [None, 1.5]} if name == "with" else {}
+        assert {key: spec[key] for key in spec if key in ("l1", "l2", "max_norm")} == wanted
         assert fastmlp.load(tmp_path / name, backend=backend)._learner.spec == net._learner.spec
 
 
@@ -142,7 +164,8 @@ def test_every_loss_is_the_penalised_one(backend, toy, weighted):
 
 
 def test_penalties_make_weights_small(backend, toy):
-    free, l1, l2 = (network(backend, l1=first, l2=second) for first, second in ((0.0, 0.0), (0.02, 0.0), (0.0, 0.1)))
+    penalties = ((0.0, 0.0), (0.02, 0.0), (0.0, 0.1))
+    free, l1, l2 = (network(backend, l1=first, l2=second, max_norm=None) for first, second in penalties)
     for net in (free, l1, l2):
         net.fit(*toy, epochs=60, optimizer=fastmlp.Adam(0.02))
     sizes = [[float(np.abs(W).sum()) for W in net.weights] for net in (free, l1, l2)]
@@ -154,7 +177,7 @@ def test_penalties_make_weights_small(backend, toy):
 
 def test_lbfgs_searches_the_penalised_loss_and_has_nothing_to_clip(backend, toy):
     pytest.importorskip("scipy")
-    nets = [network(backend, "float64", l1=0.0, l2=0.01), network(backend, "float64", l1=0.0, l2=0.0)]
+    nets = [network(backend, "float64", l1=0.0, l2=l2, max_norm=None) for l2 in (0.01, 0.0)]
     for net, decay in zip(nets, (0.0, 0.01), strict=True):
         net.fit(*toy, epochs=20, optimizer=fastmlp.LBFGS(weight_decay=decay))
     for one, other in zip(nets[0].weights, nets[1].weights, strict=True):
@@ -162,6 +185,19 @@ def test_lbfgs_searches_the_penalised_loss_and_has_nothing_to_clip(backend, toy)
     for clip in ({"clip_norm": 1.0}, {"clip_value": 1.0}):
         with pytest.raises(ValueError, match="are for steps, of which LBFGS makes none"):
             nets[0].fit(*toy, optimizer=fastmlp.LBFGS(), **clip)
+    with pytest.raises(ValueError, match="max_norm bounds the weights after each step, of which LBFGS makes none"):
+        network(backend).fit(*toy, optimizer=fastmlp.LBFGS())
+
+
+def test_bounds_keep_units_short(backend, toy):
+    net = fastmlp.MLP([2, 9, 3], output="softmax", seed=3, backend=backend, max_norm=1.0)
+    assert max(np.linalg.norm(W, axis=0).max() for W in net.weights) > 1.0  # initial weights are as they were drawn
+    net.step(*toy, optimizer=fastmlp.SGD(1.0))
+    assert max(np.linalg.norm(W, axis=0).max() for W in net.weights) < 1.0 + 1e-6
+    before = net.weights
+    for call in (net.predict, net.evaluate, net.loss_and_grad):
+        call(*(toy if call != net.predict else toy[:1]))
+    assert all((one == other).all() for one, other in zip(net.weights, before, strict=True))
 
 
 # ---- breaks ---------------------------------------------------------------------------------------------------------
@@ -246,3 +282,10 @@ def test_the_number_of_threads_is_found_for_clipped_steps(toy):
     assert len({parameters(net) for net in nets}) == 1
     if fastmlp.get_num_threads() > 1:
         assert "batches of 32: " in "\n".join(nets[2]._learner.engine.explain_threads())
+
+
+def test_a_profile_has_the_time_of_clipping_and_of_bounds(backend, toy):
+    net = network(backend)
+    net.fit(*toy, epochs=3, clip_norm=0.1, profile=True)
+    assert net.profile_.seconds["update"] > 0
+    assert sum(net.profile_.seconds.values()) <= net.profile_.wall * net.profile_.threads * 1.01

@@ -194,6 +194,38 @@ static void check_clipping(trial t, result *out) {
   append_array(out, g, used);
 }
 
+static double largest;
+static double up_to_largest(void) { return uniform(-largest, largest); }
+
+/* Columns, or rows where `across`, of which about half are longer than 1. */
+static void check_bounds(trial t, result *out) {
+  enum { ACROSS };
+  const int across = t.at[ACROSS];
+  const matrix w = new_matrix(t.rows, t.columns), before = new_matrix(t.rows, t.columns);
+  largest = 1.7 / sqrt((double)(across ? t.columns : t.rows));
+  fill(w, up_to_largest);
+  copy_matrix(before, w);
+  allow_matrix(w, w.panels * T->panel);
+  seal_all();
+  if (across) T->bound_rows(t.rows, t.columns, 1.0, panel_of(w, 0), w.stride);
+  int any = 0;
+  for (ptrdiff_t p = 0; p < w.panels && !across; p++) any |= T->bound_columns(t.rows, 1.0, panel_of(w, p));
+  check_all();
+  int changed = 0;
+  for (ptrdiff_t i = 0; i < (across ? t.rows : t.columns); i++) {
+    double old = 0, now = 0;
+    for (ptrdiff_t j = 0; j < (across ? t.columns : t.rows); j++) {
+      const double x = across ? at(before, i, j) : at(before, j, i), y = across ? at(w, i, j) : at(w, j, i);
+      old += x * x;
+      now += y * y;
+      changed |= x != y;
+    }
+    if (fabs(sqrt(now) - (old > 1 ? 1 : sqrt(old))) > 1e-5) fail("another norm");
+  }
+  if (!across && any != changed) fail("does not say whether it has changed anything");
+  append_matrix(out, w);
+}
+
 static void check_shrink(trial t, result *out) {
   const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
   array *w = new_reals(n), *before = new_reals(n);
@@ -260,6 +292,7 @@ static const check CHECKS[] = {
      {{"of", FM_OPTIMIZER_COUNT, fm_optimizer_name}, {"zero", FM_MAX_COLUMNS + 1, NULL}}},
     {"regularise", check_regularise, 2, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
     {"clipping", check_clipping, 2, {{"by value", 2, NULL}}},
+    {"bounds", check_bounds, 2, {{"across", 2, NULL}}},
     {"shrink", check_shrink, 2, {{0}}},
     {"average", check_average, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},

@@ -1,8 +1,8 @@
 """Writes torch_regularised.npz: what PyTorch makes of clipped gradients and penalised weights, in float64.
 
 Run it where torch is installed: python tests/data/make_torch_regularised.py. tests/reference/test_torch_regularised.py
-holds both engines to the numbers, without torch. Clipping is that of torch.nn.utils; penalties are sums that autograd
-goes through; an optimizer's weight_decay is its own.
+holds both engines to the numbers, without torch. Clipping is that of torch.nn.utils, bounds are torch.renorm's,
+penalties are sums that autograd goes through; an optimizer's weight_decay is its own.
 """
 
 import itertools
@@ -26,6 +26,8 @@ TRAININGS = {
     "l1": (SGD, {}, {"l1": 0.02}),
     "l2": (ADAM, {}, {"l2": 0.3}),
     "each_layer": (ADAM, {}, {"l1": [0.1, 0.0, 0.02], "l2": [0.0, 0.0, 0.4]}),
+    "max_norm": (SGD, {}, {"max_norm": 1.25}),
+    "max_norm_of_some_layers": (ADAM, {"clip_norm": 0.5}, {"l1": 0.02, "max_norm": [1.5, None, 0.75]}),
     "norm_of_a_penalised_loss": (SGD, {"clip_norm": 0.5}, {"l1": 0.02, "l2": 0.3}),
     "values_of_a_penalised_loss": (ADAM, {"clip_value": 0.1}, {"l1": [0.1, 0.0, 0.02], "l2": 0.1}),
 }
@@ -52,6 +54,8 @@ def torch_trajectory(name):
 
     rule, clip, penalties = TRAININGS[name]
     l1, l2 = (np.broadcast_to(penalties.get(key, 0.0), len(SIZES) - 1).tolist() for key in ("l1", "l2"))
+    bounds = penalties.get("max_norm")
+    bounds = bounds if isinstance(bounds, list) else [bounds] * (len(SIZES) - 1)
     layers, X, y = problem()
     tensors = [[torch.tensor(array, requires_grad=True) for array in pair] for pair in layers]
     X, y = torch.tensor(X), torch.tensor(y)
@@ -82,6 +86,9 @@ def torch_trajectory(name):
         if "clip_value" in clip:
             torch.nn.utils.clip_grad_value_(flat, clip["clip_value"])
         optimizer.step()
+        with torch.no_grad():
+            for (W, _), most in zip(tensors, bounds, strict=True):
+                W.copy_(W if most is None else torch.renorm(W, 2, 1, most))
         losses.append(value.item())
         after.append(np.concatenate([tensor.detach().numpy().ravel() for tensor in flat]))
     return {"losses": np.array(losses), "first": after[0], "last": after[-1]}

@@ -18,6 +18,8 @@ SETTINGS = {
     "clip_value": ({}, {"clip_value": 1e-3}),
     "l1": ({"l1": 0.01}, {}),
     "l2": ({"l2": 0.02}, {}),
+    "max_norm": ({"max_norm": 0.9}, {}),
+    "all": ({"l1": 0.01, "l2": 0.02, "max_norm": 0.8}, {"clip_norm": 0.03}),
     "both_by_norm": ({"l1": 0.01, "l2": 0.02}, {"clip_norm": 0.3}),
     "both_by_value": ({"l1": 0.01, "l2": 0.02}, {"clip_value": 0.011}),
 }
@@ -70,7 +72,7 @@ def bits(found):
 
 def test_everything_there_is_has_a_setting():
     assert {key for _, run in SETTINGS.values() for key in run} == {f"clip_{field}" for field in Clip._fields}
-    assert {key for network, _ in SETTINGS.values() for key in network} == {"l1", "l2"}
+    assert {key for network, _ in SETTINGS.values() for key in network} == {"l1", "l2", "max_norm"}
     fields = {field.name for field in dataclasses.fields(Run)}
     assert {f"clip_{field}" for field in Clip._fields} == {field for field in fields if field.startswith("clip")}
 
@@ -228,6 +230,42 @@ def test_what_a_hook_leaves_is_clipped(kind):
     found = train(hooked, *data, clip_norm=1e-3, at_gradient=enlarge)
     np.testing.assert_allclose(found["parameters"], wanted["parameters"], rtol=1e-4, atol=1e-6)
     assert bits(found) != bits(wanted)  # 1e-6 is less of a larger norm
+
+
+@each_way
+@each_dtype
+@each_kind
+def test_units_are_bounded_after_every_update(kind, dtype, way):
+    """Those that are too long, and those that are not are left alone."""
+    spec, *data = problem(way, dtype)
+    bound = np.median(np.concatenate([np.linalg.norm(W, axis=0) for W in layers_of(fill(kind(spec), spec))[0]])).item()
+    bounds = [bound, None, 0.9 * bound, 1.1 * bound][: len(spec.sizes) - 1]
+    bounded = NetworkSpec.make(spec.sizes, "tanh", dtype=dtype, max_norm=bounds)
+    X, y, order, batch_size, weight = data
+    plain, net = fill(kind(spec), spec), fill(kind(bounded), bounded)
+    for start in range(0, len(order), batch_size):
+        plain.write(net.read())
+        rows = order[start : start + batch_size]
+        for engine in (plain, net):
+            train(engine, X, y, rows, batch_size, weight, optimizer=SGD(0.1))
+        for W, free, most in zip(layers_of(net)[0], layers_of(plain)[0], bounds, strict=True):
+            norms = np.linalg.norm(free.astype("f8"), axis=0)
+            long = norms > (np.inf if most is None else most * (1 + 1e-6))
+            short = norms < (np.inf if most is None else most * (1 - 1e-6))
+            assert W[:, short].tobytes() == free[:, short].tobytes()
+            if long.any():
+                wanted = free[:, long].astype("f8") * (most / (norms[long] + 1e-7))
+                np.testing.assert_allclose(W[:, long], wanted, rtol=1e-5 if dtype == "float32" else 1e-13)
+        assert flat(([], layers_of(net)[1])).tobytes() == flat(([], layers_of(plain)[1])).tobytes()
+    found = [engine.trace(X[:8], y[:8], 1) for engine in (net, fill_from(kind(spec), net))]  # by both copies of weights
+    for one, other in zip(*found, strict=True):
+        assert [array.tobytes() for array in one] == [array.tobytes() for array in other]
+
+
+def fill_from(engine, other):
+    """An engine with the parameters of another, whose second copies of the weights are made anew."""
+    engine.write(other.read())
+    return engine
 
 
 @each_kind

@@ -50,7 +50,7 @@ def test_everything_there_is_has_a_training():
     trainings = STORED.TRAININGS.values()
     assert {key for _, clip, _ in trainings for key in clip} == {f"clip_{field}" for field in Clip._fields}
     penalties = {key for _, _, penalties in trainings for key in penalties}
-    assert penalties == {"l1", "l2"} < {field.name for field in dataclasses.fields(NetworkSpec)}
+    assert penalties == {"l1", "l2", "max_norm"} < {field.name for field in dataclasses.fields(NetworkSpec)}
 
 
 @each_training

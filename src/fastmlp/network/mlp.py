@@ -73,6 +73,10 @@ class MLP(Training):
         `fit` (in its history, of validation data, too), `step`, `evaluate` and `loss_and_grad`; `trace`, which is of
         rows, has none. Elsewhere: l2 is the weight_decay of PyTorch's SGD, twice the l2 of Keras' L1L2, and
         scikit-learn's alpha divided by the number of rows in a batch; l1 is that of Keras.
+    max_norm : float, None or sequence of them, optional
+        A bound, > 0, for all layers or one each (None: no bound): after every update, the weights into a unit, a column
+        of W, are scaled to this norm where theirs is larger, as by Keras' ``MaxNorm(max_norm)`` and by
+        ``torch.renorm(W, 2, 1, max_norm)``.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -125,9 +129,19 @@ class MLP(Training):
         backend: BackendName | None = None,
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
     ) -> None:
         spec = NetworkSpec.make(
-            sizes, activation, output, loss, dtype, dropout=dropout, input_dropout=input_dropout, l1=l1, l2=l2
+            sizes,
+            activation,
+            output,
+            loss,
+            dtype,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            l1=l1,
+            l2=l2,
+            max_norm=max_norm,
         )
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(

@@ -299,7 +299,8 @@ class State:
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
             f"output={spec.output.written()}, loss={spec.loss.written()}, {rates if any(spec.dropout) else ''}"
             f"{f'input_dropout={spec.input_dropout}, ' if spec.input_dropout else ''}"
-            f"dtype={spec.dtype!r}, seed={self.seed}{_written('l1', spec.l1)}{_written('l2', spec.l2)})"
+            f"dtype={spec.dtype!r}, seed={self.seed}"
+            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)})"
         )
 
     def __str__(self) -> str:
@@ -359,9 +360,9 @@ def _named(operation: Operation) -> str:
     return operation.written().strip("'")
 
 
-def _written(name: str, penalty: tuple[float, ...]) -> str:
-    """A penalty as an argument of MLP; nothing where there is none."""
-    return f", {name}={penalty[0] if len(set(penalty)) == 1 else list(penalty)}" if penalty else ""
+def _written(name: str, each: Sequence[float | None]) -> str:
+    """What each layer has a number of as an argument of MLP; nothing where there is none."""
+    return f", {name}={each[0] if len(set(each)) == 1 else list(each)}" if each else ""
 
 
 def _frozen(arrays: list[Array]) -> tuple[Array, ...]:

@@ -189,6 +189,8 @@ class Training(Measures):
         rates = self._rates(lr_factors, chosen)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
+            if self._learner.spec.max_norm:
+                raise ValueError("max_norm bounds the weights after each step, of which LBFGS makes none")
             if clip != NO_CLIP:
                 raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
             if share:

@@ -76,6 +76,9 @@ cdef extern from "kernels.h" nogil:
         void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g) noexcept nogil
         void (*scale)(ptrdiff_t n, double factor, void *g) noexcept nogil
         void (*limit)(ptrdiff_t n, double most, void *g) noexcept nogil
+        bint (*bound_columns)(ptrdiff_t rows, double most, void *panel) noexcept nogil
+        void (*bound_rows)(ptrdiff_t rows, ptrdiff_t columns, double most, void *matrix,
+                           ptrdiff_t stride) noexcept nogil
         void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
         void (*average)(ptrdiff_t n, const void *w, double share, void *average) noexcept nogil
         fm_optimizer_kernel *optimizer

@@ -20,6 +20,7 @@ cdef struct Layer:
     double[FM_MAX_PARAMS] params     # of the activation
     double l1                        # of its weights, in the loss: l1 |w| + l2 / 2 w^2
     double l2
+    double max_norm                  # that the weights into a unit may have after an update; 0: any
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
     char *bias                       # O
@@ -49,6 +50,7 @@ cdef struct Network:
     double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
     bint penalised                   # a layer's weights are in the loss
+    bint bounded                     # a layer's units have a largest norm
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table

@@ -82,6 +82,8 @@ cdef class Parameters:
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
+            self.net.layers[l].max_norm = self.spec.max_norm[l] or 0.0 if self.spec.max_norm else 0.0
+            self.net.bounded |= self.net.layers[l].max_norm > 0
 
     cdef size_t lay_out(self, char *base):
         """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""

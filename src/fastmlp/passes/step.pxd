@@ -40,7 +40,7 @@ cdef struct Steps:
     Examples *examples
     ptrdiff_t rows              # in the order
     const double *weight_sums   # per step
-    const double *table         # a row of so many columns per step
+    const double *table         # a row of so many columns per step; NULL where the gradient is all that is wanted
     ptrdiff_t columns
     const ptrdiff_t *parts      # as in a Rule
     uint64_t seed               # of what is random in a step

@@ -13,6 +13,7 @@ Mirror: reference/step.py.
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
 from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.bound cimport bound_phase
 from fastmlp.passes.clip cimport clip_factor, square_item
 from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
@@ -32,7 +33,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
 )
 from fastmlp.passes.tiles cimport count_tiles
-from fastmlp.passes.update cimport Rule, update_item, update_stored, update_summed
+from fastmlp.passes.update cimport Rule, average_phase, update_item, update_stored, update_summed
 
 
 # Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
@@ -92,6 +93,7 @@ cdef inline bint goes_on(Steps *run) noexcept nogil:
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
     cdef ptrdiff_t batch = min(run.plan.batch, run.rows - step * run.plan.batch), done = 0
+    cdef int64_t since
     cdef Part part
     part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
     while done < batch:
@@ -118,6 +120,12 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         return False
     if run.at_gradient != NULL or run.squares != NULL:
         update_phase(run, place, step)
+    if run.plan.net.bounded and run.table != NULL:
+        since = 0 if run.out.times == NULL else fm_nanoseconds()
+        bound_phase(run.plan.net, run.team, place)
+        if run.average != 0:
+            average_phase(run.plan.net, run.team, place, run.average)
+        lap(run, place.thread, UPDATE, since)
     return True
 
 
@@ -387,7 +395,7 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
     cdef Rule rule
     rule.step, rule.parts = run.table + step * run.columns, run.parts
     rule.factor, rule.most = factor, run.clip_value
-    rule.share = run.average
+    rule.share = 0 if run.plan.net.bounded else run.average
     return rule
 
 

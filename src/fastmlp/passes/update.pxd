@@ -1,5 +1,6 @@
 # The update of tiles of weights and of biases.
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.threads cimport Place, Team
 from fastmlp.passes.workspace cimport Workspace
 
 # What a step does with the gradient.
@@ -15,3 +16,4 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,
                         char *scratch) noexcept nogil
 cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const Rule *rule) noexcept nogil
+cdef void average_phase(Network *net, Team *team, Place *place, double share) noexcept nogil

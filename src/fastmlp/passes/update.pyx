@@ -7,7 +7,8 @@ from fastmlp.passes.gradient cimport add_penalties, add_up, sum_deltas
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
-from fastmlp.passes.tiles cimport Tile, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
+from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
+from fastmlp.passes.tiles cimport Tile, count_tiles, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
 from libc.string cimport memcpy
 
 
@@ -150,3 +151,19 @@ cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const R
         return
     update_rows(net, &t, 0, t.rows, rule, place_in(gradient, &t))
     transpose_tile(net, &t)
+
+
+cdef void average_phase(Network *net, Team *team, Place *place, double share) noexcept nogil:
+    """The average, which else follows behind each tile's update, where bounds on norms come in between."""
+    cdef ptrdiff_t item
+    cdef Tile t
+    cdef Rule rule
+    rule.share = share
+    phase_begin(team, place, count_tiles(net))
+    while True:
+        item = phase_next(team, place)
+        if item < 0:
+            break
+        t = tile_of(net, item)
+        average(net, elements_of(net, &t), place_in(net, &t), &rule)
+    phase_end(team, place)

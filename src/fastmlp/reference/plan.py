@@ -53,7 +53,7 @@ class Plan:
         self.rates = spec.dropout_rates
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
-        self.penalties = spec.penalties
+        self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
         self.parameters = Parameters(spec.sizes, self.dtype)
         self.gradient = Parameters(spec.sizes, self.dtype)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.reference.backward import backward
+from fastmlp.reference.bound import bound
 from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
 from fastmlp.reference.parameters import sum_of_squares
 from fastmlp.reference.rows import gather, mean, scales, target
-from fastmlp.reference.update import update
+from fastmlp.reference.update import follow, update
 from fastmlp.spec import STAGES
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     clock.lap("backward")
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups, run.average)
+    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
+    bound(plan)
+    if run.average != 0.0:
+        follow(plan, run.average)
     clock.lap("update")
     return True

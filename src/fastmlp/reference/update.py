@@ -21,9 +21,8 @@ def update(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     groups: tuple[int, ...] = (),
-    average: float = 0.0,
 ) -> None:
-    """Parameters, optimizer state and average after one step, by its row of the table. The gradient is used up."""
+    """Parameters and optimizer state after one step, by its row of the table. The gradient is used up."""
     assert plan.optimizer is not None
     columns = len(plan.columns)
     steps = [dict(zip(plan.columns, row[i : i + columns], strict=True)) for i in range(0, len(row), columns)]
@@ -40,8 +39,6 @@ def update(
         if step["shrinkage"] != 0.0 and block.n_weights:
             shrink(block.w[weights], step["shrinkage"], block.scratch[weights])
         plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)
-    if average != 0.0:
-        follow(plan, average)
 
 
 def follow(plan: Plan, share: float) -> None:

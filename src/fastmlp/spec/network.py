@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
-from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, record, shown
+from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, positive, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -24,8 +24,6 @@ DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
 MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
-#: Fields that came after the first files had been written: what does not tell them means the default.
-_LATER = ("dropout", "input_dropout", "l1", "l2")
 
 
 class Layer(NamedTuple):
@@ -57,6 +55,8 @@ class NetworkSpec:
         Of the inputs, in [0, 1).
     l1, l2 : tuple of float
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
+    max_norm : tuple of float or None
+        One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
 
     Raises
     ------
@@ -81,6 +81,7 @@ class NetworkSpec:
     input_dropout: float = 0.0
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
+    max_norm: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -109,8 +110,8 @@ class NetworkSpec:
         check_fields(
             self, dropout=lambda rates, name: _rates(rates or 0.0, name, len(sizes) - 2), input_dropout=fraction
         )
-        object.__setattr__(self, "l1", _penalty(self.l1, "l1", len(sizes) - 1))
-        object.__setattr__(self, "l2", _penalty(self.l2, "l2", len(sizes) - 1))
+        for name, check in _OF_LAYERS.items():
+            object.__setattr__(self, name, _each_layer(getattr(self, name), name, len(sizes) - 1, check))
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -126,6 +127,7 @@ class NetworkSpec:
         input_dropout: float = 0.0,
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float | None] | None = None,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -148,6 +150,8 @@ class NetworkSpec:
             Of the inputs, in [0, 1).
         l1, l2 : float or sequence of float, default 0.0
             Penalties of all layers' weights in the loss, or one per layer.
+        max_norm : float, None or sequence of them, optional
+            The largest norm of the weights into a unit, of all layers or one per layer.
 
         Returns
         -------
@@ -193,8 +197,7 @@ class NetworkSpec:
             _dtype(dtype),
             _rates(dropout, "dropout", hidden),
             input_dropout,
-            _of_layers(l1, hidden + 1),
-            _of_layers(l2, hidden + 1),
+            *(_of_layers(each, hidden + 1) for each in (l1, l2, max_norm)),
         )
 
     @property
@@ -230,7 +233,7 @@ class NetworkSpec:
         }
         if self.input_dropout:
             fields["input_dropout"] = self.input_dropout
-        for name in ("dropout", "l1", "l2"):
+        for name in ("dropout", *_OF_LAYERS):
             if any(getattr(self, name)):
                 fields[name] = list(getattr(self, name))
         return fields
@@ -238,9 +241,9 @@ class NetworkSpec:
     @classmethod
     def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
         """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
-        told = [each for each in _LATER if each in mapping(data, "network")]
+        told = [each for each in ("dropout", "input_dropout", *_OF_LAYERS) if each in mapping(data, "network")]
         fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *told))
-        for name in ("activations", "dropout", "l1", "l2"):
+        for name in ("activations", "dropout", *_OF_LAYERS):
             if not isinstance(fields.get(name, []), (list, tuple)):
                 raise TypeError(f"{name} must be a list, got {shown(fields[name])}")
         return cls(
@@ -251,8 +254,7 @@ class NetworkSpec:
             fields["dtype"],
             tuple(fields.get("dropout", ())),
             fields.get("input_dropout", 0.0),
-            tuple(fields.get("l1", ())),
-            tuple(fields.get("l2", ())),
+            *(tuple(fields.get(name, ())) for name in _OF_LAYERS),
         )
 
 
@@ -279,20 +281,34 @@ def _numbers(value: object, name: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _of_layers(penalty: object, layers: int) -> tuple[Any, ...]:
+def _of_layers(value: object, layers: int) -> tuple[Any, ...]:
     """One per layer: a number for all of them, or as many as are given."""
-    if isinstance(penalty, (Sequence, np.ndarray)) and not isinstance(penalty, (str, bytes)):
-        return tuple(penalty)
-    return (penalty,) * layers
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        return tuple(value)
+    return (value,) * layers
 
 
-def _penalty(values: object, name: str, layers: int) -> tuple[float, ...]:
-    """Return a penalty of each layer; an empty tuple where all of them are 0."""
+def _bound(value: object, name: str) -> float | None:
+    return None if value is None else positive(value, name)
+
+
+#: What each layer may have a number of, and its check; 0 and None are nothing.
+_OF_LAYERS: dict[str, Callable[[object, str], float | None]] = {
+    "l1": not_negative,
+    "l2": not_negative,
+    "max_norm": _bound,
+}
+
+
+def _each_layer(
+    values: object, name: str, layers: int, check: Callable[[object, str], float | None]
+) -> tuple[float | None, ...]:
+    """Return a number of each layer; an empty tuple where there is nothing in any."""
     given = _numbers(values, name)
     if len(given) not in {0, layers}:
         raise ValueError(f"{name} must be one for all or one per layer ({layers}), got {len(given)} of them")
     alike = len({shown(each) for each in given}) == 1
-    checked = tuple(not_negative(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
+    checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()
 
 
