@@ -8,7 +8,16 @@ from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
-from fastmlp.passes.tiles cimport Tile, count_tiles, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
+from fastmlp.passes.tiles cimport (
+    Tile,
+    count_tiles,
+    elements_of,
+    operands_of,
+    place_in,
+    tile_of,
+    transpose_of,
+    weights_of,
+)
 from libc.string cimport memcpy
 
 
