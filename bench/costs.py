@@ -42,10 +42,15 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "max_norm": (PLAIN | {"max_norm": 1.0}, fastmlp.Adam(1e-4), None),
     "clip_norm": (PLAIN, fastmlp.Adam(1e-4), 1.15),
     "clip_value": (PLAIN, fastmlp.Adam(1e-4), None),
+    "ema": (PLAIN, fastmlp.Adam(1e-4), 1.1),
     "schedule": (PLAIN, fastmlp.Adam(fastmlp.schedules.Cosine(1e-4, steps=10**7, warmup=1000)), 1.01),
 }
 #: Arguments of fit that a feature stands for, by its name.
-OF_FIT: dict[str, dict[str, Any]] = {"clip_norm": {"clip_norm": 1e-3}, "clip_value": {"clip_value": 1e-3}}
+OF_FIT: dict[str, dict[str, Any]] = {
+    "clip_norm": {"clip_norm": 1e-3},
+    "clip_value": {"clip_value": 1e-3},
+    "ema": {"ema": 0.999},
+}
 
 
 class Training:

@@ -195,6 +195,8 @@ typedef struct fm_kernels {
   void (*bound_rows)(ptrdiff_t rows, ptrdiff_t columns, double most, void *matrix, ptrdiff_t stride);
   /* w -= share w for `n` contiguous weights. */
   void (*shrink)(ptrdiff_t n, double share, void *w);
+  /* average += share (w - average) for `n` contiguous parameters. */
+  void (*average)(ptrdiff_t n, const void *w, double share, void *average);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];

@@ -11,6 +11,7 @@ enum { PANEL = 2 * VL };
 #include "../ops/cross_entropy.inl"
 #include "../ops/regularise.inl"
 #include "../ops/optimizer.inl"
+#include "../ops/average.inl"
 #include "../kernels/gemm.inl"
 #include "../kernels/gather.inl"
 #include "../kernels/pack.inl"
@@ -62,6 +63,7 @@ static const fm_kernels table = {
     .bound_columns = bound_columns,
     .bound_rows = bound_rows,
     .shrink = shrink,
+    .average = average,
     .optimizer =
         {
 #include "../ops/optimizer.inl"

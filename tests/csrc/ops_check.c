@@ -241,6 +241,25 @@ static void check_shrink(trial t, result *out) {
   append_array(out, w, used);
 }
 
+static void check_average(trial t, result *out) {
+  const ptrdiff_t used = t.rows * t.columns, n = round_up(used, T->lanes);
+  array *w = new_reals(n), *mean = new_reals(n), *before = new_reals(n);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(w->data, i, i < used ? ordinary() : 0.0);
+    put(before->data, i, i < used ? ordinary() : 0.0);
+    put(mean->data, i, get(before->data, i));
+  }
+  allow(mean, 0, n);
+  seal_all();
+  T->average(n, w->data, 0.125, mean->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) {
+    const double old = get(before->data, i);
+    expect(get(mean->data, i), fused(0.125, rounded(get(w->data, i) - old), old));
+  }
+  append_array(out, mean, used);
+}
+
 static void check_math(trial t, result *out) {
   const ptrdiff_t n = t.rows * t.columns;
   array *x = new_reals(n), *y = new_reals(n);
@@ -275,6 +294,7 @@ static const check CHECKS[] = {
     {"clipping", check_clipping, 2, {{"by value", 2, NULL}}},
     {"bounds", check_bounds, 2, {{"across", 2, NULL}}},
     {"shrink", check_shrink, 2, {{0}}},
+    {"average", check_average, 2, {{0}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };
 

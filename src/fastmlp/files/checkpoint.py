@@ -29,10 +29,10 @@ class Checkpoint:
     spec : NetworkSpec
         What the network is.
     tensors : mapping of str to (mapping of str to ndarray)
-        By kind, what engines read and write: "parameters", and the optimizer's "state.0", "state.1", ...; each holds
-        all of "layers.0.weight" of shape (n_in, n_out), "layers.0.bias" (n_out,), "layers.1.weight" and so on, in the
-        network's dtype. Parameters are finite; state may hold infinities, as Adam's second moment can overflow, but no
-        NaN.
+        By kind, what engines read and write: "parameters", the optimizer's "state.0", "state.1", ..., and "average", a
+        moving average of the parameters, if one is kept; each holds all of "layers.0.weight" of shape (n_in, n_out),
+        "layers.0.bias" (n_out,), "layers.1.weight" and so on, in the network's dtype. Parameters and average are
+        finite; state may hold infinities, as Adam's second moment can overflow, but no NaN.
     seed : int
         Of the random numbers, in [0, 2**64).
     epoch : int
@@ -64,10 +64,10 @@ class Checkpoint:
         object.__setattr__(self, "first_epoch", integer(self.first_epoch, "first_epoch", 0, self.epoch))
         if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer is {self.optimizer!r:.80}; it must be an Optimizer, or None")
-        if tuple(self.tensors) != kinds_of(self.states):
+        if tuple(self.tensors) != kinds_of(self.states, self.average):
             raise ValueError(
                 f"tensors are of the kinds {', '.join(map(repr, self.tensors))}; "
-                "they must be 'parameters', then 'state.0', 'state.1', ..."
+                "they must be 'parameters', then 'state.0', 'state.1', ..., and 'average' if there is one"
             )
         if self.optimizer is None and self.states:
             raise ValueError(f"there are {self.states} states without an optimizer; there must be none")
@@ -86,7 +86,7 @@ class Checkpoint:
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"{full} is a {type(array).__name__}; it must be an array")
             check_tensor(full, array.dtype, array.shape, dtype, shape)
-            if kind == "parameters":
+            if kind in ("parameters", "average"):
                 check_finite(array, full)
             elif np.isnan(array.min()):  # NaN wins a minimum
                 raise ValueError(f"{full} has NaN in it")
@@ -94,12 +94,17 @@ class Checkpoint:
     @property
     def states(self) -> int:
         """Number of states that the optimizer keeps for each parameter."""
-        return len(self.tensors) - 1
+        return len(self.tensors) - 1 - self.average
+
+    @property
+    def average(self) -> bool:
+        """Whether there is a moving average of the parameters."""
+        return "average" in self.tensors
 
 
-def kinds_of(states: int) -> tuple[str, ...]:
-    """The kinds of tensors of a network whose optimizer keeps so many numbers for each parameter."""
-    return ("parameters", *(f"state.{state}" for state in range(states)))
+def kinds_of(states: int, average: bool = False) -> tuple[str, ...]:
+    """The kinds of tensors of a network whose optimizer keeps so many numbers for each parameter, and of an average."""
+    return ("parameters", *(f"state.{state}" for state in range(states)), *(("average",) if average else ()))
 
 
 def file_name(kind: str, name: str) -> str:

@@ -17,7 +17,7 @@ from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.spec import Loss, NetworkSpec, Optimizer
-from fastmlp.spec.checks import integer
+from fastmlp.spec.checks import flag, integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,8 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     ----------
     path : str, bytes or path-like
         Conventionally ``*.safetensors``. Layer k is in the tensors ``layers.k.weight`` and ``layers.k.bias``, state s
-        of the optimizer in ``state.s.layers.k.weight`` and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
+        of the optimizer in ``state.s.layers.k.weight`` and ``.bias``, the moving average in ``average.layers.k.weight``
+        and ``.bias``, all else as JSON in the metadata's ``fastmlp``.
     checkpoint : Checkpoint
 
     Raises
@@ -58,6 +59,8 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
         "optimizer": None if optimizer is None else optimizer.to_dict(),
         "states": checkpoint.states,
     }
+    if checkpoint.average:
+        description["average"] = True  # which a reader may leave out, and its tensors
     if checkpoint.first_epoch:
         description["first_epoch"] = checkpoint.first_epoch  # which a reader may leave out, unless schedules count it
     tensors = {file_name(kind, name): a for kind, named in checkpoint.tensors.items() for name, a in named.items()}
@@ -106,9 +109,10 @@ def _read_model(
     if not isinstance(seed, str) or re.fullmatch(r"[0-9]{1,20}", seed, re.ASCII) is None:
         raise ValueError(f"seed is {seed!r:.40}; it must be a string of decimal digits")
     states = integer(states, count, 0, len(entries))
+    average = flag(description.get("average", False), "average")
     spec = NetworkSpec.from_dict(description["spec"], loss)
     optimizer = description["optimizer"]
-    places = _places(spec, states, entries, version)
+    places = _places(spec, kinds_of(states, average), entries, version)
     return Checkpoint(
         spec=spec,
         tensors={
@@ -141,20 +145,21 @@ def _checked_format(description: Mapping[str, Any]) -> int:
 
 
 def _places(
-    spec: NetworkSpec, states: int, entries: Mapping[str, Entry], version: int
+    spec: NetworkSpec, kinds: tuple[str, ...], entries: Mapping[str, Entry], version: int
 ) -> dict[str, dict[str, tuple[str, Entry]]]:
     """Find the names and places of the network's tensors in the file, by kind and name.
 
     The specification says which there must be, so that no other is read or allocated.
     """
     n_layers = len(spec.sizes) - 1
-    n_tensors = 2 * n_layers * (1 + states)
+    n_tensors = 2 * n_layers * len(kinds)
     if len(entries) < n_tensors or (version == 1 and len(entries) > n_tensors):
+        states = sum(kind.startswith("state.") for kind in kinds)
         raise ValueError(f"{len(entries)} tensors; {n_layers} layers and {states} optimizer states make {n_tensors}")
     shapes, dtype = shapes_of(spec), np.dtype(spec.dtype)
     places: dict[str, dict[str, tuple[str, Entry]]] = {}
     known = set()
-    for kind in kinds_of(states):
+    for kind in kinds:
         places[kind] = {}
         for name, shape in shapes.items():
             called = file_name(kind.replace("state", "optimizer") if version == 1 else kind, name)

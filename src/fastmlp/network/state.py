@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002
@@ -189,6 +189,40 @@ class State:
         """
         with self._access.setting("reset_optimizer"):
             self._learner.reset_optimizer()
+
+    def averaged(self) -> Self:
+        """Make a network with the moving average of this one's weights and biases in their place.
+
+        It is a network of its own, whose training has not begun; this one goes on as it is, also when it is called in
+        the middle of a training, by a callback.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no average: ``fit(ema=0.999)`` keeps one.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([1, 8, 1], seed=0)
+        >>> history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=50, ema=0.9)
+        >>> net.averaged().predict([[0.5]]).shape
+        (1, 1)
+        """
+        with self._access.reading("averaged"):
+            learner = self._learner
+            if "average" not in learner.engine.kinds:
+                raise RuntimeError("there is no average of the weights: fit(ema=0.999) keeps one")
+            tensors = {"parameters": learner.engine.read("average")}
+            checkpoint = Checkpoint(learner.spec, tensors, learner.seed, learner.epoch)
+        net = type(self).__new__(type(self))
+        net._resume(checkpoint, self._requested_backend)
+        return net
+
+    def reset_average(self) -> None:
+        """Forget the moving average of the weights; the next ``fit(ema=...)`` begins another."""
+        with self._access.setting("reset_average"):
+            self._learner.reset_average()
 
     @property
     def n_epochs(self) -> int:

@@ -33,7 +33,7 @@ from fastmlp.spec import (
     as_optimizer,
     as_rates,
 )
-from fastmlp.spec.checks import flag, integer
+from fastmlp.spec.checks import flag, fraction, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
 from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
@@ -74,6 +74,7 @@ class Training(Measures):
         profile: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        ema: float | None = None,
         lr_factors: Mapping[str, float] | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
@@ -141,7 +142,11 @@ class Training(Measures):
         clip_value : float, optional
             > 0. The same gradient's entries are brought into the range from -clip_value to clip_value, as by PyTorch's
             ``clip_grad_value_`` and Keras' ``clipvalue``. Not together with `clip_norm`.
-
+        ema : float, optional
+            > 0 and < 1, such as 0.999: after each step, average = ema * average + (1 - ema) * weights, for weights and
+            biases (Polyak and Juditsky 1992). It begins at the weights before the first step, as timm's does (PyTorch's
+            and Keras' at those behind it), and goes on in later calls with `ema`; without, it stays as it is.
+            `averaged` gives a network with it; files and pickles have it.
         lr_factors : mapping of str to float, optional
             >= 0: what the learning rate is multiplied by, of "bias" or "weight" (all of them), of a layer ("layers.0")
             or of one of its two ("layers.0.bias"); where several are of a tensor, their product. 0 leaves it as it is.
@@ -180,7 +185,7 @@ class Training(Measures):
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
         chosen = None if optimizer is None else as_method(optimizer)
-        clip = as_clip(clip_norm, clip_value)
+        clip, share = as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema)
         rates = self._rates(lr_factors, chosen)
         if isinstance(chosen, LBFGS):
             epochs = chosen.max_iter or epochs
@@ -190,6 +195,8 @@ class Training(Measures):
                 raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
             if any((*self._learner.spec.dropout_rates, self._learner.spec.input_noise)):
                 raise ValueError("dropout and noise are for steps, of which LBFGS makes none")
+            if share:
+                raise ValueError("ema is an average over steps, of which LBFGS makes none")
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
         n_threads = engine_threads(threads)
@@ -208,7 +215,7 @@ class Training(Measures):
             thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
         history = self._history
         order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip)
+        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip, average=share)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, train, validation, measured)
@@ -296,3 +303,11 @@ class Training(Measures):
         with self._access.training("step"):
             learner.rates = rates
             return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)
+
+
+def _decay(ema: object) -> float:
+    """Check the argument ``ema``."""
+    decay = fraction(ema, "ema")
+    if decay == 0.0:
+        raise ValueError("ema must be > 0 and < 1, got 0.0")
+    return decay

@@ -56,10 +56,11 @@ cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
-                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None):
+                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
         self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
+        self.steps.average = average
         self.weight_sums = inputs.weight_sums(batch_size)
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
         loss_apart = at_loss is not None or parameters.net.loss == NULL

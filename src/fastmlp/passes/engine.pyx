@@ -72,7 +72,8 @@ cdef class Engine:
         return self.kinds_to_write() + (() if self.gradients_left is None else ("gradient",))
 
     cdef tuple kinds_to_write(self):
-        return "parameters", *(f"state.{slot}" for slot in range(self.parameters.n_states))
+        average = ("average",) if self.parameters.net.average else ()
+        return "parameters", *(f"state.{slot}" for slot in range(self.parameters.n_states)), *average
 
     def read(self, kind="parameters"):
         cdef Parameters gradients = self.gradients_left
@@ -88,7 +89,7 @@ cdef class Engine:
             self.gate.open()
 
     cdef int slot(self, kind, tuple kinds) except -2:
-        """-1 for the parameters, s for "state.s"."""
+        """-1 for the parameters, s for "state.s"; the number of states for the average."""
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return kinds.index(kind) - 1
@@ -96,6 +97,10 @@ cdef class Engine:
     def use_optimizer(self, name):
         self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
+
+    def keep_average(self, bint keep=True):
+        self.gate.refuse_inside("keep_average")
+        self.parameters.keep_average(keep)
 
     def copy(self, into=None, int threads=1):
         return self.parameters.copy(into, threads)
@@ -153,10 +158,12 @@ cdef class Engine:
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
+        if run.average != 0 and net.average == 0:
+            raise ValueError("a run with an average needs keep_average first")
         if steps == 0:
             return Outcome(0, "done", None)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
-                    run.clip_value)
+                    run.clip_value, run.average)
         call.keep_sums_in(self.gradients)
         if call.plan.gradient_stored:
             if self.whole_gradient is None:

@@ -80,6 +80,7 @@ cdef extern from "kernels.h" nogil:
         void (*bound_rows)(ptrdiff_t rows, ptrdiff_t columns, double most, void *matrix,
                            ptrdiff_t stride) noexcept nogil
         void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
+        void (*average)(ptrdiff_t n, const void *w, double share, void *average) noexcept nogil
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite

@@ -56,6 +56,7 @@ cdef struct Network:
     int n_columns                    # of the optimizer's own in a step's row of the table
     double noise                     # standard deviation of what is added to inputs in training
     bint random                      # whether anything is, in a step of training
+    ptrdiff_t average                # from a parameter to its moving average, in bytes; 0: there is none
     bint far                         # weights and state do not stay in the caches of the cores from step to step
 
 cdef describe(Layer *to, Network *net, layer, double drop)

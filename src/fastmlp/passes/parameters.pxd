@@ -7,6 +7,7 @@ cdef class Parameters:
     cdef object spec
     cdef char *arena
     cdef char *state_arena
+    cdef char *average_arena         # as large as updated_bytes; NULL where no average is kept
     cdef int64_t n_steps             # updates that the optimizer's present state has made
     cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
@@ -15,12 +16,16 @@ cdef class Parameters:
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept nogil
     cdef dict checked(self, tensors)
+    cdef char *weights_of(self, Layer *layer, int state) noexcept
+    cdef char *biases_of(self, Layer *layer, int state) noexcept
 
 cdef class Copy:
     cdef char *memory
     cdef int64_t n_steps
     cdef size_t parameters_bytes
     cdef size_t state_bytes
+    cdef size_t average_bytes
+    cdef bint is_like(self, size_t parameters_bytes, size_t state_bytes, size_t average_bytes) noexcept
 
 cdef char *take(char *base, size_t *used, size_t size) noexcept nogil
 cdef char *allocate(size_t size) except NULL

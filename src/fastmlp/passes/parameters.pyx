@@ -47,7 +47,7 @@ cdef char *take(char *base, size_t *used, size_t size) noexcept nogil:
 
 
 cdef class Parameters:
-    """Weights, biases and optimizer state of one network, in panels."""
+    """Weights, biases and optimizer state of one network, in panels; and a moving average of weights and biases."""
 
     def __cinit__(self, spec, isa=None):
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
@@ -70,6 +70,7 @@ cdef class Parameters:
     def __dealloc__(self):
         fm_free(self.arena)
         fm_free(self.state_arena)
+        fm_free(self.average_arena)
         free(self.net.layers)
 
     cdef describe_layers(self):
@@ -137,6 +138,14 @@ cdef class Parameters:
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
+    def keep_average(self, keep):
+        """Begin a moving average at the parameters as they are, laid out as they are, or forget the one there is."""
+        cdef char *arena = allocate(self.updated_bytes) if keep else NULL
+        fm_free(self.average_arena)
+        self.average_arena, self.net.average = arena, arena - self.arena if keep else 0
+        if keep:
+            memcpy(arena, self.arena, self.updated_bytes)
+
     cdef void refresh_transposes(self) noexcept nogil:
         """The other copy of every matrix from the one that is updated, block by block."""
         cdef Layer *layer
@@ -153,7 +162,7 @@ cdef class Parameters:
                         packed(&self.net, layer.transposed, layer.columns, j * panel, i))
 
     def read(self, int state=-1):
-        """Copies of the parameters by name, or of one slot of the optimizer's state."""
+        """Copies of the parameters by name, of one slot of the optimizer's state or, behind these, of the average."""
         tensors = {}
         cdef Layer *layer
         cdef char *from_weight
@@ -162,8 +171,8 @@ cdef class Parameters:
         cdef char[::1] biases
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            from_weight = layer.updated if state < 0 else layer.weight_state[state]
-            from_bias = layer.bias if state < 0 else layer.bias_state[state]
+            from_weight = self.weights_of(layer, state)
+            from_bias = self.biases_of(layer, state)
             weight = np.empty((layer.rows, layer.columns), self.spec.dtype)
             bias = np.empty(layer.n_out, self.spec.dtype)
             weights, biases = weight.view(np.int8), bias.view(np.int8)
@@ -188,13 +197,23 @@ cdef class Parameters:
             if layer.narrow:
                 weight = np.ascontiguousarray(weight.T)
             weights, biases = weight.view(np.int8), bias.view(np.int8)
-            to_weight = layer.updated if state < 0 else layer.weight_state[state]
-            to_bias = layer.bias if state < 0 else layer.bias_state[state]
+            to_weight = self.weights_of(layer, state)
+            to_bias = self.biases_of(layer, state)
             self.net.kernels.pack(layer.rows, layer.columns, &weights[0, 0], layer.columns, to_weight,
                                   layer.rows * self.net.panel)
             self.net.kernels.pack(1, layer.n_out, &biases[0], layer.n_out, to_bias, self.net.panel)
         if state < 0:
             self.refresh_transposes()
+
+    cdef char *weights_of(self, Layer *layer, int state) noexcept:
+        if state < 0 or state == self.net.n_states:
+            return layer.updated + (0 if state < 0 else self.net.average)
+        return layer.weight_state[state]
+
+    cdef char *biases_of(self, Layer *layer, int state) noexcept:
+        if state < 0 or state == self.net.n_states:
+            return layer.bias + (0 if state < 0 else self.net.average)
+        return layer.bias_state[state]
 
     cdef dict checked(self, tensors):
         """Return tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
@@ -235,20 +254,25 @@ cdef class Parameters:
         """Parameters and the optimizer's state as they lie, for `restore`; into the memory of a copy that is no longer
         needed, if there is one: new pages cost more than what is written to them."""
         cdef Copy copy = into
-        if into is None or (into.parameters_bytes, into.state_bytes) != (self.updated_bytes, self.state_bytes):
-            copy = Copy(self.updated_bytes, self.state_bytes)
+        cdef size_t average = self.updated_bytes if self.net.average else 0
+        if into is None or not into.is_like(self.updated_bytes, self.state_bytes, average):
+            copy = Copy(self.updated_bytes, self.state_bytes, average)
         copy_bytes(copy.memory, self.arena, self.updated_bytes, threads)
         copy_bytes(copy.memory + self.updated_bytes, self.state_arena, self.state_bytes, threads)
+        copy_bytes(copy.memory + self.updated_bytes + self.state_bytes, self.average_arena, average, threads)
         copy.n_steps = self.n_steps
         return copy
 
     def restore(self, Copy copy not None):
-        if (copy.parameters_bytes, copy.state_bytes) != (self.updated_bytes, self.state_bytes):
-            raise ValueError("the copy is of another network or optimizer")
+        cdef size_t average = self.updated_bytes if self.net.average else 0
+        if not copy.is_like(self.updated_bytes, self.state_bytes, average):
+            raise ValueError("the copy is of another network or optimizer, or with another average")
         with nogil:
             memcpy(self.arena, copy.memory, self.updated_bytes)
             if self.state_bytes:
                 memcpy(self.state_arena, copy.memory + self.updated_bytes, self.state_bytes)
+            if average:
+                memcpy(self.average_arena, copy.memory + self.updated_bytes + self.state_bytes, average)
             self.refresh_transposes()
         self.n_steps = copy.n_steps
 
@@ -270,13 +294,18 @@ cdef class Parameters:
 
 
 cdef class Copy:
-    """The bytes of a network's parameters and of its optimizer's state."""
+    """The bytes of a network's parameters, of its optimizer's state and of its average."""
 
-    def __cinit__(self, size_t parameters_bytes, size_t state_bytes):
-        self.parameters_bytes, self.state_bytes = parameters_bytes, state_bytes
-        self.memory = <char *> fm_allocate_raw(parameters_bytes + state_bytes)
+    def __cinit__(self, size_t parameters_bytes, size_t state_bytes, size_t average_bytes):
+        cdef size_t size = parameters_bytes + state_bytes + average_bytes
+        self.parameters_bytes, self.state_bytes, self.average_bytes = parameters_bytes, state_bytes, average_bytes
+        self.memory = <char *> fm_allocate_raw(size)
         if self.memory == NULL:
-            raise MemoryError(f"no memory for a copy of {(parameters_bytes + state_bytes) / 2**20:.0f} MiB")
+            raise MemoryError(f"no memory for a copy of {size / 2**20:.0f} MiB")
+
+    cdef bint is_like(self, size_t parameters_bytes, size_t state_bytes, size_t average_bytes) noexcept:
+        return (self.parameters_bytes == parameters_bytes and self.state_bytes == state_bytes
+                and self.average_bytes == average_bytes)
 
     def __dealloc__(self):
         fm_free(self.memory)

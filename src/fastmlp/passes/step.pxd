@@ -53,6 +53,7 @@ cdef struct Steps:
     Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
     char *scratch               # per thread
     ptrdiff_t scratch_stride
+    double average              # share of the parameters in their moving average; 0: it stays
     # How the gradient is clipped.
     double clip_value           # the magnitude that its entries may have; 0: any
     double clip_norm            # its own norm, where there is room for

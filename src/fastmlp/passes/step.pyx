@@ -33,7 +33,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
 )
 from fastmlp.passes.tiles cimport count_tiles
-from fastmlp.passes.update cimport Rule, update_item, update_stored, update_summed
+from fastmlp.passes.update cimport Rule, average_phase, update_item, update_stored, update_summed
 
 
 # Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
@@ -123,6 +123,8 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
     if run.plan.net.bounded and run.table != NULL:
         since = 0 if run.out.times == NULL else fm_nanoseconds()
         bound_phase(run.plan.net, run.team, place)
+        if run.average != 0:
+            average_phase(run.plan.net, run.team, place, run.average)
         lap(run, place.thread, UPDATE, since)
     return True
 
@@ -393,6 +395,7 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
     cdef Rule rule
     rule.step, rule.parts = run.table + step * run.columns, run.parts
     rule.factor, rule.most = factor, run.clip_value
+    rule.share = 0 if run.plan.net.bounded else run.average
     return rule
 
 

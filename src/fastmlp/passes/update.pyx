@@ -7,7 +7,17 @@ from fastmlp.passes.gradient cimport add_penalties, add_up, sum_deltas
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, vectors_in
-from fastmlp.passes.tiles cimport Tile, elements_of, operands_of, place_in, tile_of, transpose_of, weights_of
+from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
+from fastmlp.passes.tiles cimport (
+    Tile,
+    count_tiles,
+    elements_of,
+    operands_of,
+    place_in,
+    tile_of,
+    transpose_of,
+    weights_of,
+)
 from libc.string cimport memcpy
 
 
@@ -87,6 +97,12 @@ cdef inline void clip(Network *net, ptrdiff_t n, const Rule *rule, char *g) noex
         net.kernels.limit(n, rule.most, g)
 
 
+cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule *rule) noexcept nogil:
+    """Let the moving average of n parameters follow them."""
+    if rule.share != 0:
+        net.kernels.average(n, parameters, rule.share, parameters + net.average)
+
+
 cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
                              char *g) noexcept nogil:
     """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
@@ -105,6 +121,7 @@ cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t row
     if shared.shrinkage != 0:
         net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
     net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
+    average(net, rows * net.panel, weight, rule)
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -119,6 +136,7 @@ cdef void update_biases(Network *net, Tile *t, const Rule *rule, char *g) noexce
     clip(net, elements_of(net, t), rule, g)
     net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
                                          step_of(rule, 2 * t.l + 1))
+    average(net, elements_of(net, t), layer.bias, rule)
 
 
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,
@@ -142,3 +160,19 @@ cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const R
         return
     update_rows(net, &t, 0, t.rows, rule, place_in(gradient, &t))
     transpose_tile(net, &t)
+
+
+cdef void average_phase(Network *net, Team *team, Place *place, double share) noexcept nogil:
+    """The average, which else follows behind each tile's update, where bounds on norms come in between."""
+    cdef ptrdiff_t item
+    cdef Tile t
+    cdef Rule rule
+    rule.share = share
+    phase_begin(team, place, count_tiles(net))
+    while True:
+        item = phase_next(team, place)
+        if item < 0:
+            break
+        t = tile_of(net, item)
+        average(net, elements_of(net, &t), place_in(net, &t), &rule)
+    phase_end(team, place)

@@ -64,7 +64,8 @@ class Engine:
         return self._kinds_to_write() + (() if self._gradient_left is None else ("gradient",))
 
     def _kinds_to_write(self) -> tuple[str, ...]:
-        return "parameters", *(f"state.{slot}" for slot in range(len(self._plan.state)))
+        average = () if self._plan.average is None else ("average",)
+        return "parameters", *(f"state.{slot}" for slot in range(len(self._plan.state))), *average
 
     def read(self, kind: str = "parameters") -> dict[str, Array]:
         """Copies of the parameters, or of something else with a number per parameter, by name."""
@@ -75,14 +76,19 @@ class Engine:
             return self._tensors(kind, self.kinds).read()
 
     def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
-        """Replace all parameters, or a slot of the optimizer's state."""
+        """Replace all parameters, a slot of the optimizer's state or the average."""
         with self._gate.changing("write"):
             self._tensors(kind, self._kinds_to_write()).write(tensors)
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
-        return (self._plan.parameters, *self._plan.state)[kinds.index(kind)]
+        return self._vectors()[kinds.index(kind)]
+
+    def _vectors(self) -> list[Parameters]:
+        """All that `copy` copies."""
+        plan = self._plan
+        return [plan.parameters, *plan.state, *([] if plan.average is None else [plan.average])]
 
     def use_optimizer(self, name: str | None) -> None:
         """Start an optimizer with zeroed state; None frees it."""
@@ -90,11 +96,16 @@ class Engine:
             self._plan.use_optimizer(name)
             self._n_steps = 0
 
+    def keep_average(self, keep: bool = True) -> None:
+        """Begin a moving average at the parameters as they are, or forget the one there is."""
+        with self._gate.changing("keep_average"):
+            self._plan.keep_average(keep)
+
     def copy(self, into: Copy | None = None, threads: int = 1) -> Copy:
-        """Parameters and the optimizer's state as they lie, for `restore`; into a copy that is no longer needed."""
+        """Parameters, the optimizer's state and the average, for `restore`; into a copy that is no longer needed."""
         with self._gate.reading("copy"):
-            vectors = [part.vector for part in (self._plan.parameters, *self._plan.state)]
-            if into is None:
+            vectors = [part.vector for part in self._vectors()]
+            if into is None or len(into[1]) != len(vectors):
                 return self._n_steps, [vector.copy() for vector in vectors]
             for old, vector in zip(into[1], vectors, strict=True):
                 np.copyto(old, vector)
@@ -104,7 +115,7 @@ class Engine:
         """Go back to them; the network and the optimizer must be the same."""
         with self._gate.changing("restore"):
             self._n_steps, vectors = copy
-            for part, vector in zip((self._plan.parameters, *self._plan.state), vectors, strict=True):
+            for part, vector in zip(self._vectors(), vectors, strict=True):
                 np.copyto(part.vector, vector)
 
     def running(self) -> str | None:
@@ -151,6 +162,8 @@ class Engine:
             plan = self._plan
             if plan.optimizer is None:
                 raise RuntimeError("train needs use_optimizer first")
+            if run.average != 0.0 and plan.average is None:
+                raise ValueError("a run with an average needs keep_average first")
             weight_sums = sums_of_weights(run.weight, run.order, run.batch_size)
             step = 0  # steps done
             try:

@@ -71,6 +71,8 @@ class Plan:
         self.optimizer: OptimizerFunctions | None = None
         self.columns: tuple[str, ...] = ()
         self.state: list[Parameters] = []
+        self.average: Parameters | None = None
+        self.average_scratch = np.empty(0, self.dtype)
         self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
         dropped = [layer for layer, rate in enumerate(self.rates) if rate]
         signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
@@ -108,6 +110,13 @@ class Plan:
                 blocks.append((block, group))
         self._blocks = groups, blocks
         return blocks
+
+    def keep_average(self, keep: bool) -> None:
+        """Begin a moving average at the parameters as they are, or forget the one there is."""
+        self.average = Parameters(self.sizes, self.dtype) if keep else None
+        self.average_scratch = np.empty(min(self.parameters.vector.size, UPDATE_BLOCK) if keep else 0, self.dtype)
+        if self.average is not None:
+            np.copyto(self.average.vector, self.parameters.vector)
 
     def batch(self, rows: int) -> Batch:
         """The buffers of a batch of so many rows."""

@@ -17,7 +17,7 @@ from fastmlp.reference.loss import loss
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.parameters import sum_of_squares
 from fastmlp.reference.rows import gather, mean, scales, target
-from fastmlp.reference.update import update
+from fastmlp.reference.update import follow, update
 from fastmlp.spec import STAGES
 
 if TYPE_CHECKING:
@@ -90,5 +90,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
         rest.call(run.at_gradient, step, plan.gradient)
     update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
     bound(plan)
+    if run.average != 0.0:
+        follow(plan, run.average)
     clock.lap("update")
     return True

@@ -39,3 +39,15 @@ def update(
         if step["shrinkage"] != 0.0 and block.n_weights:
             shrink(block.w[weights], step["shrinkage"], block.scratch[weights])
         plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)
+
+
+def follow(plan: Plan, share: float) -> None:
+    """Let the moving average follow the parameters: average += share (w - average)."""
+    assert plan.average is not None
+    size = plan.average_scratch.size
+    for start in range(0, plan.parameters.vector.size, size):
+        block = slice(start, start + size)
+        average, w = plan.average.vector[block], plan.parameters.vector[block]
+        change = np.subtract(w, average, out=plan.average_scratch[: w.size])
+        np.multiply(change, share, out=change)
+        np.add(average, change, out=average)

@@ -67,6 +67,9 @@ class Run:
     groups : tuple of int
         Which of the G parts of a row of the table each tensor follows, "layers.0.weight", "layers.0.bias" and so on;
         empty where there is one.
+    average : float
+        After each update, average += share (w - average) of all parameters, by this share; 0: no average is kept, or it
+        stays as it is.
     seed : int, default 0
         Of what is random in a step, 0 <= seed < 2**64: with the engine's count of updates it tells which units are
         dropped, and what noise there is.
@@ -88,6 +91,7 @@ class Run:
     clip_norm: float | None = None
     clip_value: float | None = None
     groups: tuple[int, ...] = ()
+    average: float = 0.0
     seed: int = 0
 
 

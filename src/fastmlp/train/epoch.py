@@ -63,9 +63,10 @@ class Epoch:
         *,
         squared_weights: bool = False,
         clip: Clip = NO_CLIP,
+        average: float = 0.0,
     ) -> None:
         self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
-        self.clip = clip
+        self.clip, self.average = clip, average
         self.n_rows = n = source.n_rows
         starts = np.arange(0, n, batch_size)
         self.steps = len(starts)
@@ -108,6 +109,7 @@ class Epoch:
             self.threads,
             None if self.squared_weights is None else self.squared_weights[places],
             self.clip,
+            self.average,
         )
         seconds = time.perf_counter() - begun
         self.seconds += seconds

@@ -84,6 +84,17 @@ class Learner:
             self._start(optimizer)
         self.optimizer = optimizer
 
+    def keep_average(self) -> None:
+        """Have a moving average of the parameters: the one there is, or one that begins here."""
+        if "average" not in self.engine.kinds:
+            self.undo = None
+            self.engine.keep_average()
+
+    def reset_average(self) -> None:
+        """Forget the average."""
+        self.undo = None
+        self.engine.keep_average(False)
+
     def reset_optimizer(self) -> None:
         """Zero the state and the count of its updates."""
         if self.optimizer is not None:
@@ -111,6 +122,7 @@ class Learner:
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
         clip: Clip = NO_CLIP,
+        average: float = 0.0,
     ) -> Outcome:
         """Make one update for each batch of `order`, whose losses go to `losses`.
 
@@ -130,6 +142,7 @@ class Learner:
             clip_norm=clip.norm,
             clip_value=clip.value,
             groups=self.rates.groups,
+            average=average,
             seed=self.seed,
         )
         before = engine.n_steps
@@ -160,7 +173,8 @@ class Learner:
     def checkpoint(self) -> Checkpoint:
         """Read where training stands, for a file or another engine."""
         optimizer = self.optimizer
-        kinds = ("parameters", *self._states()) if optimizer is not None else ("parameters",)
+        kinds = ["parameters", *(self._states() if optimizer is not None else ())]
+        kinds += [kind for kind in self.engine.kinds if kind == "average"]
         tensors = {kind: self.engine.read(kind) for kind in kinds}
         step, first_epoch = (0, 0) if optimizer is None else (self.step, self.first_epoch)
         return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step, first_epoch)
@@ -169,6 +183,9 @@ class Learner:
         """Go on from a checkpoint of this network."""
         self.engine.write(checkpoint.tensors["parameters"])
         self.position = checkpoint.epoch, None
+        if checkpoint.average:
+            self.keep_average()
+            self.engine.write(checkpoint.tensors["average"], "average")
         optimizer = checkpoint.optimizer
         if optimizer is not None:
             self.use(optimizer)

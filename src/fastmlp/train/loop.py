@@ -52,6 +52,8 @@ def fit(
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
+    if epoch.average:
+        learner.keep_average()
     epoch.pace = Pace.of(callbacks, net)
     begins, ends = _hooks(callbacks, "on_epoch_begin"), _hooks(callbacks, "on_epoch_end")
     stop, logs = False, {}
