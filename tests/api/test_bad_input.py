@@ -150,7 +150,7 @@ BAD_NETWORKS = {  # positional and keyword arguments of MLP
         "two outputs with output='softmax'",
     ),
     "output and loss": (([2, 1],), {"output": "relu", "loss": "cross_entropy"}, ValueError, "output must be 'softmax'"),
-    "loss unknown": (([2, 1],), {"loss": "mse"}, ValueError, "loss must be one of"),
+    "loss unknown": (([2, 1],), {"loss": "mze"}, ValueError, "loss must be one of"),
     "loss class": (([2, 1],), {"loss": fastmlp.SquaredError}, TypeError, "loss must be"),
     "dtype float16": (([2, 1],), {"dtype": "float16"}, ValueError, "dtype"),
     "dtype int": (([2, 1],), {"dtype": int}, ValueError, "dtype"),
