@@ -54,9 +54,14 @@ class Operation:
         return bool(getattr(self, field.name) == field.default)
 
     def written(self) -> str:
-        """Return the text by which one means it: its name where its parameters are the default ones."""
-        kind = type(self)
-        return repr(self.name) if self == kind() else f"{kind.__name__}({', '.join(map(repr, self.params))})"
+        """Return the text by which one means it: its name, or an object with those parameters that are not default."""
+        fields = sorted(dataclasses.fields(self), key=lambda field: bool(field.kw_only))
+        given = {field.name: getattr(self, field.name) for field in fields if not self._is_default(field)}
+        if not given:
+            return repr(self.name)
+        places = {} if fields[0].kw_only else {fields[0].name: ""}  # the first needs no name
+        arguments = (f"{places.get(name, f'{name}=')}{value!r}" for name, value in given.items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def kinds_of(base: type[T], *families: ModuleType) -> dict[str, type[T]]:

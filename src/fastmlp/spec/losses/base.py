@@ -198,9 +198,3 @@ class OutputsLoss(Loss):
     def factor(self, n_outputs: int) -> float:
         """1, or that of a mean."""
         return 1.0 if self.reduction == "sum" else self.mean_factor / n_outputs
-
-    def written(self) -> str:
-        """Return the text by which one means it."""
-        if self.reduction == "sum":
-            return super().written()
-        return f"{type(self).__name__}({', '.join(map(repr, self.params))}{', ' * bool(self.params)}reduction='mean')"
