@@ -325,12 +325,3 @@ def test_errors_say_what_is_wrong(backend, make, error, message):
     with pytest.raises(error, match=message):
         make(net)
     assert (net.n_epochs, net.optimizer) == (0, None)
-
-
-@pytest.mark.parametrize("given", [{"dropout": 0.1}, {"input_dropout": 0.1}])
-def test_dropout_is_refused(backend, given):
-    net = fastmlp.MLP([2, 3, 1], backend=backend, **given)
-    before = parameters(net)
-    with pytest.raises(ValueError, match="dropout makes another one of every step"):
-        net.fit([[0, 1]], [0.5], optimizer="lbfgs")
-    assert (parameters(net), net.n_epochs) == (before, 0)

@@ -93,8 +93,6 @@ def fit(
 ) -> None:
     """Search from the learner's parameters, which are those of the last finished iteration at every time."""
     _scipy()  # an error before anything changes
-    if any((*learner.spec.dropout, learner.spec.input_dropout)):
-        raise ValueError("LBFGS minimises one function, and dropout makes another one of every step: take an optimizer")
     for callback in callbacks:
         told = {"epochs": iterations, "names": report.names, "modes": report.modes, "optimizer": method}
         callback.on_train_begin(net, told)
