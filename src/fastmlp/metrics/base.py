@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -86,20 +87,20 @@ class Task:
         return numbers
 
 
-class Score:
+class Score(ABC):
     """Base of the metrics in the making: they are shown rows, and then tell their value."""
 
+    @abstractmethod
     def add(self, y: Array, outputs: Array, weight: NDArray[np.float64]) -> None:
         """Take in some rows: targets, outputs (rows, n_outputs), weights (rows,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self) -> float:
         """Return the metric of all rows that were added."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(ABC):
     """Base of the metrics, whose objects are functions: ``accuracy(y_true, y_pred)`` gives a number.
 
     Attributes
@@ -119,12 +120,12 @@ class Metric:
         """What history, logs and results call it."""
         return self.kind
 
-    def check(self, task: Task) -> None:
+    def check(self, task: Task) -> None:  # noqa: B027 - most are defined for all
         """Raise a ValueError if it is not defined for such outputs and targets."""
 
+    @abstractmethod
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         """Begin with a score of rows with these targets and weights, which are then added in their order."""
-        raise NotImplementedError
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, multilabel: bool = False) -> float:
         """Compute the metric.

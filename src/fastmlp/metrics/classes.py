@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -255,8 +256,9 @@ class _OfCounts(OfClasses):
             return float(_ratio((true * each).sum(keepdims=True), true.sum(keepdims=True))[0])
         return float(each[counts.rows > 0].mean())
 
+    @abstractmethod
     def _by_class(self, hits: Array, said: Array, true: Array) -> Array:
-        raise NotImplementedError
+        """The metric of each class, by its counts."""
 
 
 class Precision(_OfCounts):

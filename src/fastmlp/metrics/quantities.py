@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,8 +47,9 @@ class _OfErrors(OfQuantities):
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
         return Mean(lambda y, outputs: self._of(task.numbers(y), outputs), type(self).end)
 
+    @abstractmethod
     def _of(self, y: Array, outputs: Array) -> Array:
-        raise NotImplementedError
+        """The error of each output."""
 
 
 class MAE(_OfErrors):

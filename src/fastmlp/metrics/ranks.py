@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -40,8 +41,9 @@ class _Ranking(OfClasses):
 
         return Whole(of_all, y, weight)
 
+    @abstractmethod
     def _of(self, hits: NDArray[np.float64], misses: NDArray[np.float64]) -> float:
-        raise NotImplementedError
+        """The metric, by hits and misses above each threshold."""
 
 
 def _climb(
