@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
                         Network *to) noexcept nogil
-cdef void add_penalties(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil
+cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil
 cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil
 
@@ -21,3 +21,9 @@ cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Tile *t,
     memcpy(g, place_in(sums[0], t), n * net.item)
     for i in range(1, n_sums):
         net.kernels.add(n, place_in(sums[i], t), g)
+
+cdef inline void add_penalties(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil:
+    """Add that of the penalties to the gradient of rows [row, row + rows) of a tile of weights, which lies at g. The
+    question stands here because every register tile asks it, and to call another pass for it shows in small steps."""
+    if net.penalised:
+        penalise_rows(net, t, row, rows, g)

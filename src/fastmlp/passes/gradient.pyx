@@ -23,8 +23,8 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
 
 
-cdef void add_penalties(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil:
-    """Add that of the penalties to the gradient of rows [row, row + rows) of a tile of weights, which lies at g."""
+cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil:
+    """Add the gradient of a layer's penalties, if it has any, to that of rows of a tile of weights."""
     cdef Layer *layer = &net.layers[t.l]
     if layer.l1 != 0 or layer.l2 != 0:
         net.kernels.regularise(rows * net.panel, weights_of(net, t, layer.updated, row), layer.l1, layer.l2,

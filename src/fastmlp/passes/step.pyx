@@ -358,6 +358,7 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Item 0 sums the part's loss, while its rows' losses are still there; the others are tiles of weights."""
     cdef ptrdiff_t item
     cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    cdef Rule rule = rule_of(run, part.step, 1)
     phase_begin(run.team, place, 1 + count_tiles(run.plan.net))
     while True:
         item = phase_next(run.team, place)
@@ -366,23 +367,23 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
         if item == 0:
             add_loss(run, part)
         else:
-            tile_item(run, place.thread, part, item - 1 if run.plan.tiles == NULL else run.plan.tiles[item - 1])
+            tile_item(run, place.thread, part, &rule,
+                      item - 1 if run.plan.tiles == NULL else run.plan.tiles[item - 1])
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
 
 
-cdef inline void tile_item(Steps *run, int thread, Part *part, ptrdiff_t item) noexcept nogil:
+cdef inline void tile_item(Steps *run, int thread, Part *part, const Rule *rule, ptrdiff_t item) noexcept nogil:
     """A tile's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
     cdef char *scratch = run.scratch + thread * run.scratch_stride
-    cdef Rule rule = rule_of(run, part.step, 1)
     if part.microbatch > 0 and run.plan.gradient_stored:
         gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
-        update_summed(run.plan.net, run.sums, microbatches_of(part), item, &rule, scratch)
+        update_summed(run.plan.net, run.sums, microbatches_of(part), item, rule, scratch)
     elif part.last and not run.plan.gradient_stored:
         update_item(run.plan.net, run.workspaces[0], part.rows, item, NULL if part.first else run.gradient,
-                    &rule, run.team.n > 1, scratch)
+                    rule, run.team.n > 1, scratch)
     else:
         gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.gradient)
     if run.plan.gradient_stored and part.last:
