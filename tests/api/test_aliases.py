@@ -1,4 +1,4 @@
-"""PyTorch's and Keras's names of hyperparameters: the same objects, whatever they are called by."""
+"""PyTorch's and Keras's names of parameters: the same objects, whatever they are called by."""
 
 import ast
 import copy
@@ -12,7 +12,8 @@ import pytest
 import fastmlp
 from fastmlp.spec import OPTIMIZERS
 
-ALIASES = [(kind, alias, own) for kind in OPTIMIZERS.values() for alias, own in kind.__init__.aliases.items()]
+KINDS = [*OPTIMIZERS.values(), fastmlp.LeakyReLU]
+ALIASES = [(kind, alias, own) for kind in KINDS for alias, own in kind.__init__.aliases.items()]
 #: What the constructors of torch.optim and keras.optimizers take and we call otherwise, by optimizer.
 THEIRS = {
     "sgd": {"lr"},
@@ -83,7 +84,7 @@ def seen_by_type_checkers(kind):
     return [each.arg for each in arguments.args[1:]], [each.arg for each in arguments.kwonlyargs]
 
 
-@pytest.mark.parametrize("kind", [*OPTIMIZERS.values(), fastmlp.LBFGS], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, fastmlp.LBFGS], ids=lambda kind: kind.name)
 def test_type_checkers_and_editors_see_all_names(kind):
     own, aliases = names_of(kind), list(kind.__init__.aliases)
     assert seen_by_type_checkers(kind) == (own, aliases)

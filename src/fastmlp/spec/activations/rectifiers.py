@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.activations.base import Activation
+from fastmlp.spec.aliases import aliased
 from fastmlp.spec.checks import check_fields, not_negative, positive
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ReLU(Activation):
         np.multiply(d, scratch.mask, out=d)
 
 
+@aliased(negative_slope="slope")
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
     """Leaky rectifier: z where z > 0, else slope * z (Maas et al. 2013).
@@ -52,17 +54,28 @@ class LeakyReLU(Activation):
     ----------
     slope : float, default 0.01
         Not negative, because derivatives are computed from the outputs.
+    negative_slope : optional
+        PyTorch's and Keras's name of the slope, as a keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the slope is not such a number.
 
     Examples
     --------
-    >>> LeakyReLU(0.1)
-    LeakyReLU(slope=0.1)
+    >>> LeakyReLU(0.1), LeakyReLU(negative_slope=0.2)
+    (LeakyReLU(slope=0.1), LeakyReLU(slope=0.2))
     """
 
     name: ClassVar[str] = "leaky_relu"
     initial: ClassVar[str] = "he_uniform"
 
     slope: float = 0.01
+
+    if TYPE_CHECKING:
+
+        def __init__(self, slope: float = ..., *, negative_slope: float = ...) -> None: ...
 
     def __post_init__(self) -> None:
         check_fields(self, slope=not_negative)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fastmlp.spec.aliases import aliased
 from fastmlp.spec.checks import check_fields, integer, not_negative
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.optimizers.aliases import aliased
 
 __all__ = ["LBFGS"]
 

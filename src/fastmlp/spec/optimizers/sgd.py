@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec.aliases import aliased
 from fastmlp.spec.checks import check_fields, flag, fraction, positive
 from fastmlp.spec.hints import explained_class
-from fastmlp.spec.optimizers.aliases import aliased
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate, share
 from fastmlp.spec.scheduled import Schedule, value_of
 from fastmlp.spec.tables import SHARED_COLUMNS, make_table

@@ -1,4 +1,4 @@
-"""Other names of hyperparameters: what PyTorch and Keras call them, as keyword arguments of the optimizers."""
+"""Other names of parameters: what PyTorch and Keras call them, as keyword arguments of operations."""
 
 from __future__ import annotations
 
