@@ -5,35 +5,18 @@ Every argument is checked before anything changes; then, under the network's loc
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data, as_validation, count_classes, with_class_weight
+from fastmlp.data import as_data
+from fastmlp.network.arguments import as_rows, as_steps
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
-from fastmlp.spec import (
-    LBFGS,
-    NO_CLIP,
-    NO_RATES,
-    Adam,
-    Array,
-    ClassWeight,
-    Method,
-    MetricLike,
-    Optimizer,
-    OptimizerName,
-    Rates,
-    Rprop,
-    as_clip,
-    as_method,
-    as_optimizer,
-    as_rates,
-)
-from fastmlp.spec.checks import flag, fraction, integer
+from fastmlp.spec import LBFGS, Adam, ClassWeight, Method, MetricLike, Optimizer, OptimizerName, as_optimizer
+from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
 from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
@@ -43,7 +26,6 @@ from fastmlp.train.metrics import Measured
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
 from fastmlp.train.safety import Safety
-from fastmlp.train.source import Arrays, in_order, shuffled
 
 __all__ = ["Training"]
 
@@ -184,69 +166,40 @@ class Training(Measures):
         epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
-        chosen = None if optimizer is None else as_method(optimizer)
-        clip, share = as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema)
-        rates = self._rates(lr_factors, chosen)
-        if isinstance(chosen, LBFGS):
-            epochs = chosen.max_iter or epochs
-            if self._learner.spec.max_norm:
-                raise ValueError("max_norm bounds the weights after each step, of which LBFGS makes none")
-            if clip != NO_CLIP:
-                raise ValueError("clip_norm and clip_value are for steps, of which LBFGS makes none")
-            if any((*self._learner.spec.dropout_rates, self._learner.spec.input_noise)):
-                raise ValueError("dropout and noise are for steps, of which LBFGS makes none")
-            if share:
-                raise ValueError("ema is an average over steps, of which LBFGS makes none")
+        steps = as_steps(self, optimizer, clip_norm=clip_norm, clip_value=clip_value, ema=ema, lr_factors=lr_factors)
+        method = steps.method
+        if isinstance(method, LBFGS):
+            epochs = method.max_iter or epochs
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
-        n_threads = engine_threads(threads)
-        called = as_callbacks(callbacks)
-        learner = self._learner
-        data = as_data(learner.spec, X, y, sample_weight, finite=self._finite(n_threads))
-        if self._loss_by_default:
-            self._doubt_regression(data.y)
-        validation = as_validation(learner.spec, validation_data, self._finite())
-        asked = metrics is not None or train_metrics or validation is not None
+        n_threads, called = engine_threads(threads), as_callbacks(callbacks)
+        rows = as_rows(
+            self,
+            X,
+            y,
+            sample_weight,
+            class_weight=class_weight,
+            validation_data=validation_data,
+            finite=self._finite(n_threads),
+        )
+        learner, history, n_rows = self._learner, self._history, len(rows.data)
+        asked = metrics is not None or train_metrics or rows.validation is not None
         measured = self._metrics(metrics) if asked else ()
-        train = data if measured and (train_metrics or validation is None) else None
-        data = with_class_weight(learner.spec, data, class_weight)
-        bar = [ProgressBar(len(data), epochs)] if progress else []
+        train = rows.plain if measured and (train_metrics or rows.validation is None) else None
+        bar = [ProgressBar(n_rows, epochs)] if progress else []
         if profile:
-            thread_peak(self.isa, self._learner.spec.dtype)  # what a profile needs, before the network is locked
-        history = self._history
-        order = shuffled(self._backend.permutation, learner.seed, len(data)) if shuffle else in_order(len(data))
-        epoch = Epoch(learner, Arrays(data, order), min(batch_size, len(data)), n_threads, clip=clip, average=share)
+            thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
+        epoch = Epoch(learner, rows.source(self, shuffle), min(batch_size, n_rows), n_threads, options=steps.options)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, train, validation, measured)
+            report = Measured(history, train, rows.validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
-            learner.rates = rates
-            if isinstance(chosen, LBFGS):
-                lbfgs.fit(learner, data, n_threads, chosen, epochs, report, [*bar, *users], self)
+            learner.rates = steps.rates
+            if isinstance(method, LBFGS):
+                lbfgs.fit(learner, rows.data, n_threads, method, epochs, report, [*bar, *users], self)
             else:
-                loop.fit(epoch, epochs, report, [*bar, safety, *users], self, chosen or learner.optimizer or Adam())
+                loop.fit(epoch, epochs, report, [*bar, safety, *users], self, method or learner.optimizer or Adam())
             return history.since(start)
-
-    def _rates(self, lr_factors: object, chosen: Optimizer | LBFGS | None) -> Rates:
-        """Check `lr_factors`, and that the optimizer has a learning rate which counts in every step."""
-        rates, used = as_rates(lr_factors, len(self.layers)), chosen or self._learner.optimizer
-        if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
-            kind = type(used).__name__
-            raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
-        return rates
-
-    def _doubt_regression(self, y: Array) -> None:
-        """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
-        classes = count_classes(y)
-        if classes:
-            sizes = [*self.sizes[:-1], classes]
-            warnings.warn(
-                f"y has the whole numbers 0 to {classes - 1}, which look like classes, and this network fits them as "
-                f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
-                "if not, MLP(..., loss='squared_error') says so.",
-                UserWarning,
-                stacklevel=4,  # this, fit, what explains its arguments, the caller
-            )
 
     def _keep_profile(self, profile: Profile) -> None:
         self.profile_ = profile
@@ -295,19 +248,11 @@ class Training(Measures):
         >>> net.weights[0].tolist(), net.biases[0].tolist()
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
-        chosen = None if optimizer is None else as_optimizer(optimizer)
-        n_threads, clip = engine_threads(threads), as_clip(clip_norm, clip_value)
-        rates = self._rates(lr_factors, chosen)
+        chosen = None if optimizer is None else as_optimizer(optimizer)  # not LBFGS
+        steps = as_steps(self, chosen, clip_norm=clip_norm, clip_value=clip_value, lr_factors=lr_factors)
+        n_threads = engine_threads(threads)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
         learner = self._learner
         with self._access.training("step"):
-            learner.rates = rates
-            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, clip)
-
-
-def _decay(ema: object) -> float:
-    """Check the argument ``ema``."""
-    decay = fraction(ema, "ema")
-    if decay == 0.0:
-        raise ValueError("ema must be > 0 and < 1, got 0.0")
-    return decay
+            learner.rates = steps.rates
+            return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, steps.options)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import NO_CLIP
+from fastmlp.train.learner import NO_OPTIONS, StepOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from fastmlp.spec import Clip
     from fastmlp.train.callbacks import LoopCallback
     from fastmlp.train.learner import Learner
     from fastmlp.train.source import Chunk, Source
@@ -62,11 +61,10 @@ class Epoch:
         threads: int,
         *,
         squared_weights: bool = False,
-        clip: Clip = NO_CLIP,
-        average: float = 0.0,
+        options: StepOptions = NO_OPTIONS,
     ) -> None:
         self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
-        self.clip, self.average = clip, average
+        self.options = options
         self.n_rows = n = source.n_rows
         starts = np.arange(0, n, batch_size)
         self.steps = len(starts)
@@ -108,8 +106,7 @@ class Epoch:
             self.losses[places],
             self.threads,
             None if self.squared_weights is None else self.squared_weights[places],
-            self.clip,
-            self.average,
+            self.options,
         )
         seconds = time.perf_counter() - begun
         self.seconds += seconds

@@ -1,6 +1,7 @@
 """An engine and where its training stands."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
 
-__all__ = ["Learner", "Snapshot"]
+__all__ = ["NO_OPTIONS", "Learner", "Snapshot", "StepOptions"]
 
 
 @dataclass(slots=True)
@@ -24,6 +25,24 @@ class Snapshot:
     step: int
     epoch: int
     steps_trained: int  # when it was taken
+
+
+class StepOptions(NamedTuple):
+    """What a training's steps do beside gradient and optimizer.
+
+    Attributes
+    ----------
+    clip : Clip
+        How large a batch's gradient may be.
+    average : float
+        The share by which the moving average of the parameters follows them; 0: it does not.
+    """
+
+    clip: Clip = NO_CLIP
+    average: float = 0.0
+
+
+NO_OPTIONS = StepOptions()
 
 
 @dataclass
@@ -121,8 +140,7 @@ class Learner:
         losses: NDArray[np.float64],
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
-        clip: Clip = NO_CLIP,
-        average: float = 0.0,
+        options: StepOptions = NO_OPTIONS,
     ) -> Outcome:
         """Make one update for each batch of `order`, whose losses go to `losses`.
 
@@ -139,10 +157,10 @@ class Learner:
             table,
             losses,
             squared_weights,
-            clip_norm=clip.norm,
-            clip_value=clip.value,
+            clip_norm=options.clip.norm,
+            clip_value=options.clip.value,
             groups=self.rates.groups,
-            average=average,
+            average=options.average,
             seed=self.seed,
         )
         before = engine.n_steps

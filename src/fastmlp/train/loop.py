@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastmlp.data import Data
-from fastmlp.spec import NO_CLIP, Clip, Optimizer
+from fastmlp.spec import Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.epoch import Epoch, Pace
-from fastmlp.train.learner import Learner
+from fastmlp.train.learner import NO_OPTIONS, Learner, StepOptions
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
 
 __all__ = ["Report", "fit", "step"]
@@ -52,7 +52,7 @@ def fit(
     learner.undo = None
     if optimizer is not None:
         learner.use(optimizer)
-    if epoch.average:
+    if epoch.options.average:
         learner.keep_average()
     epoch.pace = Pace.of(callbacks, net)
     begins, ends = _hooks(callbacks, "on_epoch_begin"), _hooks(callbacks, "on_epoch_end")
@@ -91,12 +91,12 @@ def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, 
     return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
 
 
-def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, clip: Clip = NO_CLIP) -> float:
+def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, options: StepOptions = NO_OPTIONS) -> float:
     """Make one update on exactly these rows; return their loss before it."""
     learner.use(optimizer)
     prepare_undo(learner, threads)
     order, losses = np.arange(len(data), dtype=np.int64), np.array([np.nan])
-    run = learner.train(data, order, len(data), losses, threads, None, clip)
+    run = learner.train(data, order, len(data), losses, threads, None, options)
     if run.exception is not None:
         raise run.exception
     if run.status == "non_finite":

@@ -1,0 +1,153 @@
+"""The arguments of `MLP.fit` and `MLP.step`, checked before anything changes: the rows, and how a step goes about them.
+
+An argument about data belongs to `Rows`, one about the steps to `Steps`; how long a training goes on, and who hears of
+it, stays with `fit`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.data import Data, as_data, as_validation, count_classes, with_class_weight
+from fastmlp.spec import LBFGS, NO_CLIP, NO_RATES, Optimizer, Rates, Rprop, as_clip, as_method, as_rates
+from fastmlp.spec.checks import fraction
+from fastmlp.train.learner import NO_OPTIONS, StepOptions
+from fastmlp.train.source import Arrays, in_order, shuffled
+
+if TYPE_CHECKING:
+    from fastmlp.data import Finite
+    from fastmlp.network.measures import Measures
+    from fastmlp.spec import Array, Method, NetworkSpec
+    from fastmlp.train.source import Source
+
+__all__ = ["Rows", "Steps", "as_rows", "as_steps"]
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a training.
+
+    Attributes
+    ----------
+    data : Data
+        What is trained on, with the weights of the classes.
+    plain : Data
+        The same with the weights of the rows alone, by which it is measured.
+    validation : Data or None
+        What is measured beside it.
+    """
+
+    data: Data
+    plain: Data
+    validation: Data | None
+
+    def source(self, net: Measures, shuffle: bool) -> Source:
+        """Return what an epoch reads: all rows, in an order that the network's seed and the epoch's number give."""
+        n = len(self.data)
+        order = shuffled(net._backend.permutation, net.seed, n) if shuffle else in_order(n)
+        return Arrays(self.data, order)
+
+
+def as_rows(
+    net: Measures,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    class_weight: Any = None,
+    validation_data: Any = None,
+    finite: Finite | None = None,
+    stacklevel: int = 4,  # of a warning: this, fit, what explains its arguments, the caller
+) -> Rows:
+    """Check the arguments that have rows."""
+    spec = net._learner.spec
+    data = as_data(spec, X, y, sample_weight, finite=finite)
+    if net._loss_by_default:
+        _doubt_regression(spec, data.y, stacklevel + 1)
+    validation = as_validation(spec, validation_data, finite)
+    return Rows(with_class_weight(spec, data, class_weight), data, validation)
+
+
+def _doubt_regression(spec: NetworkSpec, y: Array, stacklevel: int) -> None:
+    """Warn the caller of `fit` where the targets look like the numbers of classes, and nobody chose the loss."""
+    classes = count_classes(y)
+    if classes:
+        sizes = [*spec.sizes[:-1], classes]
+        warnings.warn(
+            f"y has the whole numbers 0 to {classes - 1}, which look like classes, and this network fits them as "
+            f"quantities, by the squared error. If they are classes, make it MLP({sizes}, output='softmax'); "
+            "if not, MLP(..., loss='squared_error') says so.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How a step goes about its rows.
+
+    Attributes
+    ----------
+    method : Optimizer, LBFGS or None
+        What makes the steps; None: the optimizer that is in use when they begin.
+    rates : Rates
+        What the learning rate is multiplied by.
+    options : StepOptions
+        What a step does besides.
+    """
+
+    method: Optimizer | LBFGS | None
+    rates: Rates = NO_RATES
+    options: StepOptions = NO_OPTIONS
+
+
+def as_steps(
+    net: Measures,
+    optimizer: Method | None,
+    *,
+    clip_norm: object = None,
+    clip_value: object = None,
+    ema: object = None,
+    lr_factors: object = None,
+) -> Steps:
+    """Check the arguments that say how a step is made."""
+    learner = net._learner
+    method = None if optimizer is None else as_method(optimizer)
+    options = StepOptions(as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema))
+    rates = as_rates(lr_factors, len(learner.spec.layers))
+    used = method or learner.optimizer
+    if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
+        kind = type(used).__name__
+        raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
+    if isinstance(method, LBFGS):
+        _refuse_steps(learner.spec, options)
+    return Steps(method, rates, options)
+
+
+def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:
+    """Refuse what is for steps, of which L-BFGS makes none."""
+    faults = {
+        "max_norm bounds the weights after each step": spec.max_norm,
+        "clip_norm and clip_value are for steps": options.clip != NO_CLIP,
+        "dropout and noise are for steps": any((*spec.dropout_rates, spec.input_noise)),
+        "ema is an average over steps": options.average,
+    }
+    for fault, given in faults.items():
+        if given:
+            raise ValueError(f"{fault}, of which LBFGS makes none")
+
+
+def _decay(ema: object) -> float:
+    """Check the argument ``ema``."""
+    decay = fraction(ema, "ema")
+    if decay == 0.0:
+        raise ValueError("ema must be > 0 and < 1, got 0.0")
+    return decay
