@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -16,6 +17,22 @@ hypothesis.settings.load_profile("fastmlp")
 
 EXTENSION, REASON = runtime.load_passes()
 BACKENDS = ["numpy"] if EXTENSION is None else ["numpy", "cython"]
+
+#: What shows, within a minute, that a wheel is whole and computes what it should, on whatever it was built for.
+OF_A_WHEEL = {
+    "system": ("packaging", "runtime", "doctests", "examples"),
+    "engine": ("bits", "threads"),
+    "csrc": ("kernels",),
+    "api": ("network", "serialization", "formats", "training"),
+    "estimators": ("sklearn",),
+}
+
+
+def pytest_collection_modifyitems(items):
+    files = {Path(folder, f"test_{name}.py") for folder, names in OF_A_WHEEL.items() for name in names}
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent) in files:
+            item.add_marker(pytest.mark.wheel)
 
 
 @pytest.fixture(scope="session", autouse=True)
