@@ -44,7 +44,9 @@ def assert_gradient(net, X, y, weight):
 
 
 #: The chain rule joins layers and losses: every hidden activation below two losses, every loss above two activations.
-CHAINS = [(hidden, *head) for hidden in HIDDEN for head in HEADS if hidden.name in ("relu", "tanh") or head in PLAIN_HEADS]
+CHAINS = [
+    (hidden, *head) for hidden in HIDDEN for head in HEADS if hidden.name in ("relu", "tanh") or head in PLAIN_HEADS
+]
 
 
 @pytest.mark.parametrize(("hidden", "loss", "output"), CHAINS, ids=show)
