@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike  # noqa: TC002
 from fastmlp.access import Access
 from fastmlp.data import Finite, as_parameters
 from fastmlp.files import Checkpoint, save_model
-from fastmlp.runtime import choose_backend
+from fastmlp.runtime import Backend, choose_backend
 from fastmlp.spec import (
     Array,
     Layer,
@@ -51,12 +51,24 @@ class State:
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
         chosen = choose_backend(backend, stacklevel=stacklevel)
-        self._requested_backend, self._backend = backend, chosen
-        self._learner = Learner(spec, chosen.engine(spec), seed)
-        self._access = Access(self._learner.engine)
+        self._requested_backend = backend
+        learner = Learner(spec, chosen.engine(spec), seed)
+        self._show(learner, Access(learner.engine), chosen)
+
+    def _show(self, learner: Learner, access: Access, backend: Backend) -> None:
+        """Become the network of a learner, perhaps somebody else's, who shares its access."""
+        self._learner, self._access, self._backend = learner, access, backend
         self._history = History()
         self._loss_by_default = False
         self.profile_: Profile | None = None
+
+    @classmethod
+    def _of(cls, learner: Learner, access: Access, backend: Backend) -> Self:
+        """Make a network of somebody else's learner."""
+        net = cls.__new__(cls)
+        net._requested_backend = backend.name
+        net._show(learner, access, backend)
+        return net
 
     def _finite(self, threads: int = 1) -> Finite | None:
         """The backend's quick answer to whether an array is finite."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from abc import abstractmethod
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,7 +13,6 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
-from fastmlp.data.sparse import dense_blocks
 from fastmlp.runtime import engine_threads
 from fastmlp.sklearn import solvers
 from fastmlp.sklearn.compat import CallbackSupport, TagSupport
@@ -22,11 +22,14 @@ from fastmlp.sklearn.initial import initial_parameters
 from fastmlp.sklearn.lbfgs import minimize
 from fastmlp.sklearn.observers import Callbacks, Observers
 from fastmlp.sklearn.prediction import NetworkOutputs
-from fastmlp.sklearn.sparse import is_sparse, predict_rows
+from fastmlp.sklearn.sparse import predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
-from fastmlp.spec import Array, as_optimizer, weights_and_biases
+from fastmlp.sklearn.watch import Watch, averaged, evaluate
+from fastmlp.spec import NO_RATES, Array, Rprop, as_clip, as_optimizer, as_rates, weights_and_biases
+from fastmlp.train.callbacks import as_callbacks
 from fastmlp.train.epoch import Epoch
+from fastmlp.train.learner import Learner, StepOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +37,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastmlp.runtime import Engine
+    from fastmlp.sklearn.watch import Rows
 
 __all__ = ["BaseMLP"]
+
+#: Parameters of what happens in steps, which L-BFGS does not make.
+STEPS_ONLY = "dropout", "input_dropout", "input_noise", "max_norm", "clip_norm", "clip_value", "ema", "lr_factors"
 
 
 class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
@@ -103,12 +110,13 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             problem.validation_set = self._validate_validation_data(validation_data)
         n_outputs = self._count_outputs(targets)
         sizes = [self.n_features_in_, *hidden, n_outputs]
+        self._check_together(len(sizes) - 1, incremental)
         data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         with self._own_parameters().access.training("fit"):
             self._random_state = check_random_state(self.random_state)
             if first_pass:
                 self._start(sizes, given.dtype)
-            engine = self._engine()
+            engine = self._engine(training=True)
             self._refuse_other_sizes(sizes)
             self.n_outputs_ = n_outputs
             callbacks = self._callbacks(engine, incremental, data)
@@ -116,7 +124,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
                 callbacks.begin_fit()
             observers = Observers(self.max_seconds, self._record_validation(engine, problem, first_pass), callbacks)
             try:
-                if self.solver == "lbfgs":
+                if self._uses_lbfgs():
                     self._fit_lbfgs(engine, problem, observers)
                 else:
                     self._fit_stochastic(engine, problem, incremental, observers)
@@ -144,27 +152,50 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             )
 
     def _loss_scale(self) -> float:
-        """Return the factor of the engine's loss: scikit-learn's squared error is a mean over outputs."""
-        return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
+        """Return the factor of the engine's loss: scikit-learn's squared error is a mean over outputs.
+
+        With penalties in it, it is reported as it is.
+        """
+        return 1.0 / self.n_outputs_ if self.loss == "squared_error" and not np.any(self.l1) else 1.0
+
+    def _uses_lbfgs(self) -> bool:
+        return self.solver == "lbfgs" and self.optimizer is None
+
+    def _check_together(self, n_layers: int, incremental: bool) -> None:
+        """Refuse parameters that do not go together, before anything has changed."""
+        as_clip(self.clip_norm, self.clip_value)
+        as_callbacks(self.callbacks)
+        rates = as_rates(self.lr_factors, n_layers)
+        if rates != NO_RATES and self.optimizer is not None and isinstance(as_optimizer(self.optimizer), Rprop):
+            raise ValueError("lr_factors multiply the learning rate of every step, and Rprop has none: give None")
+        if self.ema is not None and incremental:
+            raise ValueError(f"partial_fit does not support ema={self.ema}: fit ends with the average in place")
+        if self._uses_lbfgs():
+            for name in STEPS_ONLY:
+                value = getattr(self, name)
+                if any(value if isinstance(value, list | tuple) else (value,)):
+                    raise ValueError(f"{name} is for steps, of which solver='lbfgs' makes none, got {name}={value!r}")
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
         """Begin a new network, and set back everything that counts its training."""
         for name in ATTRIBUTES.values():
             if name != "loss_":
                 self.__dict__.pop(name, None)
+        self.__dict__.pop("_noise_seed", None)
+        self.__dict__.pop("metric_curves_", None)
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._choose_output()
         dtype = "float32" if source == np.float32 else "float64"
-        spec = self._spec(sizes, "float64" if self.solver == "lbfgs" else dtype)
+        spec = self._spec(sizes, "float64" if self._uses_lbfgs() else dtype)
         weights, biases = initial_parameters(self._random_state, self.activation, sizes, dtype)
         if spec.dtype != dtype:
             weights, biases = ([array.astype(spec.dtype) for array in part] for part in (weights, biases))
         shared = self._own_parameters()
         with shared.access.reading("fit"):
             shared.start(spec, weights, biases)
-            shared.key = self._spec_key()
+            self._keep_keys()
 
     def _show(self, progress: Progress) -> None:
         """Set the attributes that say how far training has come."""
@@ -192,10 +223,13 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         if self.early_stopping and held_out is None:
             rows, held_out = self._split(problem)
         solver, alpha, threads = self._optimizer, float(self.alpha), engine_threads(self.n_threads)
-        learner = SolverLearner(self._shared.both()[1], engine, solver=solver, alpha=alpha)
+        learner = self._learner(engine, solver, alpha)
         source = UntilLost(problem, stream(rows, self._random_state if self.shuffle else None))
         batch_size = self._rows_of_a_batch(len(rows))
-        epoch = Epoch(learner, source, batch_size, threads, squared_weights=bool(alpha))
+        share = 0.0 if self.ema is None else 1.0 - self.ema
+        options = StepOptions(as_clip(self.clip_norm, self.clip_value), share)
+        epoch = Epoch(learner, source, batch_size, threads, squared_weights=bool(alpha), options=options)
+        watch = self._watch(learner, problem, held_out)
         names = ("max_iter", "tol", "n_iter_no_change", "verbose", "early_stopping")
         rules = Rules(**{name: getattr(self, name) for name in names}, incremental=incremental)
         progress = Progress.of(vars(self), self.early_stopping)
@@ -206,28 +240,78 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         def score(alive: bool) -> float:
             assert held_out is not None
             outputs = np.full((held_out[0].shape[0], self.n_outputs_), np.nan, self._network_dtype())
-            if alive:  # else the outputs would be NaN, of which a classifier makes its first class
+            if alive and share:
+                with averaged(engine):
+                    predict_rows(engine, held_out[0], outputs, threads)
+            elif alive:  # else the outputs would be NaN, of which a classifier makes its first class
                 predict_rows(engine, held_out[0], outputs, threads)
             return self._validation_score(outputs, held_out[1], held_out[2])
 
         try:
-            report = LossReport(self._loss_scale(), alpha)
+            report = LossReport(self._loss_scale(), alpha, watch)
             fit_stochastic(epoch, source, report, rules, progress, solver, observers, score)
+            if share:
+                engine.write(engine.read("average"))
         finally:
             self._show(progress)
+            if share:
+                learner.reset_average()
         if progress.best_parameters is not None and self.early_stopping:
             engine.write(progress.best_parameters)
 
+    def _learner(self, engine: Engine, solver: solvers.Solver, alpha: float) -> SolverLearner:
+        spec = self._shared.both()[1]
+        seed = 0
+        if any((*spec.dropout_rates, spec.input_noise)):  # what is dropped is keyed by a seed and the count of steps
+            if "_noise_seed" not in self.__dict__:
+                self._noise_seed = int(self._random_state.randint(np.iinfo(np.int32).max))
+            seed, engine.n_steps = self._noise_seed, solver.t
+        optimizer = solver.optimizer if isinstance(solver, solvers.OptimizerSolver) else None
+        learner = SolverLearner(spec, engine, seed, optimizer, solver=solver, alpha=alpha)
+        learner.rates = as_rates(self.lr_factors, len(spec.layers))
+        return learner
+
+    def _watch(self, learner: Learner, problem: Problem, held_out: Rows | None) -> Watch | None:
+        """Return what measures and calls, if users want to see anything; without rows held out, those of training."""
+        if not self.metrics and not self.callbacks:
+            return None
+        from fastmlp.metrics import as_metrics
+
+        return Watch(
+            learner,
+            self._shared,
+            as_callbacks(self.callbacks),
+            as_metrics(self.metrics or [], learner.spec),
+            held_out or (problem.X, problem.y, problem.weight),
+            held_out=held_out is not None,
+            loss_scale=self._loss_scale(),
+            threads=engine_threads(self.n_threads),
+            curves=self.__dict__.setdefault("metric_curves_", {}),
+            average=self.ema is not None and not self._uses_lbfgs(),
+        )
+
     def _fit_lbfgs(self, engine: Engine, problem: Problem, observers: Observers) -> None:
+        watch = self._watch(Learner(self._shared.both()[1], engine), problem, problem.validation_set)
+        users = () if watch is None else watch.callbacks
+
         def after_iteration(iteration: int, loss: float) -> bool:
             self.n_iter_, self.loss_ = iteration, loss
             if self.verbose:
                 print(f"Iteration {iteration}, loss = {loss:.8f}")
-            logs = {"epoch": iteration, "loss": loss}
+            logs = {"epoch": iteration, "loss": loss} if watch is None else watch(iteration, loss)
             observers.on_epoch_begin(self, logs)
-            return observers.on_epoch_end(self, logs)
+            stop = observers.on_epoch_end(self, logs)
+            for user in users:
+                assert watch is not None
+                stop |= bool(user.on_epoch_end(watch.net, logs))
+            return stop
 
-        watched = self.verbose or observers.look_at_parameters or self.max_seconds is not None
+        seen = observers.look_at_parameters or watch is not None
+        watched = self.verbose or seen or self.max_seconds is not None
+        for user in users:
+            assert watch is not None
+            told = {"epochs": self.max_iter, "names": watch.names, "modes": watch.modes, "optimizer": None}
+            user.on_train_begin(watch.net, told)
         self.n_iter_, self.loss_ = minimize(
             engine,
             problem,
@@ -238,8 +322,11 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             tol=self.tol,
             threads=engine_threads(self.n_threads),
             after_iteration=after_iteration if watched else None,
-            show_parameters=observers.look_at_parameters,
+            show_parameters=seen,
         )
+        for user in users:
+            assert watch is not None
+            user.on_train_end(watch.net, {"epoch": self.n_iter_, "loss": self.loss_})
 
     def _rows_of_a_batch(self, n: int) -> int:
         if self.batch_size == "auto":
@@ -270,16 +357,14 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             self.__dict__.pop("validation_loss_curve_", None)
         if problem.validation_set is None:
             return None
-        X, y, weight = problem.validation_set
         threads, loss_scale = engine_threads(self.n_threads), self._loss_scale()
         curve = self.__dict__.setdefault("validation_loss_curve_", [])
-        row_loss, outputs = np.empty(X.shape[0]), np.empty((X.shape[0], self.n_outputs_), self._network_dtype())
+        rows, average = problem.validation_set, self.ema is not None and not self._uses_lbfgs()
 
         def record() -> None:
-            blocks = dense_blocks(X) if is_sparse(X) else [(slice(None), X)]
-            for part, block in blocks:
-                engine.evaluate(block, y[part], outputs[part], row_loss[part], threads)
-            curve.append(loss_scale * float(np.average(row_loss, weights=weight)))
+            with averaged(engine) if average else nullcontext():
+                losses = evaluate(engine, rows, self.n_outputs_, self._network_dtype(), threads)[1]
+            curve.append(loss_scale * float(np.average(losses, weights=rows[2])))
 
         return record
 

@@ -15,9 +15,10 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastmlp.sklearn.base import BaseMLP
 from fastmlp.sklearn.compat import StrOptions, fit_context
+from fastmlp.sklearn.constraints import LOSS
 from fastmlp.sklearn.labels import class_weights, decode, encode
 from fastmlp.sklearn.validation import validate_rows, validate_weights
-from fastmlp.spec import Array
+from fastmlp.spec import Array, as_loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,7 +27,7 @@ __all__ = ["MLPClassifier"]
 
 
 def _is_stochastic(est: Any) -> bool:
-    if est.solver == "lbfgs":
+    if est._uses_lbfgs():
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {est.solver} is not stochastic."
         )
@@ -89,11 +90,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         How many epochs may pass without improvement before training stops.
     max_fun : int, default=15000
         Most evaluations of the loss by "lbfgs".
-    loss : {"log_loss", "squared_error"}, default="log_loss"
-        What is minimised; the squared error is that of the probabilities.
-    optimizer : {"sgd", "adam"}, Optimizer or None, default=None
-        An optimizer of fastmlp, such as ``fastmlp.Adam(3e-4)``, with its own rules and constant rate, in the place of
-        the solver's.
+    loss : {"log_loss", "squared_error"}, a name of fastmlp's or Loss, default="log_loss"
+        What is minimised; the squared error is that of the probabilities. Others of fastmlp's that go with them: for
+        several classes ``fastmlp.CrossEntropy(label_smoothing=0.1)``, ``fastmlp.Focal(2.0)``; for two classes and for
+        labels ``fastmlp.BinaryCrossEntropy(pos_weight=5.0)``, ``fastmlp.BinaryFocal()``; or a `fastmlp.CustomLoss`.
+    optimizer : str, Optimizer or None, default=None
+        An optimizer of fastmlp, such as ``fastmlp.AdamW(3e-4)`` or its name, with its own rules and rates, in the place
+        of the solver, whose parameters then count for nothing.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, ``{label: weight}``; "balanced" makes all classes weigh the same. They multiply the
         weights of the rows.
@@ -101,6 +104,31 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Number of threads; None lets the size of the work decide. The result does not depend on it.
     max_seconds : float or None, default=None
         Training stops after the epoch in which this time is over.
+    dropout : float or list of float, default=0.0
+        Share of each hidden layer's outputs that are dropped in a training step, >= 0 and < 1, or one per hidden layer.
+        Which, is drawn by a seed from ``random_state``.
+    input_dropout : float, default=0.0
+        The same for the inputs.
+    input_noise : float, default=0.0
+        Standard deviation of Gaussian noise that is added to the inputs in training.
+    l1 : float or list of float, default=0.0
+        Strength of a penalty l1 * sum of |weights| that is added to each batch's loss, not divided by its rows as
+        `alpha` is; or one per layer. With it, the squared error is reported as its sum over outputs.
+    max_norm : float, list or None, default=None
+        Largest norm of the weights into a unit, kept after each step; or one per layer.
+    clip_norm, clip_value : float or None, default=None
+        Largest norm of a batch's gradient, or largest magnitude of its entries, as in `fastmlp.MLP.fit`.
+    ema : float or None, default=None
+        Decay, > 0 and < 1, of a moving average of the weights (`fastmlp.MLP.fit`), which is what is validated, and what
+        ``fit`` ends with.
+    lr_factors : dict or None, default=None
+        Factors of the learning rate by tensors, such as ``{"bias": 2.0, "layers.0": 0.1}`` (`fastmlp.MLP.fit`).
+    metrics : list or None, default=None
+        Names, functions or objects of `fastmlp.metrics`, measured after each epoch on the rows of ``validation_data``
+        or of early stopping, as "val_" and their name, or else on those of the training. Into ``metric_curves_``.
+    callbacks : list or None, default=None
+        Callbacks and functions of `fastmlp`, such as ``fastmlp.EarlyStopping("val_loss")``. They are called with an
+        `fastmlp.MLP` of the estimator's network and the measures of the epoch.
 
     Attributes
     ----------
@@ -118,6 +146,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Best of them.
     validation_loss_curve_ : list of float
         Loss on ``validation_data`` after every epoch, if fit was given any.
+    metric_curves_ : dict of str to list of float
+        Measures of every epoch, "val_loss" among them where rows are held out; if there are ``metrics`` or
+        ``callbacks``.
     t_ : int
         Rows seen in training.
     coefs_, intercepts_ : list of ndarray
@@ -156,7 +187,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"log_loss", "squared_error"})],
+        "loss": [StrOptions({"log_loss"}), *LOSS],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
     _multilabel = True
@@ -193,6 +224,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         class_weight: Any = None,
         n_threads: int | None = None,
         max_seconds: float | None = None,
+        dropout: Any = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
+        l1: Any = 0.0,
+        max_norm: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        lr_factors: Any = None,
+        metrics: Any = None,
+        callbacks: Any = None,
     ) -> None:
         self._keep(locals())  # get_params reads the names from this signature, so each class writes its own
 
@@ -272,13 +314,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return X, self._encode(y), weight
 
     def _encode(self, y: Array) -> Array:
-        return encode(y, self.classes_, self._label_binarizer, self.loss == "log_loss")
+        as_numbers = self.loss == "log_loss" or as_loss(self.loss).labels
+        return encode(y, self.classes_, self._label_binarizer, as_numbers)
 
     def _count_outputs(self, targets: Array) -> int:
         return len(self.classes_) if targets.ndim == 1 else int(targets.shape[1])
 
     def _choose_output(self) -> str:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        output = "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        if self.loss != "log_loss":
+            loss = as_loss(self.loss)
+            probable = loss.targets.low == 0 or loss.targets.low == -np.inf
+            if loss.output not in ("", output) or not probable or (loss.labels and output == "logistic"):
+                raise ValueError(
+                    f"loss={self.loss!r} cannot be that of a network whose output is {output!r}, as it is for "
+                    f"{self._label_binarizer.y_type_} targets"
+                )
+        return output
 
     def _strata(self, targets: Array) -> Array | None:
         return targets.astype(bool) if targets.ndim == 2 and targets.shape[1] == 1 else None

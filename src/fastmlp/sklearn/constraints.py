@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 
 from fastmlp.sklearn.compat import Interval, Options, StrOptions
-from fastmlp.spec import ACTIVATION_ALIASES, ACTIVATION_NAMES, Activation, Optimizer
+from fastmlp.spec import (
+    ACTIVATION_ALIASES,
+    ACTIVATION_NAMES,
+    LOSS_ALIASES,
+    LOSS_NAMES,
+    MEANS,
+    OPTIMIZER_NAMES,
+    Activation,
+    Loss,
+    Optimizer,
+)
 
-__all__ = ["CONSTRAINTS"]
+__all__ = ["CONSTRAINTS", "LOSS"]
 
 ACTIVATIONS = {*ACTIVATION_NAMES, *ACTIVATION_ALIASES}
 
@@ -30,6 +40,23 @@ class ActivationPerLayer(Options):  # type: ignore[misc]
     def __str__(self) -> str:
         return "a list or tuple of them, one for each hidden layer"
 
+
+class NumberPerLayer(Options):  # type: ignore[misc]
+    """Constraint to a list or tuple of numbers, or None among them; the network knows how many, and how large."""
+
+    def __init__(self) -> None:
+        super().__init__(object, set())
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Return whether `val` is a list or tuple of numbers."""
+        return isinstance(val, list | tuple) and all(each is None or isinstance(each, Real) for each in val)
+
+    def __str__(self) -> str:
+        return "a list or tuple of them, one for each layer"
+
+
+#: What the parameter `loss` may be besides scikit-learn's names.
+LOSS: list[Any] = [StrOptions({*LOSS_NAMES, *LOSS_ALIASES, *MEANS}), Loss]
 
 #: By parameter, the constraints of which its value has to satisfy one: those that both estimators share.
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -56,7 +83,18 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "epsilon": [Interval(Real, 0, None, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "optimizer": [StrOptions({"sgd", "adam"}), Optimizer, None],
+    "optimizer": [StrOptions(set(OPTIMIZER_NAMES)), Optimizer, None],
+    "dropout": [Interval(Real, 0, 1, closed="left"), NumberPerLayer()],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_noise": [Interval(Real, 0, None, closed="left")],
+    "l1": [Interval(Real, 0, None, closed="left"), NumberPerLayer()],
+    "max_norm": [Interval(Real, 0, None, closed="neither"), NumberPerLayer(), None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+    "ema": [Interval(Real, 0, 1, closed="neither"), None],
+    "lr_factors": [dict, None],
+    "metrics": [list, tuple, None],
+    "callbacks": [list, tuple, None],
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
 }

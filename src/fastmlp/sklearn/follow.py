@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fastmlp.runtime import Engine
     from fastmlp.sklearn.solvers import Solver
     from fastmlp.sklearn.task import Problem, Progress, Rules
+    from fastmlp.sklearn.watch import Watch
+    from fastmlp.spec import Optimizer
     from fastmlp.train.callbacks import Logs
     from fastmlp.train.epoch import Epoch
     from fastmlp.train.source import Chunk
@@ -102,11 +104,16 @@ class SolverLearner(Learner):
     ) -> NDArray[np.float64]:
         """Make the scalars of the steps that follow, a row each."""
         if data.weight is not None:
-            return self.solver.scalars(self._decay(data.weight, order, batch_size))
+            return self.solver.scalars(self._decay(data.weight, order, batch_size), self.rates.factors)
         shape = len(order), batch_size
         if shape not in self.unweighted:  # of a whole epoch, most often: the same in all of them
             self.unweighted[shape] = self._decay(None, order, batch_size)
-        return self.solver.scalars(self.unweighted[shape])
+        return self.solver.scalars(self.unweighted[shape], self.rates.factors)
+
+    def use(self, optimizer: Optimizer) -> None:
+        """Go on with an optimizer of the same rule, where the solver is one."""
+        self.solver.use(optimizer)
+        self.optimizer = optimizer
 
     def _decay(
         self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
@@ -127,14 +134,16 @@ def _reciprocals(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 class LossReport:
     """scikit-learn's loss of an epoch: the mean over rows, whatever they weigh, of the batches' losses and L2 terms.
 
-    It is NaN where a batch's loss was not finite.
+    It is NaN where a batch's loss was not finite. `watch` adds what users want to see besides.
     """
 
     names: tuple[str, ...] = ("epoch", "loss")
     modes: Mapping[str, str] = MappingProxyType({"loss": "min"})
 
-    def __init__(self, scale: float = 1.0, alpha: float = 0.0) -> None:
-        self.scale, self.alpha = scale, alpha
+    def __init__(self, scale: float = 1.0, alpha: float = 0.0, watch: Watch | None = None) -> None:
+        self.scale, self.alpha, self.watch = scale, alpha, watch
+        if watch is not None:
+            self.names, self.modes = watch.names, watch.modes
 
     def __call__(self, epoch: Epoch) -> Logs:
         """Measure an epoch."""
@@ -145,14 +154,17 @@ class LossReport:
                 reciprocals = _reciprocals(epoch.weights) if epoch.weighted else 1.0 / epoch.rows
                 losses += 0.5 * self.alpha * epoch.squared_weights * reciprocals
             loss = float(np.dot(losses, epoch.rows)) / epoch.n_rows
-        return {"epoch": epoch.number, "loss": loss}
+        return {"epoch": epoch.number, "loss": loss} if self.watch is None else self.watch(epoch.number, loss)
 
 
 # ---- when it ends ---------------------------------------------------------------------------------------------------
 
 
 class Account(LoopCallback):
-    """scikit-learn's account of an epoch: counts, words, comparisons; `score` is told whether outputs are finite."""
+    """scikit-learn's account of an epoch: counts, words, comparisons.
+
+    `score` is told whether outputs are finite, and measures the parameters, or their average, as `kind` says.
+    """
 
     def __init__(
         self,
@@ -162,7 +174,9 @@ class Account(LoopCallback):
         progress: Progress,
         solver: Solver,
         score: Callable[[bool], float],
+        kind: str,
     ) -> None:
+        self.kind = kind
         self.engine, self.n_rows = engine, source.n_rows
         self.source, self.rules, self.progress, self.solver, self.score = source, rules, progress, solver, score
 
@@ -185,7 +199,7 @@ class Account(LoopCallback):
         if self.progress.compare_score(score, self.rules.tol):
             if not alive:
                 raise ValueError(NOT_FINITE)  # the lost parameters would be the best from here on
-            self.progress.best_parameters = self.engine.read()
+            self.progress.best_parameters = self.engine.read(self.kind)
 
 
 class StopRule(LoopCallback):
@@ -220,11 +234,15 @@ def fit_stochastic(
     score: Callable[[bool], float],
 ) -> None:
     """Train until the loss, or the validation score, stops improving."""
-    account = Account(epoch.learner.engine, source, rules, progress, solver, score)
-    callbacks = [account, observer, StopRule(source, rules, progress, solver)]
+    kind = "average" if epoch.options.average else "parameters"
+    account = Account(epoch.learner.engine, source, rules, progress, solver, score, kind)
+    watch = report.watch
+    users = () if watch is None else watch.callbacks
+    callbacks = [account, observer, *users, StopRule(source, rules, progress, solver)]
     try:
         progress.n_iter = 0
-        stopped = loop.fit(epoch, 1 if rules.incremental else rules.max_iter, report, callbacks)
+        epochs, net = 1 if rules.incremental else rules.max_iter, None if watch is None else watch.net
+        stopped = loop.fit(epoch, epochs, report, callbacks, net)
         if not stopped and not rules.incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({rules.max_iter:d}) "

@@ -32,6 +32,7 @@ class SharedParameters:
         self.n_parameters = 0
         # What of the estimator's parameters the spec was made of, with the engine and the spec.
         self._known: tuple[Any, tuple[Engine, NetworkSpec]] | None = None
+        self.training_key: Any = None  # those that only training depends on, where the spec has been made of them
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
         self._sparse: SparseFirstLayer | None = None  # with the parameters as they are now

@@ -20,7 +20,7 @@ from fastmlp.spec import (
     BinaryCrossEntropy,
     CrossEntropy,
     NetworkSpec,
-    SquaredError,
+    as_loss,
     loss_of_output,
 )
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from fastmlp.runtime import Engine
 
 __all__ = ["NetworkOutputs"]
+
+#: Parameters of an estimator that are its network's, and matter in training alone.
+TRAINING = ("dropout", "input_dropout", "input_noise", "l1", "max_norm")
 
 # Below so many multiply-adds one thread does it, and nobody asks how many there are.
 ONE_THREAD = 1 << 18
@@ -47,26 +50,38 @@ class NetworkOutputs(ParameterAttributes):
             raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
-        loss = SquaredError() if self.loss == "squared_error" else loss_of_output(self.out_activation_)
-        if isinstance(loss, CrossEntropy | BinaryCrossEntropy):  # scikit-learn reports that of clipped probabilities
+        if self.loss == "log_loss":
+            loss = loss_of_output(self.out_activation_)  # scikit-learn reports that of clipped probabilities
+            assert isinstance(loss, CrossEntropy | BinaryCrossEntropy)
             loss = replace(loss, clip=float(np.finfo(dtype).eps))
-        return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype)
+        else:
+            loss = as_loss(self.loss)
+        training = dict(zip(TRAINING, self._training_key(), strict=True))
+        return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype, **training)
 
     def _spec_key(self) -> tuple[Any, ...]:
-        """Return everything that `_spec` depends on beside sizes and dtype."""
+        """Return everything of `_spec` that predictions depend on, beside sizes and dtype."""
         return self.activation, self.out_activation_, self.loss
 
-    def _engine(self) -> Engine:
+    def _training_key(self) -> tuple[Any, ...]:
+        """Return the rest, which is for training alone."""
+        return tuple([getattr(self, name) for name in TRAINING])
+
+    def _engine(self, training: bool = False) -> Engine:
         """Return the engine with the parameters as they are now. The caller holds the network's lock."""
         shared = self._shared
         engine = shared.engine(self._spec)
         key = self._spec_key()
-        if shared.key != key:
+        if shared.key != key or (training and shared.training_key != self._training_key()):
             spec = shared.both()[1]
             shared.reshape(self._spec(spec.sizes, spec.dtype))
-            shared.key = key
+            self._keep_keys()
             engine = shared.engine(self._spec)
         return engine
+
+    def _keep_keys(self) -> None:
+        """Note that the engine's network is that of the estimator's parameters as they are now."""
+        self._shared.key, self._shared.training_key = self._spec_key(), self._training_key()
 
     def _network_dtype(self) -> str:
         return self._shared.both()[1].dtype

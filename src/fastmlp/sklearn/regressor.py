@@ -13,10 +13,11 @@ from sklearn.metrics import r2_score
 
 from fastmlp.data import as_source
 from fastmlp.sklearn.base import BaseMLP
-from fastmlp.sklearn.compat import StrOptions, fit_context
+from fastmlp.sklearn.compat import fit_context
+from fastmlp.sklearn.constraints import LOSS
 from fastmlp.sklearn.sparse import is_sparse
 from fastmlp.sklearn.validation import validate_rows, validate_weights
-from fastmlp.spec import Array
+from fastmlp.spec import Array, as_loss
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -32,9 +33,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}, default="squared_error"
+    loss : {"squared_error", "poisson"}, another name of fastmlp's or Loss, default="squared_error"
         What is minimised: half the squared error, or half the Poisson deviance of a network whose output is an
-        exponential; the latter needs ``y >= 0``.
+        exponential; the latter needs ``y >= 0``. Others of fastmlp's: "absolute_error", ``fastmlp.Huber(2.0)``,
+        ``fastmlp.Quantile(0.9)``, "gamma", ``fastmlp.Tweedie(1.5)``, a `fastmlp.CustomLoss`, ...
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Widths of the hidden layers; ``()`` for none.
     activation : str, Activation or sequence of them, default="relu"
@@ -45,17 +47,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         As for `MLPClassifier`; early stopping watches the coefficient of determination.
     n_iter_no_change, max_fun, optimizer, n_threads, max_seconds
         As for `MLPClassifier`.
+    dropout, input_dropout, input_noise, l1, max_norm, clip_norm, clip_value, ema, lr_factors, metrics, callbacks
+        As for `MLPClassifier`.
 
     Attributes
     ----------
     loss_, best_loss_, loss_curve_, t_, coefs_, intercepts_, n_features_in_, feature_names_in_, n_iter_, n_layers_
         As for `MLPClassifier`. The squared error is reported as its mean over the outputs.
-    validation_scores_, best_validation_score_, validation_loss_curve_
+    validation_scores_, best_validation_score_, validation_loss_curve_, metric_curves_
         As for `MLPClassifier`, with R2 for the accuracy.
     n_outputs_ : int
         Outputs of the network.
     out_activation_ : str
-        "identity", or "exp" for the loss "poisson".
+        What goes with the loss: "identity", or "exp" for "poisson", "gamma" and "tweedie".
 
     See Also
     --------
@@ -74,7 +78,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": LOSS,
     }
 
     def __init__(
@@ -107,6 +111,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         optimizer: Any = None,
         n_threads: int | None = None,
         max_seconds: float | None = None,
+        dropout: Any = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
+        l1: Any = 0.0,
+        max_norm: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        lr_factors: Any = None,
+        metrics: Any = None,
+        callbacks: Any = None,
     ) -> None:
         self._keep(locals())  # get_params reads the names from this signature, so each class writes its own
 
@@ -162,15 +177,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             raise TypeError(f"y is a sparse {type(y).__name__}; targets must be dense: pass y.toarray()")
         if y.dtype.kind not in "fiub":
             y = y.astype(np.float64)
-        if self.loss == "poisson" and y.size and y.min() < 0:
-            raise ValueError("Some value(s) of y are out of the valid range of the loss 'poisson', which is y >= 0.")
+        loss = as_loss(self.loss)
+        if loss.labels:
+            raise ValueError(f"loss={self.loss!r} is for classes, which MLPClassifier learns")
+        if not loss.targets.holds(y):
+            bounds = loss.targets
+            allowed = (
+                f"y >{'' if bounds.above else '='} {bounds.low}"
+                if bounds.high == np.inf
+                else (f"{bounds.low} <= y <= {bounds.high}")
+            )
+            raise ValueError(
+                f"Some value(s) of y are out of the valid range of the loss {loss.name!r}, which is {allowed}."
+            )
         return as_source(y if y.ndim == 2 else y[:, np.newaxis])
 
     def _count_outputs(self, targets: Array) -> int:
         return int(targets.shape[1])
 
     def _choose_output(self) -> str:
-        return "exp" if self.loss == "poisson" else "identity"
+        return as_loss(self.loss).output or "identity"
 
     def _strata(self, targets: Array) -> Array | None:  # noqa: ARG002 - there are no classes
         return None

@@ -41,9 +41,24 @@ class Solver(ABC):
         self.learning_rate = float(learning_rate_init)
         self.t = 0
 
+    def scalars(self, weight_decay: NDArray[np.float64], factors: tuple[float, ...] = (1.0,)) -> NDArray[np.float64]:
+        """Make the rows of scalars of the next steps, (len(weight_decay), columns), given the decay of each step.
+
+        For each of the factors, which multiply the rate, there are all columns, one behind the other.
+        """
+        tables = [self._scalars(weight_decay, factor) for factor in factors]
+        return tables[0] if len(tables) == 1 else np.concatenate(tables, axis=1)
+
     @abstractmethod
-    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Make the rows of scalars of the next steps, (len(weight_decay), columns), given the decay of each step."""
+    def _scalars(self, weight_decay: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+        """Make the columns for a rate that is multiplied by `factor`."""
+
+    def use(self, optimizer: Optimizer) -> None:
+        """Go on with an optimizer that a callback sets."""
+        raise ValueError(
+            f"solver {self.name!r} has scikit-learn's rates: for callbacks that set {optimizer}, give "
+            "optimizer=fastmlp.Adam() or another"
+        )
 
     def advance(self, steps: int) -> None:
         """Count steps that have been made."""
@@ -76,14 +91,14 @@ class SGDSolver(Solver):
         self.nesterov = nesterov
         self.power_t = power_t
 
-    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _scalars(self, weight_decay: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
         return make_table(
             SGD.columns,
             len(weight_decay),
             learning_rate=1.0,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            gradient_scale=self.learning_rate,
+            gradient_scale=factor * self.learning_rate,
             weight_decay=weight_decay,
         )
 
@@ -114,7 +129,7 @@ class AdamSolver(Solver):
         self.epsilon = epsilon
         self._rates = np.empty(0)  # for the steps that `scalars` was last asked for
 
-    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _scalars(self, weight_decay: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
         steps = len(weight_decay)
         correction1 = 1.0 - powers(float(self.beta_1), self.t, steps)
         correction2 = 1.0 - powers(float(self.beta_2), self.t, steps)
@@ -122,7 +137,7 @@ class AdamSolver(Solver):
         return make_table(
             Adam.columns,
             steps,
-            step_size=self._rates,
+            step_size=factor * self._rates,
             beta1=self.beta_1,
             beta2=self.beta_2,
             one_minus_beta1=1.0 - self.beta_1,
@@ -148,10 +163,15 @@ class OptimizerSolver(Solver):
         self.name = optimizer.name
         self.epochs = 0
 
-    def scalars(self, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = self.optimizer.scalars(self.t, len(weight_decay), self.epochs)
+    def _scalars(self, weight_decay: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+        rows = self.optimizer.scalars(self.t, len(weight_decay), self.epochs, (factor,))
         rows[:, self.optimizer.columns.index("weight_decay")] += weight_decay
         return rows
+
+    def use(self, optimizer: Optimizer) -> None:
+        if optimizer.name != self.name:
+            raise ValueError(f"this training goes on with {self.name}, and a callback sets {optimizer}")
+        self.optimizer = optimizer
 
     def end_epoch(self, rows_seen: int) -> None:  # noqa: ARG002 - epochs count
         self.epochs += 1
