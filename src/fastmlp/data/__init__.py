@@ -1,9 +1,12 @@
 """A user's X, y and weights, checked: arrays that the engine reads where they lie."""
 
-from fastmlp.data.arrays import SOURCE_DTYPES, as_inputs, as_real, as_source
+from fastmlp.data.arrays import SOURCE_DTYPES, as_real, as_source
 from fastmlp.data.class_weight import with_class_weight
+from fastmlp.data.frames import names_of, table
+from fastmlp.data.inputs import are_chunks, as_inputs
 from fastmlp.data.parameters import as_parameters
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
+from fastmlp.data.table import Inputs, Table, dense, dense_parts
 from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
 
@@ -11,6 +14,9 @@ __all__ = [
     "SOURCE_DTYPES",
     "Data",
     "Finite",
+    "Inputs",
+    "Table",
+    "are_chunks",
     "as_data",
     "as_inputs",
     "as_parameters",
@@ -23,7 +29,11 @@ __all__ = [
     "chunk_rows",
     "chunks",
     "count_classes",
+    "dense",
+    "dense_parts",
     "mean_of_targets",
+    "names_of",
     "refuse_overflow",
+    "table",
     "with_class_weight",
 ]

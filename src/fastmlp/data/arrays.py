@@ -1,4 +1,4 @@
-"""X as an array: anything with an array behind it becomes one that the engine reads in place, or an error.
+"""Anything with an array behind it as one that the engine reads in place, or an error.
 
 Nothing here copies an array of a source dtype, so memmaps larger than memory stay on disk.
 """
@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from fastmlp.data.values import Finite, check_finite
 from fastmlp.spec import Array
 
-__all__ = ["SOURCE_DTYPES", "as_inputs", "as_real", "as_source"]
+__all__ = ["SOURCE_DTYPES", "as_real", "as_source"]
 
 
 SOURCE_DTYPES: Final = tuple(
@@ -32,65 +31,6 @@ _SOURCE: Final = {
 }
 
 
-def as_inputs(
-    X: Any,
-    n_features: int,
-    name: str = "X",
-    *,
-    allow_empty: bool = False,
-    check: bool = True,
-    finite: Finite | None = None,
-) -> Array:
-    """Check a network's inputs and return them as an array that the engine reads in place.
-
-    Parameters
-    ----------
-    X : array_like of shape (n, n_features)
-        NumPy array or memmap of any strides, nested lists, or anything with ``__array__`` (pandas, polars) or
-        ``numpy()`` (PyTorch). float64, float32, float16, uint8, int16, int32, int64 and bool in native byte order are
-        not copied; other real dtypes are converted to the smallest of these that holds their values.
-    n_features : int
-        Columns that X must have.
-    name : str
-        What X is called in messages.
-    allow_empty : bool
-        Whether X may have no rows.
-    check : bool
-        Whether to look for NaN and infinity; an engine can do that on its way.
-    finite : callable, optional
-        ``finite(X) -> bool`` for 2-D float arrays, used instead of NumPy where X is all finite.
-
-    Returns
-    -------
-    ndarray of shape (n, n_features)
-        One of `SOURCE_DTYPES`, native byte order, aligned; possibly X itself or a view of it, possibly read-only.
-
-    Raises
-    ------
-    TypeError
-        X is not an array of real numbers: sparse, complex, strings, objects.
-    ValueError
-        X has the wrong shape, no rows, masked entries, or NaN or infinity in it (with row and column).
-    """
-    array = as_real(X, name)
-    if array.ndim != 2:
-        advice = ""
-        if array.ndim == 1:
-            advice = f"; reshape one row with {name}.reshape(1, -1), one feature with {name}.reshape(-1, 1)"
-        raise ValueError(f"{name} has shape {array.shape}; it must be 2-D, (n, {n_features}){advice}")
-    if array.shape[1] != n_features:
-        raise ValueError(
-            f"{name} has shape {array.shape}, {array.shape[1]} features; the network takes {n_features}: "
-            f"it must be (n, {n_features})"
-        )
-    if array.shape[0] == 0 and not allow_empty:
-        raise ValueError(f"{name} has shape {array.shape}; it must have at least one row")
-    array = as_source(array)
-    if check:
-        check_finite(array, name, finite)
-    return array
-
-
 def as_real(value: Any, name: str) -> Array:
     """Return any array-like of real numbers as a plain ndarray, without a copy where there is an array behind it."""
     if isinstance(value, np.ma.MaskedArray):
@@ -106,13 +46,16 @@ def as_real(value: Any, name: str) -> Array:
             f"{name} is a sparse {type(value).__name__}; it must be dense: pass {name}.toarray(), "
             "or fit on dense slices of its rows"
         )
-    if not hasattr(value, "__array__") and callable(getattr(value, "numpy", None)):
-        value = value.numpy()
     try:
+        if not hasattr(value, "__array__"):
+            if callable(getattr(value, "numpy", None)):
+                value = value.numpy()
+            elif hasattr(value, "__dlpack__"):
+                value = np.from_dlpack(value)
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from error
-    except (TypeError, RuntimeError) as error:  # PyTorch: tensors on a GPU, bfloat16, tensors that require gradients
+    except (TypeError, RuntimeError, BufferError) as error:  # PyTorch: on a GPU, bfloat16, with gradients required
         raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read: {error}") from error
     if array.base is not None:
         _check_file(array, name)

@@ -1,11 +1,11 @@
-"""Rows to learn from or to evaluate on: X, y and sample weights, taken and checked together."""
+"""Inputs to learn from or to evaluate on: X, y and sample weights, taken and checked together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.data.arrays import as_inputs
+from fastmlp.data.inputs import as_inputs
 from fastmlp.data.targets import as_targets, as_weights
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fastmlp.data.table import Inputs
     from fastmlp.data.values import Finite
     from fastmlp.spec import Array, NetworkSpec
 
@@ -27,7 +28,7 @@ CHUNK = 1 << 20
 class Data:
     """Validated rows to learn from or to evaluate on; `weight` is float64 (n,) or None."""
 
-    X: Array
+    X: Inputs
     y: Array
     weight: NDArray[np.float64] | None = None
 
@@ -36,16 +37,27 @@ class Data:
 
 
 def as_data(
-    spec: NetworkSpec, X: Any, y: Any, sample_weight: Any, names: Sequence[str] = (), finite: Finite | None = None
+    spec: NetworkSpec,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    names: Sequence[str] = (),
+    finite: Finite | None = None,
+    columns: tuple[str, ...] | None = None,
 ) -> Data:
-    """The three arguments as data for a network, each checked; `names` is what errors call them."""
+    """The three arguments as data for a network, each checked; `names` is what errors call them.
+
+    `columns` are the names that X's columns must have, where they have any.
+    """
     X_name, y_name, weight_name = names or ("X", "y", "sample_weight")
-    rows = as_inputs(X, spec.sizes[0], X_name, finite=finite)
+    rows = as_inputs(X, spec.sizes[0], X_name, finite=finite, names=columns)
     targets = as_targets(y, spec.loss, spec.sizes[-1], len(rows), y_name, finite=finite)
     return Data(rows, targets, as_weights(sample_weight, len(rows), weight_name))
 
 
-def as_validation(spec: NetworkSpec, given: Any, finite: Finite | None = None) -> Data | None:
+def as_validation(
+    spec: NetworkSpec, given: Any, finite: Finite | None = None, columns: tuple[str, ...] | None = None
+) -> Data | None:
     """The argument ``validation_data`` as data for a network, or None for None."""
     if given is None:
         return None
@@ -54,7 +66,7 @@ def as_validation(spec: NetworkSpec, given: Any, finite: Finite | None = None) -
         raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {what}")
     X, y, *weight = given
     names = [f"validation_data[{place}]" for place in range(3)]
-    return as_data(spec, X, y, weight[0] if weight else None, names, finite)
+    return as_data(spec, X, y, weight[0] if weight else None, names, finite, columns)
 
 
 def chunk_rows(n_columns: int) -> int:

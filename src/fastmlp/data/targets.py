@@ -26,7 +26,8 @@ def as_targets(
     y : array_like
         Numbers that lie in ``loss.targets``, shape (n_rows, ``loss.target_width(n_outputs)``), or (n_rows,) if that is
         one column; where the loss takes distributions, probabilities that sum to one along each row. Where it takes
-        labels, also integer classes in [0, n_outputs), shape (n_rows,). Dtypes as for `as_inputs`.
+        labels, also integer classes in [0, n_outputs), shape (n_rows,). Dtypes as for `as_inputs`. A list of arrays
+        that have so many rows together is joined: targets are narrow, and classes become int32 anyway.
     loss : Loss
     n_outputs, n_rows : int
         Outputs of the network and rows of X.
@@ -48,7 +49,7 @@ def as_targets(
     ValueError
         y has the wrong shape, masked entries, NaN, infinity, or a value that the loss is not defined for.
     """
-    array = as_real(y, name)
+    array = as_real(_joined(y, n_rows), name)
     if loss.labels and array.ndim == 1:
         return _as_classes(array, n_outputs, n_rows, name)
 
@@ -95,7 +96,7 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
     """
     if sample_weight is None:
         return None
-    array = as_real(sample_weight, name)
+    array = as_real(_joined(sample_weight, n_rows), name)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} has shape {array.shape}; it must be ({n_rows},), one weight for each row")
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinity, which the next line names
@@ -163,6 +164,15 @@ def mean_of_targets(y: Array, weight: NDArray[np.float64] | None, n_outputs: int
             sums = np.add.accumulate(block, axis=0)[-1]
     means: NDArray[np.float64] = sums / np.add.accumulate(weights)[-1]
     return means
+
+
+def _joined(given: Any, n_rows: int) -> Any:
+    """Put chunks together that have so many rows; return anything else as it is."""
+    if not isinstance(given, list | tuple) or not all(len(getattr(each, "shape", ())) > 0 for each in given):
+        return given
+    pieces = [np.asarray(each) for each in given]
+    fit = sum(map(len, pieces)) == n_rows and len({piece.shape[1:] for piece in pieces}) == 1
+    return np.concatenate(pieces) if fit else given
 
 
 def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray[np.int32]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from fastmlp.data.table import Inputs, Table
 from fastmlp.spec import Array, Interval
 
 if TYPE_CHECKING:
@@ -22,19 +23,24 @@ BLOCK_ELEMENTS: Final = 1 << 16
 BLOCK_COLUMNS: Final = 1 << 12
 
 
-def check_finite(array: Array, name: str, finite: Finite | None = None) -> None:
+def check_finite(array: Inputs, name: str, finite: Finite | None = None) -> None:
     """Raise a ValueError with the place of the first NaN or infinity of a 1-D or 2-D array, in bounded memory.
 
     Parameters
     ----------
-    array : ndarray
+    array : ndarray or Table
         Integers pass unread.
     name : str
         What the array is called in the message.
     finite : callable, optional
         As for `as_inputs`; NumPy decides when it answers False, and says where.
     """
-    if array.dtype.kind != "f" or array.size == 0:
+    if array.dtype.kind != "f" or 0 in array.shape:
+        return
+    if isinstance(array, Table):
+        for start, block in array.blocks():
+            if finite is None or not finite(block):
+                _check_block(block, name, start, array.names)
         return
     table = _table(array)
     if finite is not None and finite(table):
@@ -44,12 +50,25 @@ def check_finite(array: Array, name: str, finite: Finite | None = None) -> None:
         raise ValueError(f"{name} has {table[place]} at {_place(array, place)}; all values must be finite")
 
 
-def refuse_overflow(array: Array, dtype: np.dtype[Any], name: str) -> None:
+def _check_block(block: Array, name: str, start: int, names: tuple[str, ...] | None) -> None:
+    place = _first(block, lambda part: ~np.isfinite(part))
+    if place is not None:
+        column = place[1] if names is None else repr(names[place[1]])
+        raise ValueError(
+            f"{name} has {block[place]} at row {start + place[0]}, column {column}; all values must be finite"
+        )
+
+
+def refuse_overflow(array: Inputs, dtype: np.dtype[Any], name: str) -> None:
     """Raise a ValueError with the place of the first value that is finite here and infinite in a network's dtype.
 
     To be asked when a result is NaN: until then an infinity is an honest answer to such a value, and costs nothing.
     """
     if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    if isinstance(array, Table):
+        for _, block in array.blocks():
+            refuse_overflow(block, dtype, name)
         return
     table, largest = _table(array), float(np.finfo(dtype).max)
     place = _first(table, lambda block: np.abs(block) > largest)

@@ -43,6 +43,8 @@ class Checkpoint:
         Steps that the optimizer has made, in [0, 2**61].
     first_epoch : int
         Of the epochs, those before the optimizer's state began, in [0, epoch].
+    feature_names : tuple of str, optional
+        One for each input.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Checkpoint:
     optimizer: Optimizer | None = None
     step: int = 0
     first_epoch: int = 0
+    feature_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("seed", _MAX_SEED), ("epoch", _MAX_COUNT), ("step", _MAX_COUNT)):
@@ -64,6 +67,9 @@ class Checkpoint:
         object.__setattr__(self, "first_epoch", integer(self.first_epoch, "first_epoch", 0, self.epoch))
         if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
             raise TypeError(f"optimizer is {self.optimizer!r:.80}; it must be an Optimizer, or None")
+        names = self.feature_names
+        if names is not None and (len(names) != self.spec.sizes[0] or not all(type(name) is str for name in names)):
+            raise ValueError(f"feature_names must be a string for each of {self.spec.sizes[0]} inputs")
         if tuple(self.tensors) != kinds_of(self.states, self.average):
             raise ValueError(
                 f"tensors are of the kinds {', '.join(map(repr, self.tensors))}; "

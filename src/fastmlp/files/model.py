@@ -64,7 +64,10 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     if checkpoint.first_epoch:
         description["first_epoch"] = checkpoint.first_epoch  # which a reader may leave out, unless schedules count it
     tensors = {file_name(kind, name): a for kind, named in checkpoint.tensors.items() for name, a in named.items()}
-    save_file(path, tensors, {"fastmlp": json.dumps(description, allow_nan=False)})
+    metadata = {"fastmlp": json.dumps(description, allow_nan=False)}
+    if checkpoint.feature_names is not None:  # beside it: a reader bounds the description's length
+        metadata["feature_names"] = json.dumps({"names": checkpoint.feature_names})
+    save_file(path, tensors, metadata)
 
 
 def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
@@ -123,7 +126,19 @@ def _read_model(
         optimizer=None if optimizer is None else Optimizer.from_dict(optimizer),
         step=description["step"],
         first_epoch=description.get("first_epoch", 0),
+        feature_names=_feature_names(metadata, spec.sizes[0]),
     )
+
+
+def _feature_names(metadata: Mapping[str, str], n_inputs: int) -> tuple[str, ...] | None:
+    """Read the names of the inputs; None where there are none."""
+    if "feature_names" not in metadata:
+        return None
+    encoded = metadata["feature_names"]
+    names = parse_json(encoded, 'metadata "feature_names"', len(encoded), len(encoded)).get("names")
+    if not isinstance(names, list) or len(names) != n_inputs:
+        raise ValueError(f"feature_names must be a list of {n_inputs} strings")
+    return tuple(names)
 
 
 def _checked_format(description: Mapping[str, Any]) -> int:

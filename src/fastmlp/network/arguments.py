@@ -10,11 +10,11 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.data import Data, as_data, as_validation, count_classes, with_class_weight
+from fastmlp.data import Data, as_data, as_validation, count_classes, names_of, with_class_weight
 from fastmlp.spec import LBFGS, NO_CLIP, NO_RATES, Optimizer, Rates, Rprop, as_clip, as_method, as_rates
 from fastmlp.spec.checks import fraction
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
-from fastmlp.train.source import Arrays, in_order, shuffled
+from fastmlp.train.source import in_order, shuffled, source_of
 
 if TYPE_CHECKING:
     from fastmlp.data import Finite
@@ -40,17 +40,20 @@ class Rows:
         The same with the weights of the rows alone, by which it is measured.
     validation : Data or None
         What is measured beside it.
+    names : tuple of str, or None
+        Names of X's columns.
     """
 
     data: Data
     plain: Data
     validation: Data | None
+    names: tuple[str, ...] | None
 
     def source(self, net: Measures, shuffle: bool) -> Source:
         """Return what an epoch reads: all rows, in an order that the network's seed and the epoch's number give."""
         n = len(self.data)
         order = shuffled(net._backend.permutation, net.seed, n) if shuffle else in_order(n)
-        return Arrays(self.data, order)
+        return source_of(self.data, order)
 
 
 def as_rows(
@@ -66,11 +69,12 @@ def as_rows(
 ) -> Rows:
     """Check the arguments that have rows."""
     spec = net._learner.spec
-    data = as_data(spec, X, y, sample_weight, finite=finite)
+    data = as_data(spec, X, y, sample_weight, finite=finite, columns=net.feature_names)
     if net._loss_by_default:
         _doubt_regression(spec, data.y, stacklevel + 1)
-    validation = as_validation(spec, validation_data, finite)
-    return Rows(with_class_weight(spec, data, class_weight), data, validation)
+    names = net.feature_names or names_of(X)
+    validation = as_validation(spec, validation_data, finite, names)
+    return Rows(with_class_weight(spec, data, class_weight), data, validation, names)
 
 
 def _doubt_regression(spec: NetworkSpec, y: Array, stacklevel: int) -> None:

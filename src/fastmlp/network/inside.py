@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
 
-from fastmlp.data import as_inputs, as_targets, chunks, refuse_overflow
+from fastmlp.data import Inputs, as_targets, chunks, dense, refuse_overflow
 from fastmlp.network.outputs import Outputs
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, NetworkSpec
@@ -89,10 +89,10 @@ class Inside(Outputs):
         """
         n_threads = engine_threads(threads)
         spec, finite = self._learner.spec, self._finite()
-        rows = as_inputs(X, spec.sizes[0], finite=finite)
+        rows = self._inputs(X)
         targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
         with self._access.reading("trace"):
-            return Trace(*self._learner.engine.trace(rows, targets, n_threads))
+            return Trace(*self._learner.engine.trace(dense(rows), targets, n_threads))
 
     @explained_as("MLP.transform")
     def transform(self, X: ArrayLike, layer: int = -2, *, threads: int | None = None) -> Array:
@@ -129,7 +129,7 @@ class Inside(Outputs):
         if place == len(spec.layers) - 1:
             return self.predict(X, threads=threads)
         n_threads = engine_threads(threads)
-        rows = as_inputs(X, spec.sizes[0], allow_empty=True, finite=self._finite())
+        rows = self._inputs(X, allow_empty=True)
         result = np.empty((len(rows), spec.sizes[place + 1]), spec.dtype)
         with self._access.reading("transform"):
             for part in chunks(len(rows), 2 * sum(spec.sizes)):
@@ -175,7 +175,7 @@ class Inside(Outputs):
         """
         n_threads = engine_threads(threads)
         spec, finite = self._learner.spec, self._finite()
-        rows = as_inputs(X, spec.sizes[0], finite=finite)
+        rows = self._inputs(X)
         targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
         n, n_inputs, n_outputs = len(rows), spec.sizes[0], spec.sizes[-1]
         engine = self._learner.engine
@@ -212,7 +212,7 @@ class Inside(Outputs):
         )
         return engine
 
-    def _refuse_nan(self, result: Array, rows: Array) -> None:
+    def _refuse_nan(self, result: Array, rows: Inputs) -> None:
         """Raise a ValueError where a result is NaN for values that the network's dtype cannot hold."""
         if rows.dtype == np.float64 != self.dtype and np.isnan(result).any():
             refuse_overflow(rows, self.dtype, "X")

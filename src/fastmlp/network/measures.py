@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import Data, as_data, refuse_overflow
+from fastmlp.data import Data, as_data, dense, refuse_overflow
 from fastmlp.network.inside import Inside
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, MetricLike, weights_and_biases
@@ -57,10 +57,10 @@ class Measures(Inside):
         (0.5, [[-1.0], [-2.0]], [-1.0])
         """
         n_threads = engine_threads(threads)
-        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
         with self._access.reading("loss_and_grad"):
             gradient: dict[str, Array] = {}
-            loss = self._learner.engine.gradient(data.X, data.y, data.weight, n_threads, gradient)
+            loss = self._learner.engine.gradient(dense(data.X), data.y, data.weight, n_threads, gradient)
             if math.isnan(loss):
                 loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
@@ -109,7 +109,7 @@ class Measures(Inside):
         """
         measured = self._metrics(metrics)
         n_threads = engine_threads(threads)
-        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
         with self._access.reading("evaluate"):
             result = evaluate(self._learner.engine, self._learner.spec, data, n_threads, measured)
         self._refuse_overflow(result["loss"], data)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
 
-from fastmlp.data import as_inputs, check_finite, refuse_overflow
+from fastmlp.data import Inputs, Table, as_inputs, check_finite, dense_parts, refuse_overflow
 from fastmlp.network.state import State
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array
@@ -55,13 +55,15 @@ class Outputs(State):
                 return small
         n_threads = engine_threads(threads)
         # Nothing of the caller's may change before X is known to be good; a new array the engine fills while it checks.
-        rows = as_inputs(X, self.sizes[0], allow_empty=True, check=out is not None, finite=self._finite())
+        rows = self._inputs(X, allow_empty=True, check=out is not None)
         shape = (len(rows), self.sizes[-1])
         if out is None:
             target = result = np.empty(shape, self.dtype)
         else:
             result = _checked_out(out, shape, self.dtype)
-            target = np.empty(shape, self.dtype) if np.may_share_memory(rows, result) else result
+            target = (
+                np.empty(shape, self.dtype) if isinstance(rows, Table) or np.may_share_memory(rows, result) else result
+            )
         if len(rows):
             self._fill(target, rows, n_threads, check=out is None)
             if rows.dtype == np.float64 != self.dtype and np.isnan(target.min()):
@@ -70,18 +72,28 @@ class Outputs(State):
             result[...] = target
         return result
 
-    def _fill(self, out: Array, rows: Array, threads: int, check: bool) -> None:
+    def _inputs(self, X: Any, allow_empty: bool = False, check: bool = True) -> Inputs:
+        """Check the argument ``X``, also for the names of its columns."""
+        return as_inputs(
+            X, self.sizes[0], allow_empty=allow_empty, check=check, finite=self._finite(), names=self.feature_names
+        )
+
+    def _fill(self, out: Array, rows: Inputs, threads: int, check: bool) -> None:
         self._access.check_whole()
-        engine = self._learner.engine
         try:
-            if not engine.predict(rows, out, threads, check):
-                # The parameters are just changing: wait for whoever changes them.
-                with self._access.reading("predict"):
-                    if not engine.predict(rows, out, threads, check):
-                        raise RuntimeError("predict was called while other code changes this network's engine")
+            for place, part in dense_parts(rows, slice(0, len(rows))):
+                self._fill_part(out[place], part, threads, check)
         except ValueError:
             check_finite(rows, "X")  # says which value, and where
             raise
+
+    def _fill_part(self, out: Array, rows: Array, threads: int, check: bool) -> None:
+        engine = self._learner.engine
+        if not engine.predict(rows, out, threads, check):
+            # The parameters are just changing: wait for whoever changes them.
+            with self._access.reading("predict"):
+                if not engine.predict(rows, out, threads, check):
+                    raise RuntimeError("predict was called while other code changes this network's engine")
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -226,7 +226,9 @@ class State:
             if "average" not in learner.engine.kinds:
                 raise RuntimeError("there is no average of the weights: fit(ema=0.999) keeps one")
             tensors = {"parameters": learner.engine.read("average")}
-            checkpoint = Checkpoint(learner.spec, tensors, learner.seed, learner.epoch)
+            checkpoint = Checkpoint(
+                learner.spec, tensors, learner.seed, learner.epoch, feature_names=learner.feature_names
+            )
         net = type(self).__new__(type(self))
         net._resume(checkpoint, self._requested_backend)
         return net
@@ -235,6 +237,15 @@ class State:
         """Forget the moving average of the weights; the next ``fit(ema=...)`` begins another."""
         with self._access.setting("reset_average"):
             self._learner.reset_average()
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the columns that training began with; None if they had none.
+
+        They are those of the first frame that `fit` or `step` is given. Later ones must have the same columns in the
+        same order; arrays have no names, and pass. Files have them, too.
+        """
+        return self._learner.feature_names
 
     @property
     def n_epochs(self) -> int:

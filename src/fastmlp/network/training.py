@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_data
+from fastmlp.data import as_data, names_of
 from fastmlp.network.arguments import as_rows, as_steps
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
@@ -71,12 +71,15 @@ class Training(Measures):
         X : array_like of shape (n, n_inputs)
             Real numbers of any dtype; float64, float32, float16, uint8, int16, int32 and int64 are read in place,
             whatever their strides, and never converted as a whole. Read-only arrays and memmaps larger than memory are
-            welcome (see Notes).
+            welcome (see Notes). Also frames of pandas and polars and Arrow tables, which are read column by column
+            (`feature_names` then has their names; `fastmlp.data.table` gives codes of categories), whatever has an
+            Arrow stream, DLPack or a buffer, and a list of such pieces, one below the other; nothing is put together
+            as a whole.
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
             (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
             which neither `output` nor `loss` was given, is to fit integers that look like classes: 0, 1, ..., k - 1,
-            all of them, with k from 3 to 20.
+            all of them, with k from 3 to 20. A list of pieces as X may be; they are joined.
         epochs : int
             How many times to go over the rows.
         batch_size : int
@@ -194,7 +197,7 @@ class Training(Measures):
             start, safety = count_epochs(history), Safety(epoch, history)
             report = Measured(history, train, rows.validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
-            learner.rates = steps.rates
+            learner.rates, learner.feature_names = steps.rates, rows.names
             if isinstance(method, LBFGS):
                 lbfgs.fit(learner, rows.data, n_threads, method, epochs, report, [*bar, *users], self)
             else:
@@ -251,8 +254,8 @@ class Training(Measures):
         chosen = None if optimizer is None else as_optimizer(optimizer)  # not LBFGS
         steps = as_steps(self, chosen, clip_norm=clip_norm, clip_value=clip_value, lr_factors=lr_factors)
         n_threads = engine_threads(threads)
-        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite())
+        data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
         learner = self._learner
         with self._access.training("step"):
-            learner.rates = steps.rates
+            learner.rates, learner.feature_names = steps.rates, self.feature_names or names_of(X)
             return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, steps.options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.data import Data, dense
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of
 from fastmlp.train.source import Arrays, in_order
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastmlp.data import Data
     from fastmlp.spec import LBFGS, Array
     from fastmlp.train.callbacks import LoopCallback
     from fastmlp.train.learner import Learner
@@ -120,6 +120,8 @@ class _Descent:
         callbacks: Sequence[LoopCallback],
         net: Any,
     ) -> None:
+        self.X = dense(data.X)  # it is read as a whole at every point
+        data = Data(self.X, data.y, data.weight)
         self.learner, self.data, self.threads, self.method = learner, data, threads, method
         self.report, self.callbacks, self.net = report, callbacks, net
         self.engine = type(learner.engine)(dataclasses.replace(learner.spec, dtype="float64"))
@@ -147,7 +149,7 @@ class _Descent:
         """Return loss and gradient, and a wall in the place of a loss that is not finite."""
         self.engine.write(self.layout.tensors(x))
         data = self.data
-        loss = self.engine.gradient(data.X, data.y, data.weight, self.threads)
+        loss = self.engine.gradient(self.X, data.y, data.weight, self.threads)
         gradient = self.layout.vector(self.engine.read("gradient"))
         decay, n_weights = self.method.weight_decay, self.layout.n_weights
         if decay:

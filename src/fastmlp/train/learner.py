@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import Data
+from fastmlp.data import Data, dense
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
@@ -57,6 +57,8 @@ class Learner:
 
     `rates` are what the learning rate is multiplied by: each training sets its own.
 
+    `feature_names` are those of the columns of what was trained on, the first time that they had any.
+
     `undo` is what a single step that overflows goes back to. Whoever changes the parameters or the optimizer's state
     forgets it before.
     """
@@ -70,6 +72,7 @@ class Learner:
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
     rates: Rates = NO_RATES
+    feature_names: tuple[str, ...] | None = None
     undo: Snapshot | None = None
     n_parameters: int = field(init=False)
 
@@ -149,7 +152,7 @@ class Learner:
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
         run = Run(
-            data.X,
+            dense(data.X),
             data.y,
             weight,
             order,
@@ -195,10 +198,11 @@ class Learner:
         kinds += [kind for kind in self.engine.kinds if kind == "average"]
         tensors = {kind: self.engine.read(kind) for kind in kinds}
         step, first_epoch = (0, 0) if optimizer is None else (self.step, self.first_epoch)
-        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step, first_epoch)
+        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step, first_epoch, self.feature_names)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this network."""
+        self.feature_names = checkpoint.feature_names
         self.engine.write(checkpoint.tensors["parameters"])
         self.position = checkpoint.epoch, None
         if checkpoint.average:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import Data, chunk_rows, chunks
+from fastmlp.data import Data, chunk_rows, chunks, dense_parts
 from fastmlp.runtime import Engine
 from fastmlp.spec import NetworkSpec
 
@@ -35,10 +35,11 @@ def evaluate(
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         scores = {metric.name: metric.start(task, data.y, data.weight) for metric in metrics}
         for part in chunks(len(data), n_outputs):
-            X, y = data.X[part], data.y[part]
-            outputs, losses = out[: len(X)], row_loss[: len(X)]
-            engine.evaluate(X, y, outputs, losses, threads)
-            weight = np.ones(len(X)) if data.weight is None else data.weight[part]
+            y = data.y[part]
+            outputs, losses = out[: len(y)], row_loss[: len(y)]
+            for place, X in dense_parts(data.X, part):
+                engine.evaluate(X, y[place], outputs[place], losses[place], threads)
+            weight = np.ones(len(y)) if data.weight is None else data.weight[part]
             loss += float((weight * losses).sum())
             total += float(weight.sum())
             for score in scores.values():

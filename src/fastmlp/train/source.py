@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import Data
+from fastmlp.data import Data, Table
 from fastmlp.data.sparse import dense_blocks
 from fastmlp.spec import Array
 
-__all__ = ["Arrays", "Chunk", "Order", "Source", "SparseRows", "in_order", "shuffled"]
+__all__ = ["Arrays", "Chunk", "Order", "Source", "SparseRows", "TableRows", "in_order", "shuffled", "source_of"]
 
 
 # ---- in which order -------------------------------------------------------------------------------------------------
@@ -109,3 +109,37 @@ class SparseRows:
             rows = order[part]
             weight = None if self.weight is None else self.weight[rows]
             yield Chunk(Data(block, self.y[rows], weight), np.arange(len(rows), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows of a table, some batches at a time put together for an engine that reads one array."""
+
+    X: Table
+    y: Array
+    weight: NDArray[np.float64] | None
+    order: Order
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows in an epoch."""
+        return self.order.n_rows
+
+    def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
+        """Give blocks of whole batches, in memory that the next block takes over."""
+        order = self.order.of_epoch(epoch)
+        size = min(len(order), max(1, self.X.rows_at_once // batch_size) * batch_size)
+        buffer, places = np.empty((size, self.X.shape[1]), self.X.dtype), np.arange(size, dtype=np.int64)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            block = buffer[: len(rows)]
+            self.X.fill(block, rows)
+            weight = None if self.weight is None else self.weight[rows]
+            yield Chunk(Data(block, self.y[rows], weight), places[: len(rows)])
+
+
+def source_of(data: Data, order: Order) -> Source:
+    """Return the source of these rows in this order."""
+    if isinstance(data.X, Table):
+        return TableRows(data.X, data.y, data.weight, order)
+    return Arrays(data, order)

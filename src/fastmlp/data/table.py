@@ -1,0 +1,140 @@
+"""Rows that lie in several arrays, of which a block at a time becomes one: columns of a frame, chunks of a data set.
+
+An engine reads one array. What is here has the shape of one, and gives any rows of it; never all, unless asked.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from fastmlp.spec import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["TABLE_NUMBERS", "Columns", "Inputs", "Pieces", "Table", "dense", "dense_parts"]
+
+# A table's rows are put together in blocks of about this many numbers.
+TABLE_NUMBERS: Final = 1 << 18
+
+
+class Table(ABC):
+    """Rows and columns whose numbers lie in several arrays.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+        Of the arrays that it gives; one of the source dtypes.
+    names : tuple of str, or None
+        Names of the columns.
+    """
+
+    ndim: Final = 2
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Put rows together: a slice of them, or those of an array of row numbers, in its order."""
+        out = np.empty((_count(rows, len(self)), self.shape[1]), self.dtype)
+        self.fill(out, rows)
+        return out
+
+    @abstractmethod
+    def fill(self, out: Array, rows: Any) -> None:
+        """Write rows, as many as `out` has, where they belong."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """Number of rows in a block of bounded size."""
+        return max(1, TABLE_NUMBERS // max(1, self.shape[1]))
+
+    def blocks(self) -> Iterator[tuple[int, Array]]:
+        """All rows, a block after the other, each with the number of its first row."""
+        for start in range(0, len(self), self.rows_at_once):
+            yield start, self[start : start + self.rows_at_once]
+
+
+Inputs: TypeAlias = Array | Table
+"""What X is once it has been checked."""
+
+
+class Columns(Table):
+    """Columns of one length: 1-D arrays, or `Pieces` of them, in the source dtypes."""
+
+    def __init__(self, columns: Sequence[Array | Pieces], names: tuple[str, ...] | None) -> None:
+        self.columns, self.names = tuple(columns), names
+        self.shape = len(columns[0]), len(columns)
+        self.dtype = _common(columns)
+
+    def fill(self, out: Array, rows: Any) -> None:
+        for place, column in enumerate(self.columns):
+            out[:, place] = column[rows]
+
+
+class Pieces(Table):
+    """Arrays (or tables) one after the other, as one: of two dimensions, or of one as a column in chunks."""
+
+    def __init__(self, pieces: Sequence[Inputs]) -> None:
+        self.pieces = tuple(pieces)
+        self.ends = np.cumsum([len(piece) for piece in pieces])
+        self.width = pieces[0].shape[1:]
+        self.shape = int(self.ends[-1]), *(self.width or (1,))
+        self.dtype = _common(pieces)
+
+    def __getitem__(self, rows: Any) -> Array:
+        out = np.empty((_count(rows, len(self)), *self.width), self.dtype)
+        self.fill(out, rows)
+        return out
+
+    def fill(self, out: Array, rows: Any) -> None:
+        if isinstance(rows, slice):
+            return self._fill_range(out, *rows.indices(len(self)))
+        which = np.searchsorted(self.ends, rows, side="right")
+        for number in np.unique(which):
+            piece, places = self.pieces[number], np.flatnonzero(which == number)
+            out[places] = piece[rows[places] - (self.ends[number] - len(piece))]
+        return None
+
+    def _fill_range(self, out: Array, start: int, stop: int, step: int) -> None:
+        assert step == 1
+        begin = start
+        for number in range(int(np.searchsorted(self.ends, start, side="right")), len(self.pieces)):
+            if begin >= stop:
+                break
+            piece = self.pieces[number]
+            first, end = int(self.ends[number]) - len(piece), min(stop, int(self.ends[number]))
+            out[begin - start : end - start] = piece[begin - first : end - first]
+            begin = end
+
+
+def dense(X: Inputs) -> Array:
+    """Return rows as one array: themselves, if they are one."""
+    return X[:] if isinstance(X, Table) else X
+
+
+def dense_parts(X: Inputs, part: slice) -> Iterator[tuple[slice, Array]]:
+    """Rows of a part, in arrays of bounded size where they are put together, each with its place in the part."""
+    if not isinstance(X, Table):
+        yield slice(0, part.stop - part.start), X[part]
+        return
+    for start in range(part.start, part.stop, X.rows_at_once):
+        stop = min(start + X.rows_at_once, part.stop)
+        yield slice(start - part.start, stop - part.start), X[start:stop]
+
+
+def _count(rows: Any, length: int) -> int:
+    """Count the rows that a slice, or an array of numbers, takes of so many."""
+    return len(range(*rows.indices(length))) if isinstance(rows, slice) else len(rows)
+
+
+def _common(arrays: Sequence[Inputs]) -> np.dtype[Any]:
+    """The dtype that holds the numbers of all these, as NumPy finds it: of source dtypes it is one, too."""
+    return np.result_type(*(array.dtype for array in arrays))
