@@ -42,10 +42,10 @@ net.fit(X, y, callbacks=[fastmlp.EarlyStopping("val_auc", mode="max")])
 assert_type(net.evaluate(X, y, metrics=["auc"]), dict[str, float])
 assert_type(fastmlp.metrics.auc(y, y), float)
 
-net.fit(X, y, metrics="auc", verbose=1)  # type: ignore[call-arg]
+net.fit(X, y, metrics="auc", verbosity=1)  # type: ignore[call-arg]
 net.fit(X, y, metrics=[3])  # type: ignore[list-item]
 fastmlp.EarlyStopping(mode="up")  # type: ignore[arg-type]
-net.fit(X, y, verbose=1)  # type: ignore[call-arg]
+net.fit(X, y, verbosity=1)  # type: ignore[call-arg]
 net.fit(X, y, optimizer="Adam")  # type: ignore[arg-type]
 net.fit(X, y, callbacks=[loss_of])  # type: ignore[list-item]
 net.step(X, y, optimizer="magic")  # type: ignore[arg-type]

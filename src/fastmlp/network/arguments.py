@@ -1,28 +1,33 @@
 """The arguments of `MLP.fit` and `MLP.step`, checked before anything changes: the rows, and how a step goes about them.
 
-An argument about data belongs to `Rows`, one about the steps to `Steps`; how long a training goes on, and who hears of
-it, stays with `fit`.
+An argument about data belongs to `Rows`, one about the steps to `Steps`, one about how long a training goes on to
+`Limits`; who hears of it stays with `fit`.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.data import Data, as_data, as_validation, count_classes, names_of, with_class_weight
 from fastmlp.spec import LBFGS, NO_CLIP, NO_RATES, Optimizer, Rates, Rprop, as_clip, as_method, as_rates
-from fastmlp.spec.checks import fraction
+from fastmlp.spec.checks import fraction, integer, not_negative, positive, real
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
+from fastmlp.train.limits import SecondsLimit, StepLimit, Tolerance
 from fastmlp.train.source import in_order, shuffled, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastmlp.data import Finite
     from fastmlp.network.measures import Measures
     from fastmlp.spec import Array, Method, NetworkSpec
+    from fastmlp.train.callbacks import Callback, LoopCallback
+    from fastmlp.train.course import Course
     from fastmlp.train.source import Source
 
-__all__ = ["Rows", "Steps", "as_rows", "as_steps"]
+__all__ = ["Limits", "Rows", "Steps", "as_limits", "as_rows", "as_steps"]
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -155,3 +160,69 @@ def _decay(ema: object) -> float:
     if decay == 0.0:
         raise ValueError("ema must be > 0 and < 1, got 0.0")
     return decay
+
+
+# ---- limits ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a training goes on.
+
+    Attributes
+    ----------
+    epochs, max_steps, max_seconds, tol, target_loss : number or None
+        None: without this limit.
+    patience : int
+        Of `tol`.
+    """
+
+    epochs: int | None
+    max_steps: int | None
+    max_seconds: float | None
+    tol: float | None
+    patience: int
+    target_loss: float | None
+
+    def of_search(self, method: LBFGS) -> Limits:
+        """Return the limits of a search by L-BFGS, whose iterations are the epochs, and which makes no steps."""
+        if self.max_steps is not None:
+            raise ValueError("max_steps counts steps, of which LBFGS makes none")
+        return replace(self, epochs=method.max_iter or self.epochs)
+
+    def callbacks(self, course: Course, monitor: str) -> list[LoopCallback]:
+        """Make the loop's callbacks that stop there."""
+        found: list[LoopCallback] = []
+        if self.max_steps is not None:
+            found.append(StepLimit(course, self.max_steps))
+        if self.max_seconds is not None:
+            found.append(SecondsLimit(self.max_seconds))
+        if self.tol is not None or self.target_loss is not None:
+            found.append(Tolerance(monitor, self.tol, self.patience, self.target_loss))
+        return found
+
+
+def as_limits(
+    epochs: object,
+    max_steps: object,
+    max_seconds: object,
+    tol: object,
+    patience: object,
+    target_loss: object,
+    called: Sequence[Callback],
+) -> Limits:
+    """Check the arguments that end a training."""
+    limits = Limits(
+        None if epochs is None else integer(epochs, "epochs", 1),
+        None if max_steps is None else integer(max_steps, "max_steps", 1),
+        None if max_seconds is None else positive(max_seconds, "max_seconds"),
+        None if tol is None else not_negative(tol, "tol"),
+        integer(patience, "patience", 1),
+        None if target_loss is None else real(target_loss, "target_loss"),
+    )
+    ends = limits.max_steps, limits.max_seconds, limits.tol, limits.target_loss
+    if limits.epochs is None and all(end is None for end in ends) and not called:
+        raise ValueError(
+            "epochs=None goes on until something else ends it: give max_steps, max_seconds, tol or another"
+        )
+    return limits

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import as_data, names_of
-from fastmlp.network.arguments import as_rows, as_steps
+from fastmlp.network.arguments import Limits, Rows, as_limits, as_rows, as_steps
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
@@ -19,9 +19,11 @@ from fastmlp.spec import LBFGS, Adam, ClassWeight, Method, MetricLike, Optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import lbfgs, loop
-from fastmlp.train.callbacks import CallbackLike, Lent, as_callbacks
+from fastmlp.train.callbacks import CallbackLike, Lent, LoopCallback, as_callbacks
+from fastmlp.train.course import Course
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.history import History, count_epochs
+from fastmlp.train.lines import Lines
 from fastmlp.train.metrics import Measured
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
@@ -41,7 +43,7 @@ class Training(Measures):
         X: ArrayLike,
         y: ArrayLike,
         *,
-        epochs: int = 10,
+        epochs: int | None = 10,
         batch_size: int = 32,
         optimizer: Method | None = None,
         validation_data: Sequence[ArrayLike] | None = None,
@@ -58,6 +60,12 @@ class Training(Measures):
         clip_value: float | None = None,
         ema: float | None = None,
         lr_factors: Mapping[str, float] | None = None,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
+        tol: float | None = None,
+        patience: int = 10,
+        target_loss: float | None = None,
+        verbose: int = 0,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -80,8 +88,9 @@ class Training(Measures):
             (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
             which neither `output` nor `loss` was given, is to fit integers that look like classes: 0, 1, ..., k - 1,
             all of them, with k from 3 to 20. A list of pieces as X may be; they are joined.
-        epochs : int
-            How many times to go over the rows.
+        epochs : int, optional
+            How many times to go over the rows, at most. None: until something else ends the training (`max_steps`,
+            `max_seconds`, `tol`, `target_loss` or a callback), whichever comes first.
         batch_size : int
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
@@ -136,11 +145,26 @@ class Training(Measures):
             >= 0: what the learning rate is multiplied by, of "bias" or "weight" (all of them), of a layer ("layers.0")
             or of one of its two ("layers.0.bias"); where several are of a tensor, their product. 0 leaves it as it is.
             What decays by the learning rate (`AdamW`, `Lion`) decays so much faster or more slowly, too.
+        max_steps : int, optional
+            How many updates to make, at most, also where that is in the middle of an epoch.
+        max_seconds : float, optional
+            > 0. The time to stop after, between two updates: within 50 ms where an update and `validation_data` take
+            less. The unfinished epoch is not in the history and counts as not begun; its updates stay.
+        tol : float, optional
+            >= 0. Stop where the loss (on the validation data if there are any, else on the training data) has not
+            fallen by more than this for `patience` epochs in a row. `EarlyStopping` can do more.
+        patience : int
+            Of `tol`.
+        target_loss : float, optional
+            Stop after an epoch with this loss (of which, see `tol`), or a lower one.
+        verbose : {0, 1, 2}
+            Lines on standard output, as Keras prints them: 2 gives each epoch its measurements; 1 has a bar, too, that
+            moves where the output is a terminal.
 
         Returns
         -------
         History
-            Of this call; `history` has that of all calls.
+            Of this call; `history` has that of all calls. Its `stopped` says why the call came to its end.
 
         Raises
         ------
@@ -166,16 +190,18 @@ class Training(Measures):
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
-        epochs, batch_size = integer(epochs, "epochs", 1), integer(batch_size, "batch_size", 1)
+        batch_size, verbose = integer(batch_size, "batch_size", 1), integer(verbose, "verbose", 0, 2)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
+        called = as_callbacks(callbacks)
+        limits = as_limits(epochs, max_steps, max_seconds, tol, patience, target_loss, called)
         steps = as_steps(self, optimizer, clip_norm=clip_norm, clip_value=clip_value, ema=ema, lr_factors=lr_factors)
         method = steps.method
         if isinstance(method, LBFGS):
-            epochs = method.max_iter or epochs
+            limits = limits.of_search(method)
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
-        n_threads, called = engine_threads(threads), as_callbacks(callbacks)
+        n_threads = engine_threads(threads)
         rows = as_rows(
             self,
             X,
@@ -185,24 +211,47 @@ class Training(Measures):
             validation_data=validation_data,
             finite=self._finite(n_threads),
         )
-        learner, history, n_rows = self._learner, self._history, len(rows.data)
+        learner, n_rows = self._learner, len(rows.data)
         asked = metrics is not None or train_metrics or rows.validation is not None
         measured = self._metrics(metrics) if asked else ()
         train = rows.plain if measured and (train_metrics or rows.validation is None) else None
-        bar = [ProgressBar(n_rows, epochs)] if progress else []
+        bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs)] if progress else []
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
-        epoch = Epoch(learner, rows.source(self, shuffle), min(batch_size, n_rows), n_threads, options=steps.options)
+        batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
+        epoch = Epoch(learner, rows.source(self, shuffle), batch_size, n_threads, options=steps.options)
+        if verbose:
+            bar.append(Lines(epoch, limits.epochs, verbose))
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
-            start, safety = count_epochs(history), Safety(epoch, history)
-            report = Measured(history, train, rows.validation, measured)
+            report = Measured(self._history, train, rows.validation, measured)
             users = [Lent(called, self._access.lent)] if called else []
             learner.rates, learner.feature_names = steps.rates, rows.names
-            if isinstance(method, LBFGS):
-                lbfgs.fit(learner, rows.data, n_threads, method, epochs, report, [*bar, *users], self)
-            else:
-                loop.fit(epoch, epochs, report, [*bar, safety, *users], self, method or learner.optimizer or Adam())
-            return history.since(start)
+            return self._train(epoch, rows, limits, method, report, bar, users)
+
+    def _train(
+        self,
+        epoch: Epoch,
+        rows: Rows,
+        limits: Limits,
+        method: Optimizer | LBFGS | None,
+        report: Measured,
+        bars: list[LoopCallback],
+        users: list[Lent],
+    ) -> History:
+        """Train, with the network locked; bars hear of an epoch's end first, users last."""
+        learner, history = self._learner, self._history
+        start, course = count_epochs(history), Course(learner, learner.epoch)
+        ends = limits.callbacks(course, "val_loss" if report.validation is not None else "loss")
+        history.stopped = "exception"
+        if isinstance(method, LBFGS):
+            callbacks: list[LoopCallback] = [*bars, *ends, *users]
+            stopped = lbfgs.fit(epoch, rows.data, method, limits.epochs, report, callbacks, self)
+        else:
+            callbacks = [*bars, Safety(epoch, history), *ends, *users]
+            used = method or learner.optimizer or Adam()
+            stopped = loop.fit(epoch, limits.epochs, report, callbacks, self, used, course)
+        history.stopped = stopped or "epochs"
+        return history.since(start)
 
     def _keep_profile(self, profile: Profile) -> None:
         self.profile_ = profile

@@ -45,6 +45,11 @@ class Callback:
     True
     """
 
+    @property
+    def name(self) -> str:
+        """What it is called where it stops a training: the name of its class."""
+        return type(self).__name__
+
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
         """Called before anything changes.
 
@@ -56,7 +61,7 @@ class Callback:
         """Called after every epoch, whose row of the `History` is `logs`; True, and nothing else, ends training."""
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
-        """Called after the last epoch, whose row of the `History` is `logs`."""
+        """Called after the last epoch, whose row of the `History` is `logs`; empty where none was finished."""
 
 
 class EpochFunction(Protocol):
@@ -76,6 +81,10 @@ class _Function(Callback):
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool | None:
         return self.function(net, logs)
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
 
     def __repr__(self) -> str:
         return repr(self.function)
@@ -124,15 +133,21 @@ class LoopCallback(Callback):
     every : int, float or None
         At most so many steps (an integer) or seconds lie between two calls of `on_steps`: the engine's calls are cut
         there. None: it is not called, and an epoch is one call of the engine.
+    reason : str
+        Why it stops the training, where it does.
     """
 
     every: int | float | None = None
+    reason: str = "callback"
 
-    def on_epoch_begin(self, net: Any, logs: Logs) -> None:
-        """Called before an epoch, whose number is in `logs`."""
+    def on_epoch_begin(self, net: Any, logs: Logs) -> bool | None:
+        """Called before an epoch, whose number is in `logs`; True ends the training without it."""
 
-    def on_steps(self, net: Any, logs: Logs) -> None:
-        """Called after some steps; `logs` has how many "steps" and "rows" they were, and their "seconds"."""
+    def on_steps(self, net: Any, logs: Logs) -> bool | None:
+        """Called after some steps; `logs` has how many "steps" and "rows" they were, their "seconds" and mean "loss".
+
+        True ends the training there, in the middle of an epoch, which is then not reported.
+        """
 
     def on_non_finite(self, net: Any, logs: Logs) -> None:
         """Called where the loss of step "step" (from 1) of epoch "epoch" is not finite, which ends the epoch.
@@ -159,7 +174,8 @@ class Lent(LoopCallback):
         stop = False
         with self.lent():
             for callback in self.callbacks:  # all of them hear of every epoch, also when one has asked to stop
-                stop |= _asks_to_stop(callback, net, dict(logs))
+                if _asks_to_stop(callback, net, dict(logs)) and not stop:
+                    stop, self.reason = True, callback.name
         return stop
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
@@ -266,7 +282,7 @@ class EarlyStopping(Watching):
         self.best = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
-        self._waited = 0
+        self._waited = self._best_step = 0
         self._parameters: tuple[Any, Any] | None = None
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
@@ -275,7 +291,7 @@ class EarlyStopping(Watching):
 
     def on_epoch_end(self, net: "MLP", logs: Logs) -> bool:
         if self._improves(logs[self.monitor]):
-            self.best_epoch, self._waited = logs["epoch"], 0
+            self.best_epoch, self._best_step, self._waited = logs["epoch"], net.n_steps, 0
             if self.restore_best:
                 self._parameters = (net.weights, net.biases)
             return False
@@ -286,7 +302,8 @@ class EarlyStopping(Watching):
         return True
 
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
-        if self._parameters is not None and self.best_epoch != logs["epoch"]:
+        at_best = (logs.get("epoch"), net.n_steps) == (self.best_epoch, self._best_step)
+        if self._parameters is not None and not at_best:
             net.weights, net.biases = self._parameters
         self._parameters = None
 

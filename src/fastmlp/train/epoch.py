@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastmlp.train.callbacks import LoopCallback
+    from fastmlp.train.course import Course
     from fastmlp.train.learner import Learner
     from fastmlp.train.source import Chunk, Source
 
-__all__ = ["Epoch", "Pace"]
+__all__ = ["Epoch", "Pace", "Part"]
 
 
 class Epoch:
@@ -45,6 +47,8 @@ class Epoch:
         Steps made.
     exception : BaseException or None
         What a signal's handler raised meanwhile. It may have come with the last step.
+    stopped : str
+        Why a callback has asked to stop after the steps that are made; "" where none has.
     seconds : float
         Spent in the engine.
     chunk : Chunk
@@ -75,19 +79,33 @@ class Epoch:
         self.pace: Pace | None = None
         self.number = self.done = self.at = 0
         self.exception: BaseException | None = None
+        self.stopped = ""
         self.seconds = 0.0
 
-    def begin(self) -> int:
-        """Begin the learner's next epoch; return its number, counted from 1."""
-        self.done, self.exception, self.seconds = 0, None, 0.0
+    def begin(self, part: Part | None = None) -> int:
+        """Begin the learner's next epoch, or go on with a part of it; return its number, counted from 1."""
+        self.done, self.exception, self.seconds, self.stopped = 0, None, 0.0, ""
         self.losses.fill(math.nan)
-        self.number = self.learner.begin_epoch(self.steps) + 1
+        if part is not None:
+            self.done, self.seconds, self.weighted = len(part.losses), part.seconds, part.weighted
+            self.losses[: self.done], self.weights[: self.done] = part.losses, part.weights
+        self.number = self.learner.begin_epoch(self.steps - self.done) + 1
         return self.number
 
+    def part(self) -> Part | None:
+        """Return what there is of an epoch that is not finished; None where none of its steps is made, or all are."""
+        done = self.done
+        if not 0 < done < self.steps:
+            return None
+        return Part(self.losses[:done].copy(), self.weights[:done].copy(), self.weighted, self.seconds)
+
     def run(self) -> None:
-        """Make the steps, up to one whose loss is not finite, or to a signal's handler that raises."""
+        """Make the steps that are left, up to one whose loss is not finite, or where somebody stops them."""
+        made = self.done * self.batch_size  # rows, in the part of the epoch that there is
         for chunk in self.source.chunks(self.number - 1, self.batch_size):
-            self.chunk, self.at, n = chunk, 0, len(chunk.order)
+            n = len(chunk.order)
+            self.chunk, self.at = chunk, min(made, n)
+            made -= self.at
             while self.at < n:
                 if not self._call(chunk, n):
                     return
@@ -96,7 +114,7 @@ class Epoch:
         """Let the engine do what is left of a chunk of n rows, or less of it; return whether it can go on."""
         start, stop, first = self.at, n, self.done
         if self.pace is not None:
-            stop = min(n, start + self.pace.steps * self.batch_size)
+            stop = min(n, start + self.pace.ahead() * self.batch_size)
         places = slice(first, first - (start - stop) // self.batch_size)  # rounded up
         begun = time.perf_counter()
         outcome = self.learner.train(
@@ -118,8 +136,8 @@ class Epoch:
             self.exception = outcome.exception
             return False
         if self.pace is not None:
-            self.pace.advance(outcome.steps, stop - start, seconds)
-        return True
+            self.stopped = self.pace.advance(self.losses[places], stop - start, seconds)
+        return not self.stopped
 
     def next_rows(self) -> NDArray[np.int64]:
         """Return the rows, by their numbers in the chunk's data, of the step that was not made."""
@@ -130,32 +148,53 @@ class Epoch:
         return self.chunk.order[-32:]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The steps that were made of an epoch which is to be gone on with: what its mean loss is made of.
+
+    `losses` and `weights` are those of `Epoch`, as far as they go; `seconds` is what they took.
+    """
+
+    losses: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    weighted: bool
+    seconds: float
+
+
 class Pace:
     """The number of steps in a call of the engine, for callbacks that want to hear of some in the middle of an epoch.
 
+    One that wants to by the number of steps is met wherever a multiple of it has been made since the training began.
     One that wants to by the clock is met by the speed of the last call, and by 8 times as many steps at most.
     """
 
-    def __init__(self, callbacks: Sequence[LoopCallback], net: Any) -> None:
-        self.callbacks, self.net = callbacks, net
+    def __init__(self, callbacks: Sequence[LoopCallback], net: Any, course: Course) -> None:
+        self.callbacks, self.net, self.course = callbacks, net, course
         wanted = [callback.every for callback in callbacks]
-        self.most = min((every for every in wanted if isinstance(every, int)), default=None)
+        self.multiples = sorted({every for every in wanted if isinstance(every, int)})
         self.every = min((every for every in wanted if isinstance(every, float)), default=None)
-        self.steps = 8 if self.most is None else self.most
-        if self.every is not None:
-            self.steps = min(8, self.steps)
+        self.steps = 8  # in a call, by the clock
 
     @classmethod
-    def of(cls, callbacks: Sequence[LoopCallback], net: Any) -> Pace | None:
+    def of(cls, callbacks: Sequence[LoopCallback], net: Any, course: Course) -> Pace | None:
         """Find the pace that these callbacks want; None if all of them wait for the end of an epoch."""
         eager = [callback for callback in callbacks if callback.every is not None]
-        return cls(eager, net) if eager else None
+        return cls(eager, net, course) if eager else None
 
-    def advance(self, steps: int, rows: int, seconds: float) -> None:
-        """Tell of a call that has done so many steps; decide on the next."""
+    def ahead(self) -> int:
+        """Return how many steps the next call may make."""
+        made = self.course.steps
+        wanted = [multiple - made % multiple for multiple in self.multiples]
+        return min(wanted if self.every is None else [self.steps, *wanted])
+
+    def advance(self, losses: NDArray[np.float64], rows: int, seconds: float) -> str:
+        """Tell of a call that has made steps with these losses; return why somebody wants to stop, or ""."""
+        steps = len(losses)
         if self.every is not None:
             self.steps = max(1, min(8 * self.steps, int(self.every * steps / max(seconds, 1e-9))))
-            if self.most is not None:
-                self.steps = min(self.steps, self.most)
+        logs = {"steps": steps, "rows": rows, "seconds": seconds, "loss": float(losses.sum()) / steps}
+        stop = ""
         for callback in self.callbacks:
-            callback.on_steps(self.net, {"steps": steps, "rows": rows, "seconds": seconds})
+            if callback.on_steps(self.net, logs):
+                stop = stop or callback.reason
+        return stop

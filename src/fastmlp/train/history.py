@@ -32,6 +32,9 @@ class History(Mapping[str, list[float]]):
         Duration of the epoch's training, without evaluation and callbacks.
     samples_per_second : list of float
         Rows per second of training.
+    stopped : str or None
+        Why the last call of `fit` came to its end: "epochs" (all were made), "max_steps", "max_seconds", "tol",
+        "target_loss", the name of the callback that stopped it, or "exception"; None before the first.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class History(Mapping[str, list[float]]):
     metrics: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     samples_per_second: list[float] = field(default_factory=list)
+    stopped: str | None = None
 
     def append(self, logs: Mapping[str, Any]) -> None:
         """Add one epoch; what `logs` does not hold becomes NaN."""
@@ -82,6 +86,7 @@ class History(Mapping[str, list[float]]):
             {name: column for name, column in metrics.items() if column},
             self.seconds[start:],
             self.samples_per_second[start:],
+            self.stopped,
         )
 
     def _even(self) -> int:

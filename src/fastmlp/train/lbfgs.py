@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.data import Data, dense
-from fastmlp.train.epoch import Epoch
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of
-from fastmlp.train.source import Arrays, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,13 +19,16 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import LBFGS, Array
     from fastmlp.train.callbacks import LoopCallback
-    from fastmlp.train.learner import Learner
+    from fastmlp.train.epoch import Epoch
     from fastmlp.train.loop import Report
 
 __all__ = ["STOPPED", "Layout", "fit", "search"]
 
 #: The status of a search that its callback has stopped.
 STOPPED = 99
+
+#: Iterations where their number is not bounded: what SciPy counts with.
+_MOST = 2**31 - 1
 
 
 class Layout:
@@ -82,29 +83,35 @@ def _scipy() -> tuple[Any, Any]:
 
 
 def fit(
-    learner: Learner,
+    epoch: Epoch,
     data: Data,
-    threads: int,
     method: LBFGS,
-    iterations: int,
+    iterations: int | None,
     report: Report,
     callbacks: Sequence[LoopCallback],
     net: Any,
-) -> None:
-    """Search from the learner's parameters, which are those of the last finished iteration at every time."""
+) -> str:
+    """Search from the learner's parameters, which are those of the last finished iteration at every time.
+
+    Each is an epoch, of one batch of all of these rows. Returns why a callback has stopped it, or "tol" where the
+    search has come to its end, or "".
+    """
     _scipy()  # an error before anything changes
     for callback in callbacks:
         told = {"epochs": iterations, "names": report.names, "modes": report.modes, "optimizer": method}
         callback.on_train_begin(net, told)
-    learner.undo = None
-    descent = _Descent(learner, data, threads, method, report, callbacks, net)
+    epoch.learner.undo = None
+    if data.weight is not None:
+        epoch.weights, epoch.weighted = np.array([data.weight.sum()]), True
+    descent = _Descent(epoch, data, method, report, callbacks, net)
     try:
-        descent.run(iterations)
+        descent.run(_MOST if iterations is None else iterations)
     finally:
         for callback in callbacks:
             callback.close()
     for callback in callbacks:
         callback.on_train_end(net, descent.logs)
+    return descent.stopped or ("tol" if descent.left else "")
 
 
 class _Descent:
@@ -112,23 +119,23 @@ class _Descent:
 
     def __init__(
         self,
-        learner: Learner,
+        epoch: Epoch,
         data: Data,
-        threads: int,
         method: LBFGS,
         report: Report,
         callbacks: Sequence[LoopCallback],
         net: Any,
     ) -> None:
         self.X = dense(data.X)  # it is read as a whole at every point
-        data = Data(self.X, data.y, data.weight)
-        self.learner, self.data, self.threads, self.method = learner, data, threads, method
+        self.data, self.method = Data(self.X, data.y, data.weight), method
+        self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
+        learner = self.learner
         self.report, self.callbacks, self.net = report, callbacks, net
         self.engine = type(learner.engine)(dataclasses.replace(learner.spec, dtype="float64"))
         self.layout, self.largest = Layout(learner.engine.read()), float(np.finfo(learner.spec.dtype).max)
-        self.epoch = _whole(learner, data, threads)
         self.left, self.logs = 0, dict[str, Any]()
-        self.first = self.lost = self.changed = self.stopped = False
+        self.first = self.lost = self.changed = False
+        self.stopped = ""  # why
         self.begun = time.perf_counter()
 
     def run(self, iterations: int) -> None:
@@ -136,7 +143,7 @@ class _Descent:
 
         The memory of the curvature is what leads it there: without, its first step is small.
         """
-        self.left, options = iterations, {"gtol": self.method.tol, "ftol": self.method.tol_loss, "maxfun": 2**31 - 1}
+        self.left, options = iterations, {"gtol": self.method.tol, "ftol": self.method.tol_loss, "maxfun": _MOST}
         self._begin()
         while self.left and not self.stopped:
             before, self.lost, self.changed = self.left, False, False
@@ -195,23 +202,15 @@ class _Descent:
         epoch.number, epoch.done, epoch.losses[0] = self.learner.epoch, 1, loss
         for callback in self.callbacks:
             if callback.every is not None:
-                callback.on_steps(self.net, {"steps": 1, "rows": epoch.n_rows, "seconds": epoch.seconds})
+                callback.on_steps(self.net, {"steps": 1, "rows": epoch.n_rows, "seconds": epoch.seconds, "loss": loss})
         self.logs = self.report(epoch)
         parameters = engine.read()
         for callback in self.callbacks:
             if callback.on_epoch_end(self.net, self.logs):
-                self.stopped = True
+                self.stopped = self.stopped or callback.reason
         if self.callbacks:
             self.changed = any((array != parameters[name]).any() for name, array in engine.read().items())
         if self.stopped or self.changed:
             raise StopIteration
         if self.left:
             self._begin()
-
-
-def _whole(learner: Learner, data: Data, threads: int) -> Epoch:
-    """An epoch of one batch, as reports are given it."""
-    epoch = Epoch(learner, Arrays(data, in_order(len(data))), len(data), threads)
-    if data.weight is not None:
-        epoch.weights, epoch.weighted = np.array([data.weight.sum()]), True
-    return epoch

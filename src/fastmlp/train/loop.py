@@ -5,7 +5,8 @@ is measured of an epoch, callbacks what else happens; the engine only ever sees 
 per step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from fastmlp.data import Data
 from fastmlp.spec import Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
+from fastmlp.train.course import Course
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import NO_OPTIONS, Learner, StepOptions
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
 
-__all__ = ["Report", "fit", "step"]
+__all__ = ["Report", "fit", "hearing", "step", "tell"]
 
 
 class Report(Protocol):
@@ -34,16 +36,19 @@ class Report(Protocol):
 
 def fit(
     epoch: Epoch,
-    epochs: int,
+    epochs: int | None,
     report: Report,
     callbacks: Sequence[LoopCallback] = (),
     net: Any = None,
     optimizer: Optimizer | None = None,
-) -> bool:
-    """Train for some epochs, and with an optimizer, if one is given, that the learner then goes on with.
+    course: Course | None = None,
+    last: Logs | None = None,
+) -> str:
+    """Train for some epochs, or (None) until a callback stops it.
 
-    Callbacks hear of everything in their order, with `net` as what is trained. Returns whether one of them has stopped
-    the training.
+    The learner goes on with the optimizer, if one is given. Callbacks hear of everything in their order, with `net` as
+    what is trained. A course that has been begun is gone on with, behind an epoch with the logs `last`. Returns why a
+    callback has stopped the training, or "" if none has.
     """
     learner = epoch.learner
     for callback in callbacks:
@@ -54,27 +59,30 @@ def fit(
         learner.use(optimizer)
     if epoch.options.average:
         learner.keep_average()
-    epoch.pace = Pace.of(callbacks, net)
-    begins, ends = _hooks(callbacks, "on_epoch_begin"), _hooks(callbacks, "on_epoch_end")
-    stop, logs = False, {}
+    course = course or Course(learner, learner.epoch)
+    epoch.pace = Pace.of(callbacks, net, course)
+    begins, ends = hearing(callbacks, "on_epoch_begin"), hearing(callbacks, "on_epoch_end")
+    stop, logs = "", last or {}
     try:
-        for _ in range(epochs):
-            number = epoch.begin()
-            for hook in begins:
-                hook(net, {"epoch": number})
+        for _ in itertools.count() if epochs is None else range(epochs - course.epochs):
+            number = epoch.begin(course.take_part())
+            stop = tell(begins, "on_epoch_begin", net, {"epoch": number})
+            if stop:
+                break
             epoch.run()
+            stop = epoch.stopped
             if epoch.done < epoch.steps:
                 if epoch.exception is not None:
                     raise epoch.exception
+                if stop:
+                    break
                 for callback in callbacks:
                     callback.on_non_finite(net, {"epoch": number, "step": epoch.done + 1})
             learner.end_epoch()
             logs = report(epoch)
             if epoch.exception is not None:
                 raise epoch.exception
-            for hook in ends:
-                if hook(net, logs):
-                    stop = True
+            stop = tell(ends, "on_epoch_end", net, logs) or stop
             if stop:
                 break
     finally:  # steps that are made later, by others, are none of this epoch's
@@ -86,9 +94,18 @@ def fit(
     return stop
 
 
-def _hooks(callbacks: Sequence[LoopCallback], name: str) -> list[Callable[[Any, Logs], Any]]:
-    """Collect the callbacks' methods of this name that do anything."""
-    return [getattr(each, name) for each in callbacks if getattr(type(each), name) is not getattr(LoopCallback, name)]
+def hearing(callbacks: Sequence[LoopCallback], event: str) -> list[LoopCallback]:
+    """Collect the callbacks that do anything at an event."""
+    return [each for each in callbacks if getattr(type(each), event) is not getattr(LoopCallback, event)]
+
+
+def tell(callbacks: Sequence[LoopCallback], event: str, net: Any, logs: Logs) -> str:
+    """Let all of them hear of an event; return why the first of those that want to stop does, or ""."""
+    stop = ""
+    for callback in callbacks:
+        if getattr(callback, event)(net, logs):
+            stop = stop or callback.reason
+    return stop
 
 
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, options: StepOptions = NO_OPTIONS) -> float:

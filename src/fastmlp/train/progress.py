@@ -8,11 +8,11 @@ __all__ = ["ProgressBar"]
 
 
 class ProgressBar(LoopCallback):
-    """A tqdm bar over the rows of all epochs, moved ten times a second."""
+    """A tqdm bar over the rows of all epochs, moved ten times a second: time left, latest measurements."""
 
     every = 0.1
 
-    def __init__(self, n_rows: int, epochs: int) -> None:
+    def __init__(self, n_rows: int, epochs: int | None, done: int = 0) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError as error:
@@ -21,21 +21,23 @@ class ProgressBar(LoopCallback):
                 "or leave progress=False"
             ) from error
         self._tqdm: Any = tqdm
-        self._total = n_rows * epochs
+        self._total, self._done = None if epochs is None else n_rows * epochs, done  # rows, of a training gone on with
+        self._measured: dict[str, str] = {}
         self._bar: Any = None
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         if self._bar is None:
-            self._bar = self._tqdm(total=self._total, unit=" rows", unit_scale=True)
+            self._bar = self._tqdm(total=self._total, initial=self._done, unit=" rows", unit_scale=True)
         self._bar.set_description(f"epoch {logs['epoch']}", refresh=False)
 
     def on_steps(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        self._bar.set_postfix({**self._measured, "loss": f"{logs['loss']:.4g}"}, refresh=False)
         self._bar.update(logs["rows"])
 
     def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         hidden = ("epoch", "seconds", "samples_per_second")
-        shown = {name: f"{value:.4g}" for name, value in logs.items() if name not in hidden}
-        self._bar.set_postfix(shown, refresh=False)
+        self._measured = {name: f"{value:.4g}" for name, value in logs.items() if name not in hidden}
+        self._bar.set_postfix(self._measured, refresh=False)
 
     def close(self) -> None:
         if self._bar is not None:
