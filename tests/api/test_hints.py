@@ -34,7 +34,7 @@ FOREIGN = {  # (function, keyword): what the error says
     ("fit", "max_iter"): "did you mean epochs?",
     ("fit", "n_epochs"): "did you mean epochs?",
     ("fit", "epoch"): "did you mean epochs?",
-    ("fit", "validation_split"): "validation_data=(X, y)",
+    ("fit", "validation_fraction"): "did you mean validation_split?",
     ("fit", "early_stopping"): "EarlyStopping",
     ("fit", "n_iter_no_change"): "did you mean patience?",
     ("fit", "seed"): "it is an argument of MLP",

@@ -6,6 +6,7 @@ from fastmlp.data.frames import names_of, table
 from fastmlp.data.inputs import are_chunks, as_inputs
 from fastmlp.data.parameters import as_parameters
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
+from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
 from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
@@ -26,6 +27,7 @@ __all__ = [
     "as_validation",
     "as_weights",
     "check_finite",
+    "chosen",
     "chunk_rows",
     "chunks",
     "count_classes",
@@ -34,6 +36,7 @@ __all__ = [
     "mean_of_targets",
     "names_of",
     "refuse_overflow",
+    "split_rows",
     "table",
     "with_class_weight",
 ]

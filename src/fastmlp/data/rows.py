@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +58,28 @@ def as_data(
 
 def as_validation(
     spec: NetworkSpec, given: Any, finite: Finite | None = None, columns: tuple[str, ...] | None = None
-) -> Data | None:
-    """The argument ``validation_data`` as data for a network, or None for None."""
+) -> dict[str, Data]:
+    """The argument ``validation_data`` as data for a network, by name: "val" where it is one set; none for None."""
     if given is None:
-        return None
+        return {}
+    if not isinstance(given, Mapping):
+        return {"val": _validation_set(spec, given, "validation_data", finite, columns)}
+    for name in given:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"validation_data has the name {name!r:.80}; it must be a str such as 'val' or 'test'")
+    return {
+        name: _validation_set(spec, each, f"validation_data[{name!r}]", finite, columns) for name, each in given.items()
+    }
+
+
+def _validation_set(
+    spec: NetworkSpec, given: Any, called: str, finite: Finite | None, columns: tuple[str, ...] | None
+) -> Data:
     if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
         what = f"{len(given)} of them" if isinstance(given, tuple | list) else type(given).__name__
-        raise TypeError(f"validation_data must be (X, y) or (X, y, sample_weight), got {what}")
+        raise TypeError(f"{called} must be (X, y) or (X, y, sample_weight), got {what}")
     X, y, *weight = given
-    names = [f"validation_data[{place}]" for place in range(3)]
+    names = [f"{called}[{place}]" for place in range(3)]
     return as_data(spec, X, y, weight[0] if weight else None, names, finite, columns)
 
 

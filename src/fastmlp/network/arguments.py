@@ -10,15 +10,28 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.data import Data, as_data, as_validation, count_classes, names_of, with_class_weight
+import numpy as np
+
+from fastmlp.data import (
+    Data,
+    as_data,
+    as_validation,
+    chosen,
+    count_classes,
+    names_of,
+    split_rows,
+    with_class_weight,
+)
 from fastmlp.spec import LBFGS, NO_CLIP, NO_RATES, Optimizer, Rates, Rprop, as_clip, as_method, as_rates
 from fastmlp.spec.checks import fraction, integer, not_negative, positive, real
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
 from fastmlp.train.limits import SecondsLimit, StepLimit, Tolerance
-from fastmlp.train.source import in_order, shuffled, source_of
+from fastmlp.train.source import in_order, of_rows, shuffled, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from fastmlp.data import Finite
     from fastmlp.network.measures import Measures
@@ -40,25 +53,35 @@ class Rows:
     Attributes
     ----------
     data : Data
-        What is trained on, with the weights of the classes.
+        What is trained on, with the weights of the classes; all of it, or `part`.
     plain : Data
-        The same with the weights of the rows alone, by which it is measured.
-    validation : Data or None
-        What is measured beside it.
+        What is trained on, with the weights of the rows alone, by which it is measured.
+    validation : dict of str to Data
+        What is measured beside it, by name.
     names : tuple of str, or None
         Names of X's columns.
+    part : ndarray of int64, or None
+        The numbers of the rows that are trained on; None: all are.
     """
 
     data: Data
     plain: Data
-    validation: Data | None
+    validation: dict[str, Data]
     names: tuple[str, ...] | None
+    part: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    @property
+    def trained(self) -> Data:
+        """The rows that are trained on, with the weights of the classes."""
+        return self.data if self.part is None else chosen(self.data, self.part)
 
     def source(self, net: Measures, shuffle: bool) -> Source:
         """Return what an epoch reads: all rows, in an order that the network's seed and the epoch's number give."""
-        n = len(self.data)
-        order = shuffled(net._backend.permutation, net.seed, n) if shuffle else in_order(n)
-        return source_of(self.data, order)
+        order = shuffled(net._backend.permutation, net.seed, len(self)) if shuffle else in_order(len(self))
+        return source_of(self.data, order if self.part is None else of_rows(self.part, order))
 
 
 def as_rows(
@@ -69,6 +92,7 @@ def as_rows(
     *,
     class_weight: Any = None,
     validation_data: Any = None,
+    validation_split: Any = None,
     finite: Finite | None = None,
     stacklevel: int = 4,  # of a warning: this, fit, what explains its arguments, the caller
 ) -> Rows:
@@ -79,7 +103,18 @@ def as_rows(
         _doubt_regression(spec, data.y, stacklevel + 1)
     names = net.feature_names or names_of(X)
     validation = as_validation(spec, validation_data, finite, names)
-    return Rows(with_class_weight(spec, data, class_weight), data, validation, names)
+    if validation_split is None:
+        return Rows(with_class_weight(spec, data, class_weight), data, validation, names)
+    if "val" in validation:
+        raise ValueError("validation_split holds out the set 'val', which validation_data has, too: call it otherwise")
+    part, held = split_rows(spec, data, validation_split, net._backend.permutation, net.seed)
+    plain, held_out = chosen(data, part), chosen(data, held)
+    weighted = with_class_weight(spec, plain, class_weight)
+    if weighted.weight is not plain.weight:
+        weight = np.zeros(len(data))
+        weight[part] = weighted.weight
+        data = Data(data.X, data.y, weight)
+    return Rows(data, plain, {"val": held_out, **validation}, names, part)
 
 
 def _doubt_regression(spec: NetworkSpec, y: Array, stacklevel: int) -> None:
@@ -222,7 +257,8 @@ def as_limits(
     )
     ends = limits.max_steps, limits.max_seconds, limits.tol, limits.target_loss
     if limits.epochs is None and all(end is None for end in ends) and not called:
-        raise ValueError(
-            "epochs=None goes on until something else ends it: give max_steps, max_seconds, tol or another"
+        raise TypeError(
+            "epochs must be an integer, got None, which goes on until something else ends the training: give "
+            "max_steps, max_seconds, tol, ..."
         )
     return limits

@@ -46,7 +46,7 @@ class Training(Measures):
         epochs: int | None = 10,
         batch_size: int = 32,
         optimizer: Method | None = None,
-        validation_data: Sequence[ArrayLike] | None = None,
+        validation_data: Sequence[ArrayLike] | Mapping[str, Sequence[ArrayLike]] | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
         shuffle: bool = True,
@@ -66,6 +66,7 @@ class Training(Measures):
         patience: int = 10,
         target_loss: float | None = None,
         verbose: int = 0,
+        validation_split: float | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -98,8 +99,9 @@ class Training(Measures):
             "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
             ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh. Or
             "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
-        validation_data : (X, y) or (X, y, sample_weight), optional
-            Evaluated after every epoch.
+        validation_data : (X, y) or (X, y, sample_weight), or mapping of str to such, optional
+            Evaluated after every epoch: "val_loss", "val_accuracy" and so on. Several sets have names of their own:
+            with ``{"val": ..., "test": ...}``, "test_loss" is measured, too.
         sample_weight : array_like of shape (n,), optional
             A batch's loss is the mean over its rows with these weights: sum w l / sum w.
         class_weight : "balanced" or mapping, optional
@@ -160,6 +162,9 @@ class Training(Measures):
         verbose : {0, 1, 2}
             Lines on standard output, as Keras prints them: 2 gives each epoch its measurements; 1 has a bar, too, that
             moves where the output is a terminal.
+        validation_split : float, optional
+            > 0 and < 1. The share of the rows that is held out as the validation data "val": of each class the same,
+            at random by the network's seed. Nothing is copied but targets and weights (and, for L-BFGS, the rows).
 
         Returns
         -------
@@ -209,12 +214,13 @@ class Training(Measures):
             sample_weight,
             class_weight=class_weight,
             validation_data=validation_data,
+            validation_split=validation_split,
             finite=self._finite(n_threads),
         )
-        learner, n_rows = self._learner, len(rows.data)
-        asked = metrics is not None or train_metrics or rows.validation is not None
+        learner, n_rows = self._learner, len(rows)
+        asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
-        train = rows.plain if measured and (train_metrics or rows.validation is None) else None
+        train = rows.plain if measured and (train_metrics or not rows.validation) else None
         bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs)] if progress else []
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
@@ -241,13 +247,14 @@ class Training(Measures):
         """Train, with the network locked; bars hear of an epoch's end first, users last."""
         learner, history = self._learner, self._history
         start, course = count_epochs(history), Course(learner, learner.epoch)
-        ends = limits.callbacks(course, "val_loss" if report.validation is not None else "loss")
+        losses = [f"{name}_loss" for name in report.validation]
+        ends = limits.callbacks(course, losses[0] if losses else "loss")
         history.stopped = "exception"
         if isinstance(method, LBFGS):
             callbacks: list[LoopCallback] = [*bars, *ends, *users]
-            stopped = lbfgs.fit(epoch, rows.data, method, limits.epochs, report, callbacks, self)
+            stopped = lbfgs.fit(epoch, rows.trained, method, limits.epochs, report, callbacks, self)
         else:
-            callbacks = [*bars, Safety(epoch, history), *ends, *users]
+            callbacks = [*bars, Safety(epoch, history, losses), *ends, *users]
             used = method or learner.optimizer or Adam()
             stopped = loop.fit(epoch, limits.epochs, report, callbacks, self, used, course)
         history.stopped = stopped or "epochs"

@@ -18,7 +18,6 @@ C = TypeVar("C", bound=type[Any])
 
 _RATE = "the learning rate belongs to the optimizer: optimizer=Adam(learning_rate=...)"
 _STOP = "callbacks=[EarlyStopping(...)] of fit stops early"
-_SPLIT = "split the rows yourself and give fit(validation_data=(X, y))"
 _CLIP = "fit and step clip the gradient: clip_norm=... by its norm over all layers, clip_value=... by its entries"
 _PENALTY = "the network has it: MLP(..., l1=..., l2=...)"
 _LATER = "there is nothing of the kind here yet"
@@ -62,8 +61,7 @@ _ARGUMENTS: dict[str, tuple[str, str]] = {
     "max_iter": ("epochs", "fit(epochs=...) takes their number"),
     "n_epochs": ("epochs", "fit(epochs=...) takes their number"),
     "num_epochs": ("epochs", "fit(epochs=...) takes their number"),
-    "validation_split": ("", _SPLIT),
-    "validation_fraction": ("", _SPLIT),
+    "validation_fraction": ("validation_split", ""),
     "max_seconds": ("", "fit(max_seconds=...) stops there"),
     "early_stopping": ("", _STOP),
     "patience": ("", _STOP),

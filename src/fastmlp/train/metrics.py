@@ -53,18 +53,21 @@ def evaluate(
 class Measured:
     """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides.
 
-    Metrics are taken of `train`, under their names, and of `validation`, after "val_"; either may be None.
+    Metrics are taken of `train`, if it is not None, under their names, and of each set of `validation`, after its name
+    and "_".
     """
 
     def __init__(
-        self, history: "History", train: Data | None, validation: Data | None, metrics: Sequence["Metric"]
+        self, history: "History", train: Data | None, validation: Mapping[str, Data], metrics: Sequence["Metric"]
     ) -> None:
         self.history, self.train, self.validation, self.metrics = history, train, validation, metrics
         named: dict[str, Mode | None] = {metric.name: metric.mode for metric in metrics}
         measured: dict[str, Mode | None] = {"loss": "min"}
-        if validation is not None:
-            measured |= {"val_loss": "min", **{f"val_{name}": mode for name, mode in named.items()}}
+        for prefix in validation:
+            measured |= {f"{prefix}_loss": "min", **{f"{prefix}_{name}": mode for name, mode in named.items()}}
         if train is not None:
+            for name in measured.keys() & named.keys():
+                raise ValueError(f"validation_data has a name with which {name!r} would be two things")
             measured |= named
         self.names = ("epoch", "loss", "seconds", "samples_per_second", *list(measured)[1:])
         self.modes: Mapping[str, str] = {name: mode for name, mode in measured.items() if mode is not None}
@@ -91,9 +94,9 @@ class Measured:
         if self.train is not None:
             measured = evaluate(engine, spec, self.train, threads, self.metrics)
             logs |= {metric.name: measured[metric.name] for metric in self.metrics}
-        if self.validation is not None:
-            measured = evaluate(engine, spec, self.validation, threads, self.metrics)
-            logs |= {f"val_{name}": value for name, value in measured.items()}
+        for prefix, data in self.validation.items():
+            measured = evaluate(engine, spec, data, threads, self.metrics)
+            logs |= {f"{prefix}_{name}": value for name, value in measured.items()}
 
 
 def _sum(values: NDArray[np.float64]) -> float:

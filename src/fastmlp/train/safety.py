@@ -1,6 +1,7 @@
 """The way back when a loss is no longer finite: to what, and with which message."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,15 +61,17 @@ SNAPSHOT_STEPS = 64
 class Safety(LoopCallback):
     """Two snapshots: training goes back to the latest one under which a loss was finite.
 
-    Each update since a snapshot began with a finite loss, the first of them under its parameters.
+    So has to be each loss of an epoch that is `watched`, by its name in the logs. Each update since a snapshot began
+    with a finite loss, the first of them under its parameters.
     """
 
     latest: Snapshot
     previous: Snapshot
 
-    def __init__(self, epoch: "Epoch", history: History) -> None:
+    def __init__(self, epoch: "Epoch", history: History, watched: Sequence[str] = ()) -> None:
         self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
         self.history, self.start = history, count_epochs(history)
+        self.watched = watched
         self.rule = ""  # of the optimizer whose state the snapshots have
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
@@ -88,8 +91,10 @@ class Safety(LoopCallback):
 
     def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         learner, rows = self.learner, self.epoch.last_rows()
-        if "val_loss" in logs and not math.isfinite(logs["val_loss"]):
-            raise self._diverged(f"the validation loss became {logs['val_loss']} after epoch {learner.epoch}", rows)
+        for name in self.watched:
+            if not math.isfinite(logs[name]):
+                what = "validation loss" if name == "val_loss" else name
+                raise self._diverged(f"the {what} became {logs[name]} after epoch {learner.epoch}", rows)
         if learner.steps_trained - self.latest.steps_trained < SNAPSHOT_STEPS:
             return
         if not learner.engine.is_finite(self.threads):

@@ -14,7 +14,18 @@ from fastmlp.data import Data, Table
 from fastmlp.data.sparse import dense_blocks
 from fastmlp.spec import Array
 
-__all__ = ["Arrays", "Chunk", "Order", "Source", "SparseRows", "TableRows", "in_order", "shuffled", "source_of"]
+__all__ = [
+    "Arrays",
+    "Chunk",
+    "Order",
+    "Source",
+    "SparseRows",
+    "TableRows",
+    "in_order",
+    "of_rows",
+    "shuffled",
+    "source_of",
+]
 
 
 # ---- in which order -------------------------------------------------------------------------------------------------
@@ -44,6 +55,11 @@ def shuffled(permutation: Callable[..., NDArray[np.int64]], seed: int, n_rows: i
         return order
 
     return Order(n_rows, of_epoch)
+
+
+def of_rows(rows: NDArray[np.int64], order: Order) -> Order:
+    """Take some rows, by their numbers, in an order of as many."""
+    return Order(len(rows), lambda epoch: rows[order.of_epoch(epoch)])
 
 
 # ---- what an epoch reads --------------------------------------------------------------------------------------------
