@@ -11,6 +11,7 @@ import copy
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +29,9 @@ from setuptools.errors import CCompilerError, CompileError, ExecError, LinkError
 COMPILER_ERRORS = (CCompilerError, CompileError, LinkError, ExecError, PlatformError)
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "src/fastmlp"
+# The list in src/fastmlp/files/c_source.py has the same files in an order.
+C_OF_MODELS = ["base.h", "kernels.h", "isa/vec_scalar.h", *(f"kernels/{name}.inl" for name in ("vecmath", "reduce"))]
+C_OF_MODELS += [f"ops/{name}.inl" for name in ("activation", "softmax")]
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"
 # The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
@@ -180,6 +184,7 @@ class BuildKernelsAndPasses(build_ext):
         if self.extensions:
             for path in self._config_paths():
                 Path(path).write_text(self._config_text(), encoding="utf-8")
+                copy_c_sources(Path(path).parent)
 
     def build_extensions(self) -> None:
         self._require_compiler()
@@ -352,6 +357,15 @@ class BuildPure(build_py):
         super().run()
         folder = PACKAGE if self.editable_mode else f"{self.build_lib}/fastmlp"
         Path(folder, "_build_config.py").write_text(PURE_CONFIG, encoding="utf-8")
+        copy_c_sources(Path(folder))
+
+
+def copy_c_sources(package: Path) -> None:
+    """Put the C that MLP.to_c makes its files of beside the module that takes it apart."""
+    folder = package / "files/csrc"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in C_OF_MODELS:
+        shutil.copyfile(Path("csrc", name), folder / Path(name).name)
 
 
 def extensions() -> list[Extension]:

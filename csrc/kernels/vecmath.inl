@@ -57,12 +57,10 @@ static const real linear_below = 0x1p-60;
 static const real smallest_normal = 0x1p-1022, denormal_scale = 0x1p+54, denormal_exponent = -54.0;
 static const real lowest_exponent = -1022.0;
 #endif
-enum {
-  EXP_TAIL = sizeof exp_tail / sizeof exp_tail[0],
-  LOG_TAIL = sizeof log_tail / sizeof log_tail[0],
-  LOG_TAIL_WIDE = sizeof log_tail_wide / sizeof log_tail_wide[0],
-  NORMAL_TAIL = sizeof normal_tail_q / sizeof normal_tail_q[0]
-};
+enum { EXP_TAIL = sizeof exp_tail / sizeof exp_tail[0] };
+enum { LOG_TAIL = sizeof log_tail / sizeof log_tail[0] };
+enum { LOG_TAIL_WIDE = sizeof log_tail_wide / sizeof log_tail_wide[0] };
+enum { NORMAL_TAIL = sizeof normal_tail_q / sizeof normal_tail_q[0] };
 
 /* c[last] x^k + ... + c[last - k step], where the last index is the least that is not negative. */
 FM_INLINE vreal horner(const real *c, int last, int step, vreal x) {

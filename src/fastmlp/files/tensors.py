@@ -25,7 +25,7 @@ from fastmlp.spec import Array
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["FilePath", "load_file", "read_tensor", "reading", "save_file"]
+__all__ = ["FilePath", "load_file", "read_tensor", "reading", "replacing", "save_file"]
 
 FilePath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -92,7 +92,7 @@ def save_file(path: FilePath, tensors: Mapping[str, Array], metadata: Mapping[st
         raise ValueError(f"names and metadata take {len(encoded)} bytes; they may take {MAX_HEADER}")
     parse_header(encoded, 8 + len(encoded) + offset)  # nothing is saved that would not be loaded
 
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(len(encoded).to_bytes(8, "little"))
         file.write(encoded)
         for array in arrays.values():
@@ -177,7 +177,7 @@ def read_tensor(file: BinaryIO, name: str, entry: Entry) -> Array:
 
 
 @contextlib.contextmanager
-def _replacing(path: FilePath) -> Iterator[BinaryIO]:
+def replacing(path: FilePath) -> Iterator[BinaryIO]:
     """Open a temporary file beside the target of path, which replaces it when the block is left without an error."""
     path = _name_of(path)
     try:

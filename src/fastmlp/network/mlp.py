@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets
 from fastmlp.initializers import bias_of_mean, draw
-from fastmlp.network.training import Training
+from fastmlp.network.exports import Exports
 from fastmlp.spec import (
     Activation,
     ActivationName,
@@ -32,7 +32,7 @@ from fastmlp.spec.initializers import Function, Initializer, InitName, as_initia
 __all__ = ["MLP"]
 
 
-class MLP(Training):
+class MLP(Exports):
     """Multi-layer perceptron: dense layers a = f(a W + b), trained by mini-batch gradient descent.
 
     Parameters

@@ -1,0 +1,198 @@
+"""A network as one C99 file: constant tables and a function from one row to its outputs, to the bits of `predict`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastmlp.files.c_source import constant, needed, renamed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastmlp.spec import Array, NetworkSpec
+    from fastmlp.spec.network import Layer
+
+__all__ = ["c99_of"]
+
+_HEAD = """\
+/* {name}_predict: a multi-layer perceptron of {sizes}.
+ *
+ *   void {name}_predict(const {real} *x, {real} *y)
+ *
+ * computes the {outputs} of one row of {inputs}. It is C99, needs the standard headers and fma() of <math.h>, asks for
+ * no memory and keeps none between calls, so that any number of threads may call it. To be compiled in one file; others
+ * declare the function. The results are those of fastmlp's predict bit by bit, on every processor with IEEE arithmetic.
+ *
+ * Bytes: {flash} of constants (flash), no static variables (RAM), {stack} of layers on the stack; machine code and the
+ * frames of calls come on top.
+ *
+ * {layers}
+ */
+#ifdef __FAST_MATH__
+#error "-ffast-math changes what is computed"
+#endif
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if {excess}
+#error "intermediate results are rounded to {real} here; on x86 take -msse2 -mfpmath=sse"
+#endif
+/* A product and a sum that follow each other are rounded twice; fma() is where they are not. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
+#endif
+"""
+
+_LAYER = """\
+/* y = W x + b, a row of W for each output. */
+static void affine(int n_in, int n_out, const real *W, const real *b, const real *x, real *y) {
+  for (int o = 0; o < n_out; o++, W += n_in) {
+    real sum = 0;
+    for (int i = 0; i < n_in; i++) sum = vfma(x[i], W[i], sum);
+    y[o] = sum + b[o];
+  }
+}
+"""
+
+_DOTS = """\
+/* The same where outputs are few: as other sums along a row, in interleaved partial sums and one fixed tree. */
+static void affine_dots(int n_in, int n_out, const real *W, const real *b, const real *x, real *y) {
+  for (int o = 0; o < n_out; o++, W += n_in) {
+    lane_sums sums = lane_sums_zero();
+    for (int i = 0; i < n_in; i++) lane_sums_fma(&sums, i, x[i], W[i]);
+    y[o] = lane_sums_total(&sums) + b[o];
+  }
+}
+"""
+
+_TAIL = """\
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+"""
+
+
+def c99_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], name: str) -> str:
+    """The text of the file.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    weights, biases : sequence of ndarray
+        Of each layer, (n_in, n_out) and (n_out,), in the network's dtype.
+    name : str
+        What the function's name begins with, and everything else in the file.
+
+    Raises
+    ------
+    ValueError
+        If `name` is no identifier in C, or an activation has no C.
+    """
+    given: object = name
+    if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        raise ValueError(f"name must be an identifier in C that begins with a letter; it is {name!r}")
+    is_float = spec.dtype == "float32"
+    functions = sorted({function for layer in spec.layers for function in _functions(layer)})
+    by_dots = {_by_dots(layer) for layer in spec.layers}
+    sums = ["lane_sums_zero", "lane_sums_fma", "lane_sums_total"] if True in by_dots else []
+    code, names = needed(["real", "vfma", *sums, *functions], is_float=is_float)
+    affine = "\n".join(text for text, used in ((_LAYER, False), (_DOTS, True)) if used in by_dots)
+    tables, flash = _tables(spec, weights, biases)
+    body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec)}"
+    names += ["affine", "affine_dots", "predict", *re.findall(r"^static const real (\w+)", tables, re.MULTILINE)]
+    body = re.sub(r"\bFM_INLINE\b", "static inline", re.sub(r"\s*\bFM_UNUSED\b", "", body))
+    return _head(spec, name, flash) + "\n" + renamed(body, names, f"{name}_") + "\n" + _TAIL
+
+
+def _by_dots(layer: Layer) -> bool:
+    """Whether the kernels make a layer's products as dot products, whose sums have an order of their own."""
+    return layer.n_out <= constant("FM_DOT_COLUMNS") and layer.n_out < layer.n_in
+
+
+def _functions(layer: Layer) -> list[str]:
+    kind = layer.activation.name
+    if kind == "softmax":
+        return ["row_softmax", "row_max"]
+    return [] if kind == "identity" else [f"{kind}_value"]
+
+
+def _head(spec: NetworkSpec, name: str, flash: int) -> str:
+    real, item = ("float", 4) if spec.dtype == "float32" else ("double", 8)
+    layers = [
+        f"{number}: {layer.n_in} -> {layer.n_out}, {_shown(layer)}" for number, layer in enumerate(spec.layers, start=1)
+    ]
+    return _HEAD.format(
+        name=name,
+        sizes=" - ".join(map(str, spec.sizes)),
+        real=real,
+        inputs=f"{spec.sizes[0]} inputs",
+        outputs=f"{spec.sizes[-1]} output{'s' if spec.sizes[-1] > 1 else ''}",
+        flash=flash,
+        stack=item * sum(_buffers(spec).values()),
+        layers="\n * ".join(layers),
+        excess="FLT_EVAL_METHOD == 2" + (" || FLT_EVAL_METHOD == 1" if real == "float" else ""),
+    )
+
+
+def _shown(layer: Layer) -> str:
+    params = ", ".join(f"{value:.6g}" for value in layer.activation.params)
+    return f"{layer.activation.name}({params})" if params else layer.activation.name
+
+
+def _buffers(spec: NetworkSpec) -> dict[str, int]:
+    """Names and lengths of the buffers between the layers, which are used in turns."""
+    widths = spec.sizes[1:-1]
+    return {name: max(of) for name, of in (("odd", widths[::2]), ("even", widths[1::2])) if of}
+
+
+def _tables(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]) -> tuple[str, int]:
+    """Weights by output, biases and parameters of activations as constants, and how many bytes they are."""
+    tables: dict[str, Array] = {}
+    for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True), start=1):
+        tables |= {f"W{number}": np.ascontiguousarray(W.T).ravel(), f"b{number}": b}
+        if layer.activation.params:
+            tables[f"params{number}"] = np.array(layer.activation.params, spec.dtype)
+    text = "\n".join(_table(name, values, "f" if spec.dtype == "float32" else "") for name, values in tables.items())
+    return text + "\n", sum(values.nbytes for values in tables.values())
+
+
+def _table(name: str, values: Array, suffix: str) -> str:
+    numbers = [f"{value.hex()}{suffix}" for value in values.tolist()]
+    lines = [", ".join(numbers[start : start + 5]) for start in range(0, len(numbers), 5)]
+    return f"static const real {name}[{len(numbers)}] = {{\n  " + ",\n  ".join(lines) + "\n};"
+
+
+def _predict(spec: NetworkSpec) -> str:
+    real = "float" if spec.dtype == "float32" else "double"
+    signature = f"void predict(const {real} *x, {real} *y)"
+    lines, last = [f"{signature};", f"{signature} {{"], len(spec.layers)
+    lines += [f"  real {name}[{length}];" for name, length in _buffers(spec).items()]
+    at = "x"
+    for number, layer in enumerate(spec.layers, start=1):
+        to = "y" if number == last else ("even", "odd")[number % 2]
+        product = "affine_dots" if _by_dots(layer) else "affine"
+        lines += [
+            f"  {product}({layer.n_in}, {layer.n_out}, W{number}, b{number}, {at}, {to});",
+            *_activated(number, layer, to),
+        ]
+        at = to
+    return "\n".join([*lines, "}", ""])
+
+
+def _activated(number: int, layer: Layer, row: str) -> list[str]:
+    kind, params = layer.activation.name, f"params{number}" if layer.activation.params else "NULL"
+    if kind == "identity":
+        return []
+    if kind == "softmax":  # the kernel's rows lie in panels of two columns
+        return [f"  row_softmax({layer.n_out}, {row}, 2, row_max({layer.n_out}, {row}, 2));"]
+    return [f"  for (int o = 0; o < {layer.n_out}; o++) {row}[o] = {kind}_value({row}[o], {params});"]

@@ -1,0 +1,61 @@
+"""A network as a file for others: C and ONNX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastmlp.network.training import Training
+
+if TYPE_CHECKING:
+    from fastmlp.network.state import Path
+
+__all__ = ["Exports"]
+
+
+class Exports(Training):
+    """A network that can be written for where there is no fastmlp."""
+
+    __slots__ = ()
+
+    def to_c(self, path: Path, *, name: str = "model") -> None:
+        """Write the network as one file of C99, with a function from a row to its outputs.
+
+        The file holds the weights as constants, needs C99's standard headers and ``fma``, and takes no memory but its
+        stack; its first lines say how much that is. It may be compiled for whatever has IEEE arithmetic, a
+        microcontroller, too.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written aside and renamed: an interruption leaves the old file or the new one.
+        name : str
+            Of the function ``void {name}_predict(const float *x, float *y)`` (double where the network's dtype is
+            float64), and what everything else in the file begins with.
+
+        Raises
+        ------
+        ValueError
+            If `name` is no identifier in C.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        The arithmetic is that of the kernels, cut from their sources: the outputs are those of `predict` bit by bit.
+
+        Examples
+        --------
+        >>> import fastmlp, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "xor.h"
+        ...     fastmlp.MLP([2, 3, 1], seed=0).to_c(file, name="xor")
+        ...     "void xor_predict(const float *x, float *y)" in file.read_text()
+        True
+        """
+        from fastmlp.files.c99 import c99_of
+        from fastmlp.files.tensors import replacing
+
+        with self._access.reading("to_c"):
+            text = c99_of(self._learner.spec, self.weights, self.biases, name)
+        with replacing(path) as file:
+            file.write(text.encode())
