@@ -20,6 +20,8 @@ OPTIMIZER(adagrad, 1, learning_rate, epsilon)
 OPTIMIZER(adadelta, 2, learning_rate, rho, one_minus_rho, epsilon)
 OPTIMIZER(lion, 1, learning_rate, beta1, beta2, one_minus_beta1, one_minus_beta2)
 OPTIMIZER(rprop, 2, initial_step, eta_minus, eta_plus, smallest_step, largest_step, first)
+OPTIMIZER(schedule_free_adamw, 3, learning_rate, beta2, one_minus_beta2, inv_sqrt_correction2, epsilon, interpolation,
+          share)
 #else
 
 /* g *= scale; buf = momentum buf + g; w -= lr (nesterov ? g + momentum buf : buf). Sutskever et al. 2013, as PyTorch
@@ -231,6 +233,29 @@ static void rprop_update(ptrdiff_t n, void *w, const void *g, void *const *state
     vstore(sizes + i, size);
     vstore(before + i, kept);
     vstore(weight + i, vfnma(vsign(kept), size, vload(weight + i)));
+  }
+}
+
+/* Defazio et al. 2024. In training, the parameters are y, between z and the mean x of all z, which are states. y is a
+ * function of both, so what it has lost before (ops/regularise.inl) is known, and is lost by z. */
+static void schedule_free_adamw_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
+  const fm_schedule_free_adamw_columns *step = (const fm_schedule_free_adamw_columns *)h;
+  real *weight = (real *)w, *sequence = (real *)state[0], *square = (real *)state[1], *mean = (real *)state[2];
+  const real *gradient = (const real *)g;
+  const vreal rate = vset1((real)step->learning_rate), correction = vset1((real)step->inv_sqrt_correction2);
+  const vreal beta2 = vset1((real)step->beta2), rest2 = vset1((real)step->one_minus_beta2);
+  const vreal epsilon = vset1((real)step->epsilon);
+  const vreal interpolation = vset1((real)step->interpolation), share = vset1((real)step->share);
+  for (ptrdiff_t i = 0; i < n; i += VL) {
+    const vreal grad = vload(gradient + i), before = vload(sequence + i), average = vload(mean + i);
+    const vreal v = moved_to(square + i, beta2, rest2, vmul(grad, grad));
+    const vreal direction = vdiv(grad, vfma(vsqrt(v), correction, epsilon));
+    const vreal decay = vsub(vload(weight + i), vfma(interpolation, vsub(average, before), before));
+    const vreal z = vfnma(rate, direction, vadd(before, decay));
+    const vreal x = vfma(share, vsub(z, average), average);
+    vstore(sequence + i, z);
+    vstore(mean + i, x);
+    vstore(weight + i, vfma(interpolation, vsub(x, z), z));
   }
 }
 

@@ -19,13 +19,16 @@ RNG = np.random.default_rng(8)
 X = RNG.normal(size=(30, 3))
 Y = np.tanh(X[:, :2] - X[:, 1:])
 
+#: All but the one whose weights are an average already.
+FOLLOWED = {name: each for name, each in OPTIMIZERS.items() if name != "schedule_free_adamw"}
+
 
 def network(backend, **arguments):
     return fastmlp.MLP([3, 7, 2], activation="tanh", dtype="float64", seed=1, backend=backend, **arguments)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_norm": 0.8}], ids=["any", "bounded"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", FOLLOWED.values(), ids=FOLLOWED)
 def test_it_follows_the_weights_step_by_step(backend, optimizer, arguments):
     net, plain = network(backend, l1=1e-3, **arguments), network(backend, l1=1e-3, **arguments)
     wanted, told = [*net.weights, *net.biases], []

@@ -29,11 +29,26 @@ RULES = {
     "lion_cosine": {
         "name": "lion", "learning_rate": {"name": "cosine", "value": 0.03, "steps": 20}, "weight_decay": 0.1,
     },
+    "schedule_free": {
+        "name": "schedule_free_adamw", "learning_rate": 0.05, "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.5,
+    },
 }  # fmt: skip
+
+
+def _schedule_free(optax, rule):
+    """optax's `schedule_free_adamw` of a rule, put together here since that one lets biases decay."""
+    optimizer = optax.chain(
+        optax.scale_by_rms(rule["beta2"], 1e-8, eps_in_sqrt=False, bias_correction=True),
+        optax.add_decayed_weights(rule["weight_decay"], lambda parameters: [(True, False) for _ in parameters]),
+        optax.scale_by_learning_rate(rule["learning_rate"]),
+    )
+    return optax.contrib.schedule_free(optimizer, rule["learning_rate"], rule["beta1"])
 
 
 def _optimizer(optax, rule):
     """optax's optimizer of a rule; weights decay, biases do not."""
+    if rule["name"] == "schedule_free_adamw":
+        return _schedule_free(optax, rule)
     rate = rule["learning_rate"]
     if isinstance(rate, dict):
         rate = optax.cosine_decay_schedule(rate["value"], rate["steps"])
@@ -50,6 +65,7 @@ def optax_trajectory(name):
     """Losses before each step, and all parameters after the first and after the last, by JAX and optax alone."""
     import jax
     import optax
+    import optax.contrib
 
     jax.config.update("jax_enable_x64", True)
     import jax.numpy as jnp
@@ -69,7 +85,10 @@ def optax_trajectory(name):
         updates, state = optimizer.update(gradient, state, parameters)
         parameters = optax.apply_updates(parameters, updates)
         losses.append(float(loss))
-        after.append(np.concatenate([np.ravel(array) for pair in parameters for array in pair]))
+        weights = parameters
+        if RULES[name]["name"] == "schedule_free_adamw":
+            weights = optax.contrib.schedule_free_eval_params(state, parameters)
+        after.append(np.concatenate([np.ravel(array) for pair in weights for array in pair]))
     return {"losses": np.array(losses), "first": after[0], "last": after[-1]}
 
 

@@ -32,6 +32,7 @@ OPTIMIZERS = {name: kind() for name, kind in specs.OPTIMIZERS.items()} | {
     "radam": specs.RAdam(0.02, epsilon=1e-6, beta2=0.95),
     "adadelta": specs.Adadelta(weight_decay=0.1),
     "lion": specs.Lion(0.01, weight_decay=0.5),
+    "schedule_free_adamw": specs.ScheduleFreeAdamW(0.02, epsilon=1e-6, weight_decay=0.5),
     "rmsprop_all": specs.RMSprop(0.01, rho=0.9, epsilon=1e-4, weight_decay=0.1, momentum=0.5, centered=True),
     "adagrad_decay": specs.Adagrad(0.05, learning_rate_decay=0.1, weight_decay=0.1),
     "momentum_again": specs.SGD(0.01, momentum=0.9),

@@ -307,6 +307,16 @@ def rprop_formula(w, g, state, t, o, decay):
     return w - np.sign(state[0]) * state[1]
 
 
+def schedule_free_adamw_formula(y, g, state, t, o, decay):
+    if t == 1:
+        state[0] = state[2] = y
+    state[1] = o.beta2 * state[1] + (1 - o.beta2) * g**2
+    direction = g / (np.sqrt(state[1] / (1 - o.beta2**t)) + o.epsilon) + o.weight_decay * decay * y
+    state[0] = state[0] - o.learning_rate * direction
+    state[2] = (1 - 1 / t) * state[2] + 1 / t * state[0]
+    return (1 - o.beta1) * state[0] + o.beta1 * state[2]
+
+
 UPDATES = {name.removesuffix("_formula"): function for name, function in globals().items() if name.endswith("_formula")}
 
 
@@ -342,6 +352,9 @@ def test_training_by_the_formulas(optimizer, block, monkeypatch):
             )
         ]
         set_layers(oracle, parameters[:2], parameters[2:])
+    if optimizer.name == "schedule_free_adamw":  # whose weights are the mean
+        mean = [state[2] for state in states]
+        set_layers(oracle, mean[:2], mean[2:])
     np.testing.assert_allclose(flat(layers_of(trained)), flat(layers_of(oracle)), rtol=1e-9, atol=1e-12)
     if optimizer.name != "sgd" or optimizer.momentum > 0.0:  # without it there is nothing to keep
         for slot, (weights, biases) in enumerate(states_of(trained)):

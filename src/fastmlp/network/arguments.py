@@ -22,7 +22,18 @@ from fastmlp.data import (
     split_rows,
     with_class_weight,
 )
-from fastmlp.spec import LBFGS, NO_CLIP, NO_RATES, Optimizer, Rates, Rprop, as_clip, as_method, as_rates
+from fastmlp.spec import (
+    LBFGS,
+    NO_CLIP,
+    NO_RATES,
+    Optimizer,
+    Rates,
+    Rprop,
+    ScheduleFreeAdamW,
+    as_clip,
+    as_method,
+    as_rates,
+)
 from fastmlp.spec.checks import fraction, integer, not_negative, positive, real
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
 from fastmlp.train.limits import SecondsLimit, StepLimit, Tolerance
@@ -171,6 +182,10 @@ def as_steps(
     if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
         kind = type(used).__name__
         raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
+    if isinstance(used, ScheduleFreeAdamW):
+        for name, given in (("ema", options.average), ("max_norm", learner.spec.max_norm)):
+            if given:
+                raise ValueError(f"{name} is not for ScheduleFreeAdamW, whose weights are a mean already")
     if isinstance(method, LBFGS):
         _refuse_steps(learner.spec, options)
     return Steps(method, rates, options)

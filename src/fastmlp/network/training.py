@@ -96,9 +96,9 @@ class Training(Measures):
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
             "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
-            "rprop", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the one in use, or
-            ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts fresh. Or
-            "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
+            "rprop", "schedule_free_adamw", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the
+            one in use, or ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts
+            fresh. Or "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
         validation_data : (X, y) or (X, y, sample_weight), or mapping of str to such, optional
             Evaluated after every epoch: "val_loss", "val_accuracy" and so on. Several sets have names of their own:
             with ``{"val": ..., "test": ...}``, "test_loss" is measured, too.

@@ -176,7 +176,39 @@ cdef class Engine:
         call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
-        most = min(-threads or max_threads(), most_threads(&call.plan))
+        if self.parameters.interpolation < 0:
+            return self.run_with(call, run, steps, threads)
+        self.gate.close("training")
+        self.gate.unfinished = True
+        if not self.parameters.departed:
+            self.parameters.depart(table[0, self.parameters.interpolation])
+        self.gate.unfinished = False
+        self.gate.open()
+        try:
+            return self.run_with(call, run, steps, threads)
+        finally:
+            self.come_back()
+
+    cdef come_back(self):
+        """Have the mean of the weights in their place again; what a handler raises meanwhile is raised afterwards."""
+        raised = None
+        while self.parameters.departed:
+            try:
+                self.gate.close("training")
+            except BaseException as exception:
+                raised = exception
+                continue
+            self.gate.unfinished = True
+            self.parameters.arrive()
+            self.gate.unfinished = False
+            self.gate.open()
+        if raised is not None:
+            raise raised
+
+    cdef run_with(self, Call call, run, ptrdiff_t steps, int threads):
+        """A run with so many threads, or as many as prove to be good."""
+        cdef Network *net = &self.parameters.net
+        cdef int most = min(-threads or max_threads(), most_threads(&call.plan)), team_size
         if threads > 0 or most == 1 or steps == 1 or run.at_loss is not None or run.at_gradient is not None:
             team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
             team_size = min(team_size, most_threads(&call.plan))

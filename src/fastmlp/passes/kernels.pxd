@@ -135,6 +135,7 @@ cdef bint activation_keeps_signals(int activation)
 cdef bint activation_is_of_rows(int activation)
 cdef int optimizer_states(int optimizer)
 cdef int optimizer_n_columns(int optimizer)
+cdef int optimizer_column(int optimizer, str name)
 cdef str loss_output(int loss)
 
 cdef int source_of(const char *format, Py_ssize_t itemsize) noexcept

@@ -174,6 +174,12 @@ cdef int optimizer_n_columns(int optimizer):
     return fm_optimizer_n_columns(optimizer)
 
 
+cdef int optimizer_column(int optimizer, str name):
+    """The place of one of its own columns, or -1."""
+    names = fm_optimizer_columns(optimizer).decode().split(", ")
+    return names.index(name) if name in names else -1
+
+
 cdef str loss_output(int loss):
     return fm_loss_output(loss).decode()
 

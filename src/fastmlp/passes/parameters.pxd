@@ -9,12 +9,16 @@ cdef class Parameters:
     cdef char *state_arena
     cdef char *average_arena         # as large as updated_bytes; NULL where no average is kept
     cdef int64_t n_steps             # updates that the optimizer's present state has made
+    cdef int interpolation           # the table's column of that name; -1 where training is at the parameters
+    cdef bint departed               # the parameters are y of a training; the mean x, which users see, is a state
     cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
     cdef describe_layers(self)
     cdef size_t lay_out(self, char *base)
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept nogil
+    cdef void depart(self, double interpolation) noexcept nogil
+    cdef void arrive(self) noexcept nogil
     cdef dict checked(self, tensors)
     cdef char *weights_of(self, Layer *layer, int state) noexcept
     cdef char *biases_of(self, Layer *layer, int state) noexcept

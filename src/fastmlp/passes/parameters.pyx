@@ -13,6 +13,7 @@ from fastmlp.passes.kernels cimport (
     index_of,
     kernel_table,
     loss_output,
+    optimizer_column,
     optimizer_n_columns,
     optimizer_states,
 )
@@ -59,7 +60,7 @@ cdef class Parameters:
         self.net.loss = NULL if spec.loss.custom else table.loss[index_of("loss", spec.loss.name)]
         fill_params(self.net.loss_params, spec.loss.params)
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
-        self.net.optimizer = NO_OPTIMIZER
+        self.net.optimizer, self.interpolation = NO_OPTIMIZER, -1
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
         self.net.noise = spec.input_noise
@@ -135,6 +136,7 @@ cdef class Parameters:
         self.state_arena, self.state_bytes = arena, size
         self.net.optimizer, self.n_steps = optimizer, 0
         self.net.n_columns = 0 if name is None else optimizer_n_columns(optimizer)
+        self.interpolation = -1 if name is None else optimizer_column(optimizer, "interpolation")
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
 
@@ -161,9 +163,48 @@ cdef class Parameters:
                         packed(&self.net, layer.updated, layer.rows, i * panel, j),
                         packed(&self.net, layer.transposed, layer.columns, j * panel, i))
 
+    cdef void depart(self, double interpolation) noexcept nogil:
+        """Go from x, the mean that is used, to y between it and z, where training takes its gradients: states 2 and 0.
+
+        The first time, all three are the same. The sums are those of the update, so y is what it had left."""
+        cdef Layer *layer
+        cdef size_t width = panel_row(&self.net), size
+        cdef int l, part
+        cdef char *w
+        cdef char *z
+        cdef char *x
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            for part in range(2):
+                w, z, x = layer.updated, layer.weight_state[0], layer.weight_state[2]
+                size = layer.column_panels * layer.rows * width
+                if part == 1:
+                    w, z, x, size = layer.bias, layer.bias_state[0], layer.bias_state[2], layer.out_panels * width
+                memcpy(x, w, size)
+                if self.n_steps == 0:
+                    memcpy(z, w, size)
+                memcpy(w, z, size)
+                self.net.kernels.average(size // self.net.item, x, interpolation, w)
+        self.refresh_transposes()
+        self.departed = True
+
+    cdef void arrive(self) noexcept nogil:
+        """Go back to x."""
+        cdef Layer *layer
+        cdef size_t width = panel_row(&self.net)
+        cdef int l
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            memcpy(layer.updated, layer.weight_state[2], layer.column_panels * layer.rows * width)
+            memcpy(layer.bias, layer.bias_state[2], layer.out_panels * width)
+        self.refresh_transposes()
+        self.departed = False
+
     def read(self, int state=-1):
         """Copies of the parameters by name, of one slot of the optimizer's state or, behind these, of the average."""
         tensors = {}
+        if state < 0 and self.departed:
+            state = 2
         cdef Layer *layer
         cdef char *from_weight
         cdef char *from_bias

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastmlp.reference.forward import activate, forward
 from fastmlp.reference.gate import Gate
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import apply_slope, loss
+from fastmlp.reference.optimizer import interpolate
 from fastmlp.reference.plan import Plan
 from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
 from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
@@ -19,7 +21,7 @@ from fastmlp.reference.step import Clock, make_step
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,6 +42,7 @@ class Engine:
         self._plan = Plan(spec)
         self._gate = Gate()
         self._n_steps = 0
+        self._departed = False  # the parameters are y of a training; the mean x, which users see, is a state
         self._gradient_left: dict[str, Array] | None = None  # by the last call of `gradient`
         self._clock = Clock()
 
@@ -73,6 +76,8 @@ class Engine:
             gradient = self._gradient_left
             if kind == "gradient" and gradient is not None:
                 return {name: tensor.copy() for name, tensor in gradient.items()}
+            if kind == "parameters" and self._departed:
+                kind = "state.2"
             return self._tensors(kind, self.kinds).read()
 
     def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
@@ -158,7 +163,7 @@ class Engine:
         A loss that is not finite stops before the update of its step; the exception of a signal handler stops between
         two steps. `threads` is ignored.
         """
-        with self._gate.changing("training") as rest, np.errstate(all="ignore"):
+        with self._gate.changing("training") as rest, np.errstate(all="ignore"), self._away(run):
             plan = self._plan
             if plan.optimizer is None:
                 raise RuntimeError("train needs use_optimizer first")
@@ -179,6 +184,27 @@ class Engine:
                     raise
                 return Outcome(step, "interrupted", exception, weight_sums)
             return Outcome(step, "done", None, weight_sums)
+
+    @contextmanager
+    def _away(self, run: Run) -> Iterator[None]:
+        """Have the parameters where gradients are taken, where that is between z and the mean x, states 0 and 2.
+
+        The first time, all three are the same.
+        """
+        if "interpolation" not in self._plan.columns or not len(run.table):
+            yield
+            return
+        y, z, x = (part.vector for part in (self._plan.parameters, self._plan.state[0], self._plan.state[2]))
+        np.copyto(x, y)
+        if self._n_steps == 0:
+            np.copyto(z, y)
+        self._departed = True
+        interpolate(y, z, x, float(run.table[0][self._plan.columns.index("interpolation")]))
+        try:
+            yield
+        finally:
+            np.copyto(y, x)
+            self._departed = False
 
     def explain_threads(self) -> list[str]:
         """Say what is known about the number of threads: nothing, NumPy's BLAS has its own."""

@@ -216,6 +216,36 @@ def _rprop(w: Array, g: Array, state: Sequence[Array], step: Step, scratch: Arra
     np.subtract(w, scratch, out=w)
 
 
+def interpolate(y: Array, z: Array, x: Array, share: float) -> None:
+    """Put the point between z and x, y = z + share (x - z), where y was."""
+    np.subtract(x, z, out=y)
+    np.multiply(y, share, out=y)
+    np.add(y, z, out=y)
+
+
+def _schedule_free_adamw(w: Array, g: Array, state: Sequence[Array], step: Step, scratch: Array) -> None:
+    """ScheduleFreeAdamW: z -= learning_rate g / (sqrt(v) c + epsilon); x += share (z - x); w between both.
+
+    What w has lost by decay, since it was between both, z loses.
+    """
+    z, v, x = state
+    interpolate(scratch, z, x, step["interpolation"])
+    np.subtract(w, scratch, out=w)
+    np.add(z, w, out=z)
+    np.multiply(g, g, out=scratch)
+    _move(v, step["beta2"], step["one_minus_beta2"], scratch, scratch)
+    np.sqrt(v, out=scratch)
+    np.multiply(scratch, step["inv_sqrt_correction2"], out=scratch)
+    np.add(scratch, step["epsilon"], out=scratch)
+    np.divide(g, scratch, out=scratch)
+    np.multiply(scratch, step["learning_rate"], out=scratch)
+    np.subtract(z, scratch, out=z)
+    np.subtract(z, x, out=scratch)
+    np.multiply(scratch, step["share"], out=scratch)
+    np.add(x, scratch, out=x)
+    interpolate(w, z, x, step["interpolation"])
+
+
 OPTIMIZERS: dict[str, OptimizerFunctions] = {
     "sgd": OptimizerFunctions(_sgd, 1),
     "adam": OptimizerFunctions(_adam, 2),
@@ -229,4 +259,5 @@ OPTIMIZERS: dict[str, OptimizerFunctions] = {
     "adadelta": OptimizerFunctions(_adadelta, 2),
     "lion": OptimizerFunctions(_lion, 1),
     "rprop": OptimizerFunctions(_rprop, 2),
+    "schedule_free_adamw": OptimizerFunctions(_schedule_free_adamw, 3),
 }
