@@ -14,7 +14,7 @@ from fastmlp.spec.checks import integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Checkpoint", "check_tensor", "file_name", "kinds_of", "shapes_of"]
+__all__ = ["Checkpoint", "check_tensor", "file_name", "kinds_of"]
 
 _MAX_SEED: Final = 2**64 - 1
 _MAX_COUNT: Final = 2**61  # of epochs and steps: far enough from 2**63 that training can go on counting
@@ -81,7 +81,7 @@ class Checkpoint:
             self._check(kind, tensors)
 
     def _check(self, kind: str, tensors: Mapping[str, Array]) -> None:
-        shapes = shapes_of(self.spec)
+        shapes = self.spec.shapes
         dtype = np.dtype(self.spec.dtype)
         if tensors.keys() != shapes.keys():
             different = min(tensors.keys() ^ shapes.keys())
@@ -116,15 +116,6 @@ def kinds_of(states: int, average: bool = False) -> tuple[str, ...]:
 def file_name(kind: str, name: str) -> str:
     """Return the name of a tensor in files and messages: parameters have their name alone."""
     return name if kind == "parameters" else f"{kind}.{name}"
-
-
-def shapes_of(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """The names of a network's parameters, and their shapes."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for k, layer in enumerate(spec.layers):
-        shapes[f"layers.{k}.weight"] = layer.n_in, layer.n_out
-        shapes[f"layers.{k}.bias"] = (layer.n_out,)
-    return shapes
 
 
 def check_tensor(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of, shapes_of
+from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.spec import Loss, NetworkSpec, Optimizer
@@ -167,11 +167,11 @@ def _places(
     The specification says which there must be, so that no other is read or allocated.
     """
     n_layers = len(spec.sizes) - 1
-    n_tensors = 2 * n_layers * len(kinds)
+    shapes, dtype = spec.shapes, np.dtype(spec.dtype)
+    n_tensors = len(shapes) * len(kinds)
     if len(entries) < n_tensors or (version == 1 and len(entries) > n_tensors):
         states = sum(kind.startswith("state.") for kind in kinds)
         raise ValueError(f"{len(entries)} tensors; {n_layers} layers and {states} optimizer states make {n_tensors}")
-    shapes, dtype = shapes_of(spec), np.dtype(spec.dtype)
     places: dict[str, dict[str, tuple[str, Entry]]] = {}
     known = set()
     for kind in kinds:

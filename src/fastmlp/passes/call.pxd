@@ -3,7 +3,7 @@ from fastmlp.passes.gate cimport Gate
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.plan cimport Plan
 from fastmlp.passes.rows cimport Inputs
-from fastmlp.passes.step cimport Steps
+from fastmlp.passes.steps cimport Steps
 from libc.stdint cimport int32_t, int64_t
 
 cdef class Call:

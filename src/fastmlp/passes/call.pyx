@@ -11,7 +11,8 @@ from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
-from fastmlp.passes.step cimport N_STAGES, run_steps
+from fastmlp.passes.step cimport run_steps
+from fastmlp.passes.steps cimport N_STAGES
 from fastmlp.passes.threads cimport (
     fm_allocate,
     fm_counter_load,

@@ -5,10 +5,10 @@ Mirror: reference/clip.py.
 # Two steps, so that the first can follow a tile's gradient while that is in the cache, and the second is so little work
 # that every thread does all of it, and no phase has to be waited for; it reads what the first has left and nothing of
 # the gradient, which others are about to change. A tile leaves the sums of its columns, one row of a panel; a layer's
-# biases leave their sum in the row behind those of its tiles. The order of all sums depends neither on the ISA's panels
-# (see reduce.inl) nor on which of W and W^T is the matrix that is updated: it is that of W, or of W^T where all ISAs
-# take that one.
-from fastmlp.passes.layers cimport Layer
+# vectors leave their sums in the rows behind those of its tiles. The order of all sums depends neither on the ISA's
+# panels (see reduce.inl) nor on which of W and W^T is the matrix that is updated: it is that of W, or of W^T where all
+# ISAs take that one.
+from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.tiles cimport Tile, place_in, tile_of, transpose_of
 from libc.math cimport sqrt
@@ -28,7 +28,7 @@ cdef inline ptrdiff_t blocks_of(Layer *layer) noexcept nogil:
 
 cdef inline ptrdiff_t rows_of(Layer *layer) noexcept nogil:
     """Rows that a layer leaves."""
-    return layer.row_blocks * layer.column_panels + 1
+    return layer.row_blocks * layer.column_panels + layer.n_vectors
 
 
 cdef size_t squares_bytes(Network *net) noexcept nogil:
@@ -41,7 +41,7 @@ cdef size_t squares_bytes(Network *net) noexcept nogil:
 
 
 cdef void square_item(Network *gradient, ptrdiff_t item, char *squares) noexcept nogil:
-    """Leave the sums of squares of a tile's columns, or that of a layer's biases."""
+    """Leave the sums of squares of a tile's columns, or that of a vector."""
     cdef Tile t = tile_of(gradient, item)
     cdef Layer *layer = &gradient.layers[t.l]
     cdef ptrdiff_t before = 0, rows = t.rows, i = t.i, j = t.j
@@ -49,9 +49,10 @@ cdef void square_item(Network *gradient, ptrdiff_t item, char *squares) noexcept
     cdef int l
     for l in range(t.l):
         before += rows_of(&gradient.layers[l])
-    if t.bias:
-        (<double *> packed(gradient, squares, 0, before + rows_of(layer) - 1, 0))[0] = gradient.kernels.sum_squares(
-            1, layer.n_out, block, gradient.panel)
+    if t.vector != WEIGHTS:
+        before += layer.row_blocks * layer.column_panels + t.place
+        (<double *> packed(gradient, squares, 0, before, 0))[0] = gradient.kernels.sum_squares(
+            1, layer.vectors[t.vector].columns, block, gradient.panel)
         return
     if across(layer):
         rows, i, j = min(gradient.panel, t.columns), t.j, t.i
@@ -71,7 +72,9 @@ cdef double clip_factor(Network *gradient, const char *squares, double most) noe
         blocks = blocks_of(layer)
         columns = layer.n_in if layer.dots else layer.n_out
         total += gradient.kernels.sum_columns(blocks, columns, squares, blocks * gradient.panel)
-        squares += rows_of(layer) * panel_row(gradient)
-        total += (<double *> (squares - panel_row(gradient)))[0]
+        squares += layer.row_blocks * layer.column_panels * panel_row(gradient)
+        for _vector in range(layer.n_vectors):
+            total += (<double *> squares)[0]
+            squares += panel_row(gradient)
     factor = most / (sqrt(total) + EPSILON)
     return 1 if factor > 1 else factor

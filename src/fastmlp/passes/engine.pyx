@@ -11,7 +11,7 @@ from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
 from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.rows cimport Inputs, check_order, sums_of_weights
-from fastmlp.passes.step cimport N_STAGES
+from fastmlp.passes.steps cimport N_STAGES
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
 from fastmlp.passes.trace cimport trace_rows
 from fastmlp.passes.tuner cimport Tuner, guess_threads, ways_to_share

@@ -5,7 +5,7 @@ A block's rows are independent of all others, so any thread may take any block. 
 from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
-from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.layers cimport BIAS, Layer
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.workspace cimport block_of, kept_block
 
@@ -32,7 +32,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
             multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
                            c)
         net.kernels.activation[activation].forward(
-            rows, vectors_in(net, columns), packed(net, layer.bias, 1, 0, j), layer.params, c,
+            rows, vectors_in(net, columns), packed(net, layer.vectors[BIAS].at, 1, 0, j), layer.params, c,
             c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
         if ws.numbers[l + 1] != NULL:
             drop_outputs(net, ws, l, row, rows, j)

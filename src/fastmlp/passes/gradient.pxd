@@ -10,9 +10,9 @@ cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, ch
 cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil
 
-cdef inline void sum_deltas(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
+cdef inline void sum_vector(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
                             char *g) noexcept nogil:
-    """The gradient of a layer's biases."""
+    """The gradient of a vector: the sum of something over the rows, of the deltas for biases."""
     net.kernels.sum_rows(rows, net.layers[t.l].out_panels, ws.d[t.l + 1], ws.stride, accumulate, g)
 
 cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Tile *t, char *g) noexcept nogil:

@@ -3,7 +3,7 @@
 A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/gradient.py.
 """
 from fastmlp.passes.gemm cimport Ahead, gradient_block
-from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.tiles cimport operands_of, tile_of, weights_of
 
@@ -16,8 +16,8 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     cdef const char *d
     cdef Ahead nothing
     nothing.n = 0
-    if t.bias:
-        sum_deltas(net, ws, rows, &t, accumulate, place_in(to, &t))
+    if t.vector != WEIGHTS:
+        sum_vector(net, ws, rows, &t, accumulate, place_in(to, &t))
     else:
         operands_of(net, ws, &t, &a, &d)
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
@@ -34,7 +34,7 @@ cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, ch
 cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil:
     """Make the sums over a whole batch, of one tile, the gradient of the loss with its penalties."""
     cdef Tile t = tile_of(net, item)
-    if not t.bias:
+    if t.vector == WEIGHTS:
         add_penalties(net, &t, 0, t.rows, place_in(to, &t))
 
 

@@ -6,6 +6,17 @@ cdef enum:
     # Weights of more than this do not stay in a core's second-level cache from one pass to the next.
     WEIGHT_CACHE_BYTES = 1024 * 1024
 
+# What a layer may have beside its weights: rows of numbers, one for each of its units. parameters.pyx has their names.
+cdef enum:
+    WEIGHTS = -1                     # none of them, where a number stands for either
+    BIAS
+    N_VECTORS
+
+cdef struct Vector:
+    ptrdiff_t columns                # 0: the layer has no such vector
+    char *at                         # a row of panels
+    char *state[FM_MAX_STATES]       # like it
+
 # One layer's parameters, n_in (I) x n_out (O). Matrices are column panels; a row vector is one row of panels.
 cdef struct Layer:
     ptrdiff_t n_in
@@ -23,7 +34,9 @@ cdef struct Layer:
     double max_norm                  # that the weights into a unit may have after an update; 0: any
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
-    char *bias                       # O
+    Vector vectors[N_VECTORS]
+    int n_vectors                    # that the layer has, and which they are
+    int which[N_VECTORS]
     # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
     # W's panels would be mostly padding.
     bint narrow
@@ -35,7 +48,6 @@ cdef struct Layer:
     char *updated
     char *transposed                 # the other; may be NULL
     char *weight_state[FM_MAX_STATES]   # like updated
-    char *bias_state[FM_MAX_STATES]     # like bias
 
 cdef struct Network:
     const fm_kernels *kernels

@@ -1,5 +1,5 @@
-# Who owns a network's parameters: weights, biases and optimizer state, in arenas of panels.
-from fastmlp.passes.layers cimport Layer, Network
+# Who owns a network's parameters: weights, vectors and optimizer state, in arenas of panels.
+from fastmlp.passes.layers cimport Layer, Network, Vector
 from libc.stdint cimport int64_t
 
 cdef class Parameters:
@@ -14,14 +14,16 @@ cdef class Parameters:
     cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
     cdef describe_layers(self)
+    cdef describe_vectors(self, Layer *to, vectors)
     cdef size_t lay_out(self, char *base)
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept nogil
     cdef void depart(self, double interpolation) noexcept nogil
+    cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil
     cdef void arrive(self) noexcept nogil
     cdef dict checked(self, tensors)
     cdef char *weights_of(self, Layer *layer, int state) noexcept
-    cdef char *biases_of(self, Layer *layer, int state) noexcept
+    cdef char *vector_of(self, Vector *vector, int state) noexcept
 
 cdef class Copy:
     cdef char *memory

@@ -17,7 +17,15 @@ from fastmlp.passes.kernels cimport (
     optimizer_n_columns,
     optimizer_states,
 )
-from fastmlp.passes.layers cimport NO_OPTIMIZER, Layer, describe, fill_params, weight_bytes
+from fastmlp.passes.layers cimport (
+    N_VECTORS,
+    NO_OPTIMIZER,
+    Layer,
+    Vector,
+    describe,
+    fill_params,
+    weight_bytes,
+)
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.sweep cimport all_finite, copy_bytes
 from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
@@ -35,6 +43,10 @@ cdef enum:
 
 _MOST_BYTES = 1 << 46
 
+# The names of vectors, in the order of their numbers (layers.pxd).
+_VECTORS = ("bias",)
+assert len(_VECTORS) == N_VECTORS
+
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
     return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
@@ -48,7 +60,7 @@ cdef char *take(char *base, size_t *used, size_t size) noexcept nogil:
 
 
 cdef class Parameters:
-    """Weights, biases and optimizer state of one network, in panels; and a moving average of weights and biases."""
+    """Weights, vectors and optimizer state of one network, in panels; and a moving average of weights and vectors."""
 
     def __cinit__(self, spec, isa=None):
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
@@ -83,10 +95,20 @@ cdef class Parameters:
             raise MemoryError("no memory for the layers")
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
+            self.describe_vectors(&self.net.layers[l], self.spec.vectors[l])
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
             self.net.layers[l].max_norm = self.spec.max_norm[l] or 0.0 if self.spec.max_norm else 0.0
             self.net.bounded |= self.net.layers[l].max_norm > 0
+
+    cdef describe_vectors(self, Layer *to, vectors):
+        for number, name in enumerate(_VECTORS):
+            to.vectors[number].columns = vectors.get(name, 0)
+            if name in vectors:
+                to.which[to.n_vectors] = number
+                to.n_vectors += 1
+        if to.n_vectors < len(vectors):
+            raise ValueError(f"vectors are {', '.join(vectors)}; there are {', '.join(_VECTORS)}")
 
     cdef size_t lay_out(self, char *base):
         """Give each matrix its place in the arena: what is updated first, then the transposes, which are made of it."""
@@ -96,7 +118,8 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             layer.updated = take(base, &used, layer.column_panels * layer.rows * width)
-            layer.bias = take(base, &used, layer.out_panels * width)
+            for v in range(layer.n_vectors):
+                layer.vectors[layer.which[v]].at = take(base, &used, layer.out_panels * width)
         self.updated_bytes = used
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
@@ -114,10 +137,13 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             for s in range(FM_MAX_STATES):
-                layer.weight_state[s] = layer.bias_state[s] = NULL
+                layer.weight_state[s] = NULL
+                for v in range(N_VECTORS):
+                    layer.vectors[v].state[s] = NULL
             for s in range(self.net.n_states):
                 layer.weight_state[s] = take(base, &used, layer.column_panels * layer.rows * width)
-                layer.bias_state[s] = take(base, &used, layer.out_panels * width)
+                for v in range(layer.n_vectors):
+                    layer.vectors[layer.which[v]].state[s] = take(base, &used, layer.out_panels * width)
         return used
 
     def use_optimizer(self, name):
@@ -168,35 +194,39 @@ cdef class Parameters:
 
         The first time, all three are the same. The sums are those of the update, so y is what it had left."""
         cdef Layer *layer
-        cdef size_t width = panel_row(&self.net), size
-        cdef int l, part
-        cdef char *w
-        cdef char *z
-        cdef char *x
+        cdef Vector *vector
+        cdef size_t width = panel_row(&self.net)
+        cdef int l, v
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            for part in range(2):
-                w, z, x = layer.updated, layer.weight_state[0], layer.weight_state[2]
-                size = layer.column_panels * layer.rows * width
-                if part == 1:
-                    w, z, x, size = layer.bias, layer.bias_state[0], layer.bias_state[2], layer.out_panels * width
-                memcpy(x, w, size)
-                if self.n_steps == 0:
-                    memcpy(z, w, size)
-                memcpy(w, z, size)
-                self.net.kernels.average(size // self.net.item, x, interpolation, w)
+            self.interpolate(layer.updated, layer.weight_state[0], layer.weight_state[2],
+                             layer.column_panels * layer.rows * width, interpolation)
+            for v in range(layer.n_vectors):
+                vector = &layer.vectors[layer.which[v]]
+                self.interpolate(vector.at, vector.state[0], vector.state[2], layer.out_panels * width, interpolation)
         self.refresh_transposes()
         self.departed = True
+
+    cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil:
+        """The same for some of them."""
+        memcpy(x, w, size)
+        if self.n_steps == 0:
+            memcpy(z, w, size)
+        memcpy(w, z, size)
+        self.net.kernels.average(size // self.net.item, x, interpolation, w)
 
     cdef void arrive(self) noexcept nogil:
         """Go back to x."""
         cdef Layer *layer
+        cdef Vector *vector
         cdef size_t width = panel_row(&self.net)
-        cdef int l
+        cdef int l, v
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             memcpy(layer.updated, layer.weight_state[2], layer.column_panels * layer.rows * width)
-            memcpy(layer.bias, layer.bias_state[2], layer.out_panels * width)
+            for v in range(layer.n_vectors):
+                vector = &layer.vectors[layer.which[v]]
+                memcpy(vector.at, vector.state[2], layer.out_panels * width)
         self.refresh_transposes()
         self.departed = False
 
@@ -206,43 +236,45 @@ cdef class Parameters:
         if state < 0 and self.departed:
             state = 2
         cdef Layer *layer
-        cdef char *from_weight
-        cdef char *from_bias
+        cdef Vector *vector
         cdef char[:, ::1] weights
-        cdef char[::1] biases
+        cdef char[::1] numbers
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            from_weight = self.weights_of(layer, state)
-            from_bias = self.biases_of(layer, state)
             weight = np.empty((layer.rows, layer.columns), self.spec.dtype)
-            bias = np.empty(layer.n_out, self.spec.dtype)
-            weights, biases = weight.view(np.int8), bias.view(np.int8)
-            self.net.kernels.unpack(layer.rows, layer.columns, from_weight, layer.rows * self.net.panel,
-                                    &weights[0, 0], layer.columns)
-            self.net.kernels.unpack(1, layer.n_out, from_bias, self.net.panel, &biases[0], layer.n_out)
+            weights = weight.view(np.int8)
+            self.net.kernels.unpack(layer.rows, layer.columns, self.weights_of(layer, state),
+                                    layer.rows * self.net.panel, &weights[0, 0], layer.columns)
             tensors[f"layers.{l}.weight"] = np.ascontiguousarray(weight.T) if layer.narrow else weight
-            tensors[f"layers.{l}.bias"] = bias
+            for v in layer.which[:layer.n_vectors]:
+                vector = &layer.vectors[v]
+                array = np.empty(vector.columns, self.spec.dtype)
+                numbers = array.view(np.int8)
+                self.net.kernels.unpack(1, vector.columns, self.vector_of(vector, state), self.net.panel, &numbers[0],
+                                        vector.columns)
+                tensors[f"layers.{l}.{_VECTORS[v]}"] = array
         return tensors
 
     def write(self, tensors, int state=-1):
         """The inverse of read: all of its names, with arrays of the network's dtype and shapes."""
         cdef Layer *layer
-        cdef char *to_weight
-        cdef char *to_bias
+        cdef Vector *vector
         cdef const char[:, ::1] weights
-        cdef const char[::1] biases
+        cdef const char[::1] numbers
         arrays = self.checked(tensors)
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            weight, bias = arrays[f"layers.{l}.weight"], arrays[f"layers.{l}.bias"]
+            weight = arrays[f"layers.{l}.weight"]
             if layer.narrow:
                 weight = np.ascontiguousarray(weight.T)
-            weights, biases = weight.view(np.int8), bias.view(np.int8)
-            to_weight = self.weights_of(layer, state)
-            to_bias = self.biases_of(layer, state)
-            self.net.kernels.pack(layer.rows, layer.columns, &weights[0, 0], layer.columns, to_weight,
-                                  layer.rows * self.net.panel)
-            self.net.kernels.pack(1, layer.n_out, &biases[0], layer.n_out, to_bias, self.net.panel)
+            weights = weight.view(np.int8)
+            self.net.kernels.pack(layer.rows, layer.columns, &weights[0, 0], layer.columns,
+                                  self.weights_of(layer, state), layer.rows * self.net.panel)
+            for v in layer.which[:layer.n_vectors]:
+                vector = &layer.vectors[v]
+                numbers = arrays[f"layers.{l}.{_VECTORS[v]}"].view(np.int8)
+                self.net.kernels.pack(1, vector.columns, &numbers[0], vector.columns, self.vector_of(vector, state),
+                                      self.net.panel)
         if state < 0:
             self.refresh_transposes()
 
@@ -251,18 +283,14 @@ cdef class Parameters:
             return layer.updated + (0 if state < 0 else self.net.average)
         return layer.weight_state[state]
 
-    cdef char *biases_of(self, Layer *layer, int state) noexcept:
+    cdef char *vector_of(self, Vector *vector, int state) noexcept:
         if state < 0 or state == self.net.n_states:
-            return layer.bias + (0 if state < 0 else self.net.average)
-        return layer.bias_state[state]
+            return vector.at + (0 if state < 0 else self.net.average)
+        return vector.state[state]
 
     cdef dict checked(self, tensors):
         """Return tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
-        cdef Layer *layer
-        shapes = {}
-        for l in range(self.net.n_layers):
-            layer = &self.net.layers[l]
-            shapes[f"layers.{l}.weight"], shapes[f"layers.{l}.bias"] = (layer.n_in, layer.n_out), (layer.n_out,)
+        shapes = self.spec.shapes
         if tensors.keys() != shapes.keys():
             raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(shapes)}")
         arrays = {name: np.ascontiguousarray(tensors[name]) for name in shapes}
@@ -276,11 +304,14 @@ cdef class Parameters:
         """The sum of the squares of all parameters, or of the gradient that lies in their place: on every ISA the same
         bits, since each layer's weights are added up row by row, whichever matrix is updated."""
         cdef double total = 0
+        cdef Vector *vector
         cdef int l
         self.refresh_transposes()  # of a gradient nobody else needs them
         for l in range(self.net.n_layers):
             total += squared_weights_of(&self.net, l)
-            total += self.net.kernels.sum_squares(1, self.net.layers[l].n_out, self.net.layers[l].bias, self.net.panel)
+            for v in self.net.layers[l].which[:self.net.layers[l].n_vectors]:
+                vector = &self.net.layers[l].vectors[v]
+                total += self.net.kernels.sum_squares(1, vector.columns, vector.at, self.net.panel)
         return total
 
     def penalty(self):

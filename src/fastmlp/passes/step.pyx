@@ -12,16 +12,31 @@ Mirror: reference/step.py.
 # calling thread looks at the clock now and then, and has the region end after a step. Long ones: there are rests at
 # the beginning of a step and between two waves of its rows, phases that only the calling thread can do. Where rests
 # are, it may leave the region at no other place, or others would wait for it in vain.
-from fastmlp.passes.backward cimport backward_layer, backward_rows
+from fastmlp.passes.backward cimport backward_rows
 from fastmlp.passes.bound cimport bound_phase
+from fastmlp.passes.by_panels cimport panels_backward, panels_forward
 from fastmlp.passes.clip cimport clip_factor, square_item
 from fastmlp.passes.dropout cimport draw_numbers
-from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
+from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
 from fastmlp.passes.parameters cimport penalty_of, squared_weights_of
-from fastmlp.passes.plan cimport panels_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
+from fastmlp.passes.steps cimport (
+    BACKWARD,
+    FORWARD,
+    GATHER,
+    LOSS,
+    UPDATE,
+    WAIT,
+    Part,
+    Steps,
+    by_calling_thread,
+    goes_on,
+    lap,
+    rest,
+    stop_at,
+)
 from fastmlp.passes.threads cimport (
     Place,
     fm_counter_load,
@@ -34,17 +49,8 @@ from fastmlp.passes.threads cimport (
 )
 from fastmlp.passes.tiles cimport count_tiles
 from fastmlp.passes.update cimport Rule, average_phase, update_item, update_stored, update_summed
-
-
-# Rows of one step that go through both phases together: a part of its batch, or all of it where that is cut into
-# microbatches.
-cdef struct Part:
-    ptrdiff_t step
-    ptrdiff_t start             # in the order
-    ptrdiff_t rows
-    ptrdiff_t microbatch        # rows that a thread takes through both phases alone; 0: the batch is not cut so
-    bint first
-    bint last
+from fastmlp.passes.workspace cimport Workspace
+from libc.stdint cimport int64_t
 
 
 cdef void run_steps(void *context, int thread) noexcept nogil:
@@ -68,28 +74,6 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     run.out.finished[thread] = run.last
 
 
-cdef inline void stop_at(Steps *run, ptrdiff_t step) noexcept nogil:
-    """Let the region end before this step. Only the calling thread says so, and once."""
-    run.stop_at = step
-    fm_counter_store(run.team.stop, 1)
-
-
-cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
-    """Everybody waits while the calling thread runs signal handlers, if it is time to look for them."""
-    phase_begin(run.team, place, 1)
-    if place.thread == 0:
-        while phase_next(run.team, place) >= 0:
-            if time_to_look(&run.watch) and not run.at_rest(run.call, step):
-                stop_at(run, step)
-    phase_end(run.team, place)
-
-
-cdef inline bint goes_on(Steps *run) noexcept nogil:
-    """Whether a step may be finished of which nothing has been applied. In a short one the flag to stop asks for no
-    more than an end behind it."""
-    return not (fm_counter_load(run.team.failed) or (run.plan.wave > 0 and fm_counter_load(run.team.stop)))
-
-
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
     cdef ptrdiff_t batch = min(run.plan.batch, run.rows - step * run.plan.batch), done = 0
@@ -101,7 +85,10 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         part.rows = batch if part.microbatch > 0 else min(run.plan.part, batch - done)
         part.first, part.last = done == 0, done + part.rows == batch
         if run.plan.by_panels and part.microbatch == 0:
-            panels_phases(run, place, &part)
+            rows_phase(run, place, &part, 0, part.rows)  # which loads them
+            panels_forward(run, place, &part)
+            if goes_on(run):
+                panels_backward(run, place, &part)
         else:
             rows_phases(run, place, &part)
         if not goes_on(run):
@@ -127,27 +114,6 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
             average_phase(run.plan.net, run.team, place, run.average)
         lap(run, place.thread, UPDATE, since)
     return True
-
-
-cdef bint by_calling_thread(Steps *run, Place *place, seam_hook hook, Part *part) noexcept nogil:
-    """Everybody waits while the calling thread, which may run Python code, runs a hook; False gives the step up."""
-    phase_begin(run.team, place, 1)
-    if place.thread == 0:
-        while phase_next(run.team, place) >= 0:
-            if not hook(run.call, part.step, part.start, part.rows):
-                fm_counter_store(run.team.failed, 1)
-    phase_end(run.team, place)
-    return not fm_counter_load(run.team.failed)
-
-
-cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexcept nogil:
-    """Book the time since then under a stage, where a profile is wanted."""
-    cdef int64_t now
-    if run.out.times == NULL:
-        return 0
-    now = fm_nanoseconds()
-    run.out.times[thread * N_STAGES + stage] += now - since
-    return now
 
 
 cdef inline void rows_phases(Steps *run, Place *place, Part *part) noexcept nogil:
@@ -270,88 +236,6 @@ cdef inline void sums_of_layer(Steps *run, int layer) noexcept nogil:
     run.out.penalties[layer] = penalty_of(run.plan.net, layer)
     if run.out.squared_weights != NULL:
         run.out.layer_norms[layer] = squared_weights_of(run.plan.net, layer)
-
-
-cdef void panels_phases(Steps *run, Place *place, Part *part) noexcept nogil:
-    """The rows split by column panels: a phase for each layer, each item a few of its panels for all rows. A thread
-    works on the weights that it has updated itself; what travels between the threads is outputs and deltas. A last
-    layer of fewer panels than threads goes with the loss, which is split by rows."""
-    cdef Network *net = run.plan.net
-    cdef ptrdiff_t item, at_once
-    cdef int64_t since
-    cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
-    rows_phase(run, place, part, 0, part.rows)  # which loads them
-    for l in range(layers):
-        if not goes_on_after_rest(run, place, part):
-            return
-        since = 0 if run.out.times == NULL else fm_nanoseconds()
-        at_once = panels_at_once(net.layers[l].out_panels, run.team.n)
-        phase_begin(run.team, place, (net.layers[l].out_panels + at_once - 1) // at_once)
-        while True:
-            item = phase_next(run.team, place)
-            if item < 0:
-                break
-            forward_layer(net, run.workspaces[0], l, elementwise(net, l, net.fused), 0, part.rows, item * at_once,
-                          min(at_once, net.layers[l].out_panels - item * at_once), run.workspaces[0].a[l + 1])
-        since = lap(run, place.thread, FORWARD, since)
-        phase_end(run.team, place)
-        since = lap(run, place.thread, WAIT, since)
-    since = 0 if run.out.times == NULL else fm_nanoseconds()
-    loss_phase(run, place, part)
-    lap(run, place.thread, LOSS, since)
-    if fm_counter_load(run.team.failed):
-        return
-    for l in range(layers - 1, 0, -1):
-        if not goes_on_after_rest(run, place, part):
-            return
-        since = 0 if run.out.times == NULL else fm_nanoseconds()
-        at_once = panels_at_once(net.layers[l].in_panels, run.team.n)
-        phase_begin(run.team, place, (net.layers[l].in_panels + at_once - 1) // at_once)
-        while True:
-            item = phase_next(run.team, place)
-            if item < 0:
-                break
-            backward_layer(net, run.workspaces[0], l, 0, part.rows, item * at_once,
-                           min(at_once, net.layers[l].in_panels - item * at_once))
-        since = lap(run, place.thread, BACKWARD, since)
-        phase_end(run.team, place)
-        since = lap(run, place.thread, WAIT, since)
-
-
-cdef inline bint goes_on_after_rest(Steps *run, Place *place, Part *part) noexcept nogil:
-    if run.plan.wave == 0:
-        return True
-    rest(run, place, part.step)
-    return goes_on(run)
-
-
-cdef inline bint narrow_end(Steps *run) noexcept nogil:
-    return run.plan.net.layers[run.plan.net.n_layers - 1].out_panels < run.team.n
-
-
-cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
-    cdef Network *net = run.plan.net
-    cdef Workspace *ws = run.workspaces[0]
-    cdef ptrdiff_t item, row, rows
-    cdef bint with_layer = narrow_end(run)
-    cdef int last = net.n_layers - 1
-    phase_begin(run.team, place, (part.rows + run.plan.block - 1) // run.plan.block)
-    while True:
-        item = phase_next(run.team, place)
-        if item < 0:
-            break
-        row = item * run.plan.block
-        rows = min(run.plan.block, part.rows - row)
-        if with_layer:
-            forward_layer(net, ws, last, elementwise(net, last, net.fused), row, rows, 0, net.layers[last].out_panels,
-                          ws.a[last + 1])
-        finish_outputs(net, ws, net.fused, row, rows)
-        if not loss_rows(net, ws, row, rows):
-            fm_counter_store(run.team.failed, 1)
-        elif with_layer and last > 0:
-            backward_layer(net, ws, last, row, rows, 0, net.layers[last].in_panels)
-    phase_end(run.team, place)
 
 
 cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:

@@ -1,12 +1,13 @@
 # Tiles: which weights an item of the tiles phase stands for, and where they, their gradient and their operands are.
-from fastmlp.passes.layers cimport Layer, Network
+from fastmlp.passes.layers cimport WEIGHTS, Layer, Network
 from fastmlp.passes.panels cimport packed, place
 from fastmlp.passes.workspace cimport Workspace
 
-# P x P weights of one layer, in the matrix that is updated (W, or W^T of a narrow layer), or all of a layer's biases.
+# P x P weights of one layer, in the matrix that is updated (W, or W^T of a narrow layer), or all of one of its vectors.
 cdef struct Tile:
     int l
-    bint bias
+    int vector           # WEIGHTS, or which vector
+    ptrdiff_t place      # of the vector among those of its layer
     ptrdiff_t i          # block of rows: from row i P on
     ptrdiff_t j          # panel
     ptrdiff_t rows       # in the tile
@@ -25,13 +26,14 @@ cdef inline Tile tile_of(Network *net, ptrdiff_t item) noexcept nogil:
     while True:
         layer = &net.layers[t.l]
         tiles = layer.row_blocks * layer.column_panels
-        if item <= tiles:
+        if item < tiles + layer.n_vectors:
             break
-        item -= tiles + 1
+        item -= tiles + layer.n_vectors
         t.l += 1
-    t.bias = item == tiles
+    t.place = item - tiles
+    t.vector = WEIGHTS if t.place < 0 else layer.which[t.place]
     t.i = t.j = 0
-    if not t.bias:
+    if t.vector == WEIGHTS:
         t.j = item if layer.row_blocks == 1 else item // layer.row_blocks
         t.i = item - t.j * layer.row_blocks
     t.rows = min(net.panel, layer.rows - t.i * net.panel)
@@ -50,13 +52,15 @@ cdef inline char *transpose_of(Network *net, Tile *t) noexcept nogil:
     return packed(net, layer.transposed, layer.columns, t.j * net.panel, t.i)
 
 cdef inline char *place_in(Network *net, Tile *t) noexcept nogil:
-    """The place of the tile, or of the biases, among a network's parameters."""
-    return net.layers[t.l].bias if t.bias else weights_of(net, t, net.layers[t.l].updated, 0)
+    """The place of the tile, or of the vector, among a network's parameters."""
+    if t.vector != WEIGHTS:
+        return net.layers[t.l].vectors[t.vector].at
+    return weights_of(net, t, net.layers[t.l].updated, 0)
 
 cdef inline ptrdiff_t elements_of(Network *net, Tile *t) noexcept nogil:
-    """Elements from there on, in whole vectors: of the last panel of biases maybe half."""
-    if t.bias:
-        return (net.layers[t.l].n_out + net.lanes - 1) // net.lanes * net.lanes
+    """Elements from there on, in whole vectors: of the last panel of a vector maybe half."""
+    if t.vector != WEIGHTS:
+        return (net.layers[t.l].vectors[t.vector].columns + net.lanes - 1) // net.lanes * net.lanes
     return t.rows * net.panel
 
 cdef inline void operands_of(Network *net, Workspace *ws, Tile *t, const char **a, const char **d) noexcept nogil:

@@ -1,17 +1,17 @@
 """Tiles of weights: how many items of work they are, in which order, and the memory that an item needs.
 
-An item is a tile of P x P weights of one layer, or a layer's biases; it is summed over the whole batch and updated by
-one thread, so the sums do not depend on the number of threads. Mirror: reference/plan.py.
+An item is a tile of P x P weights of one layer, or one of a layer's vectors; it is summed over the whole batch and
+updated by one thread, so the sums do not depend on the number of threads. Mirror: reference/plan.py.
 """
 import numpy as np
 
 
 cdef ptrdiff_t count_tiles(Network *net) noexcept nogil:
-    """Items of a phase over all tiles: those of the weights and, for each layer, its biases."""
+    """Items of a phase over all tiles: those of the weights and, for each layer, its vectors."""
     cdef ptrdiff_t items = 0
     cdef int l
     for l in range(net.n_layers):
-        items += net.layers[l].row_blocks * net.layers[l].column_panels + 1
+        items += net.layers[l].row_blocks * net.layers[l].column_panels + net.layers[l].n_vectors
     return items
 
 
@@ -23,12 +23,12 @@ cdef tiles_by_panel(Network *net):
     places = []
     for item in range(count_tiles(net)):
         t = tile_of(net, item)
-        places.append((0.5 if t.bias else (t.j + 0.5) / net.layers[t.l].column_panels, item))
+        places.append((0.5 if t.vector != WEIGHTS else (t.j + 0.5) / net.layers[t.l].column_panels, item))
     return np.array([item for _, item in sorted(places)], np.int32)
 
 
 cdef size_t scratch_bytes(Network *net) noexcept nogil:
-    """Memory that an update needs of its own: a tile of gradients, or the biases' of the widest layer."""
+    """Memory that an update needs of its own: a tile of gradients, or a vector's of the widest layer."""
     cdef size_t panels = net.panel
     cdef int l
     for l in range(net.n_layers):

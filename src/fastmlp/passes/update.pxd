@@ -1,4 +1,4 @@
-# The update of tiles of weights and of biases.
+# The update of tiles of weights and of vectors.
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.threads cimport Place, Team
 from fastmlp.passes.workspace cimport Workspace
@@ -6,7 +6,7 @@ from fastmlp.passes.workspace cimport Workspace
 # What a step does with the gradient.
 cdef struct Rule:
     const double *step       # its row of the table
-    const ptrdiff_t *parts   # where in it those begin that weights and biases of each layer follow; NULL: at its start
+    const ptrdiff_t *parts   # where in it those begin that weights and vectors of each layer follow; NULL: at its start
     double factor            # that the gradient is multiplied by: less than 1 where its norm was too large
     double most              # that an entry's magnitude may be; 0: anything
     double share             # of the parameters in their moving average afterwards; 0: it stays

@@ -3,9 +3,9 @@
 The optimizer's step and the transpose follow the sums at once, but where a batch was cut. Mirror: reference/update.py.
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
-from fastmlp.passes.gradient cimport add_penalties, add_up, sum_deltas
+from fastmlp.passes.gradient cimport add_penalties, add_up, sum_vector
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
-from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
 from fastmlp.passes.tiles cimport (
@@ -42,9 +42,9 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
     cdef Tile t = tile_of(net, item)
     if before != NULL:
         memcpy(scratch, place_in(before, &t), elements_of(net, &t) * net.item)
-    if t.bias:
-        sum_deltas(net, ws, rows, &t, before != NULL, scratch)
-        update_biases(net, &t, rule, scratch)
+    if t.vector != WEIGHTS:
+        sum_vector(net, ws, rows, &t, before != NULL, scratch)
+        update_vector(net, &t, rule, scratch)
     else:
         update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)
 
@@ -80,7 +80,7 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
 
 
 cdef inline const double *step_of(const Rule *rule, ptrdiff_t tensor) noexcept nogil:
-    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 biases."""
+    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 its vectors."""
     return rule.step if rule.parts == NULL else rule.step + rule.parts[tensor]
 
 
@@ -130,13 +130,13 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
                               transpose_of(net, t))
 
 
-cdef void update_biases(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:
-    """Update a layer's biases, which have neither penalty nor decay."""
-    cdef Layer *layer = &net.layers[t.l]
+cdef void update_vector(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:
+    """Update one of a layer's vectors, which have neither penalty nor decay, and the factor of its biases."""
+    cdef Vector *vector = &net.layers[t.l].vectors[t.vector]
     clip(net, elements_of(net, t), rule, g)
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), layer.bias, g, <void **> layer.bias_state,
+    net.kernels.optimizer[net.optimizer](elements_of(net, t), vector.at, g, <void **> vector.state,
                                          step_of(rule, 2 * t.l + 1))
-    average(net, elements_of(net, t), layer.bias, rule)
+    average(net, elements_of(net, t), vector.at, rule)
 
 
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,
@@ -144,8 +144,8 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
     """One tile's update with the sum of the gradients of a batch's microbatches."""
     cdef Tile t = tile_of(net, item)
     add_up(net, sums, n_sums, &t, scratch)
-    if t.bias:
-        update_biases(net, &t, rule, scratch)
+    if t.vector != WEIGHTS:
+        update_vector(net, &t, rule, scratch)
     else:
         add_penalties(net, &t, 0, t.rows, scratch)
         update_rows(net, &t, 0, t.rows, rule, scratch)
@@ -155,8 +155,8 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
 cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const Rule *rule) noexcept nogil:
     """One tile's update with a gradient that is stored and finished; it is clipped, and decay added, where it lies."""
     cdef Tile t = tile_of(net, item)
-    if t.bias:
-        update_biases(net, &t, rule, place_in(gradient, &t))
+    if t.vector != WEIGHTS:
+        update_vector(net, &t, rule, place_in(gradient, &t))
         return
     update_rows(net, &t, 0, t.rows, rule, place_in(gradient, &t))
     transpose_tile(net, &t)

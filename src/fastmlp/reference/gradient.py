@@ -21,7 +21,7 @@ def add_penalties(plan: Plan) -> None:
     """Add the gradient of the penalties to that of the rows' losses, in the plan's gradient."""
     for layer, (l1, l2) in zip(plan.layers, plan.penalties, strict=True):
         if (l1, l2) != (0.0, 0.0):
-            regularise(layer.W, layer.weight_gradient, l1, l2, np.empty_like(layer.W))
+            regularise(layer.W, layer.gradient["weight"], l1, l2, np.empty_like(layer.W))
 
 
 def penalty(plan: Plan) -> float:
@@ -38,5 +38,5 @@ def penalty(plan: Plan) -> float:
 def layer_gradient(plan: Plan, batch: Batch, i: int) -> None:
     """The sums over all rows of the batch, into the plan's gradient."""
     layer, delta = plan.layers[i], batch.deltas[i]
-    np.matmul(batch.inputs_t[i], delta, out=layer.weight_gradient)
-    np.matmul(batch.ones, delta, out=layer.bias_gradient)  # half the time of a sum along axis 0
+    np.matmul(batch.inputs_t[i], delta, out=layer.gradient["weight"])
+    np.matmul(batch.ones, delta, out=layer.gradient["bias"])  # half the time of a sum along axis 0

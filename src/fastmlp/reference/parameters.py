@@ -5,53 +5,50 @@ Mirror of passes/parameters.pyx.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from fastmlp.spec import Array
+    from fastmlp.spec import Array, NetworkSpec
 
 
 class Parameters:
-    """One number per parameter of a network in one vector, all weights, then all biases, and views of them by layer."""
+    """One number per parameter of a network in one vector: all weights, then the layers' vectors; and views of them."""
 
-    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        shapes = list(pairwise(sizes))
-        self.n_weights = sum(n_in * n_out for n_in, n_out in shapes)
-        self.vector: Array = np.zeros(self.n_weights + sum(sizes[1:]), dtype)
-        self.weights: list[Array] = []
-        self.biases: list[Array] = []
-        at, bias_at = 0, self.n_weights
-        for n_in, n_out in shapes:
-            self.weights.append(self.vector[at : at + n_in * n_out].reshape(n_in, n_out))
-            self.biases.append(self.vector[bias_at : bias_at + n_out])
-            at += n_in * n_out
-            bias_at += n_out
+    def __init__(self, spec: NetworkSpec) -> None:
+        shapes = spec.shapes
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        weights = [name for name, shape in shapes.items() if len(shape) == 2]
+        self.n_weights = sum(sizes[name] for name in weights)
+        self.vector: Array = np.zeros(sum(sizes.values()), spec.dtype)
+        self._tensors = dict.fromkeys(shapes, self.vector)  # in the order of names
+        at = 0
+        for name in (*weights, *(name for name in shapes if name not in weights)):
+            self._tensors[name] = self.vector[at : at + sizes[name]].reshape(shapes[name])
+            at += sizes[name]
+        self.layers = [
+            {name: self._tensors[f"layers.{layer}.{name}"] for name in ("weight", *vectors)}
+            for layer, vectors in enumerate(spec.vectors)
+        ]
 
     def read(self) -> dict[str, Array]:
         """Copies of all, by name."""
-        return {name: tensor.copy() for name, tensor in self._tensors()}
+        return {name: tensor.copy() for name, tensor in self._tensors.items()}
 
     def write(self, tensors: Mapping[str, Array]) -> None:
         """Every tensor from an array of the same name and shape."""
-        names = [name for name, _ in self._tensors()]
-        if tensors.keys() != set(names):
-            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(names)}")
-        for name, tensor in self._tensors():
+        if tensors.keys() != self._tensors.keys():
+            raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(self._tensors)}")
+        for name, tensor in self._tensors.items():
             np.copyto(tensor, tensors[name])
 
     def squared_norm(self) -> float:
         """The sum of the squares of all."""
         return sum_of_squares(self.vector)
-
-    def _tensors(self) -> Iterator[tuple[str, Array]]:
-        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            yield f"layers.{layer}.weight", W
-            yield f"layers.{layer}.bias", b
 
 
 def sum_of_squares(vector: Array) -> float:

@@ -28,8 +28,7 @@ class Layer(NamedTuple):
     W: Array  # (I, O)
     W_t: Array  # (O, I), the same memory
     b: Array  # (O,)
-    weight_gradient: Array  # (I, O)
-    bias_gradient: Array  # (O,)
+    gradient: dict[str, Array]  # of each tensor, "weight" (I, O), "bias" (O,)
     activation: Activation
 
 
@@ -40,7 +39,7 @@ class UpdateBlock(NamedTuple):
     g: Array
     state: tuple[Array, ...]
     scratch: Array
-    n_weights: int  # so many of them, the first, are weights, and not biases
+    n_weights: int  # so many of them, the first, are weights, and not of vectors
 
 
 class Plan:
@@ -55,18 +54,11 @@ class Plan:
         self.loss = spec.loss
         self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
-        self.parameters = Parameters(spec.sizes, self.dtype)
-        self.gradient = Parameters(spec.sizes, self.dtype)
+        self.spec = spec
+        self.parameters, self.gradient = Parameters(spec), Parameters(spec)
         self.layers = [
-            Layer(W, W.T, b, dW, db, layer.activation)
-            for layer, W, b, dW, db in zip(
-                spec.layers,
-                self.parameters.weights,
-                self.parameters.biases,
-                self.gradient.weights,
-                self.gradient.biases,
-                strict=True,
-            )
+            Layer(own["weight"], own["weight"].T, own["bias"], gradient, layer.activation)
+            for layer, own, gradient in zip(spec.layers, self.parameters.layers, self.gradient.layers, strict=True)
         ]
         self.optimizer: OptimizerFunctions | None = None
         self.columns: tuple[str, ...] = ()
@@ -82,19 +74,20 @@ class Plan:
         """Allocate the zeroed state of an optimizer; None frees it."""
         self.optimizer = None if name is None else OPTIMIZERS[name]
         self.columns = () if name is None else specs.OPTIMIZERS[name].columns
-        self.state = [Parameters(self.sizes, self.dtype) for _ in range(self.optimizer.states if self.optimizer else 0)]
+        self.state = [Parameters(self.spec) for _ in range(self.optimizer.states if self.optimizer else 0)]
         self._blocks = (), []
 
     def blocks_of(self, groups: tuple[int, ...]) -> list[tuple[UpdateBlock, int]]:
-        """What is updated at a time, with its group: one of each tensor, in the order of names; or all the first."""
+        """What is updated at a time, with its group: the weights' and the vectors' of each layer; or all the first."""
         known, blocks = self._blocks
         if known == groups and blocks:
             return blocks
         n, n_weights = self.parameters.vector.size, self.parameters.n_weights
         runs = [(0, n, 0)]
         if groups:
-            tensors = [*self.parameters.weights, *self.parameters.biases]
-            ends = np.cumsum([0, *(tensor.size for tensor in tensors)]).tolist()
+            sizes = [layer.W.size for layer in self.layers]
+            sizes += [sum(vectors.values()) for vectors in self.spec.vectors]  # which have one group in a layer
+            ends = np.cumsum([0, *sizes]).tolist()
             runs = list(zip(ends, ends[1:], (*groups[::2], *groups[1::2]), strict=False))
         scratch, blocks = np.empty(min(n, UPDATE_BLOCK), self.dtype), []
         for begin, end, group in runs:
@@ -113,7 +106,7 @@ class Plan:
 
     def keep_average(self, keep: bool) -> None:
         """Begin a moving average at the parameters as they are, or forget the one there is."""
-        self.average = Parameters(self.sizes, self.dtype) if keep else None
+        self.average = Parameters(self.spec) if keep else None
         self.average_scratch = np.empty(min(self.parameters.vector.size, UPDATE_BLOCK) if keep else 0, self.dtype)
         if self.average is not None:
             np.copyto(self.average.vector, self.parameters.vector)

@@ -215,8 +215,22 @@ class NetworkSpec:
         return tuple(zip(self.l1 or none, self.l2 or none, strict=True))
 
     @property
+    def vectors(self) -> tuple[dict[str, int], ...]:
+        """What each layer has beside its weights: the names of vectors, and their lengths."""
+        return tuple({"bias": n_out} for n_out in self.sizes[1:])
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names of all tensors, layer by layer, and their shapes."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for number, (layer, vectors) in enumerate(zip(self.layers, self.vectors, strict=True)):
+            shapes[f"layers.{number}.weight"] = layer.n_in, layer.n_out
+            shapes.update({f"layers.{number}.{name}": (length,) for name, length in vectors.items()})
+        return shapes
+
+    @property
     def n_parameters(self) -> int:
-        """Weights and biases together."""
+        """Numbers that are trained: weights and biases."""
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     @property
