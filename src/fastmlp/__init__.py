@@ -33,6 +33,9 @@ from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
 if TYPE_CHECKING:
     from fastmlp import metrics as metrics
     from fastmlp import schedules as schedules
+    from fastmlp import search as search
+    from fastmlp.many import Ensemble as Ensemble
+    from fastmlp.many import fit_many as fit_many
     from fastmlp.patch import patch_sklearn as patch_sklearn
     from fastmlp.patch import unpatch_sklearn as unpatch_sklearn
 
@@ -41,6 +44,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "MLP",
         "Callback",
         "EarlyStopping",
+        "Ensemble",
         "History",
         "Profile",
         "ReduceLROnPlateau",
@@ -48,11 +52,13 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "TrainingDiverged",
         "__version__",
         "datasets",
+        "fit_many",
         "get_num_threads",
         "load",
         "metrics",
         "patch_sklearn",
         "schedules",
+        "search",
         "set_num_threads",
         "show_config",
         "unpatch_sklearn",
@@ -63,9 +69,11 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is asked for: the patch needs scikit-learn, metrics and schedules take a while."""
-    if name in ("metrics", "schedules"):
+    """What is imported when it is asked for: the patch needs scikit-learn, all else takes a while."""
+    if name in ("metrics", "schedules", "search"):
         return importlib.import_module(f"fastmlp.{name}")
+    if name in ("Ensemble", "fit_many"):
+        return getattr(importlib.import_module("fastmlp.many"), name)
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

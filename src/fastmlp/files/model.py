@@ -22,7 +22,12 @@ from fastmlp.spec.checks import flag, integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["load_model", "save_model"]
+    from fastmlp.spec import Array
+
+__all__ = ["SEVERAL", "load_model", "read_model", "save_model", "written"]
+
+#: In the metadata of a file of several networks, how many they are.
+SEVERAL: Final = "fastmlp.networks"
 
 #: By format, the fields that a description must have.
 _FIELDS: Final = {
@@ -48,6 +53,11 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     OSError
         The file cannot be written; what was there before is untouched.
     """
+    save_file(path, *written(checkpoint))
+
+
+def written(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the tensors and the metadata of a network's file."""
     optimizer = checkpoint.optimizer
     description = {
         "format": max(_FIELDS),
@@ -67,7 +77,7 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     metadata = {"fastmlp": json.dumps(description, allow_nan=False)}
     if checkpoint.feature_names is not None:  # beside it: a reader bounds the description's length
         metadata["feature_names"] = json.dumps({"names": checkpoint.feature_names})
-    save_file(path, tensors, metadata)
+    return tensors, metadata
 
 
 def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
@@ -92,14 +102,17 @@ def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
     """
     with reading(path) as (file, entries, metadata):
         try:
-            return _read_model(file, entries, metadata, loss)
+            return read_model(file, entries, metadata, loss)
         except TypeError as error:  # the specification's checks tell types from values; in a file both are damage
             raise ValueError(str(error)) from error
 
 
-def _read_model(
+def read_model(
     file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str], loss: str | Loss | None
 ) -> Checkpoint:
+    """Read a network of these tensors and this metadata."""
+    if SEVERAL in metadata:
+        raise ValueError("the file has several networks: fastmlp.Ensemble.load reads it")
     if "fastmlp" not in metadata:
         raise ValueError('not a fastmlp model: its metadata has no "fastmlp"')
     # A hidden layer, with two tensors or more, takes less than 100 characters and four commas and brackets.

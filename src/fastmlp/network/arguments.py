@@ -107,7 +107,9 @@ def as_rows(
     finite: Finite | None = None,
     stacklevel: int = 4,  # of a warning: this, fit, what explains its arguments, the caller
 ) -> Rows:
-    """Check the arguments that have rows."""
+    """Check the arguments that have rows; X may be the `Rows` that have come of that already."""
+    if isinstance(X, Rows):
+        return X
     spec = net._learner.spec
     data = as_data(spec, X, y, sample_weight, finite=finite, columns=net.feature_names)
     if net._loss_by_default:

@@ -296,6 +296,14 @@ class State:
         with self._access.reading("save"):
             return self._learner.checkpoint()
 
+    def _adopt(self, other: State) -> None:
+        """Become what a copy of this network has become by a training elsewhere."""
+        self._learner.undo = None
+        self._learner.resume(other._learner.checkpoint())
+        learnt = other._history.since(len(self._history.epoch))
+        for place in range(len(learnt.epoch)):
+            self._history.append({name: learnt[name][place] for name in learnt})
+
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
         self._set_up(checkpoint.spec, checkpoint.seed, backend)
