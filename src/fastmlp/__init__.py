@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp import datasets as datasets
 from fastmlp.network import MLP as MLP
 from fastmlp.network import Trace as Trace
+from fastmlp.network import from_onnx as from_onnx
 from fastmlp.network import load as load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads as get_num_threads
@@ -53,6 +54,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "__version__",
         "datasets",
         "fit_many",
+        "from_onnx",
         "get_num_threads",
         "load",
         "metrics",

@@ -59,3 +59,31 @@ class Exports(Training):
             text = c99_of(self._learner.spec, self.weights, self.biases, name)
         with replacing(path) as file:
             file.write(text.encode())
+
+    def to_onnx(self, path: Path) -> None:
+        """Write the network as an ONNX model: a Gemm and its activation for each layer, any number of rows.
+
+        Needs onnx: ``pip install 'fastmlp[onnx]'``. `fastmlp.from_onnx` reads it again.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written aside and renamed: an interruption leaves the old file or the new one. The model's input is ``x``
+            (n, n_inputs), its output ``y`` (n, n_outputs), both of the network's dtype; its operator set is 18.
+
+        Raises
+        ------
+        ImportError
+            If onnx is missing.
+        ValueError
+            If ONNX has no operators for an activation, or the weights are more than 2 GB.
+        OSError
+            If the file cannot be written.
+        """
+        from fastmlp.files.onnx_write import onnx_of
+        from fastmlp.files.tensors import replacing
+
+        with self._access.reading("to_onnx"):
+            content = onnx_of(self._learner.spec, self.weights, self.biases)
+        with replacing(path) as file:
+            file.write(content)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastmlp.network.state import Path
     from fastmlp.spec import BackendName, Loss, LossName
 
-__all__ = ["load"]
+__all__ = ["from_onnx", "load"]
 
 
 def load(path: Path, backend: BackendName | None = None, *, loss: LossName | Loss | None = None) -> MLP:
@@ -46,6 +46,61 @@ def load(path: Path, backend: BackendName | None = None, *, loss: LossName | Los
     checkpoint = load_model(path, loss)
     try:
         net._resume(checkpoint, backend)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{os.fsdecode(path)}: {error}") from error
+    return net
+
+
+def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: BackendName | None = None) -> MLP:
+    """Read a multi-layer perceptron from an ONNX model, as PyTorch, scikit-learn and Keras export it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    loss : str or Loss, optional
+        To train on with. Default: what goes with the output, or the squared error.
+    backend : {"cython", "numpy"}, optional
+        As for `MLP`.
+
+    Returns
+    -------
+    MLP
+        Of the model's dtype, float32 or float64. Its predictions are what the model computes, up to rounding;
+        scalings of the inputs and batch normalisation are in the weights of the layer beside them. A classifier of
+        scikit-learn for two classes has one logistic output here, the probability of the second.
+
+    Raises
+    ------
+    ImportError
+        If onnx is missing: ``pip install 'fastmlp[onnx]'``.
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no such model. The message names the node.
+
+    Notes
+    -----
+    Read are Gemm, MatMul and Add, activations (also those that a model makes of several operators), Softmax, scalings
+    of columns, BatchNormalization behind a product, Scaler, Cast, Flatten, Reshape, Dropout, and what skl2onnx puts
+    behind probabilities.
+    """
+    from fastmlp.files.onnx_read import perceptron_of
+
+    choose_backend(backend, stacklevel=3)  # wrong arguments are reported before a wrong file
+    found = perceptron_of(path)
+    try:
+        hidden, output = found.activations[:-1], found.activations[-1]
+        net = MLP(
+            found.sizes,
+            activation=hidden or "relu",
+            output=output,
+            loss=loss,
+            dtype=found.dtype,
+            backend=backend,
+            seed=0,
+        )
+        net.weights = [layer.W for layer in found.layers]
+        net.biases = [layer.b for layer in found.layers]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net

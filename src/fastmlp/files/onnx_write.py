@@ -1,0 +1,146 @@
+"""A network as an ONNX model: a Gemm and an activation for each layer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fastmlp.spec import Array, NetworkSpec
+
+__all__ = ["OPERATORS", "load_onnx", "onnx_of"]
+
+#: The operator set, of 2022: the first with Mish.
+OPSET = 18
+#: The layout of the file that goes with it: older readers take it, too.
+IR_VERSION = 8
+
+
+def load_onnx(call: str) -> Any:
+    """Import the package onnx, or an ImportError that says what to install."""
+    try:
+        import onnx
+    except ImportError as error:
+        message = f"{call} needs onnx, which is not installed: pip install 'fastmlp[onnx]'"
+        raise ImportError(message) from error
+    return onnx
+
+
+class _Graph:
+    """Nodes and constants of a graph that grows; every tensor is known by its name."""
+
+    def __init__(self, onnx: Any, dtype: str) -> None:
+        self.onnx = onnx
+        self.dtype = np.dtype(dtype)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, values: Array | float, name: str | None = None) -> str:
+        """Store numbers in the network's dtype."""
+        name = name or f"constant_{len(self.constants)}"
+        array = np.ascontiguousarray(values, self.dtype) if np.ndim(values) else np.array(values, self.dtype)
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, out: str | None = None, **attributes: float) -> str:
+        """Add an operator; the name of what it makes."""
+        out = out or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [out], name=out, **attributes))
+        return out
+
+
+def _plain(operator: str, **attributes: float) -> Callable[..., str]:
+    return lambda graph, z: graph.node(operator, z, **attributes)
+
+
+def _clip(least: float, most: float) -> Callable[..., str]:
+    return lambda graph, z: graph.node("Clip", z, graph.constant(least), graph.constant(most))
+
+
+def _softplus(graph: _Graph, z: str, beta: float) -> str:
+    if beta == 1.0:
+        return graph.node("Softplus", z)
+    scale = graph.constant(beta)
+    return graph.node("Div", graph.node("Softplus", graph.node("Mul", z, scale)), scale)
+
+
+def _gelu(graph: _Graph, z: str) -> str:
+    """Gelu is an operator of its own since opset 20 only: z (1 + erf(z / sqrt(2))) / 2."""
+    erf = graph.node("Erf", graph.node("Mul", z, graph.constant(math.sqrt(0.5))))
+    return graph.node("Mul", graph.node("Mul", z, graph.constant(0.5)), graph.node("Add", erf, graph.constant(1.0)))
+
+
+def _gelu_tanh(graph: _Graph, z: str) -> str:
+    """Hendrycks and Gimpel's approximation: z logistic(2 sqrt(2 / pi) (z + 0.044715 z^3))."""
+    cube = graph.node("Mul", graph.node("Mul", z, z), z)
+    inner = graph.node("Add", z, graph.node("Mul", cube, graph.constant(0.044715)))
+    twice = graph.node("Mul", inner, graph.constant(2 * math.sqrt(2 / math.pi)))
+    return graph.node("Mul", z, graph.node("Sigmoid", twice))
+
+
+def _silu(graph: _Graph, z: str) -> str:
+    return graph.node("Mul", z, graph.node("Sigmoid", z))
+
+
+#: Every activation that ONNX can say: how, from the name of its signal and its parameters.
+OPERATORS: dict[str, Callable[..., str]] = {
+    "identity": lambda graph, z: z,  # noqa: ARG005
+    "sign": _plain("Sign"),
+    "logistic": _plain("Sigmoid"),
+    "tanh": _plain("Tanh"),
+    "relu": _plain("Relu"),
+    "leaky_relu": lambda graph, z, slope: graph.node("LeakyRelu", z, alpha=slope),
+    "elu": lambda graph, z, alpha: graph.node("Elu", z, alpha=alpha),
+    "softplus": _softplus,
+    "exp": _plain("Exp"),
+    "selu": _plain("Selu"),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": _silu,
+    "mish": _plain("Mish"),
+    "softsign": _plain("Softsign"),
+    "relu6": _clip(0.0, 6.0),
+    "hardtanh": _clip(-1.0, 1.0),
+    "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hard_swish": _plain("HardSwish"),
+    "softmax": _plain("Softmax", axis=1),
+}
+
+
+def onnx_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]) -> bytes:
+    """A model of one input, ``x`` (n, n_inputs), and one output, ``y`` (n, n_outputs), as ONNX's bytes.
+
+    Raises
+    ------
+    ImportError
+        If onnx is missing.
+    ValueError
+        If ONNX has no operators for an activation, or the model is larger than a file of it may be, 2 GB.
+    """
+    onnx = load_onnx("to_onnx")
+    graph, flowing = _Graph(onnx, spec.dtype), "x"
+    for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True)):
+        kind = layer.activation
+        if kind.name not in OPERATORS:
+            raise ValueError(f"ONNX has no operators for the activation of layer {number}, {kind!r}")
+        parts = graph.constant(W, f"layers.{number}.weight"), graph.constant(b, f"layers.{number}.bias")
+        flowing = OPERATORS[kind.name](graph, graph.node("Gemm", flowing, *parts), *kind.params)
+    graph.node("Identity", flowing, out="y")
+    if sum(W.nbytes for W in weights) + sum(b.nbytes for b in biases) >= 2**31 - 2**16:
+        raise ValueError("the network has 2 GB of weights or more, and an ONNX file ends there")
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    ends = [
+        onnx.helper.make_tensor_value_info(name, element, ["n", width])
+        for name, width in (("x", spec.sizes[0]), ("y", spec.sizes[-1]))
+    ]
+    made = onnx.helper.make_graph(graph.nodes, "mlp", [ends[0]], [ends[1]], graph.constants)
+    model = onnx.helper.make_model(
+        made, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fastmlp"
+    )
+    onnx.checker.check_model(model)
+    text: bytes = model.SerializeToString()
+    return text

@@ -1,0 +1,163 @@
+"""ONNX both ways: sixty random networks against ONNX Runtime and back, and what other libraries export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.spec import ACTIVATION_NAMES
+
+STORED = Path(__file__).parent.parent / "data" / "onnx"
+MODELS = sorted(path.stem for path in STORED.glob("*.onnx"))
+
+
+@pytest.fixture
+def onnx():
+    return pytest.importorskip("onnx")
+
+
+def random_network(number: int) -> fastmlp.MLP:
+    """Widths, activations and type by the number; sixty of them have every activation somewhere."""
+    rng = np.random.default_rng(number)
+    names = [name for name in ACTIVATION_NAMES if name != "exp"]  # what is above it would be beyond all bounds
+    sizes = [int(width) for width in rng.integers(1, 30, rng.integers(2, 6))]
+    hidden = [names[(5 * number + layer) % len(names)] for layer in range(len(sizes) - 2)]
+    if hidden and number % 3 == 0:
+        hidden[-1] = (fastmlp.Softplus(2.5), fastmlp.ELU(0.3), fastmlp.LeakyReLU(0.2), "exp")[number // 3 % 4]
+    output = "softmax" if number % 2 and sizes[-1] > 1 else names[number % len(names)]
+    dtype = "float64" if number % 5 == 0 else "float32"
+    net = fastmlp.MLP(sizes, activation=hidden or "relu", output=output, dtype=dtype, seed=number, init="lecun_normal")
+    net.biases = [rng.normal(0, 0.1, b.shape) for b in net.biases]
+    return net
+
+
+def test_sixty_random_networks_have_every_activation():
+    used = {layer.activation.name for number in range(60) for layer in random_network(number).layers}
+    assert used == {*ACTIVATION_NAMES, "softmax"}
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_a_random_network_goes_out_and_comes_back(number, onnx, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    net, path = random_network(number), tmp_path / "net.onnx"
+    net.to_onnx(path)
+    onnx.checker.check_model(str(path), full_check=True)
+    X = np.random.default_rng(1).normal(size=(20, net.sizes[0])).astype(net.dtype)
+    wanted = net.predict(X)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": X})[0], wanted, rtol=1e-6, atol=1e-6)
+
+    back = fastmlp.from_onnx(path)
+    assert back.sizes == net.sizes
+    assert back.dtype == net.dtype
+    for ours, theirs in zip([*back.weights, *back.biases], [*net.weights, *net.biases], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(back.predict(X), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_others_are_read(name, onnx, backend):
+    net = fastmlp.from_onnx(STORED / f"{name}.onnx", backend=backend)
+    with np.load(STORED / "outputs.npz") as stored:
+        X, wanted = stored["X"], stored[name]
+    found = net.predict(X)
+    if name == "sklearn_two_classes":
+        wanted = wanted[:, 1:]
+    np.testing.assert_allclose(found, wanted.reshape(found.shape), rtol=1e-5, atol=1e-6)
+
+
+def test_there_are_models_of_pytorch_and_of_scikit_learn():
+    assert sum(name.startswith("torch_") for name in MODELS) >= 12
+    assert sum(name.startswith("sklearn_") for name in MODELS) >= 4
+
+
+# --- what cannot be read ---------------------------------------------------------------------------------------------
+
+
+def model(onnx, nodes, constants=None, columns=3):
+    """A model of these nodes, from x to y."""
+    helper = onnx.helper
+    made = [onnx.numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (constants or {}).items()]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", columns]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node(*node[:3], name=node[0].lower(), **node[3]) for node in nodes],
+                              "g", [ends[0]], [ends[1]], made)  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+W = np.arange(9.0).reshape(3, 3)
+UNREADABLE = {
+    "another operator": ([("Conv", ["x", "W"], ["y"], {})], "node 'conv' \\(Conv\\)"),
+    "weights that are computed": ([("MatMul", ["x", "x"], ["y"], {})], "node 'matmul'.* no constant"),
+    "weights before rows": ([("MatMul", ["W", "x"], ["y"], {})], "node 'matmul'.* takes its rows"),
+    "no product": ([("Relu", ["x"], ["y"], {})], "node 'relu'"),
+    "an unknown function": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Abs", ["z"], ["y"], {})],
+        "node 'abs'",
+    ),
+    "a residual connection": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Add", ["z", "x"], ["y"], {})],
+        "node 'matmul'|node 'add'",
+    ),
+    "widths that do not fit": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("MatMul", ["z", "V"], ["y"], {})],
+        "takes 2 columns, and there are 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_graph_that_is_no_perceptron_is_an_error_with_the_node(case, onnx, tmp_path):
+    nodes, message = UNREADABLE[case]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(onnx, nodes, {"W": W, "V": W[:2]}).SerializeToString())
+    with pytest.raises(ValueError, match=message):
+        fastmlp.from_onnx(path)
+
+
+def test_two_products_with_nothing_between_them(onnx, tmp_path):
+    path = tmp_path / "model.onnx"
+    nodes = [("MatMul", ["x", "W"], ["z"], {}), ("Gemm", ["z", "W", "b"], ["y"], {"transB": 1})]
+    path.write_bytes(model(onnx, nodes, {"W": W, "b": [1, 2, 3]}).SerializeToString())
+    net = fastmlp.from_onnx(path)
+    assert [layer.activation.name for layer in net.layers] == ["identity", "identity"]
+    np.testing.assert_array_equal(net.predict(np.eye(3)), (W @ W.T + [1, 2, 3]).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", MODELS[:2])
+def test_damaged_files_are_errors(name, onnx, tmp_path):
+    content, path = (STORED / f"{name}.onnx").read_bytes(), tmp_path / "model.onnx"
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(content[: rng.integers(0, len(content))] if rng.random() < 0.5 else content)
+        for place in rng.integers(0, max(1, len(damaged)), 3):
+            if damaged:
+                damaged[place % len(damaged)] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            fastmlp.from_onnx(path)
+        except ValueError as error:
+            assert str(path) in str(error)  # others leave a model that can be read
+
+
+def test_weights_outside_of_the_file_are_refused(onnx, tmp_path):
+    made = model(onnx, [("MatMul", ["x", "W"], ["y"], {})], {"W": W})
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    (tmp_path / "model.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ValueError, match="model.onnx"):
+        fastmlp.from_onnx(tmp_path / "model.onnx")
+
+
+def test_without_onnx_the_error_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"to_onnx needs onnx.* pip install 'fastmlp\[onnx\]'"):
+        fastmlp.MLP([2, 1], seed=0).to_onnx(tmp_path / "net.onnx")
+    with pytest.raises(ImportError, match=r"from_onnx needs onnx.* pip install 'fastmlp\[onnx\]'"):
+        fastmlp.from_onnx(STORED / f"{MODELS[0]}.onnx")
+    assert not list(tmp_path.iterdir())
