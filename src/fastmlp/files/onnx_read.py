@@ -132,7 +132,7 @@ class _Walk:
         self.graph = graph
         self.found = found
         self.at: str = graph.input.name
-        self.before: tuple[Array, Array] | None = None  # scale and shift of the inputs' columns
+        self.before: tuple[Array, Array] | None = None  # scale and shift of columns for the next product
 
     def run(self) -> None:
         """Follow the signals until there is nothing that is computed of them."""
@@ -140,6 +140,8 @@ class _Walk:
             if self._ended(users):
                 break
             self.step(users)
+        if self.before is not None:
+            raise ValueError(f"{self.graph.name}: no product takes the columns that are scaled into {self.at!r}")
         if not self.found.layers:
             raise ValueError(f"{self.graph.name}: holds no product with a matrix of constants")
         if not users and self.at not in self.graph.outputs:
@@ -213,22 +215,23 @@ class _Walk:
         if other not in self.graph.constants:
             return False
         value = np.asarray(self.graph.constants[other], np.float64)
-        if not self.found.layers:
-            self.scale_inputs(*_scale_and_shift(node.op_type, np.squeeze(value), place))
+        layers = self.found.layers
+        if not layers or layers[-1].activation is not None:
+            self.scale_columns(*_scale_and_shift(node.op_type, np.squeeze(value), place))
             self.at = node.output[0]
             return True
-        layer = self.found.layers[-1]
+        layer = layers[-1]
         scale, shift = _scale_and_shift(node.op_type, self._vector(node, value, layer.b.size), place)
-        if layer.activation is not None or scale is None:
+        if scale is None:
             return False
         layer.W, layer.b = layer.W * scale, layer.b * scale + shift
         self.at = node.output[0]
         return True
 
-    def scale_inputs(self, scale: Array | None, shift: Array) -> None:
-        """Add a scaling of the inputs' columns behind the one that there is."""
+    def scale_columns(self, scale: Array | None, shift: Array) -> None:
+        """Add a scaling of the columns that the next product takes, behind the one that there is."""
         if scale is None:
-            raise ValueError(f"{self.graph.name}: a constant is divided by the inputs")
+            raise ValueError(f"{self.graph.name}: a constant is divided by columns")
         before = self.before or (np.ones(()), np.zeros(()))
         self.before = before[0] * scale, before[1] * scale + shift
 
@@ -236,19 +239,18 @@ class _Walk:
         """(x - offset) * scale, as skl2onnx writes StandardScaler."""
         attributes = self.graph.attributes(node)
         scale, offset = (np.asarray(attributes[name], np.float64) for name in ("scale", "offset"))
-        if self.found.layers:
-            raise self.graph.error(node, "scales what is not the input")
-        self.scale_inputs(scale, -offset * scale)
+        self.scale_columns(scale, -offset * scale)
         self.at = node.output[0]
 
     def batch_norm(self, node: Any) -> None:
-        """Fold (x - mean) / sqrt(variance + epsilon) * gamma + beta into the layer before it."""
-        layers = self.found.layers
-        if not layers or layers[-1].activation is not None:
-            raise self.graph.error(node, "stands where no product is before it")
+        """Fold (x - mean) / sqrt(variance + epsilon) * gamma + beta into the product before or behind it."""
         gamma, beta, mean, variance = (self.graph.constant(node, number) for number in range(1, 5))
         scale = gamma / np.sqrt(variance + self.graph.attributes(node).get("epsilon", 1e-5))
-        layers[-1].W, layers[-1].b = layers[-1].W * scale, (layers[-1].b - mean) * scale + beta
+        shift, layers = beta - mean * scale, self.found.layers
+        if layers and layers[-1].activation is None:
+            layers[-1].W, layers[-1].b = layers[-1].W * scale, layers[-1].b * scale + shift
+        else:
+            self.scale_columns(scale, shift)
         self.at = node.output[0]
 
     # --- activations ------------------------------------------------------------------------------------------------
