@@ -208,7 +208,7 @@ cdef class Parameters:
         self.departed = True
 
     cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil:
-        """The same for some of them."""
+        """Take so many bytes of parameters, with their states z and x, from x to y."""
         memcpy(x, w, size)
         if self.n_steps == 0:
             memcpy(z, w, size)

@@ -1,4 +1,4 @@
-"""Where the threads of a step wait for the calling one: at rests, where signal handlers run, and at seams.
+"""The places at which the threads of a step wait for the calling one: rests, for signal handlers, and seams.
 
 No mirror in reference/: NumPy's steps are made by the calling thread (reference/gate.py).
 """
@@ -22,7 +22,7 @@ cdef void rest(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
 
 
 cdef bint goes_on_after_rest(Steps *run, Place *place, Part *part) noexcept nogil:
-    """The same, where a long step comes to rest before."""
+    """Wait as `rest` does, in the middle of a long step, where everybody comes to rest before."""
     if run.plan.wave == 0:
         return True
     rest(run, place, part.step)
