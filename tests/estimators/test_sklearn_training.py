@@ -1,9 +1,11 @@
 """How the estimators train where fastmlp's own parameters say so: as `fastmlp.MLP` does on the same orders of rows."""
 
 import dataclasses
+import itertools
 import math
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("sklearn")
 
 from estimators import coefficients
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
@@ -196,6 +199,20 @@ def test_a_loss_of_ones_own():
     np.testing.assert_allclose(coefficients(mine), coefficients(usual), rtol=1e-12)
 
 
+def test_the_time_may_be_over_in_the_middle_of_an_epoch(digits, monkeypatch):
+    X, y = digits
+    clock = itertools.count(0.0, 1.0)  # a second goes by from each look at it to the next
+    monkeypatch.setattr("fastmlp.sklearn.observers.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    clf = MLPClassifier(8, batch_size=1, max_seconds=1.5, max_iter=50, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_seconds"):
+        clf.fit(X, y)
+    assert clf.n_iter_ == 0
+    assert math.isnan(clf.loss_)
+    assert clf.score(X, y) >= 0.0
+    start = initial_parameters(np.random.RandomState(0), "relu", [64, 8, 10], "float64")
+    assert clf.coefs_[0].tobytes() != start[0][0].tobytes()
+
+
 # ---- looking on -----------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +295,8 @@ def test_the_average_is_what_early_stopping_keeps(digits):
         ({"lr_factors": {"bias": 2.0}, "optimizer": "rprop"}, "lr_factors"),
         ({"solver": "lbfgs", "dropout": [0.5]}, "dropout is for steps"),
         ({"solver": "lbfgs", "ema": 0.5}, "ema is for steps"),
+        ({"ema": 0.9, "optimizer": "schedule_free_adamw"}, "ema is not for ScheduleFreeAdamW"),
+        ({"max_norm": 1.0, "optimizer": "schedule_free_adamw"}, "max_norm is not for ScheduleFreeAdamW"),
         ({"optimizer": "adan"}, "'optimizer' parameter"),
         ({"loss": "cross"}, "'loss' parameter"),
         ({"metrics": ["acuracy"]}, "metrics"),

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from fastmlp.train.course import Course
     from fastmlp.train.source import Source
 
-__all__ = ["Limits", "Rows", "Steps", "as_limits", "as_rows", "as_steps"]
+__all__ = ["Limits", "Rows", "Steps", "as_limits", "as_rows", "as_steps", "check_together"]
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -180,17 +180,21 @@ def as_steps(
     method = None if optimizer is None else as_method(optimizer)
     options = StepOptions(as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema))
     rates = as_rates(lr_factors, len(learner.spec.layers))
-    used = method or learner.optimizer
+    check_together(method or learner.optimizer, rates, options, learner.spec.max_norm)
+    if isinstance(method, LBFGS):
+        _refuse_steps(learner.spec, options)
+    return Steps(method, rates, options)
+
+
+def check_together(used: Optimizer | LBFGS | None, rates: Rates, options: StepOptions, max_norm: object) -> None:
+    """Refuse what does not go together with an optimizer."""
     if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
         kind = type(used).__name__
         raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
     if isinstance(used, ScheduleFreeAdamW):
-        for name, given in (("ema", options.average), ("max_norm", learner.spec.max_norm)):
+        for name, given in (("ema", options.average), ("max_norm", max_norm)):
             if given:
                 raise ValueError(f"{name} is not for ScheduleFreeAdamW, whose weights are a mean already")
-    if isinstance(method, LBFGS):
-        _refuse_steps(learner.spec, options)
-    return Steps(method, rates, options)
 
 
 def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from fastmlp.network.arguments import check_together
 from fastmlp.runtime import engine_threads
 from fastmlp.sklearn import solvers
 from fastmlp.sklearn.compat import CallbackSupport, TagSupport
@@ -26,7 +27,7 @@ from fastmlp.sklearn.sparse import predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
 from fastmlp.sklearn.watch import Watch, averaged, evaluate
-from fastmlp.spec import NO_RATES, Array, Rprop, as_clip, as_optimizer, as_rates, weights_and_biases
+from fastmlp.spec import Array, as_clip, as_optimizer, as_rates, weights_and_biases
 from fastmlp.train.callbacks import as_callbacks
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.learner import Learner, StepOptions
@@ -161,13 +162,14 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
     def _uses_lbfgs(self) -> bool:
         return self.solver == "lbfgs" and self.optimizer is None
 
+    def _step_options(self) -> StepOptions:
+        return StepOptions(as_clip(self.clip_norm, self.clip_value), 0.0 if self.ema is None else 1.0 - self.ema)
+
     def _check_together(self, n_layers: int, incremental: bool) -> None:
         """Refuse parameters that do not go together, before anything has changed."""
-        as_clip(self.clip_norm, self.clip_value)
         as_callbacks(self.callbacks)
-        rates = as_rates(self.lr_factors, n_layers)
-        if rates != NO_RATES and self.optimizer is not None and isinstance(as_optimizer(self.optimizer), Rprop):
-            raise ValueError("lr_factors multiply the learning rate of every step, and Rprop has none: give None")
+        optimizer = None if self.optimizer is None else as_optimizer(self.optimizer)
+        check_together(optimizer, as_rates(self.lr_factors, n_layers), self._step_options(), self.max_norm)
         if self.ema is not None and incremental:
             raise ValueError(f"partial_fit does not support ema={self.ema}: fit ends with the average in place")
         if self._uses_lbfgs():
@@ -226,8 +228,8 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         learner = self._learner(engine, solver, alpha)
         source = UntilLost(problem, stream(rows, self._random_state if self.shuffle else None))
         batch_size = self._rows_of_a_batch(len(rows))
-        share = 0.0 if self.ema is None else 1.0 - self.ema
-        options = StepOptions(as_clip(self.clip_norm, self.clip_value), share)
+        options = self._step_options()
+        share = options.average
         epoch = Epoch(learner, source, batch_size, threads, squared_weights=bool(alpha), options=options)
         watch = self._watch(learner, problem, held_out)
         names = ("max_iter", "tol", "n_iter_no_change", "verbose", "early_stopping")
@@ -250,6 +252,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         try:
             report = LossReport(self._loss_scale(), alpha, watch)
             fit_stochastic(epoch, source, report, rules, progress, solver, observers, score)
+            self.__dict__.setdefault("loss_", float("nan"))  # where the time was over before the first epoch was
             if share:
                 engine.write(engine.read("average"))
         finally:

@@ -103,7 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     n_threads : int or None, default=None
         Number of threads; None lets the size of the work decide. The result does not depend on it.
     max_seconds : float or None, default=None
-        Training stops after the epoch in which this time is over.
+        Training stops when this time is over, between two steps: the epoch that it was in the middle of is in no curve.
     dropout : float or list of float, default=0.0
         Share of each hidden layer's outputs that are dropped in a training step, >= 0 and < 1, or one per hidden layer.
         Which, is drawn by a seed from ``random_state``.

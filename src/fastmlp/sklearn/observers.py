@@ -40,6 +40,8 @@ class Observers(LoopCallback):
         callbacks: Callbacks | None,
     ) -> None:
         self.max_seconds, self.record, self.callbacks = max_seconds, record, callbacks
+        # With a limit of time, the loop is to ask between steps, too.
+        self.every = None if max_seconds is None else 0.02
         self.show: Callable[[], None] | None = None  # lets the attributes say how far training has come
         self.until = float("inf") if max_seconds is None else time.perf_counter() + max_seconds
 
@@ -62,14 +64,21 @@ class Observers(LoopCallback):
         if self.callbacks is not None:
             self._show()
             stop = self.callbacks.end()
-        if self.max_seconds is not None and time.perf_counter() > self.until and not stop:
+        return stop or self._is_late()
+
+    def on_steps(self, net: Any, logs: Logs) -> bool:  # noqa: ARG002
+        """Return whether the time is over."""
+        return self._is_late()
+
+    def _is_late(self) -> bool:
+        late = time.perf_counter() > self.until
+        if late:
             warnings.warn(
                 f"Training was stopped after max_seconds={self.max_seconds:g} and hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=8,
+                stacklevel=9,
             )
-            return True
-        return stop
+        return late
 
     def _show(self) -> None:
         if self.show is not None:
