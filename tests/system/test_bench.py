@@ -238,6 +238,18 @@ def test_costs_of_features_are_measured_and_written(tmp_path):
     assert run("costs.py", "--features", "none").returncode == 2
 
 
+@needs_bench
+def test_many_networks_are_measured_and_written(tmp_path):
+    where = tmp_path / "many.json"
+    result = run("many.py", "--networks", "2", "--tiny", "2", "--rows", "40", "--rounds", "2", "--json", str(where))
+    assert result.returncode == 0, result.stderr
+    results = json.loads(where.read_text())["results"]
+    assert set(results) == {"20-64-64-1", "10-16-1"}
+    for ways in results.values():
+        assert [len(ways[way]) for way in ("one by one", "fit_many")] == [2, 2]
+        assert min(map(min, ways.values())) > 0
+
+
 @needs_extension
 @needs_bench
 def test_short_trainings_are_measured_and_written(tmp_path):

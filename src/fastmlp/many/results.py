@@ -156,7 +156,7 @@ def rises(name: str, mode: Mode = "auto") -> bool:
     if choice(mode, "mode", ("auto", "max", "min")) != "auto":
         return mode == "max"
     plain = name.removeprefix("val_")
-    if plain == "loss":
+    if plain == "loss" or plain.endswith("_loss"):  # of another validation set
         return False
     from fastmlp.metrics import as_metric
 

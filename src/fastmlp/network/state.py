@@ -303,6 +303,7 @@ class State:
         learnt = other._history.since(len(self._history.epoch))
         for place in range(len(learnt.epoch)):
             self._history.append({name: learnt[name][place] for name in learnt})
+        self._history.stopped = learnt.stopped
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
