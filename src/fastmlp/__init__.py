@@ -26,6 +26,7 @@ from fastmlp.spec.losses import *
 from fastmlp.spec.optimizers import *
 from fastmlp.train.callbacks import Callback as Callback
 from fastmlp.train.callbacks import EarlyStopping as EarlyStopping
+from fastmlp.train.checkpoint import Checkpoint as Checkpoint
 from fastmlp.train.history import History as History
 from fastmlp.train.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from fastmlp.train.profile import Profile as Profile
@@ -44,6 +45,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
     __all__ = [
         "MLP",
         "Callback",
+        "Checkpoint",
         "EarlyStopping",
         "Ensemble",
         "History",

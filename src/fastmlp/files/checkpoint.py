@@ -45,6 +45,8 @@ class Checkpoint:
         Of the epochs, those before the optimizer's state began, in [0, epoch].
     feature_names : tuple of str, optional
         One for each input.
+    training : mapping, optional
+        Of a training that is not over, what else it stands on: a tree of texts, numbers and arrays (train/record.py).
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Checkpoint:
     step: int = 0
     first_epoch: int = 0
     feature_names: tuple[str, ...] | None = None
+    training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("seed", _MAX_SEED), ("epoch", _MAX_COUNT), ("step", _MAX_COUNT)):

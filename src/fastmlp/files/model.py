@@ -16,7 +16,8 @@ import numpy as np
 from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
-from fastmlp.spec import Loss, NetworkSpec, Optimizer
+from fastmlp.files.tree import pack, unpack
+from fastmlp.spec import Array, Loss, NetworkSpec, Optimizer
 from fastmlp.spec.checks import flag, integer
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def written(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, str]]:
     metadata = {"fastmlp": json.dumps(description, allow_nan=False)}
     if checkpoint.feature_names is not None:  # beside it: a reader bounds the description's length
         metadata["feature_names"] = json.dumps({"names": checkpoint.feature_names})
+    if checkpoint.training is not None:
+        metadata["training"], arrays = pack(checkpoint.training)
+        tensors |= {f"training.{number}": array for number, array in enumerate(arrays)}
     return tensors, metadata
 
 
@@ -139,6 +143,7 @@ def read_model(
         optimizer=None if optimizer is None else Optimizer.from_dict(optimizer),
         step=description["step"],
         first_epoch=description.get("first_epoch", 0),
+        training=_read_training(file, entries, metadata),
         feature_names=_feature_names(metadata, spec.sizes[0]),
     )
 
@@ -200,3 +205,13 @@ def _places(
         if name not in known and name.startswith(("layers.", "state.")):
             raise ValueError(f"tensor {name!r:.80} is none of the network's")
     return places
+
+
+def _read_training(file: BinaryIO, entries: Mapping[str, Entry], metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Read what a training that is not over stands on, if there is one: it is checked by whoever goes on with it."""
+    if "training" not in metadata:
+        return None
+    arrays: list[Array] = []
+    while (name := f"training.{len(arrays)}") in entries:
+        arrays.append(read_tensor(file, name, entries[name]))
+    return unpack(metadata["training"], arrays)

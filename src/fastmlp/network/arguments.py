@@ -89,9 +89,10 @@ class Rows:
         """The rows that are trained on, with the weights of the classes."""
         return self.data if self.part is None else chosen(self.data, self.part)
 
-    def source(self, net: Measures, shuffle: bool) -> Source:
-        """Return what an epoch reads: all rows, in an order that the network's seed and the epoch's number give."""
-        order = shuffled(net._backend.permutation, net.seed, len(self)) if shuffle else in_order(len(self))
+    def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:
+        """Return what an epoch reads: all rows, in an order that a seed, the network's, and the epoch's number give."""
+        seed = net.seed if seed is None else seed
+        order = shuffled(net._backend.permutation, seed, len(self)) if shuffle else in_order(len(self))
         return source_of(self.data, order if self.part is None else of_rows(self.part, order))
 
 
@@ -104,6 +105,7 @@ def as_rows(
     class_weight: Any = None,
     validation_data: Any = None,
     validation_split: Any = None,
+    seed: int = 0,
     finite: Finite | None = None,
     stacklevel: int = 4,  # of a warning: this, fit, what explains its arguments, the caller
 ) -> Rows:
@@ -120,7 +122,7 @@ def as_rows(
         return Rows(with_class_weight(spec, data, class_weight), data, validation, names)
     if "val" in validation:
         raise ValueError("validation_split holds out the set 'val', which validation_data has, too: call it otherwise")
-    part, held = split_rows(spec, data, validation_split, net._backend.permutation, net.seed)
+    part, held = split_rows(spec, data, validation_split, net._backend.permutation, seed)
     plain, held_out = chosen(data, part), chosen(data, held)
     weighted = with_class_weight(spec, plain, class_weight)
     if weighted.weight is not plain.weight:
@@ -247,7 +249,7 @@ class Limits:
         return replace(self, epochs=method.max_iter or self.epochs)
 
     def callbacks(self, course: Course, monitor: str) -> list[LoopCallback]:
-        """Make the loop's callbacks that stop there."""
+        """Make the loop's callbacks that stop there, whose number and kinds depend on the arguments alone."""
         found: list[LoopCallback] = []
         if self.max_steps is not None:
             found.append(StepLimit(course, self.max_steps))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike  # noqa: TC002
 from fastmlp.access import Access
 from fastmlp.data import Finite, as_parameters
 from fastmlp.files import Checkpoint, save_model
+from fastmlp.network.resuming import Unfinished
 from fastmlp.runtime import Backend, choose_backend
 from fastmlp.spec import (
     Array,
@@ -46,6 +48,7 @@ class State:
         "_learner",
         "_loss_by_default",
         "_requested_backend",
+        "_unfinished",
         "profile_",
     )
 
@@ -59,6 +62,7 @@ class State:
         """Become the network of a learner, perhaps somebody else's, who shares its access."""
         self._learner, self._access, self._backend = learner, access, backend
         self._history = History()
+        self._unfinished: Unfinished | None = None
         self._loss_by_default = False
         self.profile_: Profile | None = None
 
@@ -294,7 +298,16 @@ class State:
 
     def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
-            return self._learner.checkpoint()
+            checkpoint, unfinished = self._learner.checkpoint(), self._unfinished
+            if unfinished is None or unfinished.checkpoint is not None:  # which has other weights than these
+                return checkpoint
+            return replace(checkpoint, training=unfinished.record)
+
+    def _save_training(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Save the network with the training that it is in the middle of."""
+        with self._access.reading("save"):
+            checkpoint = self._learner.checkpoint()
+        save_model(path, replace(checkpoint, training=record))
 
     def _adopt(self, other: State) -> None:
         """Become what a copy of this network has become by a training elsewhere."""
@@ -309,6 +322,8 @@ class State:
         """Become the network of a checkpoint."""
         self._set_up(checkpoint.spec, checkpoint.seed, backend)
         self._learner.resume(checkpoint)
+        if checkpoint.training is not None:
+            self._unfinished = Unfinished(checkpoint.training)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._access.reading("pickle"):

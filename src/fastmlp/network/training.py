@@ -11,23 +11,25 @@ from contextlib import nullcontext
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import as_data, names_of
-from fastmlp.network.arguments import Limits, Rows, as_limits, as_rows, as_steps
+from fastmlp.network.arguments import as_limits, as_rows, as_steps
 from fastmlp.network.measures import Measures
+from fastmlp.network.plan import Plan
+from fastmlp.network.resuming import as_resumed
+from fastmlp.network.state import Path  # noqa: TC001
 from fastmlp.runtime import engine_threads
 from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import LBFGS, Adam, ClassWeight, Method, MetricLike, Optimizer, OptimizerName, as_optimizer
 from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
-from fastmlp.train import lbfgs, loop
-from fastmlp.train.callbacks import CallbackLike, Lent, LoopCallback, as_callbacks
-from fastmlp.train.course import Course
+from fastmlp.train import loop
+from fastmlp.train.callbacks import CallbackLike, LoopCallback, as_callbacks
+from fastmlp.train.checkpoint import Checkpoint
 from fastmlp.train.epoch import Epoch
-from fastmlp.train.history import History, count_epochs
+from fastmlp.train.history import History  # noqa: TC001
 from fastmlp.train.lines import Lines
 from fastmlp.train.metrics import Measured
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
-from fastmlp.train.safety import Safety
 
 __all__ = ["Training"]
 
@@ -67,6 +69,7 @@ class Training(Measures):
         target_loss: float | None = None,
         verbose: int = 0,
         validation_split: float | None = None,
+        resume: bool | Path | None = None,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -165,6 +168,12 @@ class Training(Measures):
         validation_split : float, optional
             > 0 and < 1. The share of the rows that is held out as the validation data "val": of each class the same,
             at random by the network's seed. Nothing is copied but targets and weights (and, for L-BFGS, the rows).
+        resume : True or path, optional
+            Go on with a training that was stopped, as if it had not been: with one in a file that `Checkpoint` wrote,
+            which takes the place of this network's own state (where there is no file, the training begins), or (True)
+            with this network's last one, which max_steps, max_seconds or Ctrl-C stopped, also after `save` and `load`.
+            Data and the other arguments have to be the same; `epochs`, limits, `threads` and `optimizer` may be others.
+            Both `epochs` and `max_steps` count from the training's beginning, `max_seconds` from the call's.
 
         Returns
         -------
@@ -206,6 +215,12 @@ class Training(Measures):
             limits = limits.of_search(method)
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
+            if resume is not None and resume is not False:
+                raise ValueError("resume goes on between two steps, of which LBFGS makes none")
+            if any(isinstance(callback, Checkpoint) for callback in called):
+                raise ValueError("Checkpoint saves where a training stands between steps, of which LBFGS makes none")
+        resumed = as_resumed(self, resume)
+        seed = self.seed if resumed is None else resumed.seed
         n_threads = engine_threads(threads)
         rows = as_rows(
             self,
@@ -215,50 +230,26 @@ class Training(Measures):
             class_weight=class_weight,
             validation_data=validation_data,
             validation_split=validation_split,
+            seed=seed,
             finite=self._finite(n_threads),
         )
         learner, n_rows = self._learner, len(rows)
         asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
         train = rows.plain if measured and (train_metrics or not rows.validation) else None
-        bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs)] if progress else []
+        first, made = (learner.epoch, 0) if resumed is None else resumed.place
+        bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs, made * batch_size)] if progress else []
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
         batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
-        epoch = Epoch(learner, rows.source(self, shuffle), batch_size, n_threads, options=steps.options)
+        epoch = Epoch(learner, rows.source(self, shuffle, seed), batch_size, n_threads, options=steps.options)
         if verbose:
-            bar.append(Lines(epoch, limits.epochs, verbose))
+            bar.append(Lines(epoch, None if limits.epochs is None else first + limits.epochs, verbose))
+        plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             report = Measured(self._history, train, rows.validation, measured)
-            users = [Lent(called, self._access.lent)] if called else []
             learner.rates, learner.feature_names = steps.rates, rows.names
-            return self._train(epoch, rows, limits, method, report, bar, users)
-
-    def _train(
-        self,
-        epoch: Epoch,
-        rows: Rows,
-        limits: Limits,
-        method: Optimizer | LBFGS | None,
-        report: Measured,
-        bars: list[LoopCallback],
-        users: list[Lent],
-    ) -> History:
-        """Train, with the network locked; bars hear of an epoch's end first, users last."""
-        learner, history = self._learner, self._history
-        start, course = count_epochs(history), Course(learner, learner.epoch)
-        losses = [f"{name}_loss" for name in report.validation]
-        ends = limits.callbacks(course, losses[0] if losses else "loss")
-        history.stopped = "exception"
-        if isinstance(method, LBFGS):
-            callbacks: list[LoopCallback] = [*bars, *ends, *users]
-            stopped = lbfgs.fit(epoch, rows.trained, method, limits.epochs, report, callbacks, self)
-        else:
-            callbacks = [*bars, Safety(epoch, history, losses), *ends, *users]
-            used = method or learner.optimizer or Adam()
-            stopped = loop.fit(epoch, limits.epochs, report, callbacks, self, used, course)
-        history.stopped = stopped or "epochs"
-        return history.since(start)
+            return plan.run(self, report, bar)
 
     def _keep_profile(self, profile: Profile) -> None:
         self.profile_ = profile

@@ -1,7 +1,7 @@
 """Callbacks of a training, called after every epoch, and early stopping."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -49,6 +49,13 @@ class Callback:
     def name(self) -> str:
         """What it is called where it stops a training: the name of its class."""
         return type(self).__name__
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return what a training that is saved and resumed has to know of it: numbers, texts, arrays, lists, dicts."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; called after `on_train_begin`, unless that was empty."""
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
         """Called before anything changes.
@@ -153,6 +160,15 @@ class LoopCallback(Callback):
         """Called where the loss of step "step" (from 1) of epoch "epoch" is not finite, which ends the epoch.
 
         An exception ends the training; without one it goes on, after an epoch whose loss is NaN.
+        """
+
+    def after_epoch(self, net: Any, logs: Logs) -> None:
+        """Called when all callbacks have heard of an epoch's end."""
+
+    def on_pause(self, net: Any, logs: Logs) -> None:
+        """Called where the training stops between two whole steps and could go on: limits, signals, what was asked.
+
+        `logs` are those of the last finished epoch; an exception may be about to be raised.
         """
 
     def close(self) -> None:
@@ -306,6 +322,23 @@ class EarlyStopping(Watching):
         if self._parameters is not None and not at_best:
             net.weights, net.biases = self._parameters
         self._parameters = None
+
+    def state_dict(self) -> dict[str, Any]:
+        weights, biases = self._parameters or ((), ())
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "best_step": self._best_step,
+            "stopped_epoch": self.stopped_epoch,
+            "waited": self._waited,
+            "weights": list(weights),
+            "biases": list(biases),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch, self._best_step = state["best"], state["best_epoch"], state["best_step"]
+        self.stopped_epoch, self._waited = state["stopped_epoch"], state["waited"]
+        self._parameters = (tuple(state["weights"]), tuple(state["biases"])) if state["weights"] else None
 
     def __repr__(self) -> str:
         return (

@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastmlp.train.epoch import Part
     from fastmlp.train.learner import Learner
 
-__all__ = ["Course"]
+__all__ = ["LIMITS", "Course"]
+
+#: Reasons to stop a training that may be gone on with.
+LIMITS = ("max_steps", "max_seconds")
 
 
 @dataclass
@@ -26,12 +31,18 @@ class Course:
         Steps that the training made before it was gone on with.
     part : Part or None
         The epoch that is to be gone on with.
+    over : str
+        Why a callback has ended it for good, where one has.
+    adopt : callable or None
+        Lets the learner, and the callbacks, stand where the training stopped; called when they know that it begins.
     """
 
     learner: Learner
     first: int
     before: int = 0
     part: Part | None = None
+    over: str = ""
+    adopt: Callable[[], None] | None = None
     _start: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -47,6 +47,8 @@ class Epoch:
         Steps made.
     exception : BaseException or None
         What a signal's handler raised meanwhile. It may have come with the last step.
+    is_open : bool
+        Whether the epoch has begun and not been reported.
     stopped : str
         Why a callback has asked to stop after the steps that are made; "" where none has.
     seconds : float
@@ -79,6 +81,7 @@ class Epoch:
         self.pace: Pace | None = None
         self.number = self.done = self.at = 0
         self.exception: BaseException | None = None
+        self.is_open = False
         self.stopped = ""
         self.seconds = 0.0
 
@@ -86,6 +89,7 @@ class Epoch:
         """Begin the learner's next epoch, or go on with a part of it; return its number, counted from 1."""
         self.done, self.exception, self.seconds, self.stopped = 0, None, 0.0, ""
         self.losses.fill(math.nan)
+        self.is_open = True
         if part is not None:
             self.done, self.seconds, self.weighted = len(part.losses), part.seconds, part.weighted
             self.losses[: self.done], self.weights[: self.done] = part.losses, part.weights
@@ -93,9 +97,9 @@ class Epoch:
         return self.number
 
     def part(self) -> Part | None:
-        """Return what there is of an epoch that is not finished; None where none of its steps is made, or all are."""
+        """Return what there is of an epoch that has not been reported; None where nothing is."""
         done = self.done
-        if not 0 < done < self.steps:
+        if not self.is_open or not done:
             return None
         return Part(self.losses[:done].copy(), self.weights[:done].copy(), self.weighted, self.seconds)
 

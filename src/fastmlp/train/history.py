@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 __all__ = ["History", "count_epochs"]
 
 
@@ -70,6 +72,28 @@ class History(Mapping[str, list[float]]):
             column.append(float(get(name, math.nan)))
         self.seconds.append(float(get("seconds", math.nan)))
         self.samples_per_second.append(float(get("samples_per_second", math.nan)))
+
+    def columns(self, without: int | None = None) -> dict[str, Any]:
+        """Return arrays by name, of which `of_columns` makes an equal history, but for a last epoch of this number."""
+        done = self._even()
+        done -= without is not None and self.epoch[-1:] == [without]
+        arrays = {name: np.array(column[:done], np.float64) for name, column in self._columns()}
+        return {"metrics": list(self.metrics), **arrays}
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Any]) -> "History":
+        """Make a history of `columns`, which may come from a file."""
+        lists = {name: [float(value) for value in column] for name, column in columns.items() if name != "metrics"}
+        metrics = {str(name): lists.pop(str(name)) for name in columns["metrics"]}
+        history = cls(metrics=metrics, **lists)  # type: ignore[arg-type]
+        history.epoch = [int(number) for number in history.epoch]
+        history._even()
+        return history
+
+    def become(self, other: "History") -> None:
+        """Take over another's measurements."""
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(other, name))
 
     def since(self, start: int) -> "History":
         """The epochs from place `start` on, as a History of its own."""

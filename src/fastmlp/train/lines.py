@@ -21,8 +21,8 @@ class Lines(LoopCallback):
 
     often: int | float = 0.1
 
-    def __init__(self, epoch: Epoch, epochs: int | None, level: int) -> None:
-        self.epoch, self.last = epoch, None if epochs is None else epoch.learner.epoch + epochs
+    def __init__(self, epoch: Epoch, last: int | None, level: int) -> None:
+        self.epoch, self.last = epoch, last
         self.moves = level == 1 and sys.stdout.isatty()
         self.every = self.often if self.moves else None
         self.width = 0  # of the line that moves

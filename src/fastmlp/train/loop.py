@@ -14,7 +14,7 @@ import numpy as np
 from fastmlp.data import Data
 from fastmlp.spec import Optimizer
 from fastmlp.train.callbacks import Logs, LoopCallback
-from fastmlp.train.course import Course
+from fastmlp.train.course import LIMITS, Course
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import NO_OPTIONS, Learner, StepOptions
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
@@ -54,44 +54,73 @@ def fit(
     for callback in callbacks:
         told = {"epochs": epochs, "names": report.names, "modes": report.modes, "optimizer": optimizer}
         callback.on_train_begin(net, told)
+    course = course or Course(learner, learner.epoch)
     learner.undo = None
+    if course.adopt is not None:
+        course.adopt()
     if optimizer is not None:
         learner.use(optimizer)
     if epoch.options.average:
         learner.keep_average()
-    course = course or Course(learner, learner.epoch)
     epoch.pace = Pace.of(callbacks, net, course)
-    begins, ends = hearing(callbacks, "on_epoch_begin"), hearing(callbacks, "on_epoch_end")
-    stop, logs = "", last or {}
+    begins, ends, afters = (hearing(callbacks, event) for event in ("on_epoch_begin", "on_epoch_end", "after_epoch"))
+    stop, logs = course.over, last or {}
     try:
         for _ in itertools.count() if epochs is None else range(epochs - course.epochs):
+            if stop:
+                break
             number = epoch.begin(course.take_part())
             stop = tell(begins, "on_epoch_begin", net, {"epoch": number})
-            if stop:
+            measured = None if stop else _make(epoch, report, callbacks, net, logs)
+            if measured is None:
+                stop = stop or epoch.stopped
+                tell(callbacks, "on_pause", net, logs)
                 break
-            epoch.run()
-            stop = epoch.stopped
-            if epoch.done < epoch.steps:
-                if epoch.exception is not None:
-                    raise epoch.exception
-                if stop:
-                    break
-                for callback in callbacks:
-                    callback.on_non_finite(net, {"epoch": number, "step": epoch.done + 1})
-            learner.end_epoch()
-            logs = report(epoch)
-            if epoch.exception is not None:
-                raise epoch.exception
-            stop = tell(ends, "on_epoch_end", net, logs) or stop
+            logs = measured
+            stop = tell(ends, "on_epoch_end", net, logs) or epoch.stopped
+            course.over = "" if stop in LIMITS else stop
+            tell(afters, "after_epoch", net, logs)
             if stop:
-                break
+                tell(callbacks, "on_pause", net, logs)
     finally:  # steps that are made later, by others, are none of this epoch's
         learner.end_epoch()
+        epoch.is_open = False
         for callback in callbacks:
             callback.close()
     for callback in callbacks:
         callback.on_train_end(net, logs)
     return stop
+
+
+def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: Any, last: Logs) -> Logs | None:
+    """Make the steps of an epoch and report on it; None where a callback has stopped it in the middle.
+
+    Where an exception comes between two whole steps, callbacks hear of a pause before it is raised: what they keep is
+    whole.
+    """
+    try:
+        epoch.run()
+        if epoch.exception is not None:
+            raise epoch.exception
+    except BaseException:
+        tell(callbacks, "on_pause", net, last)
+        if epoch.done == epoch.steps:  # it came with the last step: the epoch is finished, and not measured
+            epoch.learner.end_epoch()
+            report(epoch)
+        raise
+    if epoch.done < epoch.steps:
+        if epoch.stopped:
+            return None
+        for callback in callbacks:
+            callback.on_non_finite(net, {"epoch": epoch.number, "step": epoch.done + 1})
+    epoch.learner.end_epoch()
+    try:
+        logs = report(epoch)
+    except BaseException:
+        tell(callbacks, "on_pause", net, last)
+        raise
+    epoch.is_open = False
+    return logs
 
 
 def hearing(callbacks: Sequence[LoopCallback], event: str) -> list[LoopCallback]:

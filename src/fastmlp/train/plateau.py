@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastmlp.spec import Rprop, Schedule
 from fastmlp.spec.checks import inner_fraction, integer, not_negative
@@ -120,6 +120,20 @@ class ReduceLROnPlateau(Watching):
         if 0.0 < after < before:
             net.optimizer = dataclasses.replace(optimizer, learning_rate=after)  # type: ignore[call-arg]
             self.reduced_epochs.append(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "reduced_epochs": self.reduced_epochs,
+            "waited": self._waited,
+            "cooling": self._cooling,
+            "seen": [] if self._seen is None else [str(self._seen[0]), self._seen[1]],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.reduced_epochs = state["best"], list(state["reduced_epochs"])
+        self._waited, self._cooling, seen = state["waited"], state["cooling"], state["seen"]
+        self._seen = (int(seen[0]), seen[1]) if seen else None
 
     def __repr__(self) -> str:
         return (

@@ -72,6 +72,7 @@ class Safety(LoopCallback):
         self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
         self.history, self.start = history, count_epochs(history)
         self.watched = watched
+        self.before = self.learner.steps_trained
         self.rule = ""  # of the optimizer whose state the snapshots have
 
     def on_epoch_begin(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
@@ -103,6 +104,8 @@ class Safety(LoopCallback):
         self.previous, self.latest = self.latest, learner.snapshot(oldest, self.threads)
 
     def on_train_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
+        if self.learner.steps_trained == self.before:
+            return  # a training that was over when it was gone on with
         learner, rows = self.learner, self.epoch.last_rows()
         if not _is_sound(learner, self.epoch.chunk.data, rows, self.threads):
             raise self._diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", rows)
