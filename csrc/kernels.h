@@ -45,7 +45,7 @@ enum fm_math {
 };
 #undef MATH
 
-/* What an activation keeps for the backward pass, what it is a function of, and what a loss takes for its target. */
+/* What the slope of an activation is computed from, what it is a function of, and what a loss takes for its target. */
 enum { FM_OUTPUT, FM_SIGNAL };
 enum { FM_ELEMENTS, FM_ROWS };
 enum { FM_VALUES, FM_LABELS };
@@ -96,10 +96,10 @@ enum { FM_DOT_COLUMNS = 4 };
 /* `params` are FM_MAX_PARAMS numbers, of which the list names the first. */
 typedef struct {
   /* c = f(c + bias) for a block of `rows` rows; `vectors` (1 or 2) says how much of the panel's width is in use. Where
-   * the list says SIGNAL, c + bias goes to `kept` before, which is c itself where nobody wants it; else `kept` is not
+   * the list says SIGNAL, f'(c + bias) goes to `kept`, which is c itself where nobody wants it; else `kept` is not
    * looked at. */
   void (*forward)(ptrdiff_t rows, int vectors, const void *bias, const double *params, void *c, void *kept);
-  /* d = d * f'(z), where f' is computed from signals or outputs, as the list says. */
+  /* d = d * f'(z), where `kept` are the outputs, or where the list says SIGNAL the slopes f'(z). */
   void (*backward)(ptrdiff_t rows, int vectors, const void *kept, const double *params, void *d);
   /* For a function of whole rows, NULL for any other: forward adds the bias, and this goes on in place; backward_rows,
    * in the place of backward, turns d = dE/da into dE/dz. */

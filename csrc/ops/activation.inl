@@ -1,9 +1,10 @@
 /* The activations: the list, where ACTIVATION is defined as what becomes of a row, or else the functions.
  *
- * ACTIVATION(name, its parameters, what is kept for the backward pass, what it is a function of). Parameters are names,
- * separated by spaces. OUTPUT: f' is a function of the output a = f(z), which is there anyway; SIGNAL: of z, which is
- * kept beside it. ELEMENTS: <name>_value and <name>_slope of one number, in vector words, below; ROWS:
- * <name>_forward_rows and <name>_backward_rows of all outputs of a row, in softmax.inl.
+ * ACTIVATION(name, its parameters, what its slope is computed from, what it is a function of). Parameters are names,
+ * separated by spaces. ELEMENTS: functions of one number, in vector words, below; <name>_value of the signal z, and,
+ * where f' is a function of the OUTPUT a = f(z), which is there anyway, <name>_slope of that; where it is one of the
+ * SIGNAL, <name>_and_slope returns the value again and writes the slope, which the forward pass keeps: the two have most
+ * of their work in common. ROWS: <name>_forward_rows and <name>_backward_rows of all outputs of a row, in softmax.inl.
  *
  * The list goes into enums, names and tables; the functions into isa/instantiate.inl. Mirror: spec/activations/. */
 
@@ -127,28 +128,33 @@ FM_INLINE vreal gelu_value(vreal z, const vreal *params) {
   (void)params;
   return vmul(z, vnormal_cdf(z));
 }
-FM_INLINE vreal gelu_slope(vreal z, const vreal *params) {
+FM_INLINE vreal gelu_and_slope(vreal z, const vreal *params, vreal *slope) {
   (void)params;
   vreal density;
   const vreal tail = normal_tail(z, &density);
-  return vfma(z, density, vselect(vlt(z, vzero()), tail, vsub(vset1(1), tail)));
+  const vreal below = vselect(vlt(z, vzero()), tail, vsub(vset1(1), tail));
+  *slope = vfma(z, density, below);
+  return vmul(z, below);
 }
 
 /* z logistic(2 u) with u = sqrt(2 / pi) (z + 0.044715 z^3), which is z (1 + tanh u) / 2. */
 static const double gelu_linear = 1.5957691216057308, gelu_cubic = 0.07135481627260025; /* of 2 u */
 
+FM_INLINE vreal gelu_tanh_gate(vreal z) {
+  const vreal factor = vfma(vset1((real)gelu_cubic), vmul(z, z), vset1((real)gelu_linear));
+  return vlogistic(vmul(z, factor));
+}
 FM_INLINE vreal gelu_tanh_value(vreal z, const vreal *params) {
   (void)params;
-  const vreal factor = vfma(vset1((real)gelu_cubic), vmul(z, z), vset1((real)gelu_linear));
-  return vmul(z, vlogistic(vmul(z, factor)));
+  return vmul(z, gelu_tanh_gate(z));
 }
 /* Beyond 16 the slope is 0 or 1, and a square could overflow. */
-FM_INLINE vreal gelu_tanh_slope(vreal z, const vreal *params) {
+FM_INLINE vreal gelu_tanh_and_slope(vreal z, const vreal *params, vreal *slope) {
   (void)params;
-  const vreal x = vmin(vset1(16), vmax(vset1(-16), z)), square = vmul(x, x);
-  const vreal s = vlogistic(vmul(x, vfma(vset1((real)gelu_cubic), square, vset1((real)gelu_linear))));
-  const vreal inner = vfma(vset1((real)(3 * gelu_cubic)), square, vset1((real)gelu_linear)); /* d (2 u) / dz */
-  return vfma(vmul(vmul(x, inner), s), vsub(vset1(1), s), s);
+  const vreal s = gelu_tanh_gate(z), x = vmin(vset1(16), vmax(vset1(-16), z));
+  const vreal inner = vfma(vset1((real)(3 * gelu_cubic)), vmul(x, x), vset1((real)gelu_linear)); /* d (2 u) / dz */
+  *slope = vfma(vmul(vmul(x, inner), s), vsub(vset1(1), s), s);
+  return vmul(z, s);
 }
 
 /* z logistic(z). */
@@ -156,10 +162,11 @@ FM_INLINE vreal silu_value(vreal z, const vreal *params) {
   (void)params;
   return vmul(z, vlogistic(z));
 }
-FM_INLINE vreal silu_slope(vreal z, const vreal *params) {
+FM_INLINE vreal silu_and_slope(vreal z, const vreal *params, vreal *slope) {
   (void)params;
-  const vreal s = vlogistic(z);
-  return vfma(vmul(z, s), vsub(vset1(1), s), s);
+  const vreal s = vlogistic(z), value = vmul(z, s);
+  *slope = vfma(value, vsub(vset1(1), s), s);
+  return value;
 }
 
 /* tanh(softplus(z)) = n / (n + 2) with n = e^2z + 2 e^z, and so that nothing overflows, both times e^-2z where z > 0:
@@ -179,12 +186,14 @@ FM_INLINE vreal mish_value(vreal z, const vreal *params) {
   return vmul(z, vdiv(numerator, denominator));
 }
 /* n / (n + 2) + 4 z e^z (1 + e^z) / (n + 2)^2. */
-FM_INLINE vreal mish_slope(vreal z, const vreal *params) {
+FM_INLINE vreal mish_and_slope(vreal z, const vreal *params, vreal *slope) {
   (void)params;
   vreal numerator;
-  const vreal e = exp_of_minus_abs(z), reciprocal = vdiv(vset1(1), mish_quotient(z, e, &numerator));
+  const vreal e = exp_of_minus_abs(z), denominator = mish_quotient(z, e, &numerator);
+  const vreal reciprocal = vdiv(vset1(1), denominator);
   const vreal product = vmul(vselect(vlt(vzero(), z), vmul(e, e), e), vadd(e, vset1(1)));
-  return vmul(vfma(vmul(vmul(vset1(4), z), product), reciprocal, numerator), reciprocal);
+  *slope = vmul(vfma(vmul(vmul(vset1(4), z), product), reciprocal, numerator), reciprocal);
+  return vmul(z, vdiv(numerator, denominator));
 }
 
 FM_INLINE vreal softsign_value(vreal z, const vreal *params) {
@@ -228,10 +237,10 @@ FM_INLINE vreal hard_sigmoid_slope(vreal a, const vreal *params) {
 
 /* z relu6(z + 3) / 6. */
 FM_INLINE vreal hard_swish_value(vreal z, const vreal *params) { return vmul(z, hard_sigmoid_value(z, params)); }
-FM_INLINE vreal hard_swish_slope(vreal z, const vreal *params) {
-  (void)params;
+FM_INLINE vreal hard_swish_and_slope(vreal z, const vreal *params, vreal *slope) {
   const vreal inside = vfma(z, vset1((real)(1.0 / 3)), vset1((real)0.5));
-  return vselect(vlt(z, vset1(-3)), vzero(), vselect(vlt(vset1(3), z), vset1(1), inside));
+  *slope = vselect(vlt(z, vset1(-3)), vzero(), vselect(vlt(vset1(3), z), vset1(1), inside));
+  return hard_swish_value(z, params);
 }
 
 #endif

@@ -18,4 +18,4 @@ cdef inline void drop_outputs(Network *net, Workspace *ws, int l, ptrdiff_t row,
                               ptrdiff_t panel) noexcept nogil:
     """a = a mask for one panel of layer l's outputs, of which a copy is kept where the slope is computed from them."""
     drop_block(net, ws, l + 1, row, rows, panel, block_of(net, ws, ws.a[l + 1], row, panel),
-               NULL if net.layers[l].keeps_signals else block_of(net, ws, ws.kept[l + 1], row, panel))
+               NULL if net.layers[l].keeps_slopes else block_of(net, ws, ws.kept[l + 1], row, panel))

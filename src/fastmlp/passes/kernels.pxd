@@ -131,7 +131,7 @@ cdef struct Matrix:
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
 cdef int index_of(str kind, str name) except -2
-cdef bint activation_keeps_signals(int activation)
+cdef bint activation_keeps_slopes(int activation)
 cdef bint activation_is_of_rows(int activation)
 cdef int optimizer_states(int optimizer)
 cdef int optimizer_n_columns(int optimizer)

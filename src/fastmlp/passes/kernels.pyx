@@ -74,7 +74,7 @@ def activations():
     """Return the list's row of each activation, by name."""
     params = _column(fm_activation_params)
     return {name: {"params": tuple(params[i].split()), "whole_rows": activation_is_of_rows(i),
-                   "keeps": "signal" if activation_keeps_signals(i) else "output"}
+                   "keeps": "signal" if activation_keeps_slopes(i) else "output"}
             for i, name in enumerate(_NAMES["activation"])}
 
 
@@ -158,7 +158,7 @@ cdef int index_of(str kind, str name) except -2:
         raise ValueError(f"{kind} is {name!r}; there are: {', '.join(_NAMES[kind])}") from None
 
 
-cdef bint activation_keeps_signals(int activation):
+cdef bint activation_keeps_slopes(int activation):
     return fm_activation_keeps(activation) == FM_SIGNAL
 
 

@@ -24,7 +24,7 @@ cdef struct Layer:
     ptrdiff_t in_panels
     ptrdiff_t out_panels
     int activation
-    bint keeps_signals               # of which its activation's slope is computed; else of the outputs
+    bint keeps_slopes                # of its activation, beside the outputs; else they are computed from these
     bint whole_rows                  # its activation is a function of them: an output layer
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped

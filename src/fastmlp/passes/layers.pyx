@@ -6,7 +6,7 @@ from fastmlp.passes.kernels cimport (
     FM_DOT_COLUMNS,
     FM_MAX_PARAMS,
     activation_is_of_rows,
-    activation_keeps_signals,
+    activation_keeps_slopes,
     index_of,
 )
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
@@ -29,7 +29,7 @@ cdef describe(Layer *to, Network *net, layer, double drop):
     to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                        else (to.in_panels, to.out_panels))
     to.activation = index_of("activation", layer.activation.name)
-    to.keeps_signals = activation_keeps_signals(to.activation)
+    to.keeps_slopes = activation_keeps_slopes(to.activation)
     to.whole_rows = activation_is_of_rows(to.activation)
     fill_params(to.params, layer.activation.params)
     to.drop_below, to.drop_scale = round(drop * 65536), 1 / (1 - drop) if drop > 0 else 0
@@ -53,7 +53,7 @@ cdef ptrdiff_t row_bytes(Network *net) noexcept:
     cdef ptrdiff_t width = net.layers[0].n_in
     cdef int l
     for l in range(net.n_layers):
-        width += (3 if net.layers[l].keeps_signals or drops_outputs(net, l) else 2) * net.layers[l].n_out
+        width += (3 if net.layers[l].keeps_slopes or drops_outputs(net, l) else 2) * net.layers[l].n_out
     return width * net.item
 
 

@@ -8,7 +8,7 @@ cdef struct Workspace:
     ptrdiff_t capacity
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
-    char **kept                      # signals, where a layer keeps them, or outputs before dropout; else NULL
+    char **kept                      # slopes, where a layer keeps them, or outputs before dropout; else NULL
     uint16_t *noise[2]               # random numbers like a[0], the upper and the lower halves; NULL without noise
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
@@ -36,5 +36,5 @@ cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrd
     return place(net, matrix, ws.stride, row, panel)
 
 cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
-    """The address at which a row begins in what layer l - 1 keeps for the backward pass: its signals or outputs."""
+    """The address at which a row begins in what layer l - 1 keeps for the backward pass: slopes or outputs."""
     return block_of(net, ws, ws.a[l] if ws.kept[l] == NULL else ws.kept[l], row, panel)

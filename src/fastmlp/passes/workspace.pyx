@@ -52,7 +52,7 @@ cdef class Buffers:
                                                        * sizeof(uint16_t))
             if self.purpose >= GRADIENT or (self.purpose == EVALUATE and l == last - 1):
                 self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
-                if net.layers[l].keeps_signals or (self.purpose == TRAIN and drops_outputs(net, l)):
+                if net.layers[l].keeps_slopes or (self.purpose == TRAIN and drops_outputs(net, l)):
                     self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)

@@ -32,7 +32,8 @@ class Activation(Operation):
     whole_rows : bool
         Whether an output depends on all signals of its row, not on one of them: such are for the output layer only.
     keeps : str
-        What f' is computed from: "output", a, which is there anyway; or "signal", z, which then lies beside it.
+        What f' is computed from: "output", a, which is there anyway; or "signal", z, which the NumPy engine then keeps
+        beside it. (The compiled one keeps f'(z), computed together with f(z).)
     initial : str
         Name of the distribution of the first weights of a layer that has it, where the user names none. Rectifiers, and
         what resembles one, silence half of their inputs' variance, which "he_uniform" restores.
