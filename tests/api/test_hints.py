@@ -209,7 +209,6 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
     ("kind", "registry"),
     [
         (spec.ActivationName, [*spec.ACTIVATION_NAMES, *spec.ACTIVATION_ALIASES]),
-        (spec.OutputName, [*spec.OUTPUT_NAMES, *spec.ACTIVATION_ALIASES]),
         (spec.LossName, [*spec.LOSS_NAMES, *spec.LOSS_ALIASES, *spec.MEANS]),
         (spec.OptimizerName, spec.OPTIMIZER_NAMES),
         (InitName, [*INITIALIZERS, *INITIALIZER_ALIASES]),

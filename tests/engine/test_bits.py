@@ -247,7 +247,7 @@ def test_stored_trajectory(name, threads):
 def test_stored_trajectories_use_every_activation_loss_and_optimizer():
     trainings = [fastmlp.MLP(**training["net"]) for training in STORED.TRAININGS.values()]
     activations = {layer.activation.name for net in trainings for layer in net.layers}
-    assert activations == set(fastmlp.spec.OUTPUT_NAMES)
+    assert activations == set(fastmlp.spec.ACTIVATION_NAMES)
     assert {net.loss for net in trainings} == set(fastmlp.spec.LOSS_NAMES)
     assert {net.dtype.name for net in trainings} == set(fastmlp.spec.DTYPE_NAMES)
     optimizers = {training["fit"]["optimizer"].name for training in STORED.TRAININGS.values()}

@@ -81,7 +81,7 @@ def test_any_sequence_of_arrays_may_be_given(digits, kind):
         clf.coefs_ = 5
 
 
-@pytest.mark.parametrize("activation", [(-3, 4), ["relu", None], ["softmax"], ("relu", "relu"), [], 3, "softmax"])
+@pytest.mark.parametrize("activation", [(-3, 4), ["relu", None], ["softmx"], ("relu", "relu"), [], 3, "softmx"])
 def test_wrong_activations_are_parameters_that_scikit_learn_would_refuse(digits, activation):
     with pytest.raises(InvalidParameterError, match="activation.* must be .*one"):
         MLPClassifier(15, activation=activation).fit(*digits)

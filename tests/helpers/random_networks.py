@@ -14,7 +14,7 @@ HEADS = [
     (name, output)
     for name, loss in specs.LOSSES.items()
     for output in (
-        (loss.output,) if loss.output else specs.OUTPUT_NAMES if name == "squared_error"
+        (loss.output,) if loss.output else specs.ACTIVATION_NAMES if name == "squared_error"
         else ("identity", "tanh")
     )
 ]  # fmt: skip

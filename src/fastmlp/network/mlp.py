@@ -22,7 +22,6 @@ from fastmlp.spec import (
     Loss,
     LossName,
     NetworkSpec,
-    OutputName,
     name_tensors,
 )
 from fastmlp.spec.checks import integer
@@ -42,9 +41,10 @@ class MLP(Exports):
     activation : str, Activation or sequence of them
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
         "elu", "softplus", "exp", "selu", "gelu", "gelu_tanh", "silu" (or "swish"), "mish", "softsign", "relu6",
-        "hardtanh", "hard_sigmoid", "hard_swish", or `LeakyReLU`, `ELU` and `Softplus` with a parameter.
+        "hardtanh", "hard_sigmoid", "hard_swish", "softmax" (of a layer's units), or `LeakyReLU`, `ELU` and
+        `Softplus` with a parameter.
     output : str or Activation, optional
-        Of the output layer: one of these or, for two and more outputs, "softmax". Default: what goes with the loss.
+        Of the output layer: one of these; "softmax" for two and more outputs. Default: what goes with the loss.
     loss : str or Loss, optional
         "squared_error", "absolute_error", "huber", "log_cosh", "quantile"; "cross_entropy" and "focal" (of a softmax),
         "binary_cross_entropy" and "binary_focal" (of logistic outputs); "poisson", "gamma" and "tweedie" (of exp
@@ -122,7 +122,7 @@ class MLP(Exports):
         sizes: Sequence[int],
         *,
         activation: ActivationName | Activation | Sequence[ActivationName | Activation] = "relu",
-        output: OutputName | Activation | None = None,
+        output: ActivationName | Activation | None = None,
         loss: LossName | Loss | None = None,
         dropout: float | Sequence[float] = 0.0,
         input_dropout: float = 0.0,

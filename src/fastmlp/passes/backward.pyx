@@ -5,7 +5,7 @@ Mirror: reference/backward.py.
 from fastmlp.passes.dropout cimport drop_block
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.layers cimport Layer
-from fastmlp.passes.loss cimport apply_slope
+from fastmlp.passes.loss cimport apply_slope, apply_slopes
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.workspace cimport block_of
 
@@ -27,7 +27,10 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
                            layer.n_in - j * net.panel, block_of(net, ws, ws.d[l], row, j))
         if ws.numbers[l] != NULL:
             drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
-        apply_slope(net, ws, l, row, rows, j)
+        if not net.layers[l - 1].whole_rows:
+            apply_slope(net, ws, l, row, rows, j)
+    if net.layers[l - 1].whole_rows:
+        apply_slopes(net, ws, l, row, rows)
 
 
 cdef void backward_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:

@@ -34,7 +34,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         net.kernels.activation[activation].forward(
             rows, vectors_in(net, columns), packed(net, layer.vectors[BIAS].at, 1, 0, j), layer.params, c,
             c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
-        if ws.numbers[l + 1] != NULL:
+        if ws.numbers[l + 1] != NULL and not layer.whole_rows:
             drop_outputs(net, ws, l, row, rows, j)
 
 
@@ -43,14 +43,22 @@ cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
     return FM_ACTIVATION_identity if logits and l == net.n_layers - 1 else net.layers[l].activation
 
 
+cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """The activation of layer l, which is a function of whole rows, and what is dropped of its outputs."""
+    cdef Layer *layer = &net.layers[l]
+    cdef ptrdiff_t j
+    net.kernels.activation[layer.activation].forward_rows(
+        rows, layer.n_out, layer.params, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
+        kept_block(net, ws, l + 1, row, 0))
+    if ws.numbers[l + 1] != NULL:
+        for j in range(layer.out_panels):
+            drop_outputs(net, ws, l, row, rows, j)
+
+
 cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
     """The output layer's activation, where it is a function of whole rows and logits are not wanted."""
-    cdef int last = net.n_layers
-    cdef Layer *layer = &net.layers[last - 1]
-    if layer.whole_rows and not logits:
-        net.kernels.activation[layer.activation].forward_rows(
-            rows, layer.n_out, layer.params, block_of(net, ws, ws.a[last], row, 0), ws.stride,
-            kept_block(net, ws, last, row, 0))
+    if net.layers[net.n_layers - 1].whole_rows and not logits:
+        finish_rows(net, ws, net.n_layers - 1, row, rows)
 
 
 cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
@@ -58,4 +66,5 @@ cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, 
     cdef int l
     for l in range(net.n_layers):
         forward_layer(net, ws, l, elementwise(net, l, logits), row, rows, 0, net.layers[l].out_panels, ws.a[l + 1])
-    finish_outputs(net, ws, logits, row, rows)
+        if net.layers[l].whole_rows and not (logits and l == net.n_layers - 1):
+            finish_rows(net, ws, l, row, rows)

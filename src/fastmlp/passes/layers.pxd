@@ -25,7 +25,7 @@ cdef struct Layer:
     ptrdiff_t out_panels
     int activation
     bint keeps_slopes                # of its activation, beside the outputs; else they are computed from these
-    bint whole_rows                  # its activation is a function of them: an output layer
+    bint whole_rows                  # its activation is a function of them
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
@@ -61,6 +61,7 @@ cdef struct Network:
     double[FM_MAX_PARAMS] loss_params
     double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
+    bint by_rows                     # a hidden layer needs whole rows: layers are not shared out by their panels
     bint penalised                   # a layer's weights are in the loss
     bint bounded                     # a layer's units have a largest norm
     int optimizer

@@ -31,6 +31,7 @@ cdef describe(Layer *to, Network *net, layer, double drop):
     to.activation = index_of("activation", layer.activation.name)
     to.keeps_slopes = activation_keeps_slopes(to.activation)
     to.whole_rows = activation_is_of_rows(to.activation)
+    net.by_rows |= to.whole_rows and to != &net.layers[net.n_layers - 1]
     fill_params(to.params, layer.activation.params)
     to.drop_below, to.drop_scale = round(drop * 65536), 1 / (1 - drop) if drop > 0 else 0
     net.random = net.random or drop > 0

@@ -8,7 +8,7 @@ from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
                            double total) noexcept nogil
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
-cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows)
 cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows)
 cdef put_rows(Parameters parameters, Workspace *ws, char *matrix, array)

@@ -26,7 +26,7 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
         return True
     net.loss(&block, net.loss_params)
     if not net.fused:
-        apply_output_slope(net, ws, row, rows)
+        apply_slopes(net, ws, net.n_layers, row, rows)
     if net.loss_factor != 1:
         for r in range(row, row + rows):
             ws.row_loss[r] *= net.loss_factor
@@ -35,18 +35,17 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     return finite
 
 
-cdef void apply_output_slope(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """From derivatives by the outputs of a block of rows to those by the output layer's signals, in place."""
-    cdef int last = net.n_layers
-    cdef Layer *layer = &net.layers[last - 1]
+cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """From derivatives by the outputs of layer l - 1, for a block of rows, to those by its signals, in place."""
+    cdef Layer *layer = &net.layers[l - 1]
     cdef ptrdiff_t j
     if layer.whole_rows:
         net.kernels.activation[layer.activation].backward_rows(
-            rows, layer.n_out, kept_block(net, ws, last, row, 0), layer.params,
-            block_of(net, ws, ws.d[last], row, 0), ws.stride)
+            rows, layer.n_out, kept_block(net, ws, l, row, 0), layer.params, block_of(net, ws, ws.d[l], row, 0),
+            ws.stride)
         return
     for j in range(layer.out_panels):
-        apply_slope(net, ws, last, row, rows, j)
+        apply_slope(net, ws, l, row, rows, j)
 
 
 cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
@@ -81,7 +80,7 @@ cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows):
     losses = row_loss
     for r in range(rows):
         ws.row_loss[r] = losses[r]
-    apply_output_slope(net, ws, 0, rows)
+    apply_slopes(net, ws, net.n_layers, 0, rows)
 
 
 cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows):

@@ -44,7 +44,8 @@ cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, b
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1:
     """Complete a plan for so many threads."""
     cdef ptrdiff_t share
-    plan.team_size, plan.by_panels = team_size, by_panels and team_size > 1 and not plan.loss_apart
+    plan.team_size, plan.by_panels = team_size, by_panels and team_size > 1
+    plan.by_panels = plan.by_panels and not (plan.loss_apart or plan.net.by_rows)
     plan.tiles = tiles if plan.by_panels else NULL
     plan.block = row_block(plan.net, plan.part, 1 if plan.microbatch else team_size, True)
     plan.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(plan.net, plan.batch, True))
@@ -120,7 +121,7 @@ cdef ptrdiff_t rows_at_once(Network *net) noexcept:
 
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:
     """Whether a layer is better split by its column panels than by rows: a thread would get less than half a tile."""
-    return threads > 1 and 2 * batch < threads * net.kernels.tile_rows
+    return threads > 1 and 2 * batch < threads * net.kernels.tile_rows and not net.by_rows
 
 
 cdef ptrdiff_t panels_at_once(ptrdiff_t panels, int threads) noexcept nogil:

@@ -13,9 +13,7 @@ from fastmlp.spec.activations.registry import (
     ACTIVATION_ALIASES,
     ACTIVATION_NAMES,
     ACTIVATIONS,
-    OUTPUT_NAMES,
     ActivationName,
-    OutputName,
     as_activation,
 )
 from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
@@ -54,7 +52,6 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "NO_RATES",
         "OPTIMIZERS",
         "OPTIMIZER_NAMES",
-        "OUTPUT_NAMES",
         "STAGES",
         "Activation",
         "ActivationName",
@@ -76,7 +73,6 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Optimizer",
         "OptimizerName",
         "Outcome",
-        "OutputName",
         "Rates",
         "Run",
         "Schedule",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 
 from fastmlp.spec.activations.base import Activation
-from fastmlp.spec.activations.registry import ACTIVATION_NAMES, as_activation
+from fastmlp.spec.activations.registry import as_activation
 from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, positive, record, shown
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
@@ -43,7 +43,7 @@ class NetworkSpec:
     sizes : tuple of int
         The architecture vector (d0, ..., dL): inputs, hidden widths, outputs; at least two, each >= 1.
     activations : tuple of Activation
-        One per hidden layer; not softmax.
+        One per hidden layer.
     output : Activation
         The one that the loss is computed together with (softmax for cross_entropy), or any.
     loss : Loss
@@ -98,7 +98,7 @@ class NetworkSpec:
         for i, activation in enumerate(self.activations):
             if not isinstance(activation, Activation):
                 raise TypeError(f"activations[{i}] must be an Activation, got {shown(activation)}")
-            _hidden(activation, f"activations[{i}]")
+            as_activation(activation, f"activations[{i}]")
         if not isinstance(self.output, Activation):
             raise TypeError(f"output must be an Activation, got {shown(self.output)}")
         as_activation(self.output, "output")
@@ -175,14 +175,14 @@ class NetworkSpec:
         checked = _sizes(sizes)
         hidden = len(checked) - 2
         if isinstance(activation, (str, Activation)):
-            one = _hidden(activation, "activation")
+            one = as_activation(activation, "activation")
             activations = (one,) * hidden
         elif isinstance(activation, Sequence):
             if len(activation) != hidden:
                 raise ValueError(
                     f"activation must be one for all or one per hidden layer ({hidden}), got {len(activation)} of them"
                 )
-            activations = tuple(_hidden(each, f"activation[{i}]") for i, each in enumerate(activation))
+            activations = tuple(as_activation(each, f"activation[{i}]") for i, each in enumerate(activation))
         else:
             raise TypeError(
                 "activation must be a name, an Activation or a sequence of them, "
@@ -318,16 +318,6 @@ def _each_layer(
     alike = len({shown(each) for each in given}) == 1
     checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()
-
-
-def _hidden(activation: str | Activation, name: str) -> Activation:
-    checked = as_activation(activation, name)
-    if checked.whole_rows:
-        raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, ACTIVATION_NAMES))}, got {checked.name!r}, "
-            "which is for the output layer only"
-        )
-    return checked
 
 
 def _dtype(dtype: DTypeLike) -> str:

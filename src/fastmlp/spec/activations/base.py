@@ -30,7 +30,7 @@ class Activation(Operation):
     Attributes
     ----------
     whole_rows : bool
-        Whether an output depends on all signals of its row, not on one of them: such are for the output layer only.
+        Whether an output depends on all signals of its row, not on one of them.
     keeps : str
         What f' is computed from: "output", a, which is there anyway; or "signal", z, which the NumPy engine then keeps
         beside it. (The compiled one keeps f'(z), computed together with f(z).)
@@ -64,10 +64,10 @@ class Activation(Operation):
     @staticmethod
     def from_dict(data: object) -> Activation:
         """The activation that `to_dict` described; anything else is a TypeError or ValueError."""
-        from fastmlp.spec.activations.registry import ACTIVATIONS, OUTPUT_NAMES
+        from fastmlp.spec.activations.registry import ACTIVATION_NAMES, ACTIVATIONS
 
         given = record(data, "activation", ("name", "param"))
-        kind = ACTIVATIONS[choice(given["name"], "activation", OUTPUT_NAMES)]
+        kind = ACTIVATIONS[choice(given["name"], "activation", ACTIVATION_NAMES)]
         param = real(given["param"], "param")
         if not dataclasses.fields(kind) and param != 0.0:
             raise ValueError(f"param must be 0.0 because {kind.name} has no parameter, got {param!r}")

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exp", "Identity", "Softmax"]
 
-#: How users call those of single signals, and those of whole rows.
-Name: TypeAlias = Literal["identity", "linear", "exp"]
-RowsName: TypeAlias = Literal["softmax"]
+#: How users call them.
+Name: TypeAlias = Literal["identity", "linear", "exp", "softmax"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Exp(Activation):
 
 @dataclass(frozen=True)
 class Softmax(Activation):
-    """exp(z_k) / sum_j exp(z_j) over the signals z of a row."""
+    """exp(z_k) / sum_j exp(z_j) over the signals z of a row; in a hidden layer, its units share out what they say."""
 
     name: ClassVar[str] = "softmax"
     whole_rows: ClassVar[bool] = True

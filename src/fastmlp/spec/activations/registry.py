@@ -12,20 +12,15 @@ __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_ALIASES",
     "ACTIVATION_NAMES",
-    "OUTPUT_NAMES",
     "ActivationName",
-    "OutputName",
     "as_activation",
 ]
 
 ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name
-OutputName: TypeAlias = ActivationName | outputs.RowsName
 
 #: By name.
 ACTIVATIONS: dict[str, type[Activation]] = kinds_of(Activation, outputs, sigmoids, rectifiers, gates)
-OUTPUT_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
-#: Those that hidden layers may have.
-ACTIVATION_NAMES: tuple[str, ...] = tuple(name for name, kind in ACTIVATIONS.items() if not kind.whole_rows)
+ACTIVATION_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
 #: Other names of theirs.
 ACTIVATION_ALIASES: dict[str, str] = aliases_of(ACTIVATIONS)
 
