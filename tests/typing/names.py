@@ -11,7 +11,7 @@ fastmlp.MLP([2, 3, 3, 1], activation=["relu", fastmlp.ELU(0.5)], dtype=np.float6
 fastmlp.MLP([2, 1], output=fastmlp.LeakyReLU(), loss=fastmlp.SquaredError(), dtype=net.dtype)
 
 fastmlp.MLP([2, 3, 3], output="softmaxx")  # type: ignore[arg-type]
-fastmlp.MLP([2, 3, 3], activation="softmax")  # type: ignore[arg-type]
+fastmlp.MLP([2, 3, 3], activation="softmaxx")  # type: ignore[arg-type]
 fastmlp.MLP([2, 3, 3], activation=["relu", "rleu"])  # type: ignore[list-item]
 fastmlp.MLP([2, 1], loss="squared")  # type: ignore[arg-type]
 fastmlp.MLP([2, 1], init="xavier")  # type: ignore[arg-type]

@@ -17,11 +17,11 @@ from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_
 from fastmlp.files.header import Entry, parse_json
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.files.tree import pack, unpack
-from fastmlp.spec import Array, Loss, NetworkSpec, Optimizer
+from fastmlp.spec import Activation, Array, Loss, NetworkSpec, Optimizer
 from fastmlp.spec.checks import flag, integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastmlp.spec import Array
 
@@ -84,13 +84,18 @@ def written(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, str]]:
     return tensors, metadata
 
 
-def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
+def load_model(
+    path: FilePath,
+    loss: str | Loss | None = None,
+    activation: str | Activation | Sequence[str | Activation] | None = None,
+    output: str | Activation | None = None,
+) -> Checkpoint:
     """Read a network that `save_model` wrote, also one of format 1.
 
     Parameters
     ----------
     path : str, bytes or path-like
-    loss : str or Loss, optional
+    loss, activation, output : optional
         In the place of the file's.
 
     Returns
@@ -106,15 +111,15 @@ def load_model(path: FilePath, loss: str | Loss | None = None) -> Checkpoint:
     """
     with reading(path) as (file, entries, metadata):
         try:
-            return read_model(file, entries, metadata, loss)
+            return read_model(file, entries, metadata, {"loss": loss, "activation": activation, "output": output})
         except TypeError as error:  # the specification's checks tell types from values; in a file both are damage
             raise ValueError(str(error)) from error
 
 
 def read_model(
-    file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str], loss: str | Loss | None
+    file: BinaryIO, entries: dict[str, Entry], metadata: dict[str, str], others: Mapping[str, Any] | None = None
 ) -> Checkpoint:
-    """Read a network of these tensors and this metadata."""
+    """Read a network of these tensors and this metadata, with others of what `NetworkSpec.from_dict` takes."""
     if SEVERAL in metadata:
         raise ValueError("the file has several networks: fastmlp.Ensemble.load reads it")
     if "fastmlp" not in metadata:
@@ -130,7 +135,7 @@ def read_model(
         raise ValueError(f"seed is {seed!r:.40}; it must be a string of decimal digits")
     states = integer(states, count, 0, len(entries))
     average = flag(description.get("average", False), "average")
-    spec = NetworkSpec.from_dict(description["spec"], loss)
+    spec = NetworkSpec.from_dict(description["spec"], **(others or {}))
     optimizer = description["optimizer"]
     places = _places(spec, kinds_of(states, average), entries, version)
     return Checkpoint(

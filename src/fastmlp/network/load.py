@@ -11,13 +11,22 @@ from fastmlp.runtime import choose_backend
 from fastmlp.spec import as_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastmlp.network.state import Path
-    from fastmlp.spec import BackendName, Loss, LossName
+    from fastmlp.spec import Activation, ActivationName, BackendName, Loss, LossName
 
 __all__ = ["from_onnx", "load"]
 
 
-def load(path: Path, backend: BackendName | None = None, *, loss: LossName | Loss | None = None) -> MLP:
+def load(
+    path: Path,
+    backend: BackendName | None = None,
+    *,
+    loss: LossName | Loss | None = None,
+    activation: ActivationName | Activation | Sequence[ActivationName | Activation] | None = None,
+    output: ActivationName | Activation | None = None,
+) -> MLP:
     """Load a network that `MLP.save` wrote; training goes on as if it had never stopped.
 
     Parameters
@@ -27,6 +36,10 @@ def load(path: Path, backend: BackendName | None = None, *, loss: LossName | Los
         As for `MLP`.
     loss : str or Loss, optional
         Takes the place of the file's. Needed where that was a `CustomLoss`: a file holds no functions.
+    activation : str, Activation or sequence of them, optional
+        The same of the hidden layers, one for all or one each. Needed where one was a `CustomActivation`.
+    output : str or Activation, optional
+        The same of the output layer.
 
     Returns
     -------
@@ -43,7 +56,7 @@ def load(path: Path, backend: BackendName | None = None, *, loss: LossName | Los
     choose_backend(backend, stacklevel=3)  # wrong arguments are reported before a wrong file
     loss = None if loss is None else as_loss(loss)
     net = MLP.__new__(MLP)
-    checkpoint = load_model(path, loss)
+    checkpoint = load_model(path, loss, activation, output)
     try:
         net._resume(checkpoint, backend)
     except (TypeError, ValueError) as error:

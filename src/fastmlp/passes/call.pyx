@@ -6,6 +6,7 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from fastmlp.passes.clip cimport square_item, squares_bytes
+from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.gate cimport REFUSED, Entry
 from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
@@ -140,6 +141,7 @@ cdef class Call:
     cdef regions(self, int team_size):
         """One region after the other, until all steps are done or one is given up; between two of them, signals."""
         cdef Steps *steps = &self.steps
+        cdef ptrdiff_t last = steps.last
         cdef Entry entry = REFUSED
         self.before = steps.before = self.parameters.n_steps - steps.first
         steps.at_rest, steps.call = run_handlers, <void *> self
@@ -151,13 +153,15 @@ cdef class Call:
                 raise RuntimeError("the network is being trained")
         try:
             while True:
+                if self.parameters.net.custom:  # whose handlers of signals see every count
+                    steps.last = steps.first + 1
                 failed = self.region(team_size)
                 done = latest(steps.out.finished, team_size)
                 if self.counts:
                     self.parameters.n_steps = self.before + done
                 if failed and not self.hook_raised:
                     return Outcome(done, "non_finite", self.exception, self.weight_sums)
-                if done == steps.last or self.exception is not None or not self.at_rest(done):
+                if done == last or self.exception is not None or not self.at_rest(done):
                     status = "done" if self.exception is None else "interrupted"
                     return Outcome(done, status, self.exception, self.weight_sums)
                 steps.first = done
@@ -182,6 +186,10 @@ cdef class Call:
             self.gate.unfinished = False
         failed = fm_counter_load(steps.team.failed)
         team_free(steps.team)
+        try:
+            raise_left(steps.workspaces[0])
+        except BaseException as exception:
+            self.exception, self.hook_raised = exception, True
         if steps.out.times != NULL:
             began = fm_nanoseconds() - began
             self.profile[N_STAGES:] += began, team_size * began

@@ -208,7 +208,7 @@ cdef class Engine:
     cdef run_with(self, Call call, run, ptrdiff_t steps, int threads):
         """A run with so many threads, or as many as prove to be good."""
         cdef Network *net = &self.parameters.net
-        cdef int most = min(-threads or max_threads(), most_threads(&call.plan)), team_size
+        cdef int most = 1 if net.custom else min(-threads or max_threads(), most_threads(&call.plan)), team_size
         if threads > 0 or most == 1 or steps == 1 or run.at_loss is not None or run.at_gradient is not None:
             team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
             team_size = min(team_size, most_threads(&call.plan))
@@ -248,6 +248,8 @@ cdef class Engine:
 
     cdef int team_size(self, ptrdiff_t batch, bint train, int threads) except -1:
         """n for n > 0, chosen for 0, chosen from 1 to n for -n."""
+        if self.parameters.net.custom:
+            return 1
         if threads > 0:
             return min(threads, <int> MAX_THREADS)
         return threads_for(&self.parameters.net, batch, train, -threads or max_threads())

@@ -2,6 +2,7 @@
 
 A block's rows are independent of all others, so any thread may take any block. Mirror: reference/forward.py.
 """
+from fastmlp.passes.custom cimport users_activation
 from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
@@ -39,17 +40,22 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
-    """The activation of forward_layer in layer l: none in the last one where logits are wanted."""
-    return FM_ACTIVATION_identity if logits and l == net.n_layers - 1 else net.layers[l].activation
+    """The activation of forward_layer in layer l: none in the last one where logits are wanted, or in a user's own."""
+    if net.layers[l].custom != NULL or (logits and l == net.n_layers - 1):
+        return FM_ACTIVATION_identity
+    return net.layers[l].activation
 
 
 cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """The activation of layer l, which is a function of whole rows, and what is dropped of its outputs."""
+    """The activation of layer l, a function of whole rows or a user's own, and what is dropped of its outputs."""
     cdef Layer *layer = &net.layers[l]
     cdef ptrdiff_t j
-    net.kernels.activation[layer.activation].forward_rows(
-        rows, layer.n_out, layer.params, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
-        kept_block(net, ws, l + 1, row, 0))
+    if layer.custom != NULL:
+        users_activation(net, ws, l, row, rows)
+    else:
+        net.kernels.activation[layer.activation].forward_rows(
+            rows, layer.n_out, layer.params, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
+            kept_block(net, ws, l + 1, row, 0))
     if ws.numbers[l + 1] != NULL:
         for j in range(layer.out_panels):
             drop_outputs(net, ws, l, row, rows, j)

@@ -26,6 +26,7 @@ cdef struct Layer:
     int activation
     bint keeps_slopes                # of its activation, beside the outputs; else they are computed from these
     bint whole_rows                  # its activation is a function of them
+    void *custom                     # a user's own activation, which Python computes (custom.pyx); else NULL
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
@@ -61,6 +62,7 @@ cdef struct Network:
     double[FM_MAX_PARAMS] loss_params
     double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
+    bint custom                      # a layer has a user's own activation: one thread does everything
     bint by_rows                     # a hidden layer needs whole rows: layers are not shared out by their panels
     bint penalised                   # a layer's weights are in the loss
     bint bounded                     # a layer's units have a largest norm

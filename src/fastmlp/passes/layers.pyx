@@ -28,9 +28,12 @@ cdef describe(Layer *to, Network *net, layer, double drop):
     to.rows, to.columns = (to.n_out, to.n_in) if to.narrow else (to.n_in, to.n_out)
     to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                        else (to.in_panels, to.out_panels))
-    to.activation = index_of("activation", layer.activation.name)
+    to.custom = <void *> layer.activation if layer.activation.custom else NULL
+    # Of a user's own one, what follows when Python has been asked is what follows for gelu: the slopes are there.
+    to.activation = index_of("activation", "gelu" if layer.activation.custom else layer.activation.name)
     to.keeps_slopes = activation_keeps_slopes(to.activation)
-    to.whole_rows = activation_is_of_rows(to.activation)
+    to.whole_rows = layer.activation.custom or activation_is_of_rows(to.activation)
+    net.custom |= layer.activation.custom
     net.by_rows |= to.whole_rows and to != &net.layers[net.n_layers - 1]
     fill_params(to.params, layer.activation.params)
     to.drop_below, to.drop_scale = round(drop * 65536), 1 / (1 - drop) if drop > 0 else 0

@@ -14,6 +14,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
 from fastmlp.passes.kernels cimport FM_SOURCE_float32, FM_SOURCE_float64, Matrix, matrix_of, source_of
@@ -181,7 +182,9 @@ cdef class Predictor:
         cdef Entry entry
         if row_loss is not None and row_loss.shape[0] != inputs.examples.x.rows:
             raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {inputs.examples.x.rows}")
-        if threads <= 0:
+        if self.parameters.net.custom:
+            team_size = 1
+        elif threads <= 0:
             team_size = threads_for(&self.parameters.net, inputs.examples.x.rows, False, -threads or max_threads())
         entry = self.gate.enter("evaluate" if inputs.has_targets else "predict")
         if entry == REFUSED:
@@ -254,6 +257,7 @@ cdef class Predictor:
                 team_run(run.team, run_blocks, run)
                 failed = fm_counter_load(run.team.failed)
                 team_free(run.team)
+            raise_left(run.ws[0])
             if failed:
                 raise ValueError("X holds values that are not finite")
             if run.last < total and time_to_look(&watch):
@@ -269,7 +273,7 @@ cdef class Predictor:
         cdef Matrix *x = &examples.x
         cdef Py_buffer view
         cdef int source = -1
-        if type(X) is not ndarray:
+        if type(X) is not ndarray or net.custom:
             return None
         if X.dtype is self.dtype:  # NumPy writes a format anew for each buffer, which takes a tenth of a small call
             source = FM_SOURCE_float32 if net.item == 4 else FM_SOURCE_float64

@@ -173,7 +173,7 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
         return since
     forward_rows(run.plan.net, ws, run.plan.net.fused, row, rows)
     since = lap(run, thread, FORWARD, since)
-    finite = loss_rows(run.plan.net, ws, row, rows)
+    finite = ws.raised == NULL and loss_rows(run.plan.net, ws, row, rows)
     since = lap(run, thread, LOSS, since)
     if not finite:
         fm_counter_store(run.team.failed, 1)

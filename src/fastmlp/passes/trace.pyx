@@ -5,6 +5,7 @@ Mirror: Engine.trace in reference/engine.py.
 import numpy as np
 
 from fastmlp.passes.backward cimport backward_rows
+from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Network
@@ -34,6 +35,7 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
         rows = min(most, total - start)
         load_inputs(net, ws, &inputs.examples, start, 0, rows)
         forward_rows(net, ws, False, 0, rows)
+        raise_left(ws)
         for l in range(net.n_layers):
             copy_out(net, ws, ws.a[l + 1], l, outputs, start, rows)
             # The deltas' buffers are free until the backward pass, and hold the signals for so long.

@@ -17,6 +17,7 @@ cdef struct Workspace:
     bint has_labels                  # which of the two
     char *scale                      # per row: weight / sum of weights
     double *row_loss
+    void *raised                     # what a user's own activation raised, until somebody sees it; else NULL
 
 cdef enum Purpose:
     PREDICT    # outputs only

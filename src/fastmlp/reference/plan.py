@@ -52,6 +52,7 @@ class Plan:
         self.rates, self.noise = spec.dropout_rates, spec.input_noise
         self.dtype = np.dtype(spec.dtype)
         self.loss = spec.loss
+        self.custom = spec.loss.custom or any(layer.activation.custom for layer in spec.layers)
         self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
         self.spec = spec

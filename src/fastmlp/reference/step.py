@@ -21,6 +21,8 @@ from fastmlp.reference.update import follow, update
 from fastmlp.spec import STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastmlp.reference.gate import Rest
     from fastmlp.reference.plan import Plan
     from fastmlp.spec import Run
@@ -50,12 +52,18 @@ class Clock:
             self._since = now
 
 
+def _plainly(part: Callable[..., None], *arguments: object) -> None:
+    """Go through a part of a step in which nothing is a user's own."""
+    part(*arguments)
+
+
 def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock: Clock, rest: Rest) -> bool:
     """Step number `step` of a run, whose rows weigh `total`; False if its loss is not finite: nothing is updated.
 
     `updates` have been made before it, in this run and in those before.
     """
     clock.begin()
+    ask = rest.call if plan.custom else _plainly
     rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
     batch = plan.batch(len(rows))
     gather(run.X, rows, batch.x)
@@ -67,12 +75,9 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     add_noise(plan, batch, run.seed, updates)
     masks = draw_masks(plan, batch, run.seed, updates)
     clock.lap("gather")
-    forward(plan, batch, batch.x, batch.outputs[-1], masks)
+    ask(forward, plan, batch, batch.x, batch.outputs[-1], masks)
     clock.lap("forward")
-    if plan.loss.custom:
-        rest.call(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
-    else:
-        loss(plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
+    ask(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
     if run.at_loss is not None:
         which = slice(step * run.batch_size, step * run.batch_size + batch.rows)
         rest.call(run.at_loss, step, which, batch.outputs[-1].copy(), batch.row_loss, batch.deltas[-1])
@@ -83,7 +88,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     if run.squared_weights is not None:
         run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
     clock.lap("loss")
-    backward(plan, batch, masks)
+    ask(backward, plan, batch, masks)
     add_penalties(plan)
     clock.lap("backward")
     if run.at_gradient is not None:

@@ -174,20 +174,7 @@ class NetworkSpec:
         """
         checked = _sizes(sizes)
         hidden = len(checked) - 2
-        if isinstance(activation, (str, Activation)):
-            one = as_activation(activation, "activation")
-            activations = (one,) * hidden
-        elif isinstance(activation, Sequence):
-            if len(activation) != hidden:
-                raise ValueError(
-                    f"activation must be one for all or one per hidden layer ({hidden}), got {len(activation)} of them"
-                )
-            activations = tuple(as_activation(each, f"activation[{i}]") for i, each in enumerate(activation))
-        else:
-            raise TypeError(
-                "activation must be a name, an Activation or a sequence of them, "
-                f"got {shown(activation)} of type {type(activation).__name__}"
-            )
+        activations = _hidden(activation, hidden)
         out = None if output is None else as_activation(output, "output")
         chosen = loss_of_output("identity" if out is None else out.name) if loss is None else as_loss(loss)
         if out is None:
@@ -251,8 +238,14 @@ class NetworkSpec:
         }
 
     @classmethod
-    def from_dict(cls, data: object, loss: str | Loss | None = None) -> NetworkSpec:
-        """The network that `to_dict` described, or with another loss; anything else is a TypeError or ValueError."""
+    def from_dict(
+        cls,
+        data: object,
+        loss: str | Loss | None = None,
+        activation: str | Activation | Sequence[str | Activation] | None = None,
+        output: str | Activation | None = None,
+    ) -> NetworkSpec:
+        """The network that `to_dict` described, or with others of these; anything else is a TypeError or ValueError."""
         later = [name for name in (*_OF_LAYERS, *_OF_INPUTS) if name in mapping(data, "network")]
         fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
         activations = fields["activations"]
@@ -261,8 +254,10 @@ class NetworkSpec:
         given: dict[str, Any] = {name: _numbers(fields[name], name) for name in _OF_LAYERS if name in later}
         return cls(
             _sizes(fields["sizes"]),
-            tuple(map(Activation.from_dict, activations)),
-            Activation.from_dict(fields["output"]),
+            tuple(map(Activation.from_dict, activations))
+            if activation is None
+            else _hidden(activation, len(activations)),
+            Activation.from_dict(fields["output"]) if output is None else as_activation(output, "output"),
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
             **given,
@@ -318,6 +313,22 @@ def _each_layer(
     alike = len({shown(each) for each in given}) == 1
     checked = tuple(check(each, name if alike else f"{name}[{i}]") for i, each in enumerate(given))
     return checked if any(checked) else ()
+
+
+def _hidden(activation: object, hidden: int) -> tuple[Activation, ...]:
+    """Return the activations of so many hidden layers, of one for all or one for each."""
+    if isinstance(activation, Sequence) and not isinstance(activation, str):
+        if len(activation) != hidden:
+            raise ValueError(
+                f"activation must be one for all or one per hidden layer ({hidden}), got {len(activation)} of them"
+            )
+        return tuple(as_activation(each, f"activation[{i}]") for i, each in enumerate(activation))
+    if isinstance(activation, (str, Activation)) or callable(activation):
+        return (as_activation(activation, "activation"),) * hidden
+    raise TypeError(
+        "activation must be a name, an Activation or a sequence of them, "
+        f"got {shown(activation)} of type {type(activation).__name__}"
+    )
 
 
 def _dtype(dtype: DTypeLike) -> str:

@@ -5,7 +5,8 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.activations import gates, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations import custom, gates, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations.custom import *
 from fastmlp.spec.activations.gates import *
 from fastmlp.spec.activations.outputs import *
 from fastmlp.spec.activations.rectifiers import *
@@ -17,3 +18,4 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += sigmoids.__all__
     __all__ += rectifiers.__all__
     __all__ += gates.__all__
+    __all__ += custom.__all__

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from fastmlp.spec.checks import choice, real, record
+from fastmlp.spec.checks import choice, real, record, shown
 from fastmlp.spec.operations import Operation
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ class Activation(Operation):
     keeps : str
         What f' is computed from: "output", a, which is there anyway; or "signal", z, which the NumPy engine then keeps
         beside it. (The compiled one keeps f'(z), computed together with f(z).)
+    custom : bool
+        Whether it is a user's own, of which engines have no kernel.
     initial : str
         Name of the distribution of the first weights of a layer that has it, where the user names none. Rectifiers, and
         what resembles one, silence half of their inputs' variance, which "he_uniform" restores.
     """
 
     whole_rows: ClassVar[bool] = False
+    custom: ClassVar[bool] = False
     keeps: ClassVar[Literal["output", "signal"]] = "output"
     initial: ClassVar[str] = "glorot_uniform"
 
@@ -66,6 +70,12 @@ class Activation(Operation):
         """The activation that `to_dict` described; anything else is a TypeError or ValueError."""
         from fastmlp.spec.activations.registry import ACTIVATION_NAMES, ACTIVATIONS
 
+        if isinstance(data, Mapping) and data.get("name") == "custom":
+            raise ValueError(
+                f"the network was made with CustomActivation({shown(data.get('fn'))}, {shown(data.get('slope'))}), and "
+                "files hold no functions: load(path, activation=fastmlp.CustomActivation(fn, slope)), or output=, "
+                "gives it again"
+            )
         given = record(data, "activation", ("name", "param"))
         kind = ACTIVATIONS[choice(given["name"], "activation", ACTIVATION_NAMES)]
         param = real(given["param"], "param")

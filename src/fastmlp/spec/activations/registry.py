@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from fastmlp.spec.activations import gates, outputs, rectifiers, sigmoids
 from fastmlp.spec.activations.base import Activation
+from fastmlp.spec.activations.custom import CustomActivation
+from fastmlp.spec.checks import shown
 from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
 __all__ = [
@@ -25,7 +27,7 @@ ACTIVATION_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
 ACTIVATION_ALIASES: dict[str, str] = aliases_of(ACTIVATIONS)
 
 
-def as_activation(activation: str | Activation, name: str = "activation") -> Activation:
+def as_activation(activation: object, name: str = "activation") -> Activation:
     """The activation meant by a name or an object; `name` is the argument that an error speaks of.
 
     Examples
@@ -33,4 +35,11 @@ def as_activation(activation: str | Activation, name: str = "activation") -> Act
     >>> as_activation("elu"), as_activation("sigmoid")
     (ELU(alpha=1.0), Logistic())
     """
+    if isinstance(activation, CustomActivation):
+        return activation
+    if callable(activation):
+        raise TypeError(
+            f"{name} must be a name or an Activation, got {shown(activation)}; CustomActivation(fn, slope) makes one "
+            "of two functions"
+        )
     return as_operation(activation, name, Activation, ACTIVATIONS, ACTIVATION_ALIASES)
