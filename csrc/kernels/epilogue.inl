@@ -52,10 +52,10 @@ FM_INLINE vreal kept_slope(vreal kept, const vreal *params) {
 }
 
 #define FM_FORWARD_OUTPUT(name) forward_block(name##_value, rows, vectors, bias, params, c)
-#define FM_FORWARD_SIGNAL(name)                                                      \
-  if (kept == c)                                                                     \
-    forward_block(name##_value, rows, vectors, bias, params, c);                     \
-  else                                                                               \
+#define FM_FORWARD_SIGNAL(name)                                  \
+  if (kept == c)                                                 \
+    forward_block(name##_value, rows, vectors, bias, params, c); \
+  else                                                           \
     forward_block_with_slope(name##_and_slope, rows, vectors, bias, params, c, kept)
 #define FM_SLOPE_OUTPUT(name) name##_slope
 #define FM_SLOPE_SIGNAL(name) kept_slope

@@ -3,8 +3,9 @@
  * ACTIVATION(name, its parameters, what its slope is computed from, what it is a function of). Parameters are names,
  * separated by spaces. ELEMENTS: functions of one number, in vector words, below; <name>_value of the signal z, and,
  * where f' is a function of the OUTPUT a = f(z), which is there anyway, <name>_slope of that; where it is one of the
- * SIGNAL, <name>_and_slope returns the value again and writes the slope, which the forward pass keeps: the two have most
- * of their work in common. ROWS: <name>_forward_rows and <name>_backward_rows of all outputs of a row, in softmax.inl.
+ * SIGNAL, <name>_and_slope returns the value again and writes the slope, which the forward pass keeps: the two have
+ * most of their work in common. ROWS: <name>_forward_rows and <name>_backward_rows of all outputs of a row, in
+ * softmax.inl.
  *
  * The list goes into enums, names and tables; the functions into isa/instantiate.inl. Mirror: spec/activations/. */
 
