@@ -91,6 +91,21 @@ def test_what_a_function_raises_comes_out_with_the_network_after_a_whole_step(ba
     assert net.step(X, Y) == other.step(X, Y)
 
 
+def test_after_an_error_no_function_is_called_again(backend):
+    calls = []
+
+    def failing(z):
+        calls.append(len(z))
+        raise Boom
+
+    net = network(CustomActivation(failing, step), backend, output=CustomActivation(failing, step))
+    for call in (net.step, net.evaluate, net.loss_and_grad, net.trace):
+        calls.clear()
+        with pytest.raises(Boom):
+            call(X, Y)
+        assert len(calls) == 1
+
+
 def test_what_the_functions_return_is_checked(backend):
     wrong = {
         "shape": (lambda z: z[:, :1], ValueError, r"must have shape \(4, 7\), as the signals have, got \(4, 1\)"),

@@ -113,6 +113,18 @@ def test_same_bits_for_every_activation(activation, dtype):
         assert outcome(spec, isa, 3, 32, OPTIMIZERS["sgd"]) == wanted, isa
 
 
+def test_same_bits_of_few_rows_where_a_layer_needs_whole_rows():
+    """So few that threads would share out a layer by its panels."""
+    spec = NetworkSpec.make((9, 300, 40, 3), ["softmax", "tanh"])
+    alone, shared = (outcome(spec, ISAS[0], threads, 7, OPTIMIZERS["sgd"]) for threads in (1, 5))
+    assert alone == shared
+    X, found = np.random.default_rng(0).normal(size=(2, 9)).astype("float32"), []
+    for threads in (1, 3):
+        found.append(np.empty((2, 3), "float32"))
+        fill(Engine(spec), spec).predict(X, found[-1], threads)
+    assert found[0].tobytes() == found[1].tobytes()
+
+
 @pytest.mark.parametrize("loss", fastmlp.spec.LOSS_NAMES)
 @pytest.mark.parametrize("n_outputs", [1, 2, 19, 67])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
