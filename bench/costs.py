@@ -44,6 +44,7 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "clip_norm": (PLAIN, fastmlp.Adam(1e-4), 1.15),
     "clip_value": (PLAIN, fastmlp.Adam(1e-4), None),
     "ema": (PLAIN, fastmlp.Adam(1e-4), 1.1),
+    "per_sample": (PLAIN, fastmlp.Adam(1e-4), None),
     "schedule": (PLAIN, fastmlp.Adam(fastmlp.schedules.Cosine(1e-4, steps=10**7, warmup=1000)), 1.01),
 }
 #: Arguments of fit that a feature stands for, by its name.
@@ -51,6 +52,7 @@ OF_FIT: dict[str, dict[str, Any]] = {
     "clip_norm": {"clip_norm": 1e-3},
     "clip_value": {"clip_value": 1e-3},
     "ema": {"ema": 0.999},
+    "per_sample": {"per_sample": True},
 }
 
 

@@ -31,6 +31,7 @@ from fastmlp.train.history import History as History
 from fastmlp.train.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from fastmlp.train.profile import Profile as Profile
 from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
+from fastmlp.train.samples import PerSample as PerSample
 
 if TYPE_CHECKING:
     from fastmlp import metrics as metrics
@@ -49,6 +50,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "EarlyStopping",
         "Ensemble",
         "History",
+        "PerSample",
         "Profile",
         "ReduceLROnPlateau",
         "Trace",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fastmlp.spec import Array, Method, NetworkSpec
     from fastmlp.train.callbacks import Callback, LoopCallback
     from fastmlp.train.course import Course
+    from fastmlp.train.learner import Learner
     from fastmlp.train.source import Source
 
 __all__ = ["Limits", "Rows", "Steps", "as_limits", "as_rows", "as_steps", "check_together"]
@@ -175,12 +176,17 @@ def as_steps(
     clip_norm: object = None,
     clip_value: object = None,
     ema: object = None,
+    swa: object = None,
     lr_factors: object = None,
 ) -> Steps:
     """Check the arguments that say how a step is made."""
     learner = net._learner
     method = None if optimizer is None else as_method(optimizer)
-    options = StepOptions(as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema))
+    options = StepOptions(
+        as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema), _first_epoch(swa, learner)
+    )
+    if options.average and options.swa:
+        raise ValueError("ema and swa are two averages, of which a network keeps one: give one of them")
     rates = as_rates(lr_factors, len(learner.spec.layers))
     check_together(method or learner.optimizer, rates, options, learner.spec.max_norm)
     if isinstance(method, LBFGS):
@@ -194,7 +200,7 @@ def check_together(used: Optimizer | LBFGS | None, rates: Rates, options: StepOp
         kind = type(used).__name__
         raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
     if isinstance(used, ScheduleFreeAdamW):
-        for name, given in (("ema", options.average), ("max_norm", max_norm)):
+        for name, given in (("ema", options.average), ("swa", options.swa), ("max_norm", max_norm)):
             if given:
                 raise ValueError(f"{name} is not for ScheduleFreeAdamW, whose weights are a mean already")
 
@@ -206,6 +212,7 @@ def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:
         "clip_norm and clip_value are for steps": options.clip != NO_CLIP,
         "dropout and noise are for steps": any((*spec.dropout_rates, spec.input_noise)),
         "ema is an average over steps": options.average,
+        "swa is an average over epochs of steps": options.swa,
     }
     for fault, given in faults.items():
         if given:
@@ -218,6 +225,19 @@ def _decay(ema: object) -> float:
     if decay == 0.0:
         raise ValueError("ema must be > 0 and < 1, got 0.0")
     return decay
+
+
+def _first_epoch(swa: object, learner: Learner) -> int:
+    """Check the argument ``swa``; 0 where it is None."""
+    if swa is None:
+        return 0
+    first = integer(swa, "swa", 1)
+    if first <= learner.epoch and "average" not in learner.engine.kinds:
+        raise ValueError(
+            f"swa must be an epoch that is still to come, {learner.epoch + 1} or a later one, where no average has "
+            f"been begun, got {first}"
+        )
+    return first
 
 
 # ---- limits ---------------------------------------------------------------------------------------------------------

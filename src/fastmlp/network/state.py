@@ -31,6 +31,7 @@ from fastmlp.spec.hints import no_attribute
 from fastmlp.train.history import History
 from fastmlp.train.learner import Learner
 from fastmlp.train.profile import Profile  # noqa: TC001
+from fastmlp.train.samples import PerSample  # noqa: TC001
 
 __all__ = ["Path", "State"]
 
@@ -49,6 +50,7 @@ class State:
         "_loss_by_default",
         "_requested_backend",
         "_unfinished",
+        "per_sample_",
         "profile_",
     )
 
@@ -65,6 +67,7 @@ class State:
         self._unfinished: Unfinished | None = None
         self._loss_by_default = False
         self.profile_: Profile | None = None
+        self.per_sample_: PerSample | None = None
 
     @classmethod
     def _of(cls, learner: Learner, access: Access, backend: Backend) -> Self:
@@ -215,7 +218,7 @@ class State:
         Raises
         ------
         RuntimeError
-            If there is no average: ``fit(ema=0.999)`` keeps one.
+            If there is no average: ``fit(ema=0.999)``, or ``fit(swa=...)``, keeps one.
 
         Examples
         --------

@@ -30,6 +30,7 @@ from fastmlp.train.lines import Lines
 from fastmlp.train.metrics import Measured
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
+from fastmlp.train.samples import PerSample
 
 __all__ = ["Training"]
 
@@ -62,6 +63,8 @@ class Training(Measures):
         clip_value: float | None = None,
         ema: float | None = None,
         lr_factors: Mapping[str, float] | None = None,
+        per_sample: bool = False,
+        swa: int | None = None,
         max_steps: int | None = None,
         max_seconds: float | None = None,
         tol: float | None = None,
@@ -150,6 +153,15 @@ class Training(Measures):
             >= 0: what the learning rate is multiplied by, of "bias" or "weight" (all of them), of a layer ("layers.0")
             or of one of its two ("layers.0.bias"); where several are of a tensor, their product. 0 leaves it as it is.
             What decays by the learning rate (`AdamW`, `Lion`) decays so much faster or more slowly, too.
+        per_sample : bool
+            Whether to note each row's own loss and the norm of its gradient in passing: `per_sample_` then has a
+            `PerSample`, which a callback can read after every epoch.
+        swa : int, optional
+            >= 1: stochastic weight averaging (Izmailov et al. 2018). From the end of this epoch on, counted from 1
+            since the network was made as `History.epoch` counts, the average is the mean of the weights and biases at
+            the ends of the epochs; before, it is the network as it was when the training began. A later call with the
+            same number goes on with it. As for `ema`, instead of which it is, `averaged` gives a network with it.
+            (PyTorch's `swa_utils.AveragedModel`, updated once an epoch; its rate is a matter of the schedule.)
         max_steps : int, optional
             How many updates to make, at most, also where that is in the middle of an epoch.
         max_seconds : float, optional
@@ -207,14 +219,19 @@ class Training(Measures):
         batch_size, verbose = integer(batch_size, "batch_size", 1), integer(verbose, "verbose", 0, 2)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
+        per_sample = flag(per_sample, "per_sample")
         called = as_callbacks(callbacks)
         limits = as_limits(epochs, max_steps, max_seconds, tol, patience, target_loss, called)
-        steps = as_steps(self, optimizer, clip_norm=clip_norm, clip_value=clip_value, ema=ema, lr_factors=lr_factors)
+        steps = as_steps(
+            self, optimizer, clip_norm=clip_norm, clip_value=clip_value, ema=ema, swa=swa, lr_factors=lr_factors
+        )
         method = steps.method
         if isinstance(method, LBFGS):
             limits = limits.of_search(method)
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")
+            if per_sample:
+                raise ValueError("per_sample=True notes rows in steps, of which LBFGS makes none")
             if resume is not None and resume is not False:
                 raise ValueError("resume goes on between two steps, of which LBFGS makes none")
             if any(isinstance(callback, Checkpoint) for callback in called):
@@ -242,13 +259,17 @@ class Training(Measures):
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
         batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
-        epoch = Epoch(learner, rows.source(self, shuffle, seed), batch_size, n_threads, options=steps.options)
+        noted = PerSample(len(rows.data)) if per_sample else None
+        options = steps.options._replace(noted=noted)
+        epoch = Epoch(learner, rows.source(self, shuffle, seed), batch_size, n_threads, options=options)
         if verbose:
             bar.append(Lines(epoch, None if limits.epochs is None else first + limits.epochs, verbose))
         plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             report = Measured(self._history, train, rows.validation, measured)
             learner.rates, learner.feature_names = steps.rates, rows.names
+            if per_sample:
+                self.per_sample_ = noted
             return plan.run(self, report, bar)
 
     def _keep_profile(self, profile: Profile) -> None:

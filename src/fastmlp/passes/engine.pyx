@@ -146,6 +146,7 @@ cdef class Engine:
         cdef const int64_t[::1] order = run.order
         cdef const double[:, ::1] table = run.table
         cdef double[::1] losses = run.losses, squared_weights = run.squared_weights
+        cdef double[::1] row_losses = run.row_losses, row_norms = run.row_norms
         cdef Py_ssize_t batch_size = run.batch_size
         cdef Call call
         for name, array in (("order", order), ("table", table), ("losses", losses)):
@@ -155,6 +156,9 @@ cdef class Engine:
         cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
         if squared_weights is not None and squared_weights.shape[0] != steps:
             raise ValueError(f"squared_weights has {squared_weights.shape[0]} places; there are {steps} steps")
+        for name, array in (("row_losses", row_losses), ("row_norms", row_norms)):
+            if (row_losses is None) != (row_norms is None) or (array is not None and len(array) != len(run.X)):
+                raise ValueError(f"{name} must have a place for each of {len(run.X)} rows, and the other one, too")
         if not steps == table.shape[0] == losses.shape[0] or net.optimizer == NO_OPTIMIZER:
             raise ValueError(f"{order.shape[0]} rows in batches of {batch_size} do not make {table.shape[0]} steps, "
                              "or there is no optimizer")
@@ -176,6 +180,8 @@ cdef class Engine:
         call.steps.seed = run.seed
         call.steps.out.losses = &losses[0]
         call.steps.out.squared_weights = NULL if squared_weights is None else &squared_weights[0]
+        if row_losses is not None:
+            call.steps.out.per_row.losses, call.steps.out.per_row.norms = &row_losses[0], &row_norms[0]
         if self.parameters.interpolation < 0:
             return self.run_with(call, run, steps, threads)
         self.gate.close("training")

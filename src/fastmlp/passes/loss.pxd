@@ -5,8 +5,13 @@ from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
 
-cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
-                           double total) noexcept nogil
+# What is noted of each row of X in a run, by its number; NULL where nobody wants to know.
+cdef struct PerRow:
+    double *losses
+    double *norms                    # of the gradient of its loss
+
+cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                           const PerRow *noted, double total) noexcept nogil
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows)

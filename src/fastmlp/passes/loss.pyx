@@ -5,7 +5,7 @@ Needs forward_rows to have left logits for a fused loss, outputs for any other. 
 import numpy as np
 
 from fastmlp.passes.kernels cimport fm_loss_rows
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite, sqrt
 
 
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
@@ -48,10 +48,12 @@ cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdif
         apply_slope(net, ws, l, row, rows, j)
 
 
-cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
-                           double total) noexcept nogil:
-    """total + sum w l over the rows of a part that begins at `start` in the order."""
+cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                           const PerRow *noted, double total) noexcept nogil:
+    """total + sum w l over the rows of a part that begins at `start` in the order, after its backward pass."""
     cdef ptrdiff_t r, number
+    if noted.losses != NULL:
+        note_rows(net, examples, ws, start, rows, noted)
     for r in range(rows):
         if examples.weight == NULL:
             total += ws.row_loss[r]
@@ -61,6 +63,25 @@ cdef double add_row_losses(Examples *examples, Workspace *ws, ptrdiff_t start, p
                 number = <ptrdiff_t> examples.order[number]
             total += examples.weight[number] * ws.row_loss[r]
     return total
+
+
+cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
+                    const PerRow *noted) noexcept nogil:
+    """Note each row's loss, and the norm of its gradient, which by a layer's W is a product of inputs and deltas."""
+    cdef ptrdiff_t r, number
+    cdef double squares, scale
+    cdef Layer *layer
+    cdef int l
+    for r in range(rows):
+        number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
+        squares = 0
+        for l in range(net.n_layers):
+            layer = &net.layers[l]
+            squares += (net.kernels.sum_squares(1, layer.n_out, block_of(net, ws, ws.d[l + 1], r, 0), ws.stride)
+                        * (net.kernels.sum_squares(1, layer.n_in, block_of(net, ws, ws.a[l], r, 0), ws.stride) + 1))
+        scale = (<float *> ws.scale)[r] if net.item == 4 else (<double *> ws.scale)[r]
+        noted.losses[number] = ws.row_loss[r]
+        noted.norms[number] = sqrt(squares) / scale * net.loss_factor if scale != 0 else NAN
 
 
 cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows):

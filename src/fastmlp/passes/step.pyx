@@ -218,8 +218,8 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
             row += run.plan.block
         for item in range(count_tiles(run.plan.net)):
             gradient_item(run.plan.net, ws, part.rows, item, not part.first, run.sums[number])
-        run.out.sums_of_losses[number] = add_row_losses(run.examples, ws, part.start, part.rows,
-                                                        run.out.sums_of_losses[number])
+        run.out.sums_of_losses[number] = add_row_losses(run.plan.net, run.examples, ws, part.start, part.rows,
+                                                        &run.out.per_row, run.out.sums_of_losses[number])
         since = lap(run, thread, UPDATE, since)
         part.first = False
         done += part.rows
@@ -318,7 +318,8 @@ cdef void add_loss(Steps *run, Part *part) noexcept nogil:
         for number in range(microbatches_of(part)):
             total += run.out.sums_of_losses[number]
     else:
-        total = add_row_losses(run.examples, run.workspaces[0], part.start, part.rows, total)
+        total = add_row_losses(run.plan.net, run.examples, run.workspaces[0], part.start, part.rows, &run.out.per_row,
+                               total)
     if part.last:
         total = total / weights if weights != 0 else 0.0
     if part.last and run.plan.net.penalised:

@@ -1,5 +1,6 @@
 # What the threads of a run of training steps share: its plan, what one call does with it, and what comes out.
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.loss cimport PerRow
 from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Place, Team, Watch, fm_counter_load, fm_nanoseconds
@@ -27,6 +28,7 @@ ctypedef bint (*seam_hook)(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_
 cdef struct Results:
     double *losses              # per step: weighted mean before the update
     double *squared_weights     # per step: sum of the squared weights before the update; NULL when not wanted
+    PerRow per_row
     double *layer_norms         # that sum's parts, per layer
     double *penalties           # per layer: what its weights add to the loss of the step
     double sums_of_losses[MAX_MICROBATCHES]

@@ -28,12 +28,15 @@ def backward_layer(
     apply_slope(plan, batch, i - 1, a, out)
 
 
-def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS) -> None:
+def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS, squares: Array | None = None) -> None:
     """The gradient, from the output layer's delta. A layer's is taken before the memory of its delta has its next turn.
 
-    The first layer's inputs get no delta.
+    The first layer's inputs get no delta. `squares` gets the squared norm of each row's part of the gradient, (B,).
     """
     for i in range(len(plan.layers) - 1, -1, -1):
         layer_gradient(plan, batch, i)
+        if squares is not None:
+            inputs, delta = batch.inputs_t[i], batch.deltas[i]
+            squares += np.einsum("ij,ij->i", delta, delta) * (np.einsum("ji,ji->i", inputs, inputs) + 1.0)
         if i > 0:
             backward_layer(plan, batch, i, batch.deltas[i], batch.outputs[i - 1], batch.deltas[i - 1], masks)

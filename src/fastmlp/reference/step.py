@@ -88,7 +88,12 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     if run.squared_weights is not None:
         run.squared_weights[step] = sum_of_squares(plan.parameters.vector[: plan.parameters.n_weights])
     clock.lap("loss")
-    ask(backward, plan, batch, masks)
+    squares = None if run.row_norms is None else np.zeros(batch.rows)
+    ask(backward, plan, batch, masks, squares)
+    if squares is not None and run.row_losses is not None and run.row_norms is not None:
+        weights = 1.0 if run.weight is None else batch.weight
+        run.row_losses[rows] = batch.row_loss
+        run.row_norms[rows] = np.where(weights != 0.0, np.sqrt(squares) * total / weights, np.nan)
     add_penalties(plan)
     clock.lap("backward")
     if run.at_gradient is not None:

@@ -51,6 +51,9 @@ class Run:
         Filled with each batch's weighted mean loss before its update, and the penalties of the weights.
     squared_weights : ndarray of float64, shape (steps,), or None
         Filled with the sum of all squared weights (not biases) before each update.
+    row_losses, row_norms : ndarray of float64, shape (n,), or None
+        Filled with the own loss of each row that was taken, and the norm of its gradient by all weights and biases,
+        before its batch's update: sum over layers of |delta|^2 (|inputs|^2 + 1), the root; NaN where its weight is 0.
     at_loss : callable, optional
         ``at_loss(step, rows, outputs, row_loss, deltas)`` between the loss and the backward pass, for some or all of a
         step's rows at a time: which of the order (a slice), their outputs (B, O), losses (B,) and dE/dz (B, O), each
@@ -86,6 +89,8 @@ class Run:
     table: NDArray[np.float64]
     losses: NDArray[np.float64]
     squared_weights: NDArray[np.float64] | None = None
+    row_losses: NDArray[np.float64] | None = None
+    row_norms: NDArray[np.float64] | None = None
     at_loss: Callable[[int, slice, NDArray[Any], NDArray[np.float64], NDArray[Any]], None] | None = None
     at_gradient: Callable[[int, Tensors], None] | None = None
     clip_norm: float | None = None

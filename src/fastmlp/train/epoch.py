@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
+from fastmlp.train.samples import PerSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +121,9 @@ class Epoch:
         if self.pace is not None:
             stop = min(n, start + self.pace.ahead() * self.batch_size)
         places = slice(first, first - (start - stop) // self.batch_size)  # rounded up
+        options = self.options
+        if options.noted is not None and chunk.numbers is not None:
+            options = options._replace(noted=PerSample(len(chunk.data)))
         begun = time.perf_counter()
         outcome = self.learner.train(
             chunk.data,
@@ -128,12 +132,15 @@ class Epoch:
             self.losses[places],
             self.threads,
             None if self.squared_weights is None else self.squared_weights[places],
-            self.options,
+            options,
         )
         seconds = time.perf_counter() - begun
         self.seconds += seconds
         self.done += outcome.steps
         self.at += outcome.steps * self.batch_size  # behind the end, where the last batch is smaller
+        if options.noted is not None and self.options.noted is not None and chunk.numbers is not None:
+            done = chunk.order[start : min(self.at, n)]
+            self.options.noted.take(options.noted, done, chunk.numbers[done])
         if chunk.data.weight is not None:
             self.weights[places], self.weighted = outcome.weight_sums, True
         if outcome.status != "done":

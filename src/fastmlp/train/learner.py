@@ -10,6 +10,7 @@ from fastmlp.data import Data, dense
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
+from fastmlp.train.samples import PerSample
 
 __all__ = ["NO_OPTIONS", "Learner", "Snapshot", "StepOptions"]
 
@@ -36,10 +37,17 @@ class StepOptions(NamedTuple):
         How large a batch's gradient may be.
     average : float
         The share by which the moving average of the parameters follows them; 0: it does not.
+    swa : int
+        The epoch, counted from 1, from whose end on the average is the mean of the parameters at ends of epochs; 0: it
+        is not.
+    noted : PerSample or None
+        Where losses and gradients' norms of the rows go.
     """
 
     clip: Clip = NO_CLIP
     average: float = 0.0
+    swa: int = 0
+    noted: PerSample | None = None
 
 
 NO_OPTIONS = StepOptions()
@@ -112,6 +120,17 @@ class Learner:
             self.undo = None
             self.engine.keep_average()
 
+    def take_in(self, number: int) -> None:
+        """Take the parameters into the average, which is a mean of `number` with them."""
+        self.undo = None
+        tensors = self.engine.read()
+        if number > 1:
+            means = self.engine.read("average")
+            tensors = {
+                name: means[name] + (w - means[name]) * w.dtype.type(1.0 / number) for name, w in tensors.items()
+            }
+        self.engine.write(tensors, "average")
+
     def reset_average(self) -> None:
         """Forget the average."""
         self.undo = None
@@ -165,6 +184,8 @@ class Learner:
             groups=self.rates.groups,
             average=options.average,
             seed=self.seed,
+            row_losses=None if options.noted is None else options.noted.losses,
+            row_norms=None if options.noted is None else options.noted.grad_norms,
         )
         before = engine.n_steps
         try:

@@ -60,7 +60,7 @@ def fit(
         course.adopt()
     if optimizer is not None:
         learner.use(optimizer)
-    if epoch.options.average:
+    if epoch.options.average or epoch.options.swa:
         learner.keep_average()
     epoch.pace = Pace.of(callbacks, net, course)
     begins, ends, afters = (hearing(callbacks, event) for event in ("on_epoch_begin", "on_epoch_end", "after_epoch"))
@@ -106,6 +106,7 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
         tell(callbacks, "on_pause", net, last)
         if epoch.done == epoch.steps:  # it came with the last step: the epoch is finished, and not measured
             epoch.learner.end_epoch()
+            _average(epoch)
             report(epoch)
         raise
     if epoch.done < epoch.steps:
@@ -119,8 +120,16 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
     except BaseException:
         tell(callbacks, "on_pause", net, last)
         raise
+    _average(epoch)  # not before: an epoch that is measured again, in a training that is resumed, is taken in once
     epoch.is_open = False
     return logs
+
+
+def _average(epoch: Epoch) -> None:
+    """Take the parameters at the end of an epoch into their mean, if there is one and it has begun."""
+    learner, first = epoch.learner, epoch.options.swa
+    if 0 < first <= learner.epoch:
+        learner.take_in(learner.epoch - first + 1)
 
 
 def hearing(callbacks: Sequence[LoopCallback], event: str) -> list[LoopCallback]:

@@ -67,10 +67,14 @@ def of_rows(rows: NDArray[np.int64], order: Order) -> Order:
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows of some data in an order: what one call of the engine trains on, or a few."""
+    """Rows of some data in an order: what one call of the engine trains on, or a few.
+
+    `numbers` are what the data's rows are called by who gave them; None: they are all that there are.
+    """
 
     data: Data
     order: NDArray[np.int64]
+    numbers: NDArray[np.int64] | None = None
 
 
 class Source(Protocol):
@@ -124,7 +128,7 @@ class SparseRows:
         for part, block in dense_blocks(self.X, order, batch_size):
             rows = order[part]
             weight = None if self.weight is None else self.weight[rows]
-            yield Chunk(Data(block, self.y[rows], weight), np.arange(len(rows), dtype=np.int64))
+            yield Chunk(Data(block, self.y[rows], weight), np.arange(len(rows), dtype=np.int64), rows)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class TableRows:
             block = buffer[: len(rows)]
             self.X.fill(block, rows)
             weight = None if self.weight is None else self.weight[rows]
-            yield Chunk(Data(block, self.y[rows], weight), places[: len(rows)])
+            yield Chunk(Data(block, self.y[rows], weight), places[: len(rows)], rows)
 
 
 def source_of(data: Data, order: Order) -> Source:
