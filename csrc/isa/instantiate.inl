@@ -9,6 +9,7 @@ enum { PANEL = 2 * VL };
 #include "../ops/softmax.inl"
 #include "../ops/loss.inl"
 #include "../ops/cross_entropy.inl"
+#include "../ops/cosine.inl"
 #include "../ops/regularise.inl"
 #include "../ops/optimizer.inl"
 #include "../ops/average.inl"

@@ -1,5 +1,5 @@
-/* Losses of the list in loss.inl that need whole rows: cross entropy over a softmax and its focal kin, and the hinge of
- * classes. Included by isa/instantiate.inl, after softmax.inl and loss.inl. Mirror: spec/losses/. */
+/* Losses of the list in loss.inl that need whole rows: cross entropy over a softmax and its focal kin, and the hinges
+ * of classes. Included by isa/instantiate.inl, after softmax.inl and loss.inl. Mirror: spec/losses/. */
 
 /* sum_k y_k (z_k - largest) and sum_k y_k of one row. */
 FM_INLINE void target_sums(ptrdiff_t n, const real *z, const real *y, ptrdiff_t stride, real largest, real *picked,
@@ -192,4 +192,37 @@ static void multi_hinge_rows(const fm_loss_rows *block, const double *params) {
     block->row_loss[r] =
         (double)multi_hinge_row(block->n_outputs, (const real *)block->a + r * PANEL, row_targets(block, r),
                                 block->stride, ((const real *)block->scale)[r], (real *)block->d + r * PANEL);
+}
+
+/* max_k (1 - y_k + a_k) - sum_k y_k a_k of one row: of a class c, max(0, 1 - a_c + a_k) with k the largest of the
+ * others. Delta 1 of the first k that is largest, minus y. Crammer and Singer 2001. */
+FM_INLINE real crammer_singer_row(ptrdiff_t n, const real *a, const real *y, ptrdiff_t stride, real scale,
+                                  real *delta) {
+  lane_sums own = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < n; c += VL)
+    lane_sums_add(&own, c, vfirst(vmul(vload(y + at(c, stride)), vload(a + at(c, stride))), n - c));
+  ptrdiff_t place = 0;
+  real largest = 1 - y[0] + a[0];
+  for (ptrdiff_t c = 1; c < n; c++) {
+    const real ahead = 1 - y[at(c, stride)] + a[at(c, stride)];
+    if (ahead > largest) {
+      largest = ahead;
+      place = c;
+    }
+  }
+  const real pushed = 1 - y[at(place, stride)];
+  for (ptrdiff_t c = 0; c < n; c += VL) {
+    const vreal pulled = vsub(vzero(), vload(y + at(c, stride)));
+    vstore(delta + at(c, stride), vmul(vfirst(pulled, n - c), vset1(scale)));
+  }
+  delta[at(place, stride)] = pushed * scale;
+  return largest - lane_sums_total(&own);
+}
+
+static void crammer_singer_rows(const fm_loss_rows *block, const double *params) {
+  (void)params;
+  for (ptrdiff_t r = 0; r < block->rows; r++)
+    block->row_loss[r] =
+        (double)crammer_singer_row(block->n_outputs, (const real *)block->a + r * PANEL, row_targets(block, r),
+                                   block->stride, ((const real *)block->scale)[r], (real *)block->d + r * PANEL);
 }

@@ -8,7 +8,7 @@
  * that is not fused with its output activation) is multiplied by the row's scale. "clip" changes no output and no
  * delta: row losses are those of probabilities cut to [clip, 1 - clip], for reports that are to be scikit-learn's; 0
  * for none. Below are those that are sums over outputs, each a function of one output and its target; those that need
- * whole rows are in cross_entropy.inl.
+ * whole rows are in cross_entropy.inl and cosine.inl.
  *
  * The list goes into enums, names and tables; the functions into isa/instantiate.inl, after kernels/reduce.inl. Mirror:
  * spec/losses/. */
@@ -30,6 +30,8 @@ LOSS(perceptron, "", "", VALUES)
 LOSS(multi_hinge, "", "", LABELS)
 LOSS(focal, "softmax", "gamma", LABELS)
 LOSS(binary_focal, "logistic", "gamma", VALUES)
+LOSS(crammer_singer, "", "", LABELS)
+LOSS(cosine, "", "", VALUES)
 #else
 
 /* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */

@@ -159,7 +159,16 @@ def test_a_lost_network_has_no_good_metric():
 TARGETS = {"one": np.exp(RNG.normal(size=N)), "three": np.exp(RNG.normal(size=(N, 3)))}
 ESTIMATES = {name: y * np.exp(0.3 * RNG.normal(size=y.shape)) for name, y in TARGETS.items()}
 
+
+def cosine_similarity(y, a, w):
+    """One less than what scikit-learn calls the distance, of each row."""
+    from sklearn.metrics.pairwise import paired_cosine_distances
+
+    return np.average(1 - paired_cosine_distances(*(np.reshape(rows, (len(rows), -1)) for rows in (y, a))), weights=w)
+
+
 OF_QUANTITIES = {
+    "cosine_similarity": cosine_similarity,
     "mae": lambda y, a, w: theirs.mean_absolute_error(y, a, sample_weight=w),
     "mse": lambda y, a, w: theirs.mean_squared_error(y, a, sample_weight=w),
     "rmse": lambda y, a, w: theirs.root_mean_squared_error(y, a, sample_weight=w),

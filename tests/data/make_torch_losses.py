@@ -33,6 +33,9 @@ CASES = {
     "focal of probabilities": (fastmlp.Focal(0.5), "probabilities"),
     "binary_focal": (fastmlp.BinaryFocal(), "answers"),
     "binary_focal of probabilities": (fastmlp.BinaryFocal(1.5), "probabilities"),
+    "crammer_singer": (fastmlp.CrammerSinger(), "labels"),
+    "crammer_singer of probabilities": (fastmlp.CrammerSinger(), "probabilities"),
+    "cosine": (fastmlp.Cosine(), "numbers"),
 }
 
 
@@ -68,6 +71,10 @@ def torch_losses(name):
         p = torch.sigmoid(z)
         return -(t * (1 - p) ** gamma * F.logsigmoid(z) + (1 - t) * p**gamma * F.logsigmoid(-z)).sum(dim=1)
 
+    def crammer_singer(z, t):
+        t = F.one_hot(t, OUTPUTS) if t.ndim == 1 else t
+        return (1 - t + z).max(dim=1).values - (t * z).sum(dim=1)
+
     def cross_entropy(z, t, smoothing=0.0):
         return F.cross_entropy(z, t, reduction="none", label_smoothing=smoothing)
 
@@ -91,6 +98,9 @@ def torch_losses(name):
         "focal of probabilities": lambda z, t: focal(z, t, 0.5),
         "binary_focal": lambda z, t: binary_focal(z, t, 2.0),
         "binary_focal of probabilities": lambda z, t: binary_focal(z, t, 1.5),
+        "crammer_singer": crammer_singer,
+        "crammer_singer of probabilities": crammer_singer,
+        "cosine": lambda z, t: F.cosine_embedding_loss(z, t, torch.ones(ROWS), reduction="none"),
     }
     torch.set_default_dtype(torch.float64)
     signals, y = problem(name)

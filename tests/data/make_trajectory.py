@@ -82,7 +82,7 @@ TRAININGS = {
         (fastmlp.Quantile(0.8), "float64"), (fastmlp.Gamma(), "float32"), (fastmlp.Tweedie(1.3), "float64"),
         (fastmlp.Hinge(), "float32"), (fastmlp.SquaredHinge(reduction="mean"), "float64"),
         (fastmlp.PerceptronCriterion(), "float32"), (fastmlp.MultiHinge(), "float64"), (fastmlp.Focal(), "float32"),
-        (fastmlp.BinaryFocal(1.5), "float64"),
+        (fastmlp.BinaryFocal(1.5), "float64"), (fastmlp.CrammerSinger(), "float32"), (fastmlp.Cosine(), "float64"),
     ]
 } | {
     f"{loss.name} with parameters": {
@@ -111,7 +111,7 @@ def data(name):
     """X, y and sample weights from our own generator: NumPy's streams may change between its versions."""
     X = random.normal(9, random.SPLIT, SUBSTREAM, ROWS * 19).reshape(ROWS, 19)
     y = random.uniform(9, random.SPLIT, SUBSTREAM + 1, ROWS * 4).reshape(ROWS, 4)
-    if name in {"labels", "multi_hinge", "cross_entropy with parameters"}:
+    if name in {"labels", "multi_hinge", "crammer_singer", "cross_entropy with parameters"}:
         return X, y.argmax(axis=1), None
     if name in {"probabilities", "focal"}:
         return X, y / y.sum(axis=1, keepdims=True), None

@@ -16,7 +16,18 @@ Names go into ``fit(metrics=[...])`` and ``evaluate(metrics=[...])``, and so do 
 from fastmlp.metrics.base import Metric, Mode, Task
 from fastmlp.metrics.classes import F1, Accuracy, BalancedAccuracy, LogLoss, Precision, Recall, TopKAccuracy, ZeroOne
 from fastmlp.metrics.names import METRIC_ALIASES, METRICS, as_metric, as_metrics
-from fastmlp.metrics.quantities import D2, MAE, MAPE, MSE, R2, RMSE, D2AbsoluteError, D2Pinball, Pinball
+from fastmlp.metrics.quantities import (
+    D2,
+    MAE,
+    MAPE,
+    MSE,
+    R2,
+    RMSE,
+    CosineSimilarity,
+    D2AbsoluteError,
+    D2Pinball,
+    Pinball,
+)
 from fastmlp.metrics.ranks import AUC, AveragePrecision
 
 __all__ = [
@@ -33,6 +44,7 @@ __all__ = [
     "Accuracy",
     "AveragePrecision",
     "BalancedAccuracy",
+    "CosineSimilarity",
     "D2AbsoluteError",
     "D2Pinball",
     "LogLoss",
@@ -50,6 +62,7 @@ __all__ = [
     "auc",
     "average_precision",
     "balanced_accuracy",
+    "cosine_similarity",
     "d2",
     "d2_absolute_error",
     "d2_pinball",
@@ -71,3 +84,4 @@ precision, recall, f1 = Precision(), Recall(), F1()
 auc, average_precision = AUC(), AveragePrecision()
 mae, mse, rmse, mape, pinball = MAE(), MSE(), RMSE(), MAPE(), Pinball()
 r2, d2, d2_absolute_error, d2_pinball = R2(), D2(), D2AbsoluteError(), D2Pinball()
+cosine_similarity = CosineSimilarity()

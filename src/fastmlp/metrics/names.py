@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 
 from fastmlp.metrics.base import Function, Metric, Task
 from fastmlp.metrics.classes import F1, Accuracy, BalancedAccuracy, LogLoss, Precision, Recall, TopKAccuracy, ZeroOne
-from fastmlp.metrics.quantities import D2, MAE, MAPE, MSE, R2, RMSE, D2AbsoluteError, D2Pinball, Pinball
+from fastmlp.metrics.quantities import (
+    D2,
+    MAE,
+    MAPE,
+    MSE,
+    R2,
+    RMSE,
+    CosineSimilarity,
+    D2AbsoluteError,
+    D2Pinball,
+    Pinball,
+)
 from fastmlp.metrics.ranks import AUC, AveragePrecision
 from fastmlp.spec import NetworkSpec
 from fastmlp.spec.checks import choice, shown
@@ -24,6 +35,7 @@ METRICS: dict[str, Metric] = {
         *(kind(average) for kind in (Precision, Recall, F1) for average in ("auto", *_AVERAGES)),
         AUC(), AveragePrecision(),
         MAE(), MSE(), RMSE(), MAPE(), Pinball(), R2(), D2(), D2AbsoluteError(), D2Pinball(),
+        CosineSimilarity(),
     )
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["D2", "MAE", "MAPE", "MSE", "R2", "RMSE", "D2AbsoluteError", "D2Pinball", "Pinball"]
+__all__ = ["D2", "MAE", "MAPE", "MSE", "R2", "RMSE", "CosineSimilarity", "D2AbsoluteError", "D2Pinball", "Pinball"]
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,28 @@ def _pinball(y: Array, estimate: Array, q: float) -> Array:
     error = y - estimate
     loss: Array = np.maximum(q * error, (q - 1) * error)
     return loss
+
+
+class CosineSimilarity(OfQuantities):
+    """Mean of the cosines of the angles between outputs and targets, from -1 to 1; of a row of zeros it is 0.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import cosine_similarity
+    >>> cosine_similarity([[1.0, 0.0], [3.0, 4.0]], [[2.0, 0.0], [3.0, 4.0]])
+    1.0
+    """
+
+    kind: ClassVar[str] = "cosine_similarity"
+
+    def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
+        def of_rows(y: Array, outputs: Array) -> Array:
+            target, found = task.numbers(y), outputs.astype(np.float64)
+            norms = np.sqrt(np.square(target).sum(axis=1)) * np.sqrt(np.square(found).sum(axis=1))
+            cosines: Array = (target * found).sum(axis=1) / np.where(norms == 0.0, 1.0, norms)
+            return cosines
+
+        return Mean(of_rows)
 
 
 # ---- explained shares -----------------------------------------------------------------------------------------------

@@ -95,7 +95,8 @@ class Measures(Inside):
             - squared_error, absolute_error, huber, log_cosh, quantile: "r2", the coefficient of determination
               1 - SS_residual / SS_total, averaged over the outputs; an output with constant targets counts 1 if it is
               met exactly and 0 otherwise;
-            - poisson, gamma, tweedie: "d2", the same with half the deviance in the place of the squares.
+            - poisson, gamma, tweedie: "d2", the same with half the deviance in the place of the squares;
+            - cosine: "cosine_similarity", the mean of the cosines themselves.
 
             All of them count rows by `sample_weight` if it is given.
 

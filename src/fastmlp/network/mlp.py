@@ -48,9 +48,10 @@ class MLP(Exports):
     loss : str or Loss, optional
         "squared_error", "absolute_error", "huber", "log_cosh", "quantile"; "cross_entropy" and "focal" (of a softmax),
         "binary_cross_entropy" and "binary_focal" (of logistic outputs); "poisson", "gamma" and "tweedie" (of exp
-        outputs); "hinge", "squared_hinge" and "perceptron" (targets -1 and 1), "multi_hinge" (classes); a name of
-        Keras's or PyTorch's, such as "mse", for their mean over outputs (see docs/losses.md); an object with parameters
-        such as `Huber(0.5)`; or `CustomLoss(fn)`. Default: what goes with the output, or the squared error.
+        outputs); "hinge", "squared_hinge" and "perceptron" (targets -1 and 1), "multi_hinge" and "crammer_singer"
+        (classes); "cosine" (directions); a name of Keras's or PyTorch's, such as "mse", for their mean over outputs
+        (see docs/losses.md); an object with parameters such as `Huber(0.5)`; or `CustomLoss(fn)`. Default: what goes
+        with the output, or the squared error.
     dropout : float or sequence of float
         Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
         one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods

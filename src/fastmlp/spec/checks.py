@@ -102,12 +102,15 @@ def flag(value: object, name: str) -> bool:
     return bool(value)
 
 
-def choice(value: object, name: str, names: Sequence[str]) -> str:
-    """Return the one of these names that is given; an error tells the one that was probably meant."""
+def choice(value: object, name: str, names: Sequence[str], others: Sequence[str] = ()) -> str:
+    """Return the one of these names that is given; an error tells the one that was probably meant.
+
+    It tells the `others`, which may be given, too, where one of them was meant.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {shown(value)} of type {type(value).__name__}")
-    if value not in names:
-        near = did_you_mean(value, names)
+    if value not in names and value not in others:
+        near = did_you_mean(value, (*names, *others))
         raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {shown(value)}{near}")
     return str(value)
 

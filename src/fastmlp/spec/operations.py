@@ -88,7 +88,7 @@ def as_operation(
             f"got {shown(value)} of type {type(value).__name__}"
         )
     others = aliases or {}
-    chosen = choice(value, name, (*kinds, *others))
+    chosen = choice(value, name, tuple(kinds), tuple(others))
     return kinds[others.get(chosen, chosen)]()
 
 

@@ -5,7 +5,8 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.losses import custom, deviances, entropies, focal, margins, regression
+from fastmlp.spec.losses import cosine, custom, deviances, entropies, focal, margins, regression
+from fastmlp.spec.losses.cosine import *
 from fastmlp.spec.losses.custom import *
 from fastmlp.spec.losses.deviances import *
 from fastmlp.spec.losses.entropies import *
@@ -20,4 +21,5 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += focal.__all__
     __all__ += deviances.__all__
     __all__ += margins.__all__
+    __all__ += cosine.__all__
     __all__ += custom.__all__

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.losses.base import Interval, OutputsLoss
+from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
 
-__all__ = ["Hinge", "MultiHinge", "PerceptronCriterion", "SquaredHinge"]
+__all__ = ["CrammerSinger", "Hinge", "MultiHinge", "PerceptronCriterion", "SquaredHinge"]
 
 #: How users call them.
-Name: TypeAlias = Literal["hinge", "squared_hinge", "perceptron", "multi_hinge", "multi_margin"]
+Name: TypeAlias = Literal["hinge", "squared_hinge", "perceptron", "multi_hinge", "multi_margin", "crammer_singer"]
 
 
 @dataclass(frozen=True)
@@ -134,3 +134,36 @@ class MultiHinge(OutputsLoss):
         pushed = np.where(lack > 0.0, 1.0 - y, 0.0).astype(y.dtype)
         np.sum((1.0 - y) * np.maximum(lack, 0.0), axis=1, dtype=np.float64, out=block.row_loss)
         np.multiply(pushed - y * pushed.sum(axis=1, keepdims=True), block.scale, out=block.d)
+
+
+@dataclass(frozen=True)
+class CrammerSinger(Loss):
+    """max(0, 1 - a_c + a_k) of the right class c and the largest a_k of the others (Crammer and Singer 2001).
+
+    Of `MultiHinge`'s sum, the largest term alone, as in scikit-learn's ``LinearSVC(multi_class="crammer_singer")``.
+    (Keras's CategoricalHinge takes 0 in the place of a largest that is negative.) Of probabilities y it is
+    max_k (1 - y_k + a_k) - sum_k y_k a_k. Goes with any output activation; its users take "identity" and the class of
+    the largest output.
+
+    Examples
+    --------
+    >>> CrammerSinger().name
+    'crammer_singer'
+    """
+
+    name: ClassVar[str] = "crammer_singer"
+    targets: ClassVar[Interval] = Interval(0)
+    labels: ClassVar[bool] = True
+    distribution: ClassVar[bool] = True
+    metric: ClassVar[str] = "accuracy"
+
+    def rows(self, block: LossRows) -> None:
+        """max_k (1 - y_k + a_k) - sum_k y_k a_k; delta 1 of the first k that is largest, minus y."""
+        y, each = block.y, np.arange(len(block.a))
+        ahead = (1.0 - y) + block.a
+        place = ahead.argmax(axis=1)
+        own = (y * block.a).sum(axis=1)
+        np.subtract(ahead[each, place], own, out=block.row_loss)
+        delta = -y
+        delta[each, place] += 1.0
+        np.multiply(delta, block.scale, out=block.d)
