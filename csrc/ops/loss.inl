@@ -90,6 +90,30 @@ FM_INLINE void elementwise_rows(loss_function f, const fm_loss_rows *block, cons
     elementwise_columns(f, block, p);
 }
 
+/* The same of several outputs for each target, each with a level of its own in the place of the first parameter. */
+FM_INLINE void elementwise_heads(loss_function f, const fm_loss_rows *block) {
+  const ptrdiff_t n_outputs = block->n_outputs, stride = block->stride, heads = block->heads;
+  for (ptrdiff_t r = 0; r < block->rows; r++) {
+    real *out = (real *)block->a + r * PANEL, *delta = (real *)block->d + r * PANEL;
+    const real *want = (const real *)block->target + r * PANEL;
+    const vreal s = vset1(((const real *)block->scale)[r]);
+    lane_sums sums = lane_sums_zero();
+    for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
+      real wanted[VL] = {0}, levels[VL] = {0};
+      for (ptrdiff_t i = 0; i < VL && c + i < n_outputs; i++) {
+        wanted[i] = want[at((c + i) / heads, stride)];
+        levels[i] = (real)block->levels[(c + i) % heads];
+      }
+      const vreal level = vload(levels);
+      const loss_terms t = f(vload(out + at(c, stride)), vload(wanted), &level);
+      lane_sums_add(&sums, c, vfirst(t.term, n_outputs - c));
+      vstore(out + at(c, stride), t.output);
+      vstore(delta + at(c, stride), vmul(vfirst(t.delta, n_outputs - c), s));
+    }
+    block->row_loss[r] = (double)lane_sums_total(&sums);
+  }
+}
+
 /* 1/2 sum_k (a_k - y_k)^2; delta a - y. */
 FM_INLINE loss_terms squared_error_terms(vreal a, vreal y, const vreal *params) {
   (void)params;
@@ -251,7 +275,10 @@ static void log_cosh_rows(const fm_loss_rows *block, const double *params) {
 }
 
 static void quantile_rows(const fm_loss_rows *block, const double *params) {
-  elementwise_rows(quantile_terms, block, params);
+  if (block->levels)
+    elementwise_heads(quantile_terms, block);
+  else
+    elementwise_rows(quantile_terms, block, params);
 }
 
 static void gamma_rows(const fm_loss_rows *block, const double *params) {

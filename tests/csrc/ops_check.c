@@ -89,11 +89,17 @@ static void check_activation_backward_rows(trial t, result *out) {
 enum { PLAIN, CLIPPED, SMOOTHED, VARIANTS };
 static const double CROSS_ENTROPIES[][FM_MAX_PARAMS] = {{0, 0, 1}, {0x1p-52, 0, 1}, {0, 0.1, 2}, {0x1p-23, 0, 1}};
 
+/* Outputs of each target, and their levels, where there are several. */
+enum { HEADS = 3 };
+static const double LEVELS[HEADS] = {0.1, 0.5, 0.9};
+
 static void check_loss(trial t, result *out) {
-  enum { LOSS, VARIANT, AWKWARD, BY_LABEL };
-  const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL];
+  enum { LOSS, VARIANT, AWKWARD, BY_LABEL, BY_HEADS };
+  const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL], by_heads = t.at[BY_HEADS];
   const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
-  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy)) return;
+  if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy) ||
+      skip_if(by_heads && (loss != FM_LOSS_quantile || t.columns % HEADS)))
+    return;
   const double *params = PARAMS;
   if (entropy) params = CROSS_ENTROPIES[t.at[VARIANT] + (T->itemsize == 4 && t.at[VARIANT] == CLIPPED ? 2 : 0)];
   const matrix a = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
@@ -119,7 +125,9 @@ static void check_loss(trial t, result *out) {
                               .labels = by_label ? (const int32_t *)(const void *)labels->data : NULL,
                               .scale = scale->data,
                               .d = panel_of(d, 0),
-                              .row_loss = (double *)(void *)row_loss->data};
+                              .row_loss = (double *)(void *)row_loss->data,
+                              .heads = by_heads ? HEADS : 1,
+                              .levels = by_heads ? LEVELS : NULL};
   T->loss[loss](&block, params);
   check_all();
   if (!awkwardly) check_padding(d, round_up(t.columns, T->lanes));
@@ -291,7 +299,11 @@ static const check CHECKS[] = {
     {"loss",
      check_loss,
      2,
-     {{"of", FM_LOSS_COUNT, fm_loss_name}, {"variant", VARIANTS, NULL}, {"awkward", 2, NULL}, {"by label", 2, NULL}}},
+     {{"of", FM_LOSS_COUNT, fm_loss_name},
+      {"variant", VARIANTS, NULL},
+      {"awkward", 2, NULL},
+      {"by label", 2, NULL},
+      {"by heads", 2, NULL}}},
     {"optimizer",
      check_optimizer,
      2,

@@ -58,7 +58,7 @@ def fill(engine, spec, seed=0, scale=1.0):
 
 def targets(spec, n, seed=0, labels=False):
     """Random y (n, O) for the network's loss, or class labels (n,)."""
-    rng, n_outputs = np.random.default_rng(seed), spec.sizes[-1]
+    rng, n_outputs = np.random.default_rng(seed), spec.loss.target_width(spec.sizes[-1])
     if labels:
         return rng.integers(0, n_outputs, n).astype(np.int32)
     y = rng.random((n, n_outputs)) + 0.1

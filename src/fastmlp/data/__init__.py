@@ -8,7 +8,7 @@ from fastmlp.data.parameters import as_parameters
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
 from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
-from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets
+from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets, quantiles_of_targets
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "dense_parts",
     "mean_of_targets",
     "names_of",
+    "quantiles_of_targets",
     "refuse_overflow",
     "split_rows",
     "table",

@@ -13,7 +13,7 @@ from fastmlp.spec import Array, Interval, Loss
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_targets", "as_weights", "count_classes", "mean_of_targets"]
+__all__ = ["as_targets", "as_weights", "count_classes", "mean_of_targets", "quantiles_of_targets"]
 
 
 def as_targets(
@@ -175,6 +175,37 @@ def _joined(given: Any, n_rows: int) -> Any:
     return np.concatenate(pieces) if fit else given
 
 
+def quantiles_of_targets(
+    y: Array, weight: NDArray[np.float64] | None, levels: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Return of each column of targets the smallest that at least so many of the weights do not exceed, for each level.
+
+    Parameters
+    ----------
+    y, weight : ndarray
+        What `as_targets` and `as_weights` returned, of at least one row.
+    levels : tuple of float
+        Between 0 and 1.
+
+    Returns
+    -------
+    ndarray of float64
+        The first column's for all levels, then the next one's.
+
+    Examples
+    --------
+    >>> quantiles_of_targets(np.array([[3.0], [1.0], [2.0], [4.0]]), None, (0.25, 0.5))
+    array([1., 2.])
+    """
+    found = []
+    for column in y.T:
+        order = np.argsort(column, kind="stable")
+        sums = np.add.accumulate(np.ones(len(column)) if weight is None else weight[order])
+        places = np.searchsorted(sums, np.multiply(levels, sums[-1])).clip(max=len(column) - 1)
+        found.append(column[order[places]].astype(np.float64))
+    return np.concatenate(found)
+
+
 def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray[np.int32]:
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
@@ -196,4 +227,5 @@ def _targets_wanted(loss: Loss, width: int, n_rows: int) -> str:
         rows = "probabilities" if loss.distribution else "numbers"
         return f"{loss.name} takes integer classes of shape ({n_rows},), or {rows} of shape ({n_rows}, {width})"
     either = f" or ({n_rows},)" if width == 1 else ""
-    return f"{loss.name} takes shape ({n_rows}, {width}){either}: one column for each output of the network"
+    outputs = "output" if loss.heads == 1 else f"{loss.heads} outputs"
+    return f"{loss.name} takes shape ({n_rows}, {width}){either}: one column for each {outputs} of the network"

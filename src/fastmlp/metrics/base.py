@@ -34,7 +34,7 @@ class Task:
         largest entry in a row does. Answers: every output is a yes from `threshold` on, and so is every target.
         Numbers: outputs are estimates of targets.
     n_outputs : int
-        Columns of the outputs.
+        Columns of the outputs; of several for each target, of those that a metric is taken of (`Metric.columns`).
     loss : Loss
         What is minimised.
     probabilities : bool
@@ -53,7 +53,7 @@ class Task:
         kind: Literal["classes", "answers", "numbers"] = "numbers"
         if loss.metric == "accuracy":
             kind = "classes" if loss.labels else "answers"
-        return cls(kind, spec.sizes[-1], loss, spec.output.name in ("softmax", "logistic"))
+        return cls(kind, loss.target_width(spec.sizes[-1]), loss, spec.output.name in ("softmax", "logistic"))
 
     @property
     def threshold(self) -> float:
@@ -122,6 +122,10 @@ class Metric(ABC):
 
     def check(self, task: Task) -> None:  # noqa: B027 - most are defined for all
         """Raise a ValueError if it is not defined for such outputs and targets."""
+
+    def columns(self, loss: Loss, outputs: Array) -> Array:
+        """Return the outputs that it is taken of, where there are several for each target."""
+        return loss.estimates(outputs)
 
     @abstractmethod
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
@@ -257,6 +261,10 @@ class Function(Metric):
         if own in ("max", "min"):
             return "max" if own == "max" else "min"
         return next((mode for ending, mode in _ENDINGS.items() if self.name.endswith(ending)), None)
+
+    def columns(self, loss: Loss, outputs: Array) -> Array:  # noqa: ARG002
+        """Return all outputs."""
+        return outputs
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
         return Whole(self._of_all, y, weight)

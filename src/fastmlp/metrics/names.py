@@ -90,7 +90,7 @@ def as_metric(metric: object, name: str = "metric") -> Metric:
 def as_metrics(metrics: object, spec: NetworkSpec) -> tuple[Metric, ...]:
     """Return the argument ``metrics`` as objects that are defined for a network, or the one that goes with its loss."""
     if metrics is None:
-        return (as_metric(spec.loss.metric),)
+        return tuple(map(as_metric, spec.loss.metrics))
     if not isinstance(metrics, Sequence) or isinstance(metrics, str):
         raise TypeError(f"metrics must be a list of names, metrics and functions, got {shown(metrics)}")
     task, found = Task.of(spec), list[Metric]()

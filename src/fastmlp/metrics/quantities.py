@@ -10,7 +10,8 @@ import numpy as np
 
 from fastmlp.data import chunks
 from fastmlp.metrics.base import Mean, Metric, Mode, Score, Task
-from fastmlp.spec import Loss, LossName, Quantile, SquaredError, as_loss
+from fastmlp.spec import Loss, LossName, SquaredError, as_loss
+from fastmlp.spec.checks import inner_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +26,6 @@ __all__ = ["D2", "MAE", "MAPE", "MSE", "R2", "RMSE", "CosineSimilarity", "D2Abso
 @dataclass(frozen=True)
 class OfQuantities(Metric):
     """Base of the metrics that compare each output with its target. Classes count as rows of 0 and 1."""
-
-    def check(self, task: Task) -> None:
-        width = task.loss.target_width(task.n_outputs)
-        if width != task.n_outputs:
-            raise ValueError(
-                f"{self.name} compares every output with its target; with the loss {task.loss.name}, {task.n_outputs} "
-                f"outputs have {width} targets: take a function of your own"
-            )
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -138,12 +131,21 @@ class Pinball(_OfErrors):
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", Quantile(self.q).q)
+        object.__setattr__(self, "q", inner_fraction(self.q, "q"))
 
     @property
     def name(self) -> str:
         """The name, with the quantile unless it is the median."""
         return _of_quantile(self.kind, self.q)
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if task.loss.heads > 1:
+            _head_of(task.loss, self.q)
+
+    def columns(self, loss: Loss, outputs: Array) -> Array:
+        """Return the outputs that estimate this quantile."""
+        return outputs if loss.heads == 1 else outputs[:, _head_of(loss, self.q) :: loss.heads]
 
     def _of(self, y: Array, outputs: Array) -> Array:
         return _pinball(y, outputs, self.q)
@@ -151,6 +153,15 @@ class Pinball(_OfErrors):
 
 def _of_quantile(kind: str, q: float) -> str:
     return kind if q == 0.5 else f"{kind}_{q:g}"
+
+
+def _head_of(loss: Loss, q: float) -> int:
+    """Find the place of a quantile among those that a target has outputs for; a ValueError if it is none of them."""
+    for head, level in enumerate(loss.levels):
+        if f"{level:g}" == f"{q:g}":
+            return head
+    known = ", ".join(f"{level:g}" for level in loss.levels)
+    raise ValueError(f"there is no output for the quantile {q:g}: the loss {loss.name} has {known}")
 
 
 def _pinball(y: Array, estimate: Array, q: float) -> Array:
@@ -308,12 +319,21 @@ class D2Pinball(OfQuantities):
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", Quantile(self.q).q)
+        object.__setattr__(self, "q", inner_fraction(self.q, "q"))
 
     @property
     def name(self) -> str:
         """The name, with the quantile unless it is the median."""
         return _of_quantile(self.kind, self.q)
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if task.loss.heads > 1:
+            _head_of(task.loss, self.q)
+
+    def columns(self, loss: Loss, outputs: Array) -> Array:
+        """Return the outputs that estimate this quantile."""
+        return outputs if loss.heads == 1 else outputs[:, _head_of(loss, self.q) :: loss.heads]
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         return Explained(task, lambda y, a: _pinball(y, a, self.q), _quantile(task, y, weight, self.q))

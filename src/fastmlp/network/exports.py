@@ -35,7 +35,8 @@ class Exports(Training):
         Raises
         ------
         ValueError
-            If `name` is no identifier in C.
+            If `name` is no identifier in C, or the network has several outputs for each target, which `predict` puts in
+            their order.
         OSError
             If the file cannot be written.
 
@@ -55,6 +56,11 @@ class Exports(Training):
         from fastmlp.files.c99 import c99_of
         from fastmlp.files.tensors import replacing
 
+        if self._learner.spec.loss.heads > 1:
+            raise ValueError(
+                f"to_c writes no file for several outputs of each target, as with {self.loss}: they are not "
+                "put in their order there"
+            )
         with self._access.reading("to_c"):
             text = c99_of(self._learner.spec, self.weights, self.biases, name)
         with replacing(path) as file:

@@ -92,6 +92,8 @@ class Measures(Inside):
 
             - cross_entropy: "accuracy", the share of rows whose largest output is their class (or largest probability);
             - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;
+            - `Quantile` of several: the "pinball" loss of each, as "pinball_0.9"; other metrics are taken of those next
+              to the median;
             - squared_error, absolute_error, huber, log_cosh, quantile: "r2", the coefficient of determination
               1 - SS_residual / SS_total, averaged over the outputs; an output with constant targets counts 1 if it is
               met exactly and 0 otherwise;

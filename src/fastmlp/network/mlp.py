@@ -11,7 +11,7 @@ from collections.abc import Sequence  # noqa: TC003 - for those who ask for the 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets
+from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets, quantiles_of_targets
 from fastmlp.initializers import bias_of_mean, draw
 from fastmlp.network.exports import Exports
 from fastmlp.spec import (
@@ -50,8 +50,8 @@ class MLP(Exports):
         "binary_cross_entropy" and "binary_focal" (of logistic outputs); "poisson", "gamma" and "tweedie" (of exp
         outputs); "hinge", "squared_hinge" and "perceptron" (targets -1 and 1), "multi_hinge" and "crammer_singer"
         (classes); "cosine" (directions); a name of Keras's or PyTorch's, such as "mse", for their mean over outputs
-        (see docs/losses.md); an object with parameters such as `Huber(0.5)`; or `CustomLoss(fn)`. Default: what goes
-        with the output, or the squared error.
+        (see docs/losses.md); an object with parameters such as `Huber(0.5)` or ``Quantile([0.1, 0.5, 0.9])``, which has
+        three outputs for each target; or `CustomLoss(fn)`. Default: what goes with the output, or the squared error.
     dropout : float or sequence of float
         Probability, in [0, 1), that an output of a hidden layer is dropped in a step of `fit` or `step`, met to 2**-17:
         one for all hidden layers or one each. What stays is multiplied by 1 / (1 - dropout), so that all other methods
@@ -186,7 +186,8 @@ class MLP(Exports):
         With a rare class the first steps are else spent on learning that it is rare (Lin et al. 2017, section 3.3), and
         with targets far from 0 on where they are. The mean of an output is its bias where the output is identity, and
         the bias its logarithm for exp and softmax, and its log odds for logistic. A class without rows counts as half a
-        row, and so does the other one of a class with all of them.
+        row, and so does the other one of a class with all of them. The outputs of several quantiles begin at those of
+        the targets.
 
         Parameters
         ----------
@@ -212,6 +213,9 @@ class MLP(Exports):
         weight = as_weights(sample_weight, n_rows)
         if not n_rows:
             raise ValueError("y has no rows; there is no mean of none")
+        if spec.loss.heads > 1 and spec.output.name == "identity":
+            self.biases = (*self.biases[:-1], quantiles_of_targets(targets, weight, spec.loss.levels))
+            return
         if (targets.ndim == 1 and spec.output.name != "softmax") or spec.loss.target_width(n_outputs) != n_outputs:
             raise ValueError(f"the bias of a mean is not known for the loss {spec.loss.name}")
         total = n_rows if weight is None else float(np.add.accumulate(weight)[-1])

@@ -36,7 +36,8 @@ class Outputs(State):
         Returns
         -------
         ndarray of shape (n, n_outputs)
-            `out` if given. Of the network's dtype; probabilities where the output is softmax or logistic.
+            `out` if given. Of the network's dtype; probabilities where the output is softmax or logistic. Of several
+            quantiles, those of each target are side by side and in their order.
 
         Raises
         ------

@@ -22,6 +22,8 @@ cdef extern from "kernels.h" nogil:
         const void *scale
         void *d
         double *row_loss
+        ptrdiff_t heads
+        const double *levels
 
     ctypedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params) noexcept nogil
     ctypedef struct fm_shared_columns:

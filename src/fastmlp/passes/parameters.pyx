@@ -72,6 +72,10 @@ cdef class Parameters:
         self.net.loss = NULL if spec.loss.custom else table.loss[index_of("loss", spec.loss.name)]
         fill_params(self.net.loss_params, spec.loss.params)
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
+        self.net.heads = spec.loss.heads
+        if self.net.heads > 1:
+            self.levels = np.array(spec.loss.levels)
+            self.net.levels = &self.levels[0]
         self.net.optimizer, self.interpolation = NO_OPTIMIZER, -1
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)

@@ -14,6 +14,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from cython cimport floating
 from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
@@ -109,6 +110,29 @@ cdef void forward_by_panels(Blocks *run) noexcept nogil:
     team_run(run.team, run_panels, run)
     finish_outputs(net, ws, False, 0, rows)
     net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out, n_outputs)
+    if net.heads > 1:
+        order_heads(net, run.out, rows * n_outputs)
+
+
+cdef void order_heads(Network *net, char *out, ptrdiff_t n) noexcept nogil:
+    """Put the outputs of each target, which are side by side, in their order; NaN last, as NumPy has it."""
+    cdef ptrdiff_t target
+    for target in range(n // net.heads):
+        if net.item == 4:
+            sort_few(net.heads, <float *> out + target * net.heads)
+        else:
+            sort_few(net.heads, <double *> out + target * net.heads)
+
+
+cdef inline void sort_few(ptrdiff_t n, floating *values) noexcept nogil:
+    cdef ptrdiff_t i, place
+    cdef floating value
+    for i in range(1, n):
+        value, place = values[i], i
+        while place > 0 and (values[place - 1] > value or (values[place - 1] != values[place - 1] and value == value)):
+            values[place] = values[place - 1]
+            place -= 1
+        values[place] = value
 
 
 cdef bint finite_rows(Blocks *run, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
@@ -131,6 +155,8 @@ cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t r
             run.row_loss[start + r] = ws.row_loss[r]
     net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
                        n_outputs)
+    if net.heads > 1:
+        order_heads(net, run.out + start * n_outputs * net.item, rows * n_outputs)
 
 
 cdef ptrdiff_t whole_blocks(Blocks *run, double rows, int team_size) noexcept:

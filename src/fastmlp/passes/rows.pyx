@@ -46,8 +46,8 @@ cdef class Inputs:
                 if not loss.labels:
                     raise ValueError(f"y has shape {y.shape}, as class labels have; the loss is {loss.name}")
                 self.check_labels(y, n_outputs)
-            elif self.examples.y.columns != n_outputs:
-                raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs})")
+            elif self.examples.y.columns != n_outputs // net.heads:
+                raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs // net.heads})")
         self.weight, self.order = weight, order
         if weight is not None:
             if self.weight.shape[0] != self.examples.x.rows:

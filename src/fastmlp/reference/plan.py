@@ -69,7 +69,13 @@ class Plan:
         self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
         dropped = [layer for layer, rate in enumerate(self.rates) if rate]
         signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
-        self.workspace = Workspace(spec.sizes, self.dtype, {*signals, *(i - 1 for i in dropped if i)}, dropped)
+        self.workspace = Workspace(
+            spec.sizes,
+            self.dtype,
+            {*signals, *(i - 1 for i in dropped if i)},
+            dropped,
+            spec.loss.target_width(spec.sizes[-1]),
+        )
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
     scratch: list[Scratch]  # per layer; the same memory for all
     ones: Array  # (B,)
-    target: Array  # (B, O)
+    target: Array  # (B, O), or fewer columns where there are several outputs of each
     labels: NDArray[np.intp]  # (B,)
     label_base: NDArray[np.intp]  # (B,): r * O
     scale: Array  # (B, 1)
@@ -41,7 +41,10 @@ class Batch(NamedTuple):
 class Workspace:
     """The buffers of one batch at a time, of any number of rows."""
 
-    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any], keep: Collection[int], drop: list[int]) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], dtype: np.dtype[Any], keep: Collection[int], drop: list[int], targets: int
+    ) -> None:
+        self.targets = targets
         self.sizes, self.dtype, self.keep, self.drop = sizes, dtype, sorted(keep), drop
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
@@ -76,7 +79,7 @@ class Workspace:
         self._mask = np.empty(rows * widest, np.bool_)
         self._column = np.empty((rows, 1), self.dtype)
         self._ones = np.ones(rows, self.dtype)
-        self._target = np.empty(rows * outputs, self.dtype)
+        self._target = np.empty(rows * self.targets, self.dtype)
         self._labels = np.empty(rows, np.intp)
         self._label_base = np.arange(rows, dtype=np.intp) * outputs
         self._scale = np.empty((rows, 1), self.dtype)
@@ -99,7 +102,7 @@ class Workspace:
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
-            first(self._target, self.sizes[-1]),
+            first(self._target, self.targets),
             self._labels[:rows],
             self._label_base[:rows],
             self._scale[:rows],

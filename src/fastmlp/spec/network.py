@@ -107,6 +107,11 @@ class NetworkSpec:
         wanted = as_loss(self.loss).output
         if wanted and self.output.name != wanted:
             raise ValueError(f"output must be {wanted!r} with the loss {self.loss.name!r}, got {self.output.name!r}")
+        if sizes[-1] % self.loss.heads:
+            raise ValueError(
+                f"sizes must end with a multiple of {self.loss.heads}, the outputs that the loss {self.loss.name!r} "
+                f"has for each target, got {sizes[-1]}"
+            )
         choice(self.dtype, "dtype", DTYPE_NAMES)
         for name, (kind, check) in _OF_LAYERS.items():
             layers = len(sizes) - (1 if kind == "layer" else 2)

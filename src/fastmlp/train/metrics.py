@@ -42,8 +42,8 @@ def evaluate(
             weight = np.ones(len(y)) if data.weight is None else data.weight[part]
             loss += float((weight * losses).sum())
             total += float(weight.sum())
-            for score in scores.values():
-                score.add(y, outputs, weight)
+            for metric in metrics:
+                scores[metric.name].add(y, metric.columns(spec.loss, outputs), weight)
         return {"loss": loss / total + engine.penalty(), **{name: score.value() for name, score in scores.items()}}
 
 

@@ -120,9 +120,28 @@ class Loss(Operation):
     custom: ClassVar[bool] = False
     metric: ClassVar[str]
 
+    @property
+    def heads(self) -> int:
+        """How many outputs each target has, side by side."""
+        return 1
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """What distinguishes the outputs of a target, where there may be several."""
+        return ()
+
     def target_width(self, n_outputs: int) -> int:
         """Count the columns of the targets of a network with so many outputs."""
-        return n_outputs
+        return n_outputs // self.heads
+
+    def estimates(self, outputs: Array) -> Array:
+        """Return of each target the output that estimates it: of several, the one that metrics are taken of."""
+        return outputs
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that `evaluate` reports where nobody names others."""
+        return (self.metric,)
 
     def rows(self, block: LossRows) -> None:
         """Compute row losses and the delta of a block of rows: the NumPy engine's, and the formula for people to read.

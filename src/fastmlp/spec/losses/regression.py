@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.checks import check_fields, fraction, positive
+from fastmlp.spec.checks import check_fields, inner_fraction, positive, shown
 from fastmlp.spec.losses.base import OutputsLoss
 
 if TYPE_CHECKING:
@@ -152,30 +154,79 @@ class Quantile(_Regression):
 
     Parameters
     ----------
-    q : float, default 0.5
-        Share of the targets that lie below the outputs, > 0 and < 1.
+    q : float or sequence of float, default 0.5
+        Share of the targets that lie below the outputs, > 0 and < 1. Several, each larger than the one before: every
+        target has as many outputs, side by side, and of T targets ``predict`` gives T times as many columns, those of
+        the first target first. Predictions have each target's in their order (Chernozhukov, Fernandez-Val and Galichon
+        2010): none crosses another, and the loss of none gets larger by that.
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        Over the outputs of a row.
 
     Examples
     --------
     >>> Quantile(0.9)
     Quantile(q=0.9)
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 8, 3], loss=fastmlp.Quantile([0.1, 0.5, 0.9]), seed=0)
+    >>> low, median, high = net.predict([[1.0, 2.0]])[0]
+    >>> bool(low <= median <= high)
+    True
     """
 
     name: ClassVar[str] = "quantile"
     aliases: ClassVar[tuple[str, ...]] = ("pinball",)
 
-    q: float = 0.5
+    q: float | tuple[float, ...] = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self, q=fraction)
-        if self.q == 0.0:
-            raise ValueError(f"q must be > 0 and < 1, got {self.q!r}")
+        given: Any = self.q
+        if isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, (str, bytes)):
+            several = tuple(inner_fraction(each, f"q[{place}]") for place, each in enumerate(given))
+            if not several:
+                raise ValueError("q must be a number or several, got none")
+            if any(low >= high for low, high in itertools.pairwise(several)):
+                raise ValueError(f"q must have each number larger than the one before, got {shown(list(several))}")
+            object.__setattr__(self, "q", several if len(several) > 1 else several[0])
+        else:
+            check_fields(self, q=inner_fraction)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles of a target."""
+        return self.q if isinstance(self.q, tuple) else (self.q,)
+
+    @property
+    def heads(self) -> int:
+        """As many as quantiles."""
+        return len(self.levels)
+
+    @property
+    def params(self) -> tuple[float, ...]:
+        """The first quantile; kernels get all of them where there are several."""
+        return self.levels[:1]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """r2, or of several quantiles the pinball loss of each."""
+        if self.heads == 1:
+            return (self.metric,)
+        return tuple("pinball" if q == 0.5 else f"pinball_{q:g}" for q in self.levels)
+
+    def estimates(self, outputs: Array) -> Array:
+        """Return the quantiles next to the median."""
+        nearest = min(range(self.heads), key=lambda head: abs(self.levels[head] - 0.5))
+        return outputs[:, nearest :: self.heads]
 
     def rows(self, block: LossRows) -> None:
         """sum_k q (y - a) where y is above a, else (1 - q) (a - y); delta -q and 1 - q, 0 where they meet."""
         a, d = block.a, block.d
-        error = np.subtract(a, block.y, out=block.scratch.matrix)
-        slope = np.where(error < 0.0, -self.q, 1.0 - self.q)
+        y, q = (
+            (np.repeat(block.y, self.heads, axis=1), np.resize(self.levels, a.shape[1]))
+            if self.heads > 1
+            else (block.y, self.levels[0])
+        )
+        error = np.subtract(a, y, out=block.scratch.matrix)
+        slope = np.where(error < 0.0, np.negative(q), np.subtract(1.0, q))
         np.sum(slope * error, axis=1, dtype=np.float64, out=block.row_loss)
         np.multiply(np.where(error == 0.0, 0.0, slope), block.scale, out=d, casting="same_kind")
