@@ -43,6 +43,7 @@ def networks() -> list[fastmlp.MLP]:
         net = fastmlp.MLP(sizes, **layers, dtype=dtype, seed=number)  # type: ignore[arg-type]
         net.biases = [rng.normal(size=b.shape) for b in net.biases]
         made.append(net)
+    made.append(fastmlp.MLP([5, 6, 6, 6, 9, 9, 3], activation="gelu", residual=True, seed=NETWORKS))
     return made
 
 

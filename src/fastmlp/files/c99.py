@@ -185,6 +185,8 @@ def _predict(spec: NetworkSpec) -> str:
             f"  {product}({layer.n_in}, {layer.n_out}, W{number}, b{number}, {at}, {to});",
             *_activated(number, layer, to),
         ]
+        if spec.residuals[number - 1]:
+            lines.append(f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += {at}[o];")
         at = to
     return "\n".join([*lines, "}", ""])
 

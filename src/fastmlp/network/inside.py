@@ -30,7 +30,7 @@ class Trace:
     signals : list of ndarray
         z = a W + b, what enters the activation function.
     outputs : list of ndarray
-        a = f(z), what leaves it; the last are the network's outputs.
+        a = f(z), or that and the layer's inputs, with residual connections; the last are the network's outputs.
     sensitivities : list of ndarray or None
         dE/dz of each row's own loss E, not divided by the number of rows; None if no targets were given.
 
@@ -110,7 +110,7 @@ class Inside(Outputs):
         Returns
         -------
         ndarray of shape (n, n_out of the layer)
-            What leaves its activation function, of the network's dtype.
+            What leaves its activation function, and with residual connections its inputs added, of the network's dtype.
 
         Raises
         ------

@@ -81,6 +81,10 @@ class MLP(Exports):
         A bound, > 0, for all layers or one each (None: no bound): after every update, the weights into a unit, a column
         of W, are scaled to this norm where theirs is larger, as by Keras' ``MaxNorm(max_norm)`` and by
         ``torch.renorm(W, 2, 1, max_norm)``.
+    residual : bool
+        Residual connections (He and others, 2016): a hidden layer as wide as the hidden layer before it adds its inputs
+        to what leaves its activation, a' = f(a W + b) + a, as ``x + act(linear(x))`` in PyTorch. What is dropped is
+        f(a W + b) alone: the sum is not. Inputs of the network and the output layer have none.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -135,6 +139,7 @@ class MLP(Exports):
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
         max_norm: float | Sequence[float | None] | None = None,
+        residual: bool = False,
     ) -> None:
         spec = NetworkSpec.make(
             sizes,
@@ -148,6 +153,7 @@ class MLP(Exports):
             l1=l1,
             l2=l2,
             max_norm=max_norm,
+            residual=residual,
         )
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(

@@ -155,6 +155,11 @@ class State:
         return self._learner.spec.input_noise
 
     @property
+    def residual(self) -> bool:
+        """Whether hidden layers as wide as the one before add their inputs to their outputs."""
+        return self._learner.spec.residual
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Number format of parameters, arithmetic and outputs."""
         return np.dtype(self._learner.spec.dtype)
@@ -355,7 +360,8 @@ class State:
             f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)}"
             f"{_written('dropout', spec.dropout)}"
             f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
-            f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))})"
+            f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))}"
+            f"{', residual=True' if spec.residual else ''})"
         )
 
     def __str__(self) -> str:
@@ -364,9 +370,16 @@ class State:
         trained = f"{n} epoch{'' if n == 1 else 's'} trained" if n else "not trained"
         backend = self.backend if self.isa == self.backend else f"{self.backend} ({self.isa})"
         rows = [("layer", "shape", "activation", "parameters")]
-        for number, layer in enumerate(spec.layers, 1):
+        for number, (layer, adds) in enumerate(zip(spec.layers, spec.residuals, strict=True), 1):
             count = f"{(layer.n_in + 1) * layer.n_out:,}"
-            rows.append((str(number), f"{layer.n_in} -> {layer.n_out}", _named(layer.activation), count))
+            rows.append(
+                (
+                    str(number),
+                    f"{layer.n_in} -> {layer.n_out}",
+                    _named(layer.activation) + (" + inputs" if adds else ""),
+                    count,
+                )
+            )
         rows.append(("total", "", "", f"{spec.n_parameters:,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         left = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  " for a, b, c, _ in rows]

@@ -1,13 +1,16 @@
 """The backward pass over a block of rows: D = (D' W^T) f'(Z), from the last layer's deltas to the first hidden layer's.
 
+A layer that adds its inputs hands on the derivatives by its outputs as they are, too.
+
 Mirror: reference/backward.py.
 """
 from fastmlp.passes.dropout cimport drop_block
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.loss cimport apply_slope, apply_slopes
-from fastmlp.passes.panels cimport packed
+from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.workspace cimport block_of
+from libc.string cimport memcpy
 
 
 cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t panel,
@@ -25,6 +28,12 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
         if not few:
             multiply_panel(net, rows, layer.n_out, d, ws.stride, packed(net, layer.weight_t, layer.n_out, 0, j),
                            layer.n_in - j * net.panel, block_of(net, ws, ws.d[l], row, j))
+        if layer.residual:
+            net.kernels.add(rows * net.panel, block_of(net, ws, ws.through[l + 1], row, j),
+                            block_of(net, ws, ws.d[l], row, j))
+        if net.layers[l - 1].residual:
+            memcpy(block_of(net, ws, ws.through[l], row, j), block_of(net, ws, ws.d[l], row, j),
+                   rows * panel_row(net))
         if ws.numbers[l] != NULL:
             drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
         if not net.layers[l - 1].whole_rows:

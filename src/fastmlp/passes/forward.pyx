@@ -1,4 +1,4 @@
-"""The forward pass over a block of rows: Z = A W + b and A' = f(Z), layer by layer.
+"""The forward pass over a block of rows: Z = A W + b and A' = f(Z), or f(Z) + A, layer by layer.
 
 A block's rows are independent of all others, so any thread may take any block. Mirror: reference/forward.py.
 """
@@ -7,8 +7,9 @@ from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport BIAS, Layer
-from fastmlp.passes.panels cimport packed, vectors_in
+from fastmlp.passes.panels cimport packed, panel_row, vectors_in
 from fastmlp.passes.workspace cimport block_of, kept_block
+from libc.string cimport memcpy
 
 
 cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
@@ -37,6 +38,17 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
             c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
         if ws.numbers[l + 1] != NULL and not layer.whole_rows:
             drop_outputs(net, ws, l, row, rows, j)
+        if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:
+            add_inputs(net, ws, l, row, rows, j)
+
+
+cdef void add_inputs(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j) noexcept nogil:
+    """a' = a' + a for one panel of layer l's outputs, of which a copy is kept where the slope is computed from them:
+    the dropout before has made it, if there was any."""
+    cdef char *c = block_of(net, ws, ws.a[l + 1], row, j)
+    if ws.kept[l + 1] != NULL and not net.layers[l].keeps_slopes and ws.numbers[l + 1] == NULL:
+        memcpy(block_of(net, ws, ws.kept[l + 1], row, j), c, rows * panel_row(net))
+    net.kernels.add(rows * net.panel, block_of(net, ws, ws.a[l], row, j), c)
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
@@ -47,7 +59,7 @@ cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
 
 
 cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """The activation of layer l, a function of whole rows or a user's own, and what is dropped of its outputs."""
+    """The activation of layer l, a function of whole rows or a user's own, with dropout and its inputs."""
     cdef Layer *layer = &net.layers[l]
     cdef ptrdiff_t j
     if layer.custom != NULL:
@@ -56,9 +68,11 @@ cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff
         net.kernels.activation[layer.activation].forward_rows(
             rows, layer.n_out, layer.params, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
             kept_block(net, ws, l + 1, row, 0))
-    if ws.numbers[l + 1] != NULL:
-        for j in range(layer.out_panels):
+    for j in range(layer.out_panels):
+        if ws.numbers[l + 1] != NULL:
             drop_outputs(net, ws, l, row, rows, j)
+        if layer.residual:
+            add_inputs(net, ws, l, row, rows, j)
 
 
 cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:

@@ -27,6 +27,7 @@ cdef struct Layer:
     bint keeps_slopes                # of its activation, beside the outputs; else they are computed from these
     bint whole_rows                  # its activation is a function of them
     void *custom                     # a user's own activation, which Python computes (custom.pyx); else NULL
+    bint residual                    # its inputs are added to its outputs
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
@@ -80,6 +81,7 @@ cdef describe(Layer *to, Network *net, layer, double drop)
 cdef fill_params(double *to, params)
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
 cdef bint drops_outputs(Network *net, int l) noexcept nogil
+cdef bint changes_outputs(Network *net, int l) noexcept nogil
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil

@@ -52,12 +52,18 @@ cdef bint drops_outputs(Network *net, int l) noexcept nogil:
     return l + 1 < net.n_layers and net.layers[l + 1].drop_scale > 0
 
 
+cdef bint changes_outputs(Network *net, int l) noexcept nogil:
+    """Whether a layer's outputs, in training, are not those of its activation."""
+    return net.layers[l].residual or drops_outputs(net, l)
+
+
 cdef ptrdiff_t row_bytes(Network *net) noexcept:
     """Bytes of one row's inputs, outputs, deltas and what is kept beside them, in all layers."""
     cdef ptrdiff_t width = net.layers[0].n_in
     cdef int l
     for l in range(net.n_layers):
-        width += (3 if net.layers[l].keeps_slopes or drops_outputs(net, l) else 2) * net.layers[l].n_out
+        width += (3 if net.layers[l].keeps_slopes or changes_outputs(net, l) else 2) * net.layers[l].n_out
+        width += net.layers[l].n_out if net.layers[l].residual else 0
     return width * net.item
 
 

@@ -100,6 +100,7 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.describe_vectors(&self.net.layers[l], self.spec.vectors[l])
+            self.net.layers[l].residual = self.spec.residuals[l]
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
             self.net.layers[l].max_norm = self.spec.max_norm[l] or 0.0 if self.spec.max_norm else 0.0

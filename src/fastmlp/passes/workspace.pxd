@@ -8,10 +8,11 @@ cdef struct Workspace:
     ptrdiff_t capacity
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
-    char **kept                      # slopes, where a layer keeps them, or outputs before dropout; else NULL
+    char **kept                      # slopes, where a layer keeps them, or what an activation gave; else NULL
     uint16_t *noise[2]               # random numbers like a[0], the upper and the lower halves; NULL without noise
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
+    char **through                   # dE/da of the outputs of layers that add their inputs, like d; else NULL
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
     bint has_labels                  # which of the two

@@ -2,7 +2,7 @@
 
 Mirror: reference/workspace.py.
 """
-from fastmlp.passes.layers cimport drops_outputs
+from fastmlp.passes.layers cimport changes_outputs
 from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
 from fastmlp.passes.threads cimport fm_free
 from libc.stdint cimport int32_t, uint16_t
@@ -22,12 +22,13 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(4 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(5 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
         self.ws.kept = self.ws.d + net.n_layers + 1
-        self.ws.numbers = <uint16_t **> (self.ws.kept + net.n_layers + 1)
+        self.ws.through = self.ws.kept + net.n_layers + 1
+        self.ws.numbers = <uint16_t **> (self.ws.through + net.n_layers + 1)
         self.purpose = purpose
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
@@ -52,8 +53,10 @@ cdef class Buffers:
                                                        * sizeof(uint16_t))
             if self.purpose >= GRADIENT or (self.purpose == EVALUATE and l == last - 1):
                 self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
-                if net.layers[l].keeps_slopes or (self.purpose == TRAIN and drops_outputs(net, l)):
+                if net.layers[l].keeps_slopes or changes_outputs(net, l):
                     self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                if net.layers[l].residual:
+                    self.ws.through[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
             self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))

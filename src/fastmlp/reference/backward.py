@@ -22,9 +22,14 @@ def backward_layer(
 ) -> None:
     """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
     np.matmul(delta, plan.layers[i].W_t, out=out)
+    if plan.residuals[i]:
+        np.add(out, batch.through[i], out=out)
+    if plan.residuals[i - 1]:
+        np.copyto(batch.through[i - 1], out)
     if i in masks:
         np.multiply(out, masks[i], out=out)
-        a = batch.signals[i - 1]  # the outputs before they were multiplied, or the signals
+    if i in masks or plan.residuals[i - 1]:
+        a = batch.signals[i - 1]  # what the activation gave, or the signals
     apply_slope(plan, batch, i - 1, a, out)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.reference.backward import backward, backward_layer
-from fastmlp.reference.forward import activate, forward
+from fastmlp.reference.forward import finish, forward
 from fastmlp.reference.gate import Gate
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import apply_slope, loss
@@ -282,9 +282,9 @@ class Engine:
                 for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
                     np.matmul(a, layer.W, out=z[rows])
                     np.add(z[rows], layer.b, out=z[rows])
-                    a = out[rows]
+                    x, a = a, out[rows]
                     np.copyto(a, z[rows])
-                    activate(plan, batch, i, a)
+                    finish(plan, batch, i, x, a)
                 if deltas is None:
                     continue
                 if by_outputs is not None:

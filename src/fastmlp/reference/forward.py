@@ -23,10 +23,19 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MA
         np.matmul(x, layer.W, out=z)
         np.add(z, layer.b, out=z)
         if i < last:
-            activate(plan, batch, i, z)
-            if i + 1 in masks:
-                drop(plan, batch, i, z, masks)
+            finish(plan, batch, i, x, z, masks)
         x = z
+
+
+def finish(plan: Plan, batch: Batch, i: int, x: Array, z: Array, masks: Masks = NO_MASKS) -> None:
+    """Outputs of a hidden layer in the place of its signals z: f(z), what is dropped of it, and its inputs x."""
+    activate(plan, batch, i, z)
+    if i + 1 in masks:
+        drop(plan, batch, i, z, masks)
+    if plan.residuals[i]:
+        if plan.layers[i].activation.keeps == "output" and i + 1 not in masks:
+            np.copyto(batch.signals[i], z)
+        np.add(z, x, out=z)
 
 
 def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:

@@ -55,6 +55,7 @@ class Plan:
         self.custom = spec.loss.custom or any(layer.activation.custom for layer in spec.layers)
         self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
+        self.residuals = spec.residuals
         self.spec = spec
         self.parameters, self.gradient = Parameters(spec), Parameters(spec)
         self.layers = [
@@ -69,13 +70,10 @@ class Plan:
         self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
         dropped = [layer for layer, rate in enumerate(self.rates) if rate]
         signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
-        self.workspace = Workspace(
-            spec.sizes,
-            self.dtype,
-            {*signals, *(i - 1 for i in dropped if i)},
-            dropped,
-            spec.loss.target_width(spec.sizes[-1]),
-        )
+        adding = [i for i, adds in enumerate(self.residuals) if adds]
+        keep = {*signals, *(i - 1 for i in dropped if i), *adding}
+        targets = spec.loss.target_width(spec.sizes[-1])
+        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

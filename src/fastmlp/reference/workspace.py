@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     deltas: list[
         Array
     ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
+    through: dict[int, Array]  # of the layers that add their inputs, derivatives by their outputs, (B, n_out)
     scratch: list[Scratch]  # per layer; the same memory for all
     ones: Array  # (B,)
     target: Array  # (B, O), or fewer columns where there are several outputs of each
@@ -42,10 +43,16 @@ class Workspace:
     """The buffers of one batch at a time, of any number of rows."""
 
     def __init__(
-        self, sizes: tuple[int, ...], dtype: np.dtype[Any], keep: Collection[int], drop: list[int], targets: int
+        self,
+        sizes: tuple[int, ...],
+        dtype: np.dtype[Any],
+        keep: Collection[int],
+        drop: list[int],
+        adding: list[int],
+        targets: int,
     ) -> None:
+        self.sizes, self.dtype, self.keep, self.drop, self.adding = sizes, dtype, sorted(keep), drop, adding
         self.targets = targets
-        self.sizes, self.dtype, self.keep, self.drop = sizes, dtype, sorted(keep), drop
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
 
@@ -74,6 +81,7 @@ class Workspace:
         self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
         self._signals = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.keep}
         self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
+        self._through = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.adding}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -100,6 +108,7 @@ class Workspace:
             {i: first(memory, widths[i]) for i, memory in self._signals.items()},
             {i: first(memory, self.sizes[i]) for i, memory in self._masks.items()},
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
+            {i: first(memory, widths[i]) for i, memory in self._through.items()},
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
             first(self._target, self.targets),

@@ -10,7 +10,18 @@ import numpy as np
 
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.registry import as_activation
-from fastmlp.spec.checks import check_fields, choice, fraction, integer, mapping, not_negative, positive, record, shown
+from fastmlp.spec.checks import (
+    check_fields,
+    choice,
+    flag,
+    fraction,
+    integer,
+    mapping,
+    not_negative,
+    positive,
+    record,
+    shown,
+)
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 
@@ -57,6 +68,8 @@ class NetworkSpec:
         Standard deviation of Gaussian noise on the inputs in training, >= 0.
     l1, l2 : tuple of float
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
+    residual : bool
+        Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
     max_norm : tuple of float or None
         One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
 
@@ -85,6 +98,7 @@ class NetworkSpec:
     l1: tuple[float, ...] = ()
     l2: tuple[float, ...] = ()
     max_norm: tuple[float | None, ...] = ()
+    residual: bool = False
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -116,7 +130,11 @@ class NetworkSpec:
         for name, (kind, check) in _OF_LAYERS.items():
             layers = len(sizes) - (1 if kind == "layer" else 2)
             object.__setattr__(self, name, _each_layer(getattr(self, name), name, layers, kind, check))
-        check_fields(self, input_dropout=fraction, input_noise=not_negative)
+        check_fields(self, input_dropout=fraction, input_noise=not_negative, residual=flag)
+        if self.residual and not any(self.residuals):
+            raise ValueError(
+                f"residual is for neighbouring hidden layers of one width, of which sizes has none: {sizes}"
+            )
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -134,6 +152,7 @@ class NetworkSpec:
         l1: float | Sequence[float] = 0.0,
         l2: float | Sequence[float] = 0.0,
         max_norm: float | Sequence[float | None] | None = None,
+        residual: bool = False,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -160,6 +179,8 @@ class NetworkSpec:
             Penalties of all layers' weights in the loss, or one per layer.
         max_norm : float, None or sequence of them, optional
             The largest norm of the weights into a unit, of all layers or one per layer.
+        residual : bool, default False
+            Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
 
         Returns
         -------
@@ -191,7 +212,18 @@ class NetworkSpec:
             for each, layers in ((dropout, hidden), (l1, hidden + 1), (l2, hidden + 1), (max_norm, hidden + 1))
         )
         return cls(
-            checked, activations, out, chosen, _dtype(dtype), rates, input_dropout, input_noise, first, second, norms
+            checked,
+            activations,
+            out,
+            chosen,
+            _dtype(dtype),
+            rates,
+            input_dropout,
+            input_noise,
+            first,
+            second,
+            norms,
+            residual,
         )
 
     @property
@@ -199,6 +231,14 @@ class NetworkSpec:
         """All layers, the output one last."""
         activations = (*self.activations, self.output)
         return tuple(map(Layer, self.sizes[:-1], self.sizes[1:], activations))
+
+    @property
+    def residuals(self) -> tuple[bool, ...]:
+        """Whether each layer adds its inputs to its outputs."""
+        last = len(self.sizes) - 2
+        return tuple(
+            self.residual and 0 < i < last and self.sizes[i] == self.sizes[i + 1] for i in range(len(self.sizes) - 1)
+        )
 
     @property
     def penalties(self) -> tuple[tuple[float, float], ...]:
@@ -239,7 +279,7 @@ class NetworkSpec:
             "loss": self.loss.described(),
             "dtype": self.dtype,
             **{name: list(getattr(self, name)) for name in _OF_LAYERS if getattr(self, name)},
-            **{name: getattr(self, name) for name in _OF_INPUTS if getattr(self, name)},
+            **{name: getattr(self, name) for name in _OF_ALL if getattr(self, name)},
         }
 
     @classmethod
@@ -251,7 +291,7 @@ class NetworkSpec:
         output: str | Activation | None = None,
     ) -> NetworkSpec:
         """The network that `to_dict` described, or with others of these; anything else is a TypeError or ValueError."""
-        later = [name for name in (*_OF_LAYERS, *_OF_INPUTS) if name in mapping(data, "network")]
+        later = [name for name in (*_OF_LAYERS, *_OF_ALL) if name in mapping(data, "network")]
         fields = record(data, "network", ("sizes", "activations", "output", "loss", "dtype", *later))
         activations = fields["activations"]
         if not isinstance(activations, (list, tuple)):
@@ -266,7 +306,7 @@ class NetworkSpec:
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
             fields["dtype"],
             **given,
-            **{name: fields[name] for name in _OF_INPUTS if name in later},
+            **{name: fields[name] for name in _OF_ALL if name in later},
         )
 
 
@@ -304,8 +344,8 @@ _OF_LAYERS: dict[str, tuple[str, Callable[[object, str], float | None]]] = {
     "l2": ("layer", not_negative),
     "max_norm": ("layer", _bound),
 }
-#: What there is one number of; like those above, it came after the first files had been written.
-_OF_INPUTS = ("input_dropout", "input_noise")
+#: What there is one of; like those above, it came after the first files had been written.
+_OF_ALL = ("input_dropout", "input_noise", "residual")
 
 
 def _each_layer(
