@@ -59,6 +59,15 @@ def test_a_random_network_goes_out_and_comes_back(number, onnx, tmp_path):
     np.testing.assert_allclose(back.predict(X), wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_residual_connections_go_out(onnx, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    net = fastmlp.MLP([3, 5, 5, 5, 2], activation="gelu", residual=True, seed=0)
+    net.to_onnx(tmp_path / "net.onnx")
+    X = np.random.default_rng(1).normal(size=(20, 3)).astype("float32")
+    session = runtime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": X})[0], net.predict(X), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_others_are_read(name, onnx, backend):
     net = fastmlp.from_onnx(STORED / f"{name}.onnx", backend=backend)

@@ -128,7 +128,9 @@ def onnx_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]
         if kind.name not in OPERATORS:
             raise ValueError(f"ONNX has no operators for the activation of layer {number}, {kind!r}")
         parts = graph.constant(W, f"layers.{number}.weight"), graph.constant(b, f"layers.{number}.bias")
-        flowing = OPERATORS[kind.name](graph, graph.node("Gemm", flowing, *parts), *kind.params)
+        inputs, flowing = flowing, OPERATORS[kind.name](graph, graph.node("Gemm", flowing, *parts), *kind.params)
+        if spec.residuals[number]:
+            flowing = graph.node("Add", flowing, inputs)
     graph.node("Identity", flowing, out="y")
     if sum(W.nbytes for W in weights) + sum(b.nbytes for b in biases) >= 2**31 - 2**16:
         raise ValueError("the network has 2 GB of weights or more, and an ONNX file ends there")
