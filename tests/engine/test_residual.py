@@ -55,7 +55,7 @@ def test_steps_are_pytorchs(activation, backend):
 
 
 @each_engine
-@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softmax"])
 def test_gradients_are_slopes(kind, activation):
     spec = NetworkSpec.make([3, 4, 4, 4, 2], activation, dtype="float64", residual=True)
     engine, X, y = fill(kind(spec), spec), np.random.default_rng(0).normal(size=(5, 3)), targets(spec, 5)
@@ -68,7 +68,7 @@ def test_gradients_are_slopes(kind, activation):
 
 
 @each_engine
-@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softmax"])
 def test_a_step_with_dropout_goes_down_its_slope(kind, activation):
     spec = NetworkSpec.make([3, 4, 4, 4, 2], activation, dtype="float64", residual=True, dropout=[0.3, 0.4, 0.3])
     engine, X, y = fill(kind(spec), spec), np.random.default_rng(0).normal(size=(6, 3)), targets(spec, 6)
