@@ -38,6 +38,7 @@ class Access:
         self._calls: dict[int, str] = {}  # by thread, what it is in the middle of; predictions are known to the engine
         self._lent = False  # by the training to its callbacks
         self._torn = False
+        self._beside: set[int] = set()  # threads that work for a training, which it waits for
         _all.add(self)
 
     @contextmanager
@@ -45,6 +46,8 @@ class Access:
         """Hold the network for a call that changes nothing."""
         if self._torn:
             self.check_whole()
+        if self._beside:
+            self._refuse_beside(call)
         if self.running() is not None and not self._lent:
             yield  # nobody else can change anything meanwhile
             return
@@ -82,12 +85,30 @@ class Access:
     def _refuse(self, call: str, lent: bool) -> None:
         """Raise a RuntimeError where the call would change what this thread is in the middle of."""
         self.check_whole()
+        self._refuse_beside(call)
         outer = self.running()
         if outer is None or (lent and self._lent and outer in TRAININGS):
             return
         if self._lent and outer in TRAININGS:
             raise RuntimeError("this network is being trained: a callback may use it, but not call fit or step")
         raise RuntimeError(_refusal(call, outer))
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Run what a training waits for in a thread of its own: there, to wait for the training would be for ever."""
+        thread = get_ident()
+        self._beside.add(thread)
+        try:
+            yield
+        finally:
+            self._beside.discard(thread)
+
+    def _refuse_beside(self, call: str) -> None:
+        if get_ident() in self._beside:
+            raise RuntimeError(
+                f"{call} was called by what makes batches for fit, in a thread that fit waits for: there this network "
+                "cannot be used; make a copy of it before"
+            )
 
     def running(self) -> str | None:
         """Return the call that this thread is in the middle of, where a handler or a callback asks; or None."""
@@ -117,6 +138,7 @@ class Access:
             self._lock.release()
         else:
             self._lock = threading.RLock()  # the old one's owner is not there to release it
+        self._beside = set()
         thread = get_ident()
         self._calls = {thread: self._calls[thread]} if thread in self._calls else {}
         self._lent = self._lent and thread in self._calls

@@ -86,7 +86,7 @@ def test_replacing_what_an_optimizer_does_not_have_is_answered_too():
 
 def test_other_type_errors_are_left_alone(net):
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'y'"):
-        net.fit(X)
+        net.step(X)
     with pytest.raises(TypeError, match="epochs must be an integer"):
         net.fit(X, Y, epochs="3")
 

@@ -248,8 +248,8 @@ MODULE_ORDER = [
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "samples", "source", "learner", "profile", "callbacks", "limits", "lines", "plateau", "course", "epoch",
-    "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
+    "history", "samples", "source", "stream", "learner", "profile", "callbacks", "limits", "lines", "plateau", "course",
+    "epoch", "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
 ]  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Interruptible:
     n_parameters: int
 
     @property
-    def n_rows(self) -> int:
+    def n_rows(self) -> int | None:
         """Number of rows in an epoch."""
         return self.source.n_rows
 

@@ -59,7 +59,7 @@ def run(job: Job, stop: Stop | None = None) -> Result:
     begun, error, start = time.perf_counter(), None, len(net.history.epoch)
     rows: Any = replace(job.rows, stop=stop)
     try:
-        net.fit(rows, None, threads=job.threads, **job.options)  # type: ignore[arg-type]
+        net.fit(rows, None, threads=job.threads, **job.options)
     except Exception as caught:  # noqa: BLE001 - the others' trainings go on
         error = caught
     seconds = time.perf_counter() - begun

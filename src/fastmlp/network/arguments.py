@@ -86,6 +86,11 @@ class Rows:
         return len(self.plain)
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows in an epoch."""
+        return len(self)
+
+    @property
     def trained(self) -> Data:
         """The rows that are trained on, with the weights of the classes."""
         return self.data if self.part is None else chosen(self.data, self.part)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastmlp.network.arguments import Limits, Rows
+    from fastmlp.network.batches import InBatches
     from fastmlp.network.resuming import Resumed
     from fastmlp.network.state import State
     from fastmlp.spec import Optimizer
@@ -38,7 +39,7 @@ class Plan:
     Attributes
     ----------
     epoch : Epoch
-    rows : Rows
+    rows : Rows or InBatches
     limits : Limits
     method : Optimizer, LBFGS or None
         None: the optimizer in use.
@@ -50,7 +51,7 @@ class Plan:
     """
 
     epoch: Epoch
-    rows: Rows
+    rows: Rows | InBatches
     limits: Limits
     method: Optimizer | LBFGS | None
     called: list[Callback]

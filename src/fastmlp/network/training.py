@@ -11,7 +11,8 @@ from contextlib import nullcontext
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import as_data, names_of
-from fastmlp.network.arguments import as_limits, as_rows, as_steps
+from fastmlp.network.arguments import Rows, as_limits, as_rows, as_steps
+from fastmlp.network.batches import InBatches, as_stream
 from fastmlp.network.measures import Measures
 from fastmlp.network.plan import Plan
 from fastmlp.network.resuming import as_resumed
@@ -31,6 +32,7 @@ from fastmlp.train.metrics import Measured
 from fastmlp.train.profile import Profile, profiled
 from fastmlp.train.progress import ProgressBar
 from fastmlp.train.samples import PerSample
+from fastmlp.train.stream import Batches  # noqa: TC001
 
 __all__ = ["Training"]
 
@@ -43,8 +45,8 @@ class Training(Measures):
     @explained_as("MLP.fit")
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Batches,
+        y: ArrayLike | None = None,
         *,
         epochs: int | None = 10,
         batch_size: int = 32,
@@ -90,6 +92,10 @@ class Training(Measures):
             (`feature_names` then has their names; `fastmlp.data.table` gives codes of categories), whatever has an
             Arrow stream, DLPack or a buffer, and a list of such pieces, one below the other; nothing is put together
             as a whole.
+            Or batches, without y: an iterable of (X, y) or (X, y, sample_weight), such as a list or a DataLoader of
+            PyTorch, which is gone through anew in every epoch, or a function that returns one. Each batch is a step. A
+            thread reads the next one meanwhile: there this network cannot be used. `batch_size` and `shuffle` are for
+            arrays.
         y : array_like
             For cross_entropy integer classes (n,) from 0, or probabilities (n, n_outputs); for the other losses
             (n, n_outputs), or (n,) if there is one output. A UserWarning says so when a network of one output, for
@@ -204,6 +210,10 @@ class Training(Measures):
 
         Notes
         -----
+        Batches that are no good, that end at once or before their ``len``, or whose iterable raises, end the call with
+        that error; the network is as after the last whole step, and the epoch counts as not begun. An iterator, such as
+        a generator, has one epoch.
+
         A memmap whose file is too short for it when a call begins is refused. To cut the file *during* a call, from
         another process, ends this one with SIGBUS, as reading it with NumPy does: replace files by renaming them.
 
@@ -239,18 +249,33 @@ class Training(Measures):
         resumed = as_resumed(self, resume)
         seed = self.seed if resumed is None else resumed.seed
         n_threads = engine_threads(threads)
-        rows = as_rows(
-            self,
-            X,
-            y,
-            sample_weight,
-            class_weight=class_weight,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            seed=seed,
-            finite=self._finite(n_threads),
-        )
-        learner, n_rows = self._learner, len(rows)
+        if y is None and not isinstance(X, Rows):
+            if per_sample:
+                raise ValueError("per_sample notes rows by their numbers, and X is batches, which have none")
+            rows: Rows | InBatches = as_stream(
+                self,
+                X,
+                limits.epochs,
+                method,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                measured=train_metrics or (metrics is not None and validation_data is None),
+            )
+        else:
+            rows = as_rows(
+                self,
+                X,
+                y,
+                sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                seed=seed,
+                finite=self._finite(n_threads),
+            )
+        learner, n_rows = self._learner, rows.n_rows
         asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
         train = rows.plain if measured and (train_metrics or not rows.validation) else None
@@ -258,8 +283,9 @@ class Training(Measures):
         bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs, made * batch_size)] if progress else []
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
-        batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
-        noted = PerSample(len(rows.data)) if per_sample else None
+        if n_rows is not None:
+            batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
+        noted = PerSample(len(rows.data)) if per_sample and isinstance(rows, Rows) else None
         options = steps.options._replace(noted=noted)
         epoch = Epoch(learner, rows.source(self, shuffle, seed), batch_size, n_threads, options=options)
         if verbose:

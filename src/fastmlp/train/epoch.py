@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Epoch:
     Attributes
     ----------
     n_rows, steps : int
-        How many there are in an epoch.
+        How many there are in an epoch; of a source that does not know it, how many there have been.
     number : int
         Which epoch of the learner it is, counted from 1.
     rows : ndarray of float64, (steps,)
@@ -72,15 +73,18 @@ class Epoch:
     ) -> None:
         self.learner, self.source, self.batch_size, self.threads = learner, source, batch_size, threads
         self.options = options
-        self.n_rows = n = source.n_rows
+        self.counted = source.n_rows is not None
+        self.n_rows = n = source.n_rows or 0
         starts = np.arange(0, n, batch_size)
         self.steps = len(starts)
         self.rows = np.minimum(batch_size, n - starts).astype(np.float64)
         self.losses = np.empty(self.steps)
         self.weights, self.weighted = self.rows.copy(), False
         self.squared_weights = np.empty(self.steps) if squared_weights else None
+        self._room = np.empty((3, 0))  # for rows, losses and weights, where their number is not known
         self.pace: Pace | None = None
         self.number = self.done = self.at = 0
+        self._ended = False
         self.exception: BaseException | None = None
         self.is_open = False
         self.stopped = ""
@@ -91,11 +95,21 @@ class Epoch:
         self.done, self.exception, self.seconds, self.stopped = 0, None, 0.0, ""
         self.losses.fill(math.nan)
         self.is_open = True
+        if not self.counted:
+            self.n_rows = self.steps = 0
+            self._ended = False
+            self._make_room(0 if part is None else len(part.losses))
         if part is not None:
             self.done, self.seconds, self.weighted = len(part.losses), part.seconds, part.weighted
-            self.losses[: self.done], self.weights[: self.done] = part.losses, part.weights
-        self.number = self.learner.begin_epoch(self.steps - self.done) + 1
+            losses, weights = (self.losses, self.weights) if self.counted else self._room[1:]
+            losses[: self.done], weights[: self.done] = part.losses, part.weights
+        self.number = self.learner.begin_epoch(self.steps - self.done if self.counted else None) + 1
         return self.number
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of its steps are made."""
+        return self.done == self.steps if self.counted else self._ended
 
     def part(self) -> Part | None:
         """Return what there is of an epoch that has not been reported; None where nothing is."""
@@ -107,13 +121,40 @@ class Epoch:
     def run(self) -> None:
         """Make the steps that are left, up to one whose loss is not finite, or where somebody stops them."""
         made = self.done * self.batch_size  # rows, in the part of the epoch that there is
-        for chunk in self.source.chunks(self.number - 1, self.batch_size):
-            n = len(chunk.order)
-            self.chunk, self.at = chunk, min(made, n)
-            made -= self.at
-            while self.at < n:
-                if not self._call(chunk, n):
-                    return
+        chunks = self.source.chunks(self.number - 1, self.batch_size)
+        try:
+            for chunk in chunks:
+                n = len(chunk.order)
+                if not self.counted:
+                    made = self._count(n)
+                self.chunk, self.at = chunk, min(made, n)
+                made -= self.at
+                while self.at < n:
+                    if not self._call(chunk, n):
+                        return
+            if not self.counted:
+                self._ended = True
+                self.learner.finish_epoch()
+        finally:
+            if isinstance(chunks, Generator):  # an error would keep it, and what it reads, for as long as itself
+                chunks.close()
+
+    def _count(self, rows: int) -> int:
+        """Count a batch of so many rows; return how many of them were learnt in the part of the epoch that there is."""
+        made = rows if self.steps < self.done else 0
+        self._make_room(self.steps + 1)
+        self._room[0, self.steps] = rows
+        if not made:
+            self._room[1:, self.steps] = math.nan, rows
+        self.batch_size, self.steps, self.n_rows = rows, self.steps + 1, self.n_rows + rows
+        self.rows, self.losses, self.weights = self._room[:, : self.steps]
+        return made
+
+    def _make_room(self, steps: int) -> None:
+        have = self._room.shape[1]
+        if steps > have:
+            self._room = np.concatenate([self._room, np.empty((3, max(64, have, steps - have)))], axis=1)
+        self.rows, self.losses, self.weights = self._room[:, : self.steps]
 
     def _call(self, chunk: Chunk, n: int) -> bool:
         """Let the engine do what is left of a chunk of n rows, or less of it; return whether it can go on."""

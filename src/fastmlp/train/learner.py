@@ -98,11 +98,18 @@ class Learner:
         finished, end = self.position
         return finished + (end is not None and self.engine.n_steps >= end)
 
-    def begin_epoch(self, steps: int) -> int:
-        """Begin an epoch of so many steps, which counts when they have been made; return how many came before it."""
+    def begin_epoch(self, steps: int | None) -> int:
+        """Begin an epoch of so many steps, which counts when they have been made; return how many came before it.
+
+        Of an epoch without a number of steps, `finish_epoch` tells that it counts.
+        """
         finished = self.epoch
-        self.position = finished, self.engine.n_steps + steps
+        self.position = finished, None if steps is None else self.engine.n_steps + steps
         return finished
+
+    def finish_epoch(self) -> None:
+        """Let the epoch that was begun count."""
+        self.position = self.position[0], self.engine.n_steps
 
     def end_epoch(self) -> None:
         """Count what has been finished; an epoch that was broken off will begin again."""

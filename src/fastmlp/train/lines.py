@@ -36,8 +36,10 @@ class Lines(LoopCallback):
     def on_steps(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         self.loss += logs["loss"] * logs["steps"]
         made = self.epoch.done - self.first
+        if not self.epoch.counted:
+            return self._show(f"{self._steps()} - loss: {self.loss / made:.4f}")
         left = (self.epoch.steps - self.epoch.done) * (time.perf_counter() - self.begun) / made
-        self._show(f"{self._steps()} - ETA: {left:.0f}s - loss: {self.loss / made:.4f}")
+        return self._show(f"{self._steps()} - ETA: {left:.0f}s - loss: {self.loss / made:.4f}")
 
     def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         seconds, hidden = logs["seconds"], ("epoch", "seconds", "samples_per_second")
@@ -51,6 +53,8 @@ class Lines(LoopCallback):
 
     def _steps(self) -> str:
         done, steps = self.epoch.done, self.epoch.steps
+        if not self.epoch.counted:
+            return f"{done}"
         full = BAR * done // steps
         bar = f" [{'=' * full}{'.' * (BAR - full)}]" if self.moves else ""
         return f"{done}/{steps}{bar}"

@@ -104,12 +104,12 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
             raise epoch.exception
     except BaseException:
         tell(callbacks, "on_pause", net, last)
-        if epoch.done == epoch.steps:  # it came with the last step: the epoch is finished, and not measured
+        if epoch.complete:  # it came with the last step: the epoch is finished, and not measured
             epoch.learner.end_epoch()
             _average(epoch)
             report(epoch)
         raise
-    if epoch.done < epoch.steps:
+    if not epoch.complete:
         if epoch.stopped:
             return None
         for callback in callbacks:

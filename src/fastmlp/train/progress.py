@@ -12,7 +12,7 @@ class ProgressBar(LoopCallback):
 
     every = 0.1
 
-    def __init__(self, n_rows: int, epochs: int | None, done: int = 0) -> None:
+    def __init__(self, n_rows: int | None, epochs: int | None, done: int = 0) -> None:
         try:
             from tqdm.auto import tqdm
         except ImportError as error:
@@ -21,7 +21,8 @@ class ProgressBar(LoopCallback):
                 "or leave progress=False"
             ) from error
         self._tqdm: Any = tqdm
-        self._total, self._done = None if epochs is None else n_rows * epochs, done  # rows, of a training gone on with
+        self._total = None if n_rows is None or epochs is None else n_rows * epochs
+        self._done = done  # rows, of a training gone on with
         self._measured: dict[str, str] = {}
         self._bar: Any = None
 

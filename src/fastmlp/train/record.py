@@ -67,6 +67,8 @@ class Recorder:
     def _given(self) -> dict[str, int]:
         """Return the arguments that have to be the same when it goes on."""
         epoch = self.epoch
+        if not epoch.counted:
+            return {"rows": 0, "batch_size": 0, "shuffle": self.shuffle}  # in batches, of which nobody knows how many
         return {"rows": epoch.n_rows, "batch_size": epoch.batch_size, "shuffle": self.shuffle}
 
     def check(self, record: Mapping[str, Any]) -> None:

@@ -81,8 +81,8 @@ class Source(Protocol):
     """A source of rows to train on."""
 
     @property
-    def n_rows(self) -> int:
-        """Number of rows in an epoch."""
+    def n_rows(self) -> int | None:
+        """Number of rows in an epoch; None where that shows when they end. Then each chunk is a batch."""
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
         """Give the rows of an epoch (the first is 0) in chunks, all of whole batches but the last.

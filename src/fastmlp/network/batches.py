@@ -1,0 +1,93 @@
+"""The arguments of `MLP.fit` that have rows, where these come in batches: the other kind of arguments.py's `Rows`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.data import Data, as_data, as_validation, dense, with_class_weight
+from fastmlp.spec import LBFGS
+from fastmlp.train.stream import Stream, as_batches
+
+if TYPE_CHECKING:
+    from fastmlp.network.measures import Measures
+    from fastmlp.spec import NetworkSpec, Optimizer
+    from fastmlp.train.source import Source
+
+__all__ = ["InBatches", "as_stream"]
+
+
+@dataclass(frozen=True)
+class InBatches:
+    """Batches to train on, and the rows that are measured.
+
+    Attributes
+    ----------
+    stream : Stream
+        What is trained on.
+    validation : dict of str to Data
+        What is measured, by name.
+    names : tuple of str, or None
+        Names of the batches' columns.
+    """
+
+    stream: Stream
+    validation: dict[str, Data]
+    names: tuple[str, ...] | None
+    plain: None = None
+    n_rows: None = None
+
+    @property
+    def trained(self) -> Data:
+        """Refuse: there is no array of all rows."""
+        raise ValueError("LBFGS takes all rows at once, and X is batches: give X and y")
+
+    def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:  # noqa: ARG002 - as they come
+        """Return what an epoch reads."""
+        return self.stream
+
+
+def as_stream(
+    net: Measures,
+    X: Any,
+    epochs: int | None,
+    method: Optimizer | LBFGS | None,
+    *,
+    sample_weight: Any,
+    class_weight: Any,
+    validation_data: Any,
+    validation_split: Any,
+    measured: bool,
+) -> InBatches:
+    """Check the arguments that have rows, where y is left out; `measured`: whether the rows themselves are to be."""
+    batches = as_batches(X, epochs)
+    if sample_weight is not None:
+        raise ValueError("sample_weight is for arrays; batches have their own as (X, y, sample_weight)")
+    if validation_split is not None:
+        raise ValueError("validation_split is of arrays, and X is batches: give validation_data")
+    if isinstance(class_weight, str):
+        raise ValueError(f"class_weight {class_weight!r} needs the targets of all rows; give batches a mapping")
+    spec, names = net._learner.spec, net.feature_names or getattr(X, "feature_names", None)
+    stream = Stream(batches, partial(_as_batch, spec, names, class_weight), net._access.beside)
+    rows = InBatches(stream, as_validation(spec, validation_data, net._finite(), names), names)
+    if isinstance(method, LBFGS):
+        rows.trained  # noqa: B018 - raises
+    if measured:
+        raise ValueError("metrics are of rows that can be read again, and X is batches: give validation_data")
+    return rows
+
+
+def _as_batch(spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: Any, given: Any, called: str) -> Data:
+    """Check a batch, and copy it: who made it may use its memory for the next one while this one is at work."""
+    if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
+        what = f"{len(given)} of them" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+        raise TypeError(f"{called} must be (X, y) or (X, y, sample_weight), got {what}")
+    X, y, *weight = given
+    each = [f"{name} of {called}" for name in ("X", "y", "sample_weight")]
+    plain = as_data(spec, X, y, weight[0] if weight else None, each, columns=names)
+    data = with_class_weight(spec, plain, class_weight)
+    copied = None if data.weight is None else data.weight.copy()
+    return Data(np.array(dense(data.X)), np.array(data.y), copied)
