@@ -5,6 +5,7 @@ from fastmlp.data.class_weight import with_class_weight
 from fastmlp.data.frames import names_of, table
 from fastmlp.data.inputs import are_chunks, as_inputs
 from fastmlp.data.parameters import as_parameters
+from fastmlp.data.parquet import ParquetBatches, parquet
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
 from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
@@ -16,6 +17,7 @@ __all__ = [
     "Data",
     "Finite",
     "Inputs",
+    "ParquetBatches",
     "Table",
     "are_chunks",
     "as_data",
@@ -36,6 +38,7 @@ __all__ = [
     "mean_of_targets",
     "names_of",
     "quantiles_of_targets",
+    "parquet",
     "refuse_overflow",
     "split_rows",
     "table",
