@@ -16,7 +16,7 @@ from fastmlp.runtime import Engine
 __all__ = ["Access"]
 
 #: Calls that lend the network to their callbacks, by the names that they and the engines have for them.
-TRAININGS = ("fit", "step", "training")
+TRAININGS = ("fit", "step", "apply_gradients", "training")
 
 
 class Access:
@@ -90,7 +90,9 @@ class Access:
         if outer is None or (lent and self._lent and outer in TRAININGS):
             return
         if self._lent and outer in TRAININGS:
-            raise RuntimeError("this network is being trained: a callback may use it, but not call fit or step")
+            raise RuntimeError(
+                "this network is being trained: a callback may use it, but not call fit or step, nor apply_gradients"
+            )
         raise RuntimeError(_refusal(call, outer))
 
     @contextmanager

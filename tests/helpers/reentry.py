@@ -74,6 +74,19 @@ CALLS_THAT_RUN = {
     "loss_and_grad": lambda net, scale: repr(net.loss_and_grad(*many(scale), threads=THREADS)).encode(),
 }
 
+
+def forward(net, scale):
+    return net.forward(many(scale)[0], threads=THREADS).tobytes()
+
+
+def backward(net, scale):
+    """A backward pass; what comes in its middle waits until the forward pass before it is over (`when_it_runs`)."""
+    outputs = net.forward(many(scale)[0], threads=THREADS)
+    return b"".join(each.tobytes() for part in net.backward(outputs, threads=THREADS) for each in part)
+
+
+CALLS_THAT_RUN |= {"forward": forward, "backward": backward}
+
 # ---- what comes in its middle ----
 
 
@@ -91,6 +104,11 @@ def set_optimizer(net):
     net.optimizer = fastmlp.SGD(1e-3)
 
 
+def few_there_and_back(net):
+    outputs = net.forward(FEW_X, threads=THREADS)
+    return outputs, net.backward(outputs, input_gradient=True, threads=THREADS)
+
+
 def set_biases(net):
     net.biases = [b + 1 for b in net.biases]
 
@@ -104,6 +122,7 @@ READS = {
     "evaluate": lambda net: net.evaluate(FEW_X, FEW_Y, threads=THREADS),
     "trace": lambda net: net.trace(FEW_X, FEW_Y),
     "loss_and_grad": lambda net: net.loss_and_grad(X[:3000], y[:3000], threads=THREADS),
+    "backward": few_there_and_back,
 }
 CHANGES = {
     "weights =": set_weights,
@@ -111,6 +130,8 @@ CHANGES = {
     "optimizer =": set_optimizer,
     "reset_optimizer": lambda net: net.reset_optimizer(),
     "step": lambda net: net.step(FEW_X, FEW_Y, threads=THREADS),
+    "apply_gradients": lambda net: net.apply_gradients(net.get_flat(), threads=THREADS),
+    "set_flat": lambda net: net.set_flat(net.get_flat()),
     "fit": lambda net: net.fit(FEW_X, FEW_Y, epochs=1, batch_size=10, threads=THREADS),
 }
 
@@ -153,7 +174,7 @@ def when_it_runs(net, act):
     """Arms a timer whose handler acts when the call is really running, and not before or behind it."""
 
     def handler(number, frame):
-        if net._access.running() is None:
+        if net._access.running() in (None, "forward" if RUNNING == "backward" else None):
             signal.setitimer(signal.ITIMER_REAL, 0.001)
         else:
             act()

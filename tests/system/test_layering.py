@@ -146,7 +146,7 @@ def test_every_isa_has_its_files() -> None:
 PASS_ORDER = [
     "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
     "plan", "tuner", "gemm", "dropout", "custom", "forward", "loss", "backward", "tiles", "gradient", "clip", "update",
-    "bound", "predict", "steps", "by_panels", "step", "call", "trace", "engine",
+    "bound", "rowmajor", "predict", "steps", "by_panels", "step", "call", "apply", "tape", "trace", "engine",
 ]  # fmt: skip
 
 

@@ -25,14 +25,16 @@ import fastmlp
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs interval timers and fork")
 
 TRAININGS = ["fit", "fit in microbatches", "fit of long steps", "step"]
-READINGS = ["predict", "evaluate", "loss_and_grad"]
-READS = ["save", "pickle", "weights", "predict", "predict many", "evaluate", "trace", "loss_and_grad"]
+READINGS = ["predict", "evaluate", "loss_and_grad", "forward", "backward"]
+READS = ["save", "pickle", "weights", "predict", "predict many", "evaluate", "trace", "loss_and_grad", "backward"]
 CHANGES = {
     "weights =": 0,
     "biases =": 0,
     "optimizer =": None,
     "reset_optimizer": None,
     "step": 1,
+    "apply_gradients": 1,
+    "set_flat": 0,
     "fit": 5,
 }  # steps made
 SOURCES = ["handler", "callback", "thread", "child", "child of a handler"]
@@ -82,7 +84,7 @@ def test_a_call_in_the_middle_of_another_is_right_or_refused(running, source, ba
         allowed |= {"refused: this process was forked"}
     if source in ("handler", "child of a handler") and not reads:
         allowed = {f"refused: {call} would change this network in the middle of its"}
-    if source == "callback" and call in ("fit", "step"):
+    if source == "callback" and call in ("fit", "step", "apply_gradients"):
         allowed = {"refused: this network is being trained: a callback may use it, but not call"}
     assert any(found["call"].startswith(words) for words in allowed), found
     refused_or_elsewhere = found["call"].startswith("refused") or source.startswith("child")

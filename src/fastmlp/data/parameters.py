@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["as_parameters"]
 
 
-def as_parameters(spec: NetworkSpec, arrays: Any, name: str) -> list[Array]:
-    """Copies of the arrays in the network's dtype, one for each layer: vectors if they are called biases."""
+def as_parameters(spec: NetworkSpec, arrays: Any, name: str, *, biases: bool = False) -> list[Array]:
+    """Copies of the arrays in the network's dtype, one for each layer: vectors if they are biases."""
     layers, dtype = spec.layers, np.dtype(spec.dtype)
     if isinstance(arrays, str | bytes) or not isinstance(arrays, Sequence | np.ndarray):
         raise TypeError(f"{name} must be a list of {len(layers)} arrays, got {type(arrays).__name__}")
@@ -25,7 +25,7 @@ def as_parameters(spec: NetworkSpec, arrays: Any, name: str) -> list[Array]:
         raise ValueError(f"{name} must be {len(layers)} arrays, one per layer, got {len(arrays)}")
     checked = []
     for place, (given, layer) in enumerate(zip(arrays, layers, strict=True)):
-        shape = (layer.n_out,) if name == "biases" else (layer.n_in, layer.n_out)
+        shape = (layer.n_out,) if biases else (layer.n_in, layer.n_out)
         array = as_real(given, f"{name}[{place}]")
         if array.shape != shape:
             raise ValueError(f"{name}[{place}] must have shape {shape}, got {array.shape}")

@@ -1,6 +1,6 @@
 """`MLP`: the network that users make, with its arguments; what it does is in the classes beneath it.
 
-state.py, outputs.py, inside.py, measures.py and training.py: each file has a class, the next one's base.
+state.py, outputs.py, inside.py, measures.py, gradients.py and training.py: each file has a class, the next one's base.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from dataclasses import replace
 from functools import partial
@@ -49,6 +50,7 @@ class State:
         "_learner",
         "_loss_by_default",
         "_requested_backend",
+        "_tapes",
         "_unfinished",
         "per_sample_",
         "profile_",
@@ -66,6 +68,7 @@ class State:
         self._history = History()
         self._unfinished: Unfinished | None = None
         self._loss_by_default = False
+        self._tapes = threading.local()  # what each Python thread's last forward keeps for its backward
         self.profile_: Profile | None = None
         self.per_sample_: PerSample | None = None
 
@@ -118,7 +121,7 @@ class State:
 
     @biases.setter
     def biases(self, value: Sequence[ArrayLike]) -> None:
-        checked = as_parameters(self._learner.spec, value, "biases")
+        checked = as_parameters(self._learner.spec, value, "biases", biases=True)
         with self._access.setting("biases ="):
             self._learner.undo = None
             weights = weights_and_biases(self._learner.engine.read())[0]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike  # noqa: TC002
 from fastmlp.data import as_data, names_of
 from fastmlp.network.arguments import Rows, as_limits, as_rows, as_steps
 from fastmlp.network.batches import InBatches, as_stream
-from fastmlp.network.measures import Measures
+from fastmlp.network.gradients import Gradients
 from fastmlp.network.plan import Plan
 from fastmlp.network.resuming import as_resumed
 from fastmlp.network.state import Path  # noqa: TC001
@@ -37,7 +37,7 @@ from fastmlp.train.stream import Batches  # noqa: TC001
 __all__ = ["Training"]
 
 
-class Training(Measures):
+class Training(Gradients):
     """A network that learns."""
 
     __slots__ = ()

@@ -1,5 +1,6 @@
 # One call that makes steps, and where it comes to rest.
 from fastmlp.passes.gate cimport Gate
+from fastmlp.passes.layers cimport Network
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.plan cimport Plan
 from fastmlp.passes.rows cimport Inputs
@@ -33,3 +34,5 @@ cdef class Call:
     cdef bint at_rest(self, ptrdiff_t step) noexcept
     cdef bint hooked(self, method, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept
     cdef store_gradient_in(self, Parameters gradient)
+
+cdef parts_of(Network *net, const double[:, ::1] table, tuple groups)

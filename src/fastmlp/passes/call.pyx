@@ -54,6 +54,18 @@ cdef bint run_at_gradient(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t
         return (<Call> call).hooked((<Call> call)._show_gradient, step, start, rows)
 
 
+cdef parts_of(Network *net, const double[:, ::1] table, tuple groups):
+    """Find where in a row of the table those begin that each tensor follows: an array; None where all follow one."""
+    columns = net.n_columns + FM_SHARED_COUNT
+    n_groups = max(1, table.shape[1] // columns)
+    if table.shape[1] != (n_groups if groups else 1) * columns:
+        raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
+    n_tensors = 2 * net.n_layers
+    if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
+        raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
+    return np.array(groups, np.intp) * columns if groups else None
+
+
 cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
@@ -75,16 +87,9 @@ cdef class Call:
 
     cdef follow(self, const double[:, ::1] table, tuple groups):
         """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
-        columns = self.parameters.net.n_columns + FM_SHARED_COUNT
-        n_groups = max(1, table.shape[1] // columns)
-        if table.shape[1] != (n_groups if groups else 1) * columns:
-            raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
-        n_tensors = 2 * self.parameters.net.n_layers
-        if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
-            raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
+        self.parts = parts_of(&self.parameters.net, table, groups)
         self.steps.table, self.steps.columns = &table[0, 0], table.shape[1]
-        if groups:
-            self.parts = np.array(groups, np.intp) * columns
+        if self.parts is not None:
             self.steps.parts = &self.parts[0]
 
     cdef keep_sums_in(self, list gradients):
@@ -147,6 +152,7 @@ cdef class Call:
         steps.at_rest, steps.call = run_handlers, <void *> self
         if self.counts:
             self.gate.close("training")
+            self.parameters.changes += 1
         else:
             entry = self.gate.enter("gradient")
             if entry == REFUSED:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Engine:
     def forked(self) -> bool: ...
     def read(self, kind: str = "parameters") -> dict[str, NDArray[Any]]: ...
     def write(self, tensors: Mapping[str, NDArray[Any]], kind: str = "parameters") -> None: ...
+    def write_transposed(self, arrays: Sequence[NDArray[Any]], threads: int = 0) -> None: ...
     def use_optimizer(self, name: str | None) -> None: ...
     def keep_average(self, keep: bool = True) -> None: ...
     def copy(self, into: Any = None, threads: int = 1) -> object: ...
@@ -55,3 +56,22 @@ class Engine:
         threads: int = 0,
         by_outputs: NDArray[Any] | None = None,
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
+    def forward(self, X: NDArray[Any], out: NDArray[Any], threads: int = 0, seed: int | None = None) -> Any: ...
+    def backward(
+        self,
+        tape: Any,
+        by_outputs: NDArray[Any],
+        gradient: NDArray[Any] | None = None,
+        by_inputs: NDArray[Any] | None = None,
+        threads: int = 0,
+        transposed: bool = False,
+    ) -> None: ...
+    def apply(
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        table: NDArray[np.float64],
+        groups: tuple[int, ...] = (),
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        threads: int = 0,
+    ) -> None: ...

@@ -4,14 +4,17 @@ Mirror: reference/engine.py.
 """
 import numpy as np
 
+from fastmlp.passes.apply cimport apply_gradient
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.gate cimport Gate
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
 from fastmlp.passes.predict cimport Predictor
+from fastmlp.passes.rowmajor cimport write_transposed
 from fastmlp.passes.rows cimport Inputs, check_order, sums_of_weights
 from fastmlp.passes.steps cimport N_STAGES
+from fastmlp.passes.tape cimport Tape
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
 from fastmlp.passes.trace cimport trace_rows
 from fastmlp.passes.tuner cimport Tuner, guess_threads, ways_to_share
@@ -42,6 +45,7 @@ cdef class Engine:
     cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
     cdef Parameters whole_gradient   # of a batch, between gradient and update
     cdef Predictor predictor
+    cdef list tape_buffers           # of tapes that are no longer needed
     cdef dict tuners                 # by batch size, largest number of threads, whether gradients are stored
     cdef int32_t[::1] tiles          # in the order of their panels
     cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
@@ -53,6 +57,7 @@ cdef class Engine:
         self.tuners = {}
         self.training = []
         self.gradients = []
+        self.tape_buffers = []
 
     @property
     def isa(self):
@@ -85,6 +90,13 @@ cdef class Engine:
         self.gate.close("write")
         try:
             self.parameters.write(tensors, self.slot(kind, self.kinds_to_write()))
+        finally:
+            self.gate.open()
+
+    def write_transposed(self, arrays, int threads=0):
+        self.gate.close("write_transposed")
+        try:
+            write_transposed(self.parameters, arrays, threads or max_threads())
         finally:
             self.gate.open()
 
@@ -305,3 +317,22 @@ cdef class Engine:
                                  f"dtype and of shape {shape}")
             by_outputs = np.ascontiguousarray(by_outputs)
         return trace_rows(self.parameters, Inputs(self.parameters, X, y, None, None), by_outputs)
+
+    def forward(self, X, out, int threads=0, seed=None):
+        cdef Tape tape = Tape(self.parameters, self.gate, self.tape_buffers)
+        tape.forward(X, out, self.team_size(len(X), False, threads), seed)
+        return tape
+
+    def backward(self, Tape tape not None, by_outputs, gradient=None, by_inputs=None, int threads=0,
+                 bint transposed=False):
+        if tape.parameters is not self.parameters:
+            raise ValueError("the tape is of another engine")
+        tape.backward(by_outputs, gradient, by_inputs, self.team_size(tape.rows, True, threads), transposed)
+
+    def apply(self, tensors, table, groups=(), clip_norm=None, clip_value=None, int threads=0):
+        if self.whole_gradient is None:
+            self.whole_gradient = Parameters(self.parameters.spec, self.isa)
+        self.gate.refuse_inside("apply_gradients")
+        self.whole_gradient.write(tensors)
+        apply_gradient(self.parameters, self.gate, self.whole_gradient, table, groups, clip_norm, clip_value,
+                       self.team_size(1, True, threads))

@@ -12,6 +12,7 @@ cdef class Parameters:
     cdef int64_t n_steps             # updates that the optimizer's present state has made
     cdef int interpolation           # the table's column of that name; -1 where training is at the parameters
     cdef bint departed               # the parameters are y of a training; the mean x, which users see, is a state
+    cdef int64_t changes             # how often the parameters have, so that others see that they did
     cdef size_t updated_bytes        # of the arena: all but the transposes
     cdef size_t state_bytes
     cdef describe_layers(self)
@@ -22,6 +23,7 @@ cdef class Parameters:
     cdef void depart(self, double interpolation) noexcept nogil
     cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil
     cdef void arrive(self) noexcept nogil
+    cdef void transpose_layer(self, Layer *layer, char *to) noexcept nogil
     cdef dict checked(self, tensors)
     cdef char *weights_of(self, Layer *layer, int state) noexcept
     cdef char *vector_of(self, Vector *vector, int state) noexcept

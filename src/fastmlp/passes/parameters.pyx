@@ -180,19 +180,22 @@ cdef class Parameters:
             memcpy(arena, self.arena, self.updated_bytes)
 
     cdef void refresh_transposes(self) noexcept nogil:
-        """The other copy of every matrix from the one that is updated, block by block."""
+        """The other copy of every matrix from the one that is updated."""
         cdef Layer *layer
-        cdef ptrdiff_t i, j, panel = self.net.panel
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
-            if layer.transposed == NULL:
-                continue
-            for i in range(layer.row_blocks):
-                for j in range(layer.column_panels):
-                    self.net.kernels.transpose(
-                        min(panel, layer.rows - i * panel), min(panel, layer.columns - j * panel),
-                        packed(&self.net, layer.updated, layer.rows, i * panel, j),
-                        packed(&self.net, layer.transposed, layer.columns, j * panel, i))
+            if layer.transposed != NULL:
+                self.transpose_layer(layer, layer.transposed)
+
+    cdef void transpose_layer(self, Layer *layer, char *to) noexcept nogil:
+        """The transpose of the matrix that is updated, block by block."""
+        cdef ptrdiff_t i, j, panel = self.net.panel
+        for i in range(layer.row_blocks):
+            for j in range(layer.column_panels):
+                self.net.kernels.transpose(
+                    min(panel, layer.rows - i * panel), min(panel, layer.columns - j * panel),
+                    packed(&self.net, layer.updated, layer.rows, i * panel, j),
+                    packed(&self.net, to, layer.columns, j * panel, i))
 
     cdef void depart(self, double interpolation) noexcept nogil:
         """Go from x, the mean that is used, to y between it and z, where training takes its gradients: states 2 and 0.
@@ -282,6 +285,7 @@ cdef class Parameters:
                                       self.net.panel)
         if state < 0:
             self.refresh_transposes()
+            self.changes += 1
 
     cdef char *weights_of(self, Layer *layer, int state) noexcept:
         if state < 0 or state == self.net.n_states:
@@ -352,6 +356,7 @@ cdef class Parameters:
                 memcpy(self.average_arena, copy.memory + self.updated_bytes + self.state_bytes, average)
             self.refresh_transposes()
         self.n_steps = copy.n_steps
+        self.changes += 1
 
     def is_finite(self, int threads=1):
         """Whether all parameters are; padding is."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.reference.backward import backward, backward_layer
+from fastmlp.reference.bound import bound
 from fastmlp.reference.forward import finish, forward
 from fastmlp.reference.gate import Gate
 from fastmlp.reference.gradient import add_penalties, penalty
@@ -18,10 +19,12 @@ from fastmlp.reference.plan import Plan
 from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
 from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
 from fastmlp.reference.step import Clock, make_step
-from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
+from fastmlp.reference.tape import Tape
+from fastmlp.reference.update import update
+from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run, name_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,6 +46,7 @@ class Engine:
         self._gate = Gate()
         self._n_steps = 0
         self._departed = False  # the parameters are y of a training; the mean x, which users see, is a state
+        self._changes = 0  # how often the parameters have, so that a tape sees that they did
         self._gradient_left: dict[str, Array] | None = None  # by the last call of `gradient`
         self._clock = Clock()
 
@@ -84,6 +88,13 @@ class Engine:
         """Replace all parameters, a slot of the optimizer's state or the average."""
         with self._gate.changing("write"):
             self._tensors(kind, self._kinds_to_write()).write(tensors)
+            self._changes += kind == "parameters"
+
+    def write_transposed(self, arrays: Sequence[Array], threads: int = 0) -> None:
+        """Replace all parameters by those of arrays, weights (O, I) and biases (O,) of each layer; tapes stay good."""
+        with self._gate.changing("write_transposed"):
+            weights = [np.ascontiguousarray(array.T) for array in arrays[::2]]
+            self._plan.parameters.write(name_tensors(weights, arrays[1::2]))
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
@@ -122,6 +133,7 @@ class Engine:
             self._n_steps, vectors = copy
             for part, vector in zip(self._vectors(), vectors, strict=True):
                 np.copyto(part.vector, vector)
+            self._changes += 1
 
     def running(self) -> str | None:
         """Return the call that this thread is in the middle of, where a signal's handler asks; or None."""
@@ -171,6 +183,7 @@ class Engine:
                 raise ValueError("a run with an average needs keep_average first")
             weight_sums = sums_of_weights(run.weight, run.order, run.batch_size)
             step = 0  # steps done
+            self._changes += 1
             try:
                 for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
@@ -297,3 +310,46 @@ class Engine:
                 for i in range(len(plan.layers) - 1, 0, -1):
                     backward_layer(plan, batch, i, deltas[i][rows], outputs[i - 1][rows], deltas[i - 1][rows])
             return signals, outputs, deltas
+
+    def forward(self, X: Array, out: Array, threads: int = 0, seed: int | None = None) -> Tape:
+        """Outputs of all rows of X into `out` (n, O), and what their backward pass needs; see `Tape`."""
+        if not len(X):
+            raise ValueError("X has no rows")
+        with self._gate.reading("forward") as rest, np.errstate(all="ignore"):
+            tape = Tape(self._plan, self._changes)
+            tape.forward(X, out, seed, self._n_steps, rest)
+            return tape
+
+    def backward(
+        self,
+        tape: Tape,
+        by_outputs: Array,
+        gradient: Array | None = None,
+        by_inputs: Array | None = None,
+        threads: int = 0,
+        transposed: bool = False,
+    ) -> None:
+        """Derivatives by all parameters, in one vector, and by the inputs (n, d0), from those by the outputs (n, O)."""
+        if tape.plan is not self._plan:
+            raise ValueError("the tape is of another engine")
+        with self._gate.reading("backward") as rest, np.errstate(all="ignore"):
+            if tape.changes != self._changes:
+                raise RuntimeError("the parameters have changed since the forward pass")
+            tape.backward(by_outputs, gradient, by_inputs, transposed, rest)
+
+    def apply(
+        self,
+        tensors: Mapping[str, Array],
+        table: NDArray[np.float64],
+        groups: tuple[int, ...] = (),
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        threads: int = 0,
+    ) -> None:
+        """One update by a gradient that somebody else has computed, and a row of the optimizer's table."""
+        with self._gate.changing("apply_gradients"), np.errstate(all="ignore"):
+            self._plan.gradient.write(tensors)
+            update(self._plan, table[0].tolist(), clip_norm, clip_value, groups)
+            bound(self._plan)
+            self._n_steps += 1
+            self._changes += 1

@@ -26,6 +26,13 @@ class Engine(Protocol):
     add to the loss by the l1 and l2 of the specification. It is in the losses of `train`, and in the loss and the
     gradient of `gradient`, but of no row: who sums up the row losses of `evaluate` adds it.
 
+    `forward` fills `out` and returns a tape, which `backward` pulls back: from derivatives by the outputs, to those by
+    the parameters, in one vector in the order of `read`, and by the inputs; both without penalties, and exact sums over
+    the rows. With a seed, `forward` drops and adds noise as the next step of a training with that seed would. A tape
+    serves until the parameters change. `write_transposed`, and `backward` if it is asked to, have weights as (n_out,
+    n_in); tapes stay good behind it, as whoever keeps the parameters says. `apply` makes the update of a step by a
+    gradient and a row of the optimizer's table.
+
     Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
     `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
     parent was just changing parameters.
@@ -44,6 +51,7 @@ class Engine(Protocol):
     def forked(self) -> bool: ...
     def read(self, kind: str = "parameters") -> dict[str, NDArray[Any]]: ...
     def write(self, tensors: Mapping[str, NDArray[Any]], kind: str = "parameters") -> None: ...
+    def write_transposed(self, arrays: Sequence[NDArray[Any]], threads: int) -> None: ...
     def use_optimizer(self, name: str | None) -> None: ...
     def keep_average(self, keep: bool = True) -> None: ...
     def copy(self, into: Any = None, threads: int = 1) -> object: ...
@@ -73,6 +81,25 @@ class Engine(Protocol):
     def trace(
         self, X: NDArray[Any], y: NDArray[Any] | None, threads: int, by_outputs: NDArray[Any] | None = None
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], list[NDArray[Any]] | None]: ...
+    def forward(self, X: NDArray[Any], out: NDArray[Any], threads: int, seed: int | None = None) -> Any: ...
+    def backward(
+        self,
+        tape: Any,
+        by_outputs: NDArray[Any],
+        gradient: NDArray[Any] | None,
+        by_inputs: NDArray[Any] | None,
+        threads: int,
+        transposed: bool = False,
+    ) -> None: ...
+    def apply(
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        table: NDArray[np.float64],
+        groups: tuple[int, ...],
+        clip_norm: float | None,
+        clip_value: float | None,
+        threads: int,
+    ) -> None: ...
 
 
 def optimizer_state(engine: Engine) -> list[tuple[list[NDArray[Any]], list[NDArray[Any]]]]:

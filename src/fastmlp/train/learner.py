@@ -1,7 +1,8 @@
 """An engine and where its training stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,6 +204,14 @@ class Learner:
             outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
         self.count(outcome.steps, min(outcome.steps * batch_size, len(order)))  # the last batch may be smaller
         return outcome
+
+    def apply(self, gradient: Mapping[str, NDArray[Any]], threads: int, clip: Clip = NO_CLIP) -> None:
+        """Make one update by a gradient that somebody else has computed, of rows that are not known."""
+        assert self.optimizer is not None
+        epoch = self.epoch - self.first_epoch
+        table = self.optimizer.scalars(self.engine.n_steps, 1, epoch, self.rates.factors)
+        self.engine.apply(gradient, table, self.rates.groups, clip.norm, clip.value, threads)
+        self.count(1, 0)
 
     def count(self, steps: int, rows: int) -> None:
         """Count steps that have been made, and the rows that they took."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.data import Data
 from fastmlp.spec import Optimizer
@@ -20,6 +21,7 @@ from fastmlp.train.learner import NO_OPTIONS, Learner, StepOptions
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
 
 __all__ = ["Report", "fit", "hearing", "step", "tell"]
+__all__ = ["Report", "apply", "fit", "step"]
 
 
 class Report(Protocol):
@@ -172,3 +174,25 @@ def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, optio
         )
         raise TrainingDiverged(message, step=number, layer=layer)
     return float(losses[0])
+
+
+def apply(
+    learner: Learner,
+    gradient: Mapping[str, NDArray[Any]],
+    optimizer: Optimizer,
+    threads: int,
+    options: StepOptions = NO_OPTIONS,
+) -> None:
+    """Make one update by a gradient that somebody else has computed."""
+    learner.use(optimizer)
+    prepare_undo(learner, threads)
+    learner.apply(gradient, threads, options.clip)
+    if not learner.engine.is_finite(threads):
+        number = learner.step
+        lost = undo(learner)
+        where = f"{lost} updates before this one" if lost else "before it"
+        message = (
+            f"the update by this gradient overflowed. The network is as it was {where}. Try a smaller learning rate "
+            f"than that of {optimizer}, or a gradient of a smaller scale."
+        )
+        raise TrainingDiverged(message, step=number)

@@ -1,0 +1,9 @@
+# Tiles of weights from and to matrices of others, which lie row by row.
+from fastmlp.passes.kernels cimport Rows
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.parameters cimport Parameters
+from fastmlp.passes.tiles cimport Tile
+
+cdef void take_tile(Network *net, Tile *t, char *g, bint transposed, char *room, char *parameters) noexcept nogil
+cdef write_transposed(Parameters parameters, arrays, int team_size)
+cdef ptrdiff_t count_parameters(Network *net) noexcept nogil

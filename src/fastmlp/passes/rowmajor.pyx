@@ -1,0 +1,163 @@
+"""Tiles of weights from and to matrices that others keep row by row, as (I, O) or, as PyTorch does, as (O, I).
+
+No mirror in reference/: NumPy's parameters are such matrices.
+"""
+import numpy as np
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
+from fastmlp.passes.layers cimport WEIGHTS, Layer, weight_bytes
+from fastmlp.passes.threads cimport (
+    MAX_THREADS,
+    Place,
+    Team,
+    fm_allocate,
+    fm_free,
+    phase_begin,
+    phase_end,
+    phase_next,
+    team_free,
+    team_new,
+    team_run,
+)
+from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tile_of, transpose_of, weights_of
+from libc.stdlib cimport calloc, free
+
+cdef enum:
+    # Less is copied before another thread has begun.
+    ALONE_BYTES = 256 * 1024
+
+
+cdef ptrdiff_t parameters_of(Layer *layer) noexcept nogil:
+    """Weights of a layer, and numbers of its vectors."""
+    cdef ptrdiff_t count = layer.n_in * layer.n_out
+    cdef int v
+    for v in range(layer.n_vectors):
+        count += layer.vectors[layer.which[v]].columns
+    return count
+
+
+cdef ptrdiff_t count_parameters(Network *net) noexcept nogil:
+    """Numbers that are trained, of all layers."""
+    cdef ptrdiff_t count = 0
+    cdef int l
+    for l in range(net.n_layers):
+        count += parameters_of(&net.layers[l])
+    return count
+
+
+cdef void take_tile(Network *net, Tile *t, char *g, bint transposed, char *room, char *parameters) noexcept nogil:
+    """Copy a tile of weights or a layer's vector, which lie at `g`, to their place in one vector of all parameters, in
+    which each layer's weights, (I, O) or transposed, come before its vectors; with room for another tile."""
+    cdef Layer *layer
+    cdef ptrdiff_t columns = min(net.panel, t.columns), before
+    cdef int l, v
+    for l in range(t.l):
+        parameters += parameters_of(&net.layers[l]) * net.item
+    layer = &net.layers[t.l]
+    if t.vector != WEIGHTS:
+        before = layer.n_in * layer.n_out
+        for v in range(t.place):
+            before += layer.vectors[layer.which[v]].columns
+        columns = layer.vectors[t.vector].columns
+        net.kernels.unpack(1, columns, g, net.panel, parameters + before * net.item, columns)
+    elif transposed == layer.narrow:
+        net.kernels.unpack(t.rows, columns, g, 0, parameters + (t.i * layer.columns + t.j) * net.panel * net.item,
+                           layer.columns)
+    else:
+        net.kernels.transpose(t.rows, columns, g, room)
+        net.kernels.unpack(columns, t.rows, room, 0, parameters + (t.j * layer.rows + t.i) * net.panel * net.item,
+                           layer.rows)
+
+
+# What the threads share that write parameters.
+cdef struct Writing:
+    Team *team
+    Network *net
+    const char **tensors         # weights (O, I) and vectors of each layer
+    char *scratch                # per thread
+
+
+cdef void put_transposed(Network *net, Tile *t, const char **tensors, char *room) noexcept nogil:
+    """Write a tile of weights, and its transpose, or a vector."""
+    cdef Layer *layer = &net.layers[t.l]
+    cdef const char *tensor
+    cdef ptrdiff_t columns = min(net.panel, t.columns)
+    cdef char *to
+    cdef int l
+    for l in range(t.l):
+        tensors += 1 + net.layers[l].n_vectors
+    if t.vector != WEIGHTS:
+        columns = layer.vectors[t.vector].columns
+        net.kernels.pack(1, columns, tensors[1 + t.place], columns, layer.vectors[t.vector].at, net.panel)
+        return
+    tensor = tensors[0]
+    to = weights_of(net, t, layer.updated, 0)
+    if layer.narrow:
+        net.kernels.pack(t.rows, columns, tensor + (t.i * layer.columns + t.j) * net.panel * net.item, layer.columns,
+                         to, 0)
+        if layer.transposed != NULL:
+            net.kernels.transpose(t.rows, columns, to, transpose_of(net, t))
+        return
+    if layer.transposed != NULL:
+        room = transpose_of(net, t)
+    net.kernels.pack(columns, t.rows, tensor + (t.j * layer.rows + t.i) * net.panel * net.item, layer.rows, room, 0)
+    net.kernels.transpose(columns, t.rows, room, to)
+
+
+cdef void write_tiles(void *context, int thread) noexcept nogil:
+    cdef Writing *run = <Writing *> context
+    cdef Place place
+    cdef ptrdiff_t item
+    cdef Tile t
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, count_tiles(run.net))
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        t = tile_of(run.net, item)
+        put_transposed(run.net, &t, run.tensors, run.scratch + thread * scratch_bytes(run.net))
+    phase_end(run.team, &place)
+
+
+cdef write_transposed(Parameters parameters, arrays, int team_size):
+    """Replace all parameters by those of arrays, weights (O, I) and vectors of each layer in turn. It does not count as
+    a change: who keeps the parameters elsewhere knows best which tapes these are of."""
+    cdef Network *net = &parameters.net
+    cdef Py_ssize_t count = len(arrays), taken = 0, i
+    cdef Py_buffer *views
+    cdef Writing run
+    check_transposed(parameters, arrays)
+    if weight_bytes(net) < ALONE_BYTES:
+        team_size = 1
+    team_size = max(1, min(team_size, <int> MAX_THREADS))
+    views = <Py_buffer *> calloc(count, sizeof(Py_buffer))
+    run.net, run.tensors = net, <const char **> calloc(count, sizeof(char *))
+    run.scratch = <char *> fm_allocate(team_size * scratch_bytes(net))
+    try:
+        if views == NULL or run.tensors == NULL or run.scratch == NULL:
+            raise MemoryError("no memory to write parameters")
+        for i in range(count):
+            PyObject_GetBuffer(arrays[i], &views[i], PyBUF_C_CONTIGUOUS)
+            taken += 1
+            run.tensors[i] = <const char *> views[i].buf
+        run.team = team_new(team_size)
+        with nogil:
+            team_run(run.team, write_tiles, &run)
+            team_free(run.team)
+    finally:
+        for i in range(taken):
+            PyBuffer_Release(&views[i])
+        fm_free(run.scratch)
+        free(run.tensors)
+        free(views)
+
+
+cdef check_transposed(Parameters parameters, arrays):
+    shapes, dtype = parameters.spec.shapes, np.dtype(parameters.spec.dtype)
+    if len(arrays) != len(shapes):
+        raise ValueError(f"{len(arrays)} arrays; there are {len(shapes)} tensors")
+    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+        if array.shape != shape[::-1] or array.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype} of shape {shape[::-1]}, got {array.dtype} of shape "
+                             f"{array.shape}")

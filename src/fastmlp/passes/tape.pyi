@@ -1,0 +1,3 @@
+class Tape:
+    @property
+    def rows(self) -> int: ...

@@ -1,0 +1,287 @@
+"""Forward passes whose buffers are kept, and backward passes from derivatives by the outputs: for losses of others.
+
+Mirror: reference/tape.py.
+"""
+# The sums are those of a training step: over a batch's microbatches, each summed apart, where the engine cuts it into
+# such. So a loss's own derivatives give the bits of the engine's own gradient, less its penalties.
+import numpy as np
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from fastmlp.passes.backward cimport backward_rows
+from fastmlp.passes.custom cimport raise_left
+from fastmlp.passes.dropout cimport draw_numbers, drop_block
+from fastmlp.passes.forward cimport forward_rows
+from fastmlp.passes.gate cimport REFUSED
+from fastmlp.passes.gemm cimport Ahead, gradient_block, multiply_panel
+from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
+from fastmlp.passes.loss cimport apply_slopes
+from fastmlp.passes.panels cimport packed, panel_row
+from fastmlp.passes.plan cimport cut_batch, row_block
+from fastmlp.passes.rowmajor cimport count_parameters, take_tile
+from fastmlp.passes.rows cimport Inputs, load_inputs
+from fastmlp.passes.threads cimport (
+    Place,
+    Watch,
+    fm_allocate,
+    fm_free,
+    phase_begin,
+    phase_end,
+    phase_next,
+    team_body,
+    team_free,
+    team_new,
+    team_run,
+    time_to_look,
+    watch_for_signals,
+)
+from fastmlp.passes.tiles cimport Tile, count_tiles, elements_of, operands_of, scratch_bytes, tile_of
+from fastmlp.passes.workspace cimport GRADIENT, TRAIN, block_of
+
+cdef double WAVE_SECONDS = 0.02          # about, between two looks for signals
+cdef Py_ssize_t MOST_KEPT = 4            # buffers that wait for another tape of as many rows
+
+
+cdef void forward_blocks(void *context, int thread) noexcept nogil:
+    cdef Pass *run = <Pass *> context
+    cdef Network *net = run.net
+    cdef ptrdiff_t item, row, rows, columns = net.layers[net.n_layers - 1].n_out
+    cdef Place place
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, run.last - run.first)
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        row = (run.first + item) * run.block
+        rows = min(run.block, run.rows - row)
+        load_inputs(net, run.ws, run.examples, 0, row, rows)
+        if run.random:
+            draw_numbers(net, run.ws, run.seed, run.step, 0, row, rows)
+        forward_rows(net, run.ws, False, row, rows)
+        net.kernels.unpack(rows, columns, block_of(net, run.ws, run.ws.a[net.n_layers], row, 0), run.ws.stride,
+                           run.outputs + row * columns * net.item, columns)
+    phase_end(run.team, &place)
+
+
+cdef void backward_blocks(void *context, int thread) noexcept nogil:
+    cdef Pass *run = <Pass *> context
+    cdef Network *net = run.net
+    cdef ptrdiff_t item, row, rows, columns = net.layers[net.n_layers - 1].n_out
+    cdef Place place
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, run.last - run.first)
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        row = (run.first + item) * run.block
+        rows = min(run.block, run.rows - row)
+        net.kernels.pack(rows, columns, run.outputs + row * columns * net.item, columns,
+                         block_of(net, run.ws, run.ws.d[net.n_layers], row, 0), run.ws.stride)
+        apply_slopes(net, run.ws, net.n_layers, row, rows)
+        backward_rows(net, run.ws, row, rows)
+        if run.by_inputs != NULL:
+            pull_back_inputs(run, row, rows, run.scratch + thread * run.scratch_bytes)
+    phase_end(run.team, &place)
+
+
+cdef void pull_back_inputs(Pass *run, ptrdiff_t row, ptrdiff_t rows, char *room) noexcept nogil:
+    """Derivatives by the inputs of a block of rows, D W^T of the first layer, a panel at a time."""
+    cdef Network *net = run.net
+    cdef Layer *layer = &net.layers[0]
+    cdef const char *d = block_of(net, run.ws, run.ws.d[1], row, 0)
+    cdef ptrdiff_t j, columns
+    for j in range(layer.in_panels):
+        columns = layer.n_in - j * net.panel
+        multiply_panel(net, rows, layer.n_out, d, run.ws.stride, packed(net, run.weight_t, layer.n_out, 0, j), columns,
+                       room)
+        if run.ws.numbers[0] != NULL:
+            drop_block(net, run.ws, 0, row, rows, j, room, NULL)
+        net.kernels.unpack(rows, min(net.panel, columns), room, 0,
+                           run.by_inputs + (row * layer.n_in + j * net.panel) * net.item, layer.n_in)
+
+
+cdef void gradient_tiles(void *context, int thread) noexcept nogil:
+    cdef Pass *run = <Pass *> context
+    cdef ptrdiff_t item
+    cdef Place place
+    place.thread, place.phase, place.target = thread, 0, 0
+    phase_begin(run.team, &place, run.last - run.first)
+    while True:
+        item = phase_next(run.team, &place)
+        if item < 0:
+            break
+        gradient_tile(run, run.first + item, run.scratch + thread * run.scratch_bytes)
+    phase_end(run.team, &place)
+
+
+cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
+    """Sum up one tile's gradient, microbatch by microbatch, and give it to who asked for it."""
+    cdef Network *net = run.net
+    cdef Tile t = tile_of(net, item)
+    cdef char *room = total + scratch_bytes(net)
+    cdef char *to = total
+    cdef const char *a
+    cdef const char *d
+    cdef ptrdiff_t done = 0, rows
+    cdef Ahead nothing
+    nothing.n = 0
+    while done < run.rows:
+        rows = min(run.microbatch, run.rows - done)
+        if t.vector != WEIGHTS:
+            net.kernels.sum_rows(rows, net.layers[t.l].out_panels, packed(net, run.ws.d[t.l + 1], 0, done, 0),
+                                 run.ws.stride, False, to)
+        else:
+            operands_of(net, run.ws, &t, &a, &d)
+            gradient_block(net, t.rows, rows, packed(net, a, 0, done, 0), packed(net, d, 0, done, 0), t.columns, False,
+                           &nothing, to)
+        if done > 0:
+            net.kernels.add(elements_of(net, &t), to, total)
+        to = room
+        done += rows
+    take_tile(net, &t, total, run.transposed, room, run.gradient)
+
+
+cdef in_waves(Pass *run, team_body body, ptrdiff_t items, double seconds, int team_size):
+    """Let a team do all items, a wave of them at a time; between two, with all workers at rest, signal handlers run."""
+    cdef Watch watch = watch_for_signals()
+    cdef ptrdiff_t wave = items
+    if run.net.custom:
+        team_size = 1
+    if seconds > WAVE_SECONDS:
+        wave = max(<ptrdiff_t> (items * (WAVE_SECONDS / seconds)), <ptrdiff_t> team_size)
+    run.last = 0
+    while run.last < items:
+        run.first, run.last = run.last, min(items, run.last + wave)
+        run.team = team_new(team_size)
+        with nogil:
+            team_run(run.team, body, run)
+            team_free(run.team)
+        raise_left(run.ws)
+        if run.last < items and time_to_look(&watch):
+            PyErr_CheckSignals()
+
+
+cdef class Tape:
+    """Inputs and outputs of all layers for some rows, until the derivatives by the last ones are known.
+
+    A tape may be pulled back any number of times, by one thread at a time, until the parameters change.
+    """
+
+    def __init__(self, Parameters parameters, Gate gate, list pool):
+        self.parameters, self.gate, self.pool = parameters, gate, pool
+
+    def __del__(self):
+        if self.buffers is not None and len(self.pool) < MOST_KEPT:
+            self.pool.append(self.buffers)
+
+    cdef take_buffers(self, bint training):
+        """Buffers for exactly these rows: some that another tape has left, or new ones."""
+        cdef Buffers found
+        purpose = TRAIN if training else GRADIENT
+        while self.pool:
+            found = self.pool.pop()
+            if found.ws.capacity == self.rows and found.purpose == purpose:
+                self.buffers = found
+                return
+        self.buffers = Buffers(self.parameters, self.rows, purpose)
+
+    cdef forward(self, X, out, int team_size, seed):
+        """Outputs of all rows of X into `out`; with a seed, as a step of training computes them."""
+        cdef Network *net = &self.parameters.net
+        cdef Inputs inputs = Inputs(self.parameters, X, None, None, None)
+        cdef Py_buffer view
+        cdef Entry entry
+        cdef Pass run
+        self.rows = inputs.rows
+        if self.rows == 0:
+            raise ValueError("X has no rows")
+        self.check_matrix(out, "out", net.layers[net.n_layers - 1].n_out)
+        cut_batch(&self.plan, net, self.rows, self.rows, net.loss == NULL, True)
+        self.take_buffers(seed is not None and net.random)
+        run.net, run.ws, run.examples, run.rows = net, &self.buffers.ws, &inputs.examples, self.rows
+        run.block = row_block(net, self.rows, team_size, True)
+        run.random = self.buffers.purpose == TRAIN
+        run.seed, run.step = seed or 0, self.parameters.n_steps
+        entry = self.enter("forward")
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        try:
+            run.outputs = <char *> view.buf
+            in_waves(&run, forward_blocks, (self.rows + run.block - 1) // run.block,
+                     seconds_of_rows(net, self.rows, False) / team_size, team_size)
+            self.changes = self.parameters.changes
+        finally:
+            PyBuffer_Release(&view)
+            self.gate.leave(entry)
+
+    cdef Entry enter(self, str call) except *:
+        cdef Entry entry = self.gate.enter(call)
+        if entry == REFUSED:
+            raise RuntimeError("the network is being trained")
+        return entry
+
+    cdef check_matrix(self, array, str name, ptrdiff_t columns):
+        if array.shape != (self.rows, columns) or array.dtype != np.dtype(self.parameters.spec.dtype):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {self.parameters.spec.dtype} "
+                             f"({self.rows}, {columns})")
+
+    cdef backward(self, by_outputs, gradient, by_inputs, int team_size, bint transposed):
+        """From derivatives by the outputs to those by all parameters, into one vector, and by the inputs."""
+        cdef Network *net = &self.parameters.net
+        cdef Py_buffer views[3]
+        cdef Py_ssize_t taken = 0, i
+        cdef Entry entry
+        cdef Pass run
+        self.check_matrix(by_outputs, "by_outputs", net.layers[net.n_layers - 1].n_out)
+        if gradient is not None and (gradient.shape != (count_parameters(net),)
+                                     or gradient.dtype != np.dtype(self.parameters.spec.dtype)):
+            raise ValueError(f"gradient is {gradient.dtype} {gradient.shape}; it must be {self.parameters.spec.dtype} "
+                             f"({count_parameters(net)},)")
+        if by_inputs is not None:
+            self.check_matrix(by_inputs, "by_inputs", net.layers[0].n_in)
+        run.net, run.ws, run.rows, run.transposed = net, &self.buffers.ws, self.rows, transposed
+        run.block = row_block(net, self.rows, team_size, True)
+        run.microbatch = self.plan.microbatch or self.rows
+        run.gradient = run.by_inputs = run.scratch = NULL
+        entry = self.enter("backward")
+        try:
+            if self.changes != self.parameters.changes:
+                raise RuntimeError("the parameters have changed since the forward pass")
+            for i, array in enumerate((by_outputs, gradient, by_inputs)):
+                if array is None:
+                    continue
+                PyObject_GetBuffer(array, &views[taken], PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if i else 0))
+                taken += 1
+                if i == 0:
+                    run.outputs = <char *> views[0].buf
+                elif i == 1:
+                    run.gradient = <char *> views[taken - 1].buf
+                else:
+                    run.by_inputs = <char *> views[taken - 1].buf
+            self.pull_back(&run, team_size)
+        finally:
+            for i in range(taken):
+                PyBuffer_Release(&views[i])
+            fm_free(run.scratch)
+            self.gate.leave(entry)
+
+    cdef pull_back(self, Pass *run, int team_size):
+        cdef Network *net = run.net
+        cdef Layer *first = &net.layers[0]
+        cdef double seconds = seconds_of_rows(net, self.rows, True) / team_size
+        cdef size_t for_inputs = run.block * panel_row(net) if run.by_inputs != NULL else 0
+        cdef size_t transpose = 0
+        if run.by_inputs != NULL and first.weight_t == NULL:
+            transpose = first.in_panels * first.n_out * panel_row(net)
+        run.scratch_bytes = (max(2 * scratch_bytes(net), for_inputs) + 127) // 128 * 128
+        run.scratch = <char *> fm_allocate(team_size * run.scratch_bytes + transpose)
+        if run.scratch == NULL:
+            raise MemoryError("no memory for the threads' scratch tiles")
+        run.weight_t = first.weight_t
+        if transpose > 0:
+            run.weight_t = run.scratch + team_size * run.scratch_bytes
+            self.parameters.transpose_layer(first, <char *> run.weight_t)
+        in_waves(run, backward_blocks, (self.rows + run.block - 1) // run.block, seconds * 0.5, team_size)
+        if run.gradient != NULL:
+            in_waves(run, gradient_tiles, count_tiles(net), seconds * 0.5, team_size)
