@@ -28,6 +28,9 @@ from fastmlp.train.callbacks import Callback as Callback
 from fastmlp.train.callbacks import EarlyStopping as EarlyStopping
 from fastmlp.train.checkpoint import Checkpoint as Checkpoint
 from fastmlp.train.history import History as History
+from fastmlp.train.loggers import CSVLogger as CSVLogger
+from fastmlp.train.loggers import JSONLogger as JSONLogger
+from fastmlp.train.loggers import LambdaCallback as LambdaCallback
 from fastmlp.train.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from fastmlp.train.profile import Profile as Profile
 from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
@@ -45,11 +48,14 @@ if TYPE_CHECKING:
 if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports say
     __all__ = [
         "MLP",
+        "CSVLogger",
         "Callback",
         "Checkpoint",
         "EarlyStopping",
         "Ensemble",
         "History",
+        "JSONLogger",
+        "LambdaCallback",
         "PerSample",
         "Profile",
         "ReduceLROnPlateau",

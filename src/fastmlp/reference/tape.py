@@ -37,8 +37,7 @@ class Tape:
         self.rows = len(X)
         random = seed is not None and (plan.noise > 0 or any(plan.rates))
         for rows in [slice(0, len(X))] if random else blocks(len(X), rest):
-            model = plan.workspace
-            batch = Workspace(model.sizes, model.dtype, model.keep, model.drop).batch(rows.stop - rows.start)
+            batch = plan.workspace.another().batch(rows.stop - rows.start)
             gather(X, rows, batch.x)
             masks: Masks = NO_MASKS
             if random and seed is not None:

@@ -56,6 +56,10 @@ class Workspace:
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
 
+    def another(self) -> Workspace:
+        """Buffers for the same network, of their own."""
+        return Workspace(self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets)
+
     def forget(self) -> None:
         """Let buffers be made anew: of these, another thread may have left only a part."""
         self._capacity = 0

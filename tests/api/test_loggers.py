@@ -1,0 +1,56 @@
+"""Callbacks that write epochs to files, or call functions."""
+
+import csv
+import json
+
+import pytest
+
+import fastmlp
+
+X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0.0, 1.0, 1.0, 0.0]
+
+
+def rows(path):
+    text = path.read_text()
+    if path.suffix == ".csv":
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(text.splitlines())]
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["CSVLogger", "JSONLogger"])
+def test_a_file_has_the_history(backend, name, tmp_path):
+    path = tmp_path / ("log.csv" if name == "CSVLogger" else "log.jsonl")
+    kind, net = getattr(fastmlp, name), fastmlp.MLP([2, 4, 1], seed=0, backend=backend)
+    for append, epochs in ((False, 2), (False, 3), (True, 2)):
+        net.fit(X, Y, epochs=epochs, validation_data=(X, Y), callbacks=[kind(path, append)])
+    history = net.history
+    expected = [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)]
+    assert [sorted(row.items()) for row in rows(path)] == [sorted(row.items()) for row in expected[2:]]
+
+
+@pytest.mark.parametrize("name", ["CSVLogger", "JSONLogger"])
+def test_a_resumed_training_has_each_epoch_once(backend, name, tmp_path):
+    path = tmp_path / ("log.csv" if name == "CSVLogger" else "log.jsonl")
+    saved = tmp_path / "{epoch}.safetensors"
+
+    def callbacks():
+        return [getattr(fastmlp, name)(path), fastmlp.Checkpoint(saved)]
+
+    fastmlp.MLP([2, 4, 1], seed=0, backend=backend).fit(X, Y, epochs=5, callbacks=callbacks())
+    net = fastmlp.MLP([2, 4, 1], seed=0, backend=backend)
+    net.fit(X, Y, epochs=6, callbacks=callbacks(), resume=tmp_path / "3.safetensors")  # as if 4 and 5 were lost
+    assert [row["epoch"] for row in rows(path)] == [1, 2, 3, 4, 5, 6]
+    assert [row["loss"] for row in rows(path)] == net.history.loss
+
+
+def test_functions_are_called(backend):
+    seen = []
+    note = fastmlp.LambdaCallback(
+        on_train_begin=lambda net, logs: seen.append(logs["epochs"]),
+        on_epoch_end=lambda net, logs: logs["epoch"] == 2,
+        on_train_end=lambda net, logs: seen.append(logs["epoch"]),
+    )
+    history = fastmlp.MLP([2, 1], seed=0, backend=backend).fit(X, Y, epochs=5, callbacks=[note])
+    assert (seen, history.stopped) == ([5, 2], "LambdaCallback")
+    with pytest.raises(TypeError, match="on_train_end must be a function"):
+        fastmlp.LambdaCallback(on_train_end=3)
