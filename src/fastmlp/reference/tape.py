@@ -13,7 +13,6 @@ from fastmlp.reference.loss import apply_slope
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.predict import blocks
 from fastmlp.reference.rows import gather
-from fastmlp.reference.workspace import Workspace
 
 if TYPE_CHECKING:
     from fastmlp.reference.dropout import Masks
