@@ -51,6 +51,8 @@ def test_examples_of_decorated_functions_are_found():
 def test_docstring_examples(name):
     if name.startswith(("fastmlp.sklearn", "fastmlp.patch")):
         pytest.importorskip("sklearn", reason=f"the examples of {name} need scikit-learn")
+    if name.startswith("fastmlp.torch"):
+        pytest.importorskip("torch", reason=f"the examples of {name} need PyTorch")
     with warnings.catch_warnings():
         # That there is no extension, and so no patching; and of an old scikit-learn with a new SciPy.
         warnings.filterwarnings("ignore", "fastmlp ")

@@ -49,7 +49,7 @@ def test_an_example_says_in_its_first_lines_what_it_needs_and_how_to_run_it(path
 def test_an_example_imports_what_it_says_it_needs(path: Path) -> None:
     imported = re.findall(r"^ *(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     needs = docstring(path)
-    for module, word in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib")):
+    for module, word in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib"), ("torch", "PyTorch")):
         assert (module in imported) == (word in needs.partition("Needs ")[2]), module
     if ALONE in needs:
         assert set(imported) <= {"numpy", "fastmlp", *sys.stdlib_module_names}

@@ -39,7 +39,7 @@ def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     assert [line for line in required if not line.startswith("numpy")] == []
     extras = set(distribution.metadata.get_all("Provides-Extra") or [])
-    assert extras == {"bench", "ecosystem", "lbfgs", "lint", "progress", "sklearn", "test"}
+    assert extras == {"bench", "ecosystem", "lbfgs", "lint", "progress", "sklearn", "test", "torch"}
 
 
 def test_importing_fastmlp_imports_no_extra() -> None:

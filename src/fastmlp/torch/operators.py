@@ -1,0 +1,119 @@
+"""The one operation, for autograd: a plain function where Python runs the program, which costs least, and operators of
+a library where it is compiled or exported.
+
+An operator's backward pass computes the forward pass again: a graph passes tensors on, and no tapes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx  # noqa: TC002
+
+from fastmlp.torch.fused import Fused, fused_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Network", "network"]
+
+_TWICE = (
+    "fastmlp computes derivatives, and none of derivatives (create_graph=True): use to_sequential(model), whose "
+    "modules are PyTorch's, where those are needed"
+)
+
+
+class Network(torch.autograd.Function):
+    """A fused run of modules under autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, fused: Fused, seed: int | None, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Compute the outputs, and keep the tape."""
+        out, ctx.tape, ctx.written = fused.forward(x, parameters, seed)
+        ctx.fused = fused
+        ctx.save_for_backward(*parameters)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Pull back derivatives by the outputs."""
+        parameters = ctx.saved_tensors  # an error where they have changed since
+        if torch.is_grad_enabled():
+            raise RuntimeError(_TWICE)
+        needs = ctx.needs_input_grad
+        wanted = any(needs[3:]), needs[2]
+        gradients, by_inputs = ctx.fused.backward(ctx.tape, grad, parameters, ctx.written, wanted)
+        if gradients is None:
+            return None, None, by_inputs, *(None for _ in parameters)
+        return None, None, by_inputs, *(g if need else None for g, need in zip(gradients, needs[3:], strict=True))
+
+
+def _sizes(parameters: Sequence[Tensor]) -> tuple[int, ...]:
+    return parameters[0].shape[1], *(weight.shape[0] for weight in parameters[::2])
+
+
+def _shared(layers: str, parameters: Sequence[Tensor]) -> Fused:
+    return fused_for(layers, tuple(map(int, _sizes(parameters))), parameters[0].dtype)
+
+
+@torch.library.custom_op("fastmlp::network", mutates_args=())
+def network(x: Tensor, parameters: list[Tensor], layers: str) -> Tensor:
+    """Compute a network's outputs (n, O)."""
+    if not len(x):
+        return x.new_empty((0, parameters[-1].shape[0]))
+    return _shared(layers, parameters).predict(x, parameters)
+
+
+@network.register_fake
+def _(x: Tensor, parameters: list[Tensor], layers: str) -> Tensor:  # noqa: ARG001
+    return x.new_empty((x.shape[0], parameters[-1].shape[0]))
+
+
+@torch.library.custom_op("fastmlp::network_backward", mutates_args=())
+def network_backward(
+    grad: Tensor, x: Tensor, parameters: list[Tensor], layers: str, by_inputs: bool
+) -> tuple[Tensor, Tensor]:
+    """Compute derivatives by all parameters, in one vector, and by the inputs, (0,) where they are not wanted."""
+    flat, found = x.new_zeros(sum(p.numel() for p in parameters)), x.new_empty(x.shape if by_inputs else 0)
+    if len(x):
+        fused = _shared(layers, parameters)
+        with fused.lock:
+            _, tape, _ = fused.forward(x, parameters, None)
+            fused.engine.backward(
+                tape,
+                grad.contiguous().numpy(),
+                flat.numpy(),
+                found.numpy() if by_inputs else None,
+                -torch.get_num_threads(),
+                True,
+            )
+    return flat, found
+
+
+@network_backward.register_fake
+def _(grad: Tensor, x: Tensor, parameters: list[Tensor], layers: str, by_inputs: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    return x.new_empty(sum(p.numel() for p in parameters)), x.new_empty(x.shape if by_inputs else 0)
+
+
+def _keep(ctx: FunctionCtx, inputs: tuple[Tensor, list[Tensor], str], output: Tensor) -> None:  # noqa: ARG001
+    x, parameters, layers = inputs
+    ctx.layers = layers  # type: ignore[attr-defined, unused-ignore]
+    ctx.save_for_backward(x, *parameters)
+
+
+def _pull_back(ctx: Any, grad: Tensor) -> tuple[Tensor | None, list[Tensor], None]:
+    x, *parameters = ctx.saved_tensors
+    flat, by_inputs = network_backward(grad, x, parameters, ctx.layers, ctx.needs_input_grad[0])
+    parts = flat.split([p.numel() for p in parameters])
+    gradients = [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
+    return by_inputs if ctx.needs_input_grad[0] else None, gradients, None
+
+
+def _refuse(ctx: Any, *grads: Tensor) -> None:  # noqa: ARG001
+    raise RuntimeError(_TWICE)
+
+
+network.register_autograd(_pull_back, setup_context=_keep)
+network_backward.register_autograd(_refuse)
