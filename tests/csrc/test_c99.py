@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,3 +117,18 @@ def test_only_what_is_needed_is_taken() -> None:
     assert "exp" not in code
     with pytest.raises(KeyError):
         needed(["no_such_function"], is_float=True)
+
+
+@pytest.mark.parametrize("call", ["to_c", "to_onnx"])
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ({"loss": fastmlp.Quantile([0.1, 0.9])}, "several outputs of each target"),
+        ({"activation": fastmlp.CustomActivation(np.sin, np.cos)}, "Python's functions, which layer 0 has"),
+    ],
+)
+def test_what_a_file_cannot_say_is_refused(network: dict[str, Any], why: str, call: str, tmp_path: Path) -> None:
+    net = fastmlp.MLP([2, 3, 2], seed=0, **network)
+    with pytest.raises(ValueError, match=f"{call} writes no file .*{why}"):
+        getattr(net, call)(tmp_path / "net")
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastmlp.network.training import Training
+from fastmlp.spec import CustomActivation
 
 if TYPE_CHECKING:
     from fastmlp.network.state import Path
@@ -56,11 +57,7 @@ class Exports(Training):
         from fastmlp.files.c99 import c99_of
         from fastmlp.files.tensors import replacing
 
-        if self._learner.spec.loss.heads > 1:
-            raise ValueError(
-                f"to_c writes no file for several outputs of each target, as with {self.loss}: they are not "
-                "put in their order there"
-            )
+        self._refuse_what_files_lack("to_c")
         with self._access.reading("to_c"):
             text = c99_of(self._learner.spec, self.weights, self.biases, name)
         with replacing(path) as file:
@@ -89,7 +86,19 @@ class Exports(Training):
         from fastmlp.files.onnx_write import onnx_of
         from fastmlp.files.tensors import replacing
 
+        self._refuse_what_files_lack("to_onnx")
         with self._access.reading("to_onnx"):
             content = onnx_of(self._learner.spec, self.weights, self.biases)
         with replacing(path) as file:
             file.write(content)
+
+    def _refuse_what_files_lack(self, call: str) -> None:
+        """Say what a network of others cannot do, before anything is written."""
+        if self._learner.spec.loss.heads > 1:
+            raise ValueError(
+                f"{call} writes no file for several outputs of each target, as with {self.loss}: they are not "
+                "put in their order there"
+            )
+        own = [number for number, layer in enumerate(self.layers) if isinstance(layer.activation, CustomActivation)]
+        if own:
+            raise ValueError(f"{call} writes no file of Python's functions, which layer {own[0]} has as its activation")
