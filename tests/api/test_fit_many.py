@@ -191,8 +191,12 @@ def test_ctrl_c_stops_all_after_whole_steps(rows):
         if net is nets[0] and logs["epoch"] == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        fastmlp.fit_many(nets, X, y, epochs=10**9, callbacks=[interrupt], threads=2)
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fastmlp.fit_many(nets, X, y, epochs=10**9, callbacks=[interrupt], threads=2)
+    finally:
+        signal.signal(signal.SIGINT, old)
     assert nets[0].n_epochs >= 3
     assert nets[3].n_epochs == 0
     assert len(nets[0].fit(X, y, epochs=1).loss) == 1
