@@ -95,6 +95,11 @@ def test_values_do_not_depend_on_where_a_run_is_cut(schedule, start):
         assert schedule.values(start, steps).tobytes() == whole[start : start + steps].tobytes()
 
 
+def test_a_rate_may_rise_steeply():
+    values = s.Exponential(1e-6, steps=9, factor=1e9).values(0, 10)  # whose powers overflow a little further on
+    np.testing.assert_allclose(values, np.geomspace(1e-6, 1e3, 10), rtol=1e-12)
+
+
 @pytest.mark.parametrize("schedule", EVERY, ids=shown)
 def test_values_of_steps_that_a_file_may_claim(schedule):
     values = schedule.values(2**61, 5)

@@ -24,7 +24,7 @@ def _block_of_powers(beta: float, block: int) -> NDArray[np.float64]:
     """Return beta^(_STRIDE block + 1) ... beta^(_STRIDE (block + 1)), read-only."""
     chain = np.full(_STRIDE + 1, beta)
     first = 1.0
-    with np.errstate(under="ignore"):
+    with np.errstate(under="ignore", over="ignore"):  # a block has more powers than were asked for
         if block:
             # By squaring, so that a step count of any size (a file may claim one) takes no time.
             square = float(_block_of_powers(beta, 0)[-1])
