@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from fastmlp.many import fit_many as fit_many
     from fastmlp.patch import patch_sklearn as patch_sklearn
     from fastmlp.patch import unpatch_sklearn as unpatch_sklearn
+    from fastmlp.train.pruning import OptunaPruning as OptunaPruning
+    from fastmlp.train.tensorboard import TensorBoard as TensorBoard
+    from fastmlp.train.weight_history import WeightHistory as WeightHistory
 
 if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports say
     __all__ = [
@@ -56,11 +59,14 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "OptunaPruning",
         "PerSample",
         "Profile",
         "ReduceLROnPlateau",
+        "TensorBoard",
         "Trace",
         "TrainingDiverged",
+        "WeightHistory",
         "__version__",
         "datasets",
         "fit_many",
@@ -80,12 +86,22 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
     __all__ += optimizers.__all__
 
 
+#: Where the classes are that few trainings need.
+_LATER = {
+    "OptunaPruning": "pruning",
+    "TensorBoard": "tensorboard",
+    "WeightHistory": "weight_history",
+}
+
+
 def __getattr__(name: str) -> Any:
     """What is imported when it is asked for: the patch needs scikit-learn, all else takes a while."""
     if name in ("metrics", "schedules", "search"):
         return importlib.import_module(f"fastmlp.{name}")
     if name in ("Ensemble", "fit_many"):
         return getattr(importlib.import_module("fastmlp.many"), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(f"fastmlp.train.{_LATER[name]}"), name)
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

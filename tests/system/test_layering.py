@@ -248,8 +248,9 @@ MODULE_ORDER = [
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "samples", "source", "stream", "learner", "profile", "callbacks", "loggers", "limits", "lines",
-    "plateau", "course", "epoch", "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
+    "history", "samples", "source", "stream", "learner", "profile", "callbacks", "due", "loggers", "limits",
+    "lines", "plateau", "course", "epoch", "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
+    "pruning", "tensorboard", "weight_history",
 ]  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from fastmlp.network.resuming import Unfinished
 from fastmlp.spec import LBFGS, Adam
 from fastmlp.train import lbfgs, loop
 from fastmlp.train.callbacks import Lent
-from fastmlp.train.checkpoint import Checkpoint, Due, Keeper
+from fastmlp.train.checkpoint import Checkpoint, Keeper
 from fastmlp.train.course import Course
+from fastmlp.train.due import Due, Timed
 from fastmlp.train.history import count_epochs
 from fastmlp.train.record import Recorder
 from fastmlp.train.safety import Safety
@@ -115,9 +116,11 @@ class Plan:
         recorder.load_states(self.resumed.record)
 
     def _keepers(self, net: State, course: Course, recorder: Recorder) -> list[LoopCallback]:
-        """Make what writes checkpoints, and keeps a training that stops."""
+        """Make what looks on between steps, then what writes checkpoints, and keeps a training that stops."""
+        timed = [callback for callback in self.called if isinstance(callback, Timed) and not callback.in_epochs]
         checkpoints = [callback for callback in self.called if isinstance(callback, Checkpoint)]
-        dues = [Due(each.every, course, partial(_save, each, recorder)) for each in checkpoints]
+        dues = [Due(each.every, course, each.look) for each in timed]
+        dues += [Due(each.every, course, partial(_save, each, recorder)) for each in checkpoints]
 
         def keep(record: Mapping[str, Any]) -> None:
             if not course.over:

@@ -13,7 +13,16 @@ from fastmlp.spec.names import closest
 if TYPE_CHECKING:
     from fastmlp.network import MLP
 
-__all__ = ["Callback", "CallbackLike", "EarlyStopping", "Lent", "Logs", "LoopCallback", "as_callbacks"]
+__all__ = [
+    "Callback",
+    "CallbackLike",
+    "EarlyStopping",
+    "Lent",
+    "Logs",
+    "LoopCallback",
+    "as_callbacks",
+    "check_monitor",
+]
 
 Logs: TypeAlias = dict[str, Any]
 
@@ -225,11 +234,7 @@ class Watching(Callback):
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:  # noqa: ARG002
         kind = type(self).__name__
-        if self.monitor not in logs["names"]:
-            raise ValueError(
-                f"{kind}'s monitor must be one of {', '.join(logs['names'])}; got {self.monitor!r}"
-                f"{_how_to_get(self.monitor, logs['names'])}"
-            )
+        check_monitor(self, self.monitor, logs["names"])
         mode = logs["modes"].get(self.monitor) if self.mode == "auto" else self.mode
         if mode is None:
             raise ValueError(
@@ -344,6 +349,15 @@ class EarlyStopping(Watching):
         return (
             f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
             f"restore_best={self.restore_best}{'' if self.mode == 'auto' else f', mode={self.mode!r}'})"
+        )
+
+
+def check_monitor(callback: Callback, monitor: str, names: Sequence[str]) -> None:
+    """A ValueError that says what to give to `fit`, where a callback watches what is not among an epoch's logs."""
+    if monitor not in names:
+        raise ValueError(
+            f"{type(callback).__name__}'s monitor must be one of {', '.join(names)}; got {monitor!r}"
+            f"{_how_to_get(monitor, names)}"
         )
 
 

@@ -1,70 +1,22 @@
-"""Checkpoints of a training in files, and when they are due."""
+"""Checkpoints of a training in files."""
 
 from __future__ import annotations
 
 import os
-import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastmlp.spec.checks import flag, integer, positive
-from fastmlp.train.callbacks import Logs, LoopCallback, Watching
+from fastmlp.spec.checks import flag, integer
+from fastmlp.train.callbacks import LoopCallback, Watching
+from fastmlp.train.due import as_every
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fastmlp.network import MLP
-    from fastmlp.train.course import Course
+    from fastmlp.train.callbacks import Logs
 
-__all__ = ["Checkpoint", "Due", "Keeper", "as_every"]
-
-_UNITS = {"epoch": 1, "step": 1, "second": 1.0, "minute": 60.0, "hour": 3600.0}
-
-
-def as_every(every: object) -> tuple[str, int | float]:
-    """Check the argument ``every``: "5 epochs", "100 steps", "30 seconds", 100 (steps), 30.0 (seconds).
-
-    Examples
-    --------
-    >>> as_every("2 minutes"), as_every(100), as_every("1 epoch")
-    (('seconds', 120.0), ('steps', 100), ('epochs', 1))
-    """
-    if isinstance(every, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)?\s*(epoch|step|second|minute|hour)s?\s*", every)
-        if found is None:
-            raise ValueError(f"every must be such as '1 epoch', '100 steps' or '30 seconds', got {every!r:.40}")
-        number, unit = found[1] or "1", found[2]
-        if unit in ("epoch", "step"):
-            if "." in number:
-                raise ValueError(f"every must be a whole number of {unit}s, got {every!r:.40}")
-            return f"{unit}s", integer(int(number), "every", 1)
-        return "seconds", positive(float(number) * _UNITS[unit], "every")
-    if isinstance(every, float):
-        return "seconds", positive(every, "every")
-    return "steps", integer(every, "every", 1)
-
-
-class Due(LoopCallback):
-    """Calls a function when so many epochs, steps or seconds have gone by, and all callbacks have heard of them."""
-
-    def __init__(self, every: tuple[str, int | float], course: Course, call: Callable[[Any, Logs], None]) -> None:
-        self.unit, self.count = every
-        self.course, self.call, self.latest = course, call, time.perf_counter()
-        self.every = None if self.unit == "epochs" else self.count
-
-    def on_steps(self, net: Any, logs: Logs) -> None:
-        if self.unit == "seconds":
-            if time.perf_counter() - self.latest < self.count:
-                return
-        elif self.course.steps % self.count:
-            return
-        self.call(net, {"steps": self.course.steps, "loss": logs["loss"]})
-        self.latest = time.perf_counter()
-
-    def after_epoch(self, net: Any, logs: Logs) -> None:
-        if self.unit == "epochs" and self.course.epochs % self.count == 0:
-            self.call(net, logs)
+__all__ = ["Checkpoint", "Keeper"]
 
 
 class Checkpoint(Watching):
