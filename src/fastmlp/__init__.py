@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastmlp.many import fit_many as fit_many
     from fastmlp.patch import patch_sklearn as patch_sklearn
     from fastmlp.patch import unpatch_sklearn as unpatch_sklearn
+    from fastmlp.train.finder import LearningRateFinder as LearningRateFinder
     from fastmlp.train.pruning import OptunaPruning as OptunaPruning
     from fastmlp.train.tensorboard import TensorBoard as TensorBoard
     from fastmlp.train.weight_history import WeightHistory as WeightHistory
@@ -59,6 +60,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "LearningRateFinder",
         "OptunaPruning",
         "PerSample",
         "Profile",
@@ -88,6 +90,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
 
 #: Where the classes are that few trainings need.
 _LATER = {
+    "LearningRateFinder": "finder",
     "OptunaPruning": "pruning",
     "TensorBoard": "tensorboard",
     "WeightHistory": "weight_history",

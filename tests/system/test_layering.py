@@ -250,7 +250,7 @@ MODULE_ORDER = [
 TRAIN_ORDER = [
     "history", "samples", "source", "stream", "learner", "profile", "callbacks", "due", "loggers", "limits",
     "lines", "plateau", "course", "epoch", "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
-    "pruning", "tensorboard", "weight_history",
+    "pruning", "tensorboard", "weight_history", "finder",
 ]  # fmt: skip
 
 

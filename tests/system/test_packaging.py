@@ -39,7 +39,7 @@ def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     assert [line for line in required if not line.startswith("numpy")] == []
     extras = set(distribution.metadata.get_all("Provides-Extra") or [])
-    given = {"arrow", "lbfgs", "onnx", "optuna", "progress", "sklearn", "tensorboard", "torch"}
+    given = {"arrow", "lbfgs", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard", "torch"}
     assert extras == {"bench", "ecosystem", "lint", "test", *given}
 
 
