@@ -68,5 +68,9 @@ def test_an_example_runs_where_there_is_fastmlp_alone(path: Path, nothing_else: 
         command, cwd=tmp_path, env=nothing_else, capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
-    expected = {"digits.py": r"test accuracy 0\.9\d", "save_and_resume.py": "the same weights, bit for bit: True"}
+    expected = {
+        "digits.py": r"test accuracy 0\.9\d",
+        "learning_rate.py": r"suggestion: 0\.00\d+\n",
+        "save_and_resume.py": "the same weights, bit for bit: True",
+    }
     assert re.search(expected.get(path.name, r"\S"), result.stdout)

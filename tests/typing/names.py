@@ -39,6 +39,9 @@ net.fit(X, y, lr_factors=[0.1])  # type: ignore[arg-type]
 net.step(X, y, optimizer="lbfgs")  # type: ignore[arg-type]
 net.fit(X, y, metrics=["auc", fastmlp.metrics.F1("macro"), lambda y_true, y_pred: 0.5])
 net.fit(X, y, callbacks=[fastmlp.EarlyStopping("val_auc", mode="max")])
+net.fit(X, y, callbacks=[fastmlp.WeightHistory("2 epochs", layers=[0, -1]), fastmlp.TensorBoard("run", every=100)])
+assert_type(fastmlp.LearningRateFinder(1e-6, steps=50).run(net, X, y, optimizer="adam").suggestion, float)
+fastmlp.LearningRateFinder().run(net, X, y, optimizer="lbfgs")  # type: ignore[arg-type]
 assert_type(net.evaluate(X, y, metrics=["auc"]), dict[str, float])
 assert_type(fastmlp.metrics.auc(y, y), float)
 
