@@ -66,7 +66,7 @@ cdef apply_gradient(Parameters parameters, Gate gate, Parameters gradient, table
     cdef Application run
     if row.shape[0] != 1 or net.optimizer == NO_OPTIMIZER:
         raise ValueError(f"the table has {row.shape[0]} rows, one is wanted; or there is no optimizer")
-    parts = parts_of(net, row, groups)
+    parts = parts_of(net, row.shape[1], groups)
     run.net, run.gradient, run.clip_norm = net, &gradient.net, clip_norm or 0
     run.rule.step, run.rule.parts = &row[0, 0], NULL if parts is None else &parts[0]
     run.rule.factor, run.rule.most, run.rule.share = 1, clip_value or 0, 0

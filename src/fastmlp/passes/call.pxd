@@ -5,7 +5,7 @@ from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.plan cimport Plan
 from fastmlp.passes.rows cimport Inputs
 from fastmlp.passes.steps cimport Steps
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 
 cdef class Call:
     cdef Parameters parameters
@@ -14,8 +14,8 @@ cdef class Call:
     cdef readonly object weight_sums  # per step
     cdef list buffers                # more are made where they are too few
     cdef list gradients              # Parameters that hold sums of parts and microbatches
-    cdef ptrdiff_t[::1] parts        # of a step's row of the table, which tensors follow; or None
-    cdef int32_t[::1] tiles          # in the order of their panels
+    cdef object parts                # of a step's row of the table, which tensors follow; or None
+    cdef object tiles                # numbers in the order of their panels
     cdef object profile              # nanoseconds by stage, by the clock, of all threads; or None
     cdef Plan plan
     cdef Steps steps
@@ -27,7 +27,7 @@ cdef class Call:
     cdef object at_gradient
     cdef Parameters gradient         # of a batch, for at_gradient
     cdef keep_sums_in(self, list gradients)
-    cdef follow(self, const double[:, ::1] table, tuple groups)
+    cdef follow(self, table, tuple groups)
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels)
     cdef regions(self, int team_size)
     cdef bint region(self, int team_size) except -1
@@ -35,4 +35,4 @@ cdef class Call:
     cdef bint hooked(self, method, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept
     cdef store_gradient_in(self, Parameters gradient)
 
-cdef parts_of(Network *net, const double[:, ::1] table, tuple groups)
+cdef parts_of(Network *net, ptrdiff_t width, tuple groups)

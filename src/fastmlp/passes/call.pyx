@@ -26,6 +26,7 @@ from fastmlp.passes.threads cimport (
 )
 from fastmlp.passes.tiles cimport count_tiles, scratch_bytes, tiles_by_panel
 from fastmlp.passes.workspace cimport GRADIENT, TRAIN, Buffers, Workspace
+from libc.stdint cimport int32_t
 
 from fastmlp.spec import Outcome
 
@@ -54,12 +55,12 @@ cdef bint run_at_gradient(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t
         return (<Call> call).hooked((<Call> call)._show_gradient, step, start, rows)
 
 
-cdef parts_of(Network *net, const double[:, ::1] table, tuple groups):
+cdef parts_of(Network *net, ptrdiff_t width, tuple groups):
     """Find where in a row of the table those begin that each tensor follows: an array; None where all follow one."""
     columns = net.n_columns + FM_SHARED_COUNT
-    n_groups = max(1, table.shape[1] // columns)
-    if table.shape[1] != (n_groups if groups else 1) * columns:
-        raise ValueError(f"table has {table.shape[1]} columns; this optimizer has {columns}")
+    n_groups = max(1, width // columns)
+    if width != (n_groups if groups else 1) * columns:
+        raise ValueError(f"table has {width} columns; this optimizer has {columns}")
     n_tensors = 2 * net.n_layers
     if groups and (len(groups) != n_tensors or not 0 <= min(groups) <= max(groups) < n_groups):
         raise ValueError(f"groups must be {n_tensors} numbers from 0 to {n_groups - 1}, got {groups}")
@@ -85,12 +86,14 @@ cdef class Call:
         cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
                   not counts or at_gradient is not None or clip_norm is not None)
 
-    cdef follow(self, const double[:, ::1] table, tuple groups):
+    cdef follow(self, table, tuple groups):
         """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
-        self.parts = parts_of(&self.parameters.net, table, groups)
-        self.steps.table, self.steps.columns = &table[0, 0], table.shape[1]
-        if self.parts is not None:
-            self.steps.parts = &self.parts[0]
+        cdef const double[:, ::1] rows = table
+        cdef ptrdiff_t[::1] parts
+        self.parts = parts = parts_of(&self.parameters.net, rows.shape[1], groups)
+        self.steps.table, self.steps.columns = &rows[0, 0], rows.shape[1]
+        if parts is not None:
+            self.steps.parts = &parts[0]
 
     cdef keep_sums_in(self, list gradients):
         """Keep gradients of parts and microbatches in these, of which there have to be as many as the plan says."""
@@ -116,6 +119,7 @@ cdef class Call:
         cdef double[::1] weight_sums = self.weight_sums
         cdef size_t squares = squares_bytes(net) if steps.clip_norm > 0 else 0
         cdef int64_t[:, ::1] times
+        cdef int32_t[::1] tiles
         steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
         steps.out.finished, steps.out.times = &finished[0], NULL
         steps.out.layer_norms, steps.out.penalties = &sums[0, 0], &sums[1, 0]
@@ -124,7 +128,8 @@ cdef class Call:
             steps.out.times = &times[0, 0]
         if by_panels and self.tiles is None:
             self.tiles = tiles_by_panel(net)
-        share_batch(&self.plan, team_size, by_panels, &self.tiles[0] if by_panels else NULL)
+        tiles = self.tiles
+        share_batch(&self.plan, team_size, by_panels, &tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
             self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT))
         for thread, space in enumerate(self.buffers):

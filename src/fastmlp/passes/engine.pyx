@@ -19,7 +19,7 @@ from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
 from fastmlp.passes.trace cimport trace_rows
 from fastmlp.passes.tuner cimport Tuner, guess_threads, ways_to_share
 from fastmlp.passes.workspace cimport Buffers
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 
 from fastmlp.passes.kernels import permute_into
 from fastmlp.passes.threads import max_threads
@@ -47,7 +47,7 @@ cdef class Engine:
     cdef Predictor predictor
     cdef list tape_buffers           # of tapes that are no longer needed
     cdef dict tuners                 # by batch size, largest number of threads, whether gradients are stored
-    cdef int32_t[::1] tiles          # in the order of their panels
+    cdef object tiles                # numbers in the order of their panels
     cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
     def __init__(self, spec, isa=None):

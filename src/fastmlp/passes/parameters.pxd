@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 cdef class Parameters:
     cdef Network net
     cdef object spec
-    cdef double[::1] levels          # that net.levels points to
+    cdef object levels               # an array that net.levels points into, or None
     cdef char *arena
     cdef char *state_arena
     cdef char *average_arena         # as large as updated_bytes; NULL where no average is kept

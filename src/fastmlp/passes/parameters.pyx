@@ -63,6 +63,7 @@ cdef class Parameters:
     """Weights, vectors and optimizer state of one network, in panels; and a moving average of weights and vectors."""
 
     def __cinit__(self, spec, isa=None):
+        cdef double[::1] levels
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
         self.spec = spec
         self.net.kernels = table
@@ -74,8 +75,8 @@ cdef class Parameters:
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.heads = spec.loss.heads
         if self.net.heads > 1:
-            self.levels = np.array(spec.loss.levels)
-            self.net.levels = &self.levels[0]
+            self.levels = levels = np.array(spec.loss.levels)
+            self.net.levels = &levels[0]
         self.net.optimizer, self.interpolation = NO_OPTIMIZER, -1
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)

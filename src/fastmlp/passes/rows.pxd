@@ -18,15 +18,15 @@ cdef class Inputs:
     cdef Examples examples
     cdef Rows x
     cdef Rows y
-    cdef const double[::1] weight
-    cdef const int64_t[::1] order
+    cdef object weight               # memoryviews, which hold the arrays, or None
+    cdef object order
     cdef bint has_targets
     cdef ptrdiff_t rows              # in the order, or in X when there is none
     cdef check_labels(self, y, ptrdiff_t n_outputs)
     cdef weight_sums(self, ptrdiff_t batch_size)
 
-cdef check_order(const int64_t[::1] order, ptrdiff_t rows)
-cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff_t rows, ptrdiff_t batch_size)
+cdef check_order(order, ptrdiff_t rows)
+cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size)
 
 cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                       ptrdiff_t rows) noexcept nogil

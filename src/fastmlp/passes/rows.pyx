@@ -48,16 +48,19 @@ cdef class Inputs:
                 self.check_labels(y, n_outputs)
             elif self.examples.y.columns != n_outputs // net.heads:
                 raise ValueError(f"y has shape {y.shape}; it must be (rows, {n_outputs // net.heads})")
-        self.weight, self.order = weight, order
+        cdef const double[::1] weights = weight
+        cdef const int64_t[::1] numbers = order
         if weight is not None:
-            if self.weight.shape[0] != self.examples.x.rows:
-                raise ValueError(f"weight has {self.weight.shape[0]} rows; X has {self.examples.x.rows}")
-            self.examples.weight = &self.weight[0]
+            self.weight = memoryview(weight)
+            if weights.shape[0] != self.examples.x.rows:
+                raise ValueError(f"weight has {weights.shape[0]} rows; X has {self.examples.x.rows}")
+            self.examples.weight = &weights[0]
         self.rows = self.examples.x.rows
         if order is not None:
-            self.rows = self.order.shape[0]
-            check_order(self.order, self.examples.x.rows)
-            self.examples.order = &self.order[0] if self.order.shape[0] else NULL
+            self.order = memoryview(order)
+            self.rows = numbers.shape[0]
+            check_order(order, self.examples.x.rows)
+            self.examples.order = &numbers[0] if self.rows else NULL
             self.examples.x.ahead = rows_ahead(&self.examples.x, self.x.view.itemsize)
             if self.has_targets:
                 self.examples.y.ahead = rows_ahead(&self.examples.y, self.y.view.itemsize)
@@ -77,15 +80,18 @@ cdef class Inputs:
         return sums_of_weights(self.weight, self.order, self.rows, batch_size)
 
 
-cdef check_order(const int64_t[::1] order, ptrdiff_t rows):
+cdef check_order(order, ptrdiff_t rows):
+    cdef const int64_t[::1] numbers = order
     cdef ptrdiff_t i
-    for i in range(order.shape[0]):
-        if not 0 <= order[i] < rows:
-            raise ValueError(f"order[{i}] is {order[i]}; X has {rows} rows")
+    for i in range(numbers.shape[0]):
+        if not 0 <= numbers[i] < rows:
+            raise ValueError(f"order[{i}] is {numbers[i]}; X has {rows} rows")
 
 
-cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff_t rows, ptrdiff_t batch_size):
+cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size):
     """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
+    cdef const double[::1] weights = weight
+    cdef const int64_t[::1] numbers = order
     cdef ptrdiff_t i, number, start, steps = max(1, (rows + batch_size - 1) // batch_size)
     sums = np.zeros(steps)
     cdef double[::1] to = sums
@@ -95,7 +101,7 @@ cdef sums_of_weights(const double[::1] weight, const int64_t[::1] order, ptrdiff
             to[i] = min(batch_size, rows - start)
             continue
         for number in range(start, min(start + batch_size, rows)):
-            to[i] += weight[number if order is None else order[number]]
+            to[i] += weights[number if numbers is None else numbers[number]]
     return sums
 
 
