@@ -124,8 +124,12 @@ def test_ctrl_c_while_an_epoch_is_measured(backend, whole):
 
     accuracy.mode = "max"
     net = a_net(backend)
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(X, LABELS, metrics=[accuracy], **given())
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, LABELS, metrics=[accuracy], **given())
+    finally:
+        signal.signal(signal.SIGINT, old)
     assert net.n_steps == 3 * STEPS
     net.fit(X, LABELS, resume=True, metrics=[accuracy], **given())
     assert parts(net.history)["val_loss"] == parts(whole.history)["val_loss"]

@@ -44,6 +44,7 @@ def test_stopped_and_resumed_is_not_stopped(optimizer):
     second.use_optimizer(optimizer.name)
     set_layers(second, *layers_of(first))
     set_states(second, states_of(first))
+    second.n_steps = first.n_steps
     run_steps(second, X, y, order[42:], 7, optimizer.scalars(6, 9), None, rest, 0)
     assert flat(layers_of(second)).tobytes() == flat(layers_of(whole)).tobytes()
     assert rest.tobytes() == losses[6:].tobytes()

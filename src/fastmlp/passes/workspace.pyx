@@ -2,7 +2,7 @@
 
 Mirror: reference/workspace.py.
 """
-from fastmlp.passes.layers cimport changes_outputs
+from fastmlp.passes.layers cimport drops_outputs
 from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
 from fastmlp.passes.threads cimport fm_free
 from libc.stdint cimport int32_t, uint16_t
@@ -53,7 +53,8 @@ cdef class Buffers:
                                                        * sizeof(uint16_t))
             if self.purpose >= GRADIENT or (self.purpose == EVALUATE and l == last - 1):
                 self.ws.d[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
-                if net.layers[l].keeps_slopes or changes_outputs(net, l):
+                if (net.layers[l].keeps_slopes or net.layers[l].residual
+                        or (self.purpose == TRAIN and drops_outputs(net, l))):
                     self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
                 if net.layers[l].residual:
                     self.ws.through[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
