@@ -21,7 +21,7 @@ cdef class Parameters:
     cdef size_t lay_out_state(self, char *base)
     cdef void refresh_transposes(self) noexcept nogil
     cdef void depart(self, double interpolation) noexcept nogil
-    cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil
+    cdef void interpolate(self, char *w, char *z, char *x, ptrdiff_t size, double interpolation) noexcept nogil
     cdef void arrive(self) noexcept nogil
     cdef void transpose_layer(self, Layer *layer, char *to) noexcept nogil
     cdef dict checked(self, tensors)

@@ -216,7 +216,7 @@ cdef class Parameters:
         self.refresh_transposes()
         self.departed = True
 
-    cdef void interpolate(self, char *w, char *z, char *x, size_t size, double interpolation) noexcept nogil:
+    cdef void interpolate(self, char *w, char *z, char *x, ptrdiff_t size, double interpolation) noexcept nogil:
         """Take so many bytes of parameters, with their states z and x, from x to y."""
         memcpy(x, w, size)
         if self.n_steps == 0:
