@@ -29,7 +29,7 @@ def random_network(number: int) -> fastmlp.MLP:
     if hidden and number % 3 == 0:
         hidden[-1] = (fastmlp.Softplus(2.5), fastmlp.ELU(0.3), fastmlp.LeakyReLU(0.2), "exp")[number // 3 % 4]
     output = "softmax" if number % 2 and sizes[-1] > 1 else names[number % len(names)]
-    dtype = "float64" if number % 5 == 0 else "float32"
+    dtype = "float64" if number % 5 == 0 and "gelu" not in {*hidden, output} else "float32"  # no Erf of doubles there
     net = fastmlp.MLP(sizes, activation=hidden or "relu", output=output, dtype=dtype, seed=number, init="lecun_normal")
     net.biases = [rng.normal(0, 0.1, b.shape) for b in net.biases]
     return net
