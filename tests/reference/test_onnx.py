@@ -111,6 +111,22 @@ UNREADABLE = {
         [("MatMul", ["x", "W"], ["z"], {}), ("Add", ["z", "x"], ["y"], {})],
         "node 'matmul'|node 'add'",
     ),
+    "outputs that are changed once more": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Tanh", ["z"], ["t"], {}), ("Sub", ["t", "b"], ["y"], {})],
+        "no product takes the columns",
+    ),
+    "the complement of a probability": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Sigmoid", ["z"], ["p"], {}), ("Sub", ["one", "p"], ["y"], {})],
+        "no product takes the columns",
+    ),
+    "columns that change places": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("ArrayFeatureExtractor", ["z", "b"], ["y"], {})],
+        "node 'arrayfeatureextractor'",
+    ),
+    "outputs twice": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Concat", ["z", "z"], ["y"], {"axis": 1})],
+        "node 'concat'",
+    ),
     "widths that do not fit": (
         [("MatMul", ["x", "W"], ["z"], {}), ("MatMul", ["z", "V"], ["y"], {})],
         "takes 2 columns, and there are 3",
@@ -122,9 +138,16 @@ UNREADABLE = {
 def test_a_graph_that_is_no_perceptron_is_an_error_with_the_node(case, onnx, tmp_path):
     nodes, message = UNREADABLE[case]
     path = tmp_path / "model.onnx"
-    path.write_bytes(model(onnx, nodes, {"W": W, "V": W[:2]}).SerializeToString())
+    path.write_bytes(model(onnx, nodes, {"W": W, "V": W[:2], "b": [0, 2, 1], "one": 1}).SerializeToString())
     with pytest.raises(ValueError, match=message):
         fastmlp.from_onnx(path)
+
+
+def test_a_constant_is_subtracted_from_outputs(onnx, tmp_path):
+    path = tmp_path / "model.onnx"
+    nodes = [("MatMul", ["x", "W"], ["z"], {}), ("Sub", ["z", "b"], ["y"], {})]
+    path.write_bytes(model(onnx, nodes, {"W": W, "b": [1, 2, 3]}).SerializeToString())
+    assert fastmlp.from_onnx(path).predict([[0, 0, 0]]).tolist() == [[-1, -2, -3]]
 
 
 def test_two_products_with_nothing_between_them(onnx, tmp_path):

@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Perceptron", "perceptron_of"]
 
-#: What classifiers have behind their probabilities: labels, and dictionaries of both.
-_BEHIND = frozenset(["ArgMax", "ArrayFeatureExtractor", "Cast", "Concat", "Flatten", "Gather", "Identity", "ZipMap"])
-_BEHIND |= frozenset(
-    ["Binarizer", "LabelEncoder", "Normalizer", "Not", "Reshape", "Squeeze", "Sub", "Where", "And", "Greater"]
-)
+#: What makes labels of signals: whatever is computed of those is none of the network's business.
+_LABELS = frozenset(["ArgMax", "Binarizer", "Greater"])
 _PRODUCTS = frozenset(["Gemm", "MatMul"])
 #: What changes the shape of a row alone, or its type.
 _TRANSPARENT = frozenset(["Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Identity", "Dropout"])
 _LINEAR = frozenset(["Add", "Sub", "Mul", "Div"])
+#: What may stand behind the signals and leaves them as they are; ZipMap makes dictionaries of them.
+_SAME = _TRANSPARENT | {"ZipMap"}
 
 
 @dataclass
@@ -148,16 +147,27 @@ class _Walk:
             raise ValueError(f"{self.graph.name}: nothing takes {self.at!r}, and it is no output")
 
     def _ended(self, users: list[Any]) -> bool:
-        """Whether what follows makes labels of probabilities, and no signals."""
-        ahead, seen = list(users), set[str]()
+        """Whether there follow labels alone, and the signals as they are."""
+        ahead, seen, complements = list(users), set[str](), self._complements(users)
         while ahead:
             node = ahead.pop()
-            if node.op_type not in _BEHIND:
+            if node.op_type in _LABELS or node.output[0] in seen:
+                continue
+            both = node.op_type == "Concat" and node.input[0] in complements and list(node.input[1:]) == [self.at]
+            if node.op_type not in _SAME and node.output[0] not in complements and not both:
                 return False
-            if node.name not in seen:
-                seen.add(node.name)
-                ahead += [user for tensor in node.output for user in self.graph.users.get(tensor, [])]
+            seen.add(node.output[0])
+            ahead += [user for tensor in node.output for user in self.graph.users.get(tensor, [])]
         return bool(self.found.layers)
+
+    def _complements(self, users: list[Any]) -> set[str]:
+        """What is 1 - p of a probability p, and goes nowhere but beside it, as skl2onnx writes two classes."""
+        found = set()
+        for node in users:
+            one, behind = self.graph.constants.get(node.input[0]), self.graph.users.get(node.output[0], [])
+            if node.op_type == "Sub" and one is not None and np.all(one == 1) and behind:
+                found |= {node.output[0]} if all(user.op_type == "Concat" for user in behind) else set()
+        return found
 
     def step(self, users: list[Any]) -> None:
         """Take one node, or the chain of them that is one activation."""
@@ -256,8 +266,8 @@ class _Walk:
     # --- activations ------------------------------------------------------------------------------------------------
 
     def softmax(self, node: Any) -> None:
-        """A softmax over columns, or its logarithm, of which only the softmax is taken."""
-        if node.op_type != "Softmax" or self.graph.attributes(node).get("axis", 1) not in (1, -1):
+        """A softmax over columns."""
+        if self.graph.attributes(node).get("axis", 1) not in (1, -1):
             raise self.graph.error(node)
         self.activate(node, as_activation("softmax"))
         self.at = node.output[0]
