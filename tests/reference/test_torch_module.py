@@ -135,7 +135,7 @@ def test_a_state_dict_is_that_of_the_sequential_and_copies_are_whole():
 
 
 def test_no_way_to_change_the_parameters_is_missed():
-    fused, plain = pair(activation="tanh")
+    fused, plain = pair((5, 9, 9, 3), activation="tanh")
     x = rows()
     changes = [
         lambda module: module[0].weight.data.mul_(1.5),  # which shows in no version
@@ -144,6 +144,7 @@ def test_no_way_to_change_the_parameters_is_missed():
         lambda module: module.__setitem__(1, nn.LeakyReLU(0.3)),
         lambda module: setattr(module[1], "negative_slope", 0.6),
         lambda module: setattr(module[0].weight, "data", module[0].weight.data.t().contiguous().t()),
+        lambda module: setattr(module[2].weight, "data", module[2].weight.data.t()),  # the same address and shape
         lambda module: module.float().double(),
     ]
     for change in changes:

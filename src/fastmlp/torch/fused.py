@@ -91,9 +91,10 @@ class Fused:
         arrays = []
         for place, parameter in enumerate(parameters):
             address, array = self._known[place]
-            if parameter.data_ptr() != address or array.shape != parameter.shape:
+            plain = parameter.is_contiguous()  # a square matrix and its transpose have the same address and shape
+            if parameter.data_ptr() != address or array.shape != parameter.shape or not plain:
                 array = parameter.detach().contiguous().numpy()
-                if parameter.is_contiguous():
+                if plain:
                     self._known[place] = parameter.data_ptr(), array  # which keeps the memory, and so its address
             arrays.append(array)
         self.engine.write_transposed(arrays, torch.get_num_threads())
