@@ -36,8 +36,8 @@ class Exports(Training):
         Raises
         ------
         ValueError
-            If `name` is no identifier in C, or the network has several outputs for each target, which `predict` puts in
-            their order.
+            If `name` is no identifier in C that begins with a letter, or the network has several outputs for each
+            target, which `predict` puts in their order, or a `CustomActivation`.
         OSError
             If the file cannot be written.
 
@@ -79,7 +79,8 @@ class Exports(Training):
         ImportError
             If onnx is missing.
         ValueError
-            If ONNX has no operators for an activation, or the weights are more than 2 GB.
+            If ONNX has no operators for an activation, as for a `CustomActivation`; if the network has several outputs
+            for each target, which `predict` puts in their order; or if the weights are more than 2 GB.
         OSError
             If the file cannot be written.
         """
