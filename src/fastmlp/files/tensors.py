@@ -11,7 +11,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -187,7 +186,7 @@ def replacing(path: FilePath) -> Iterator[BinaryIO]:
     if mode is not None and not stat.S_ISREG(mode):
         raise OSError(f"{path}: not a regular file; it cannot be replaced")
     target = Path(path).resolve()
-    temporary = target.parent / f".fastmlp-{secrets.token_hex(8)}.tmp"
+    temporary = target.parent / f".fastmlp-{os.urandom(8).hex()}.tmp"
     # The kernel applies the umask to a new file; what replaces a private one is private from the beginning.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
