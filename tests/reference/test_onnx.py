@@ -111,6 +111,10 @@ UNREADABLE = {
         [("MatMul", ["x", "W"], ["z"], {}), ("Add", ["z", "x"], ["y"], {})],
         "node 'matmul'|node 'add'",
     ),
+    "a limit that relu does not have": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Clip", ["z", "zero", "far"], ["y"], {})],
+        "node 'clip'",
+    ),
     "outputs that are changed once more": (
         [("MatMul", ["x", "W"], ["z"], {}), ("Tanh", ["z"], ["t"], {}), ("Sub", ["t", "b"], ["y"], {})],
         "no product takes the columns",
@@ -138,7 +142,8 @@ UNREADABLE = {
 def test_a_graph_that_is_no_perceptron_is_an_error_with_the_node(case, onnx, tmp_path):
     nodes, message = UNREADABLE[case]
     path = tmp_path / "model.onnx"
-    path.write_bytes(model(onnx, nodes, {"W": W, "V": W[:2], "b": [0, 2, 1], "one": 1}).SerializeToString())
+    constants = {"W": W, "V": W[:2], "b": [0, 2, 1], "zero": 0, "one": 1, "far": 20}
+    path.write_bytes(model(onnx, nodes, constants).SerializeToString())
     with pytest.raises(ValueError, match=message):
         fastmlp.from_onnx(path)
 

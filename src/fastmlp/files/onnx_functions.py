@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ELEMENTWISE", "PROBES", "activation_with"]
 
-#: Signals at which a chain is computed: not zero, where a sign is not told apart from what is next to it.
-PROBES = np.concatenate([np.linspace(-12.03, 12.01, 121), [-30.0, -1e-3, 1e-3]])
+#: Signals at which a chain is computed: not zero, where a sign is not told apart from what is next to it, and some so
+#: large that a limit shows which no activation has.
+PROBES = np.concatenate([np.linspace(-12.03, 12.01, 121), [-300.0, -30.0, -1e-3, 1e-3, 30.0, 300.0]])
 #: Constants in models are of float32, and written with the digits of whoever wrote them.
 TOLERANCE = 2e-5
 
