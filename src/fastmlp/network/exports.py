@@ -66,7 +66,8 @@ class Exports(Training):
     def to_onnx(self, path: Path) -> None:
         """Write the network as an ONNX model: a Gemm and its activation for each layer, any number of rows.
 
-        Needs onnx: ``pip install 'fastmlp[onnx]'``. `fastmlp.from_onnx` reads it again.
+        Needs onnx: ``pip install 'fastmlp[onnx]'``. `fastmlp.from_onnx` reads it again where there are no
+        residual connections.
 
         Parameters
         ----------
