@@ -115,6 +115,10 @@ UNREADABLE = {
         [("MatMul", ["x", "W"], ["z"], {}), ("Clip", ["z", "zero", "far"], ["y"], {})],
         "node 'clip'",
     ),
+    "outputs as integers": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("Cast", ["z"], ["y"], {"to": 7})],
+        "node 'cast'",
+    ),
     "outputs that are changed once more": (
         [("MatMul", ["x", "W"], ["z"], {}), ("Tanh", ["z"], ["t"], {}), ("Sub", ["t", "b"], ["y"], {})],
         "no product takes the columns",

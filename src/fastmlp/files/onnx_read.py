@@ -113,6 +113,12 @@ class _Graph:
             for name, value in found.items()
         }
 
+    def keeps(self, node: Any) -> bool:
+        """Whether an operator leaves numbers as they are: a cast to integers does not."""
+        types = self.onnx.TensorProto
+        floats = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16)
+        return node.op_type in _SAME and (node.op_type != "Cast" or self.attributes(node).get("to") in floats)
+
     def error(self, node: Any, why: str = "is not of a multi-layer perceptron that fastmlp has") -> ValueError:
         """Name a node that cannot be read."""
         return ValueError(f"{self.name}: node {node.name!r} ({node.op_type}) {why}")
@@ -154,7 +160,7 @@ class _Walk:
             if node.op_type in _LABELS or node.output[0] in seen:
                 continue
             both = node.op_type == "Concat" and node.input[0] in complements and list(node.input[1:]) == [self.at]
-            if node.op_type not in _SAME and node.output[0] not in complements and not both:
+            if not self.graph.keeps(node) and node.output[0] not in complements and not both:
                 return False
             seen.add(node.output[0])
             ahead += [user for tensor in node.output for user in self.graph.users.get(tensor, [])]
@@ -181,7 +187,7 @@ class _Walk:
             self.batch_norm(node)
         elif kind == "Softmax":
             self.softmax(node)
-        elif kind in _TRANSPARENT and alone:
+        elif kind in _TRANSPARENT and alone and self.graph.keeps(node):
             self.at = node.output[0]
         elif not (self.activation() or (kind in _LINEAR and alone and self.linear(node))):
             raise self.graph.error(node)
@@ -314,7 +320,7 @@ class _Walk:
             if tensor and (known is None or (tensor not in values and known.size != 1)):
                 return None
             taken.append(known if known is None or tensor in values else known.astype(np.float64).reshape(()))
-        if node.op_type not in ELEMENTWISE:
+        if node.op_type not in ELEMENTWISE or (node.op_type in _SAME and not self.graph.keeps(node)):
             return None
         attributes = {name: value for name, value in self.graph.attributes(node).items() if name not in ("to", "seed")}
         with np.errstate(all="ignore"):
