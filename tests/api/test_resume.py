@@ -335,3 +335,26 @@ def test_a_file_without_a_training_is_as_it_was(backend, tmp_path):
     _, metadata = tensor_files.load_file(tmp_path / "a")
     assert set(metadata) == {"fastmlp"}
     assert Path(tmp_path / "a").stat().st_size > 0
+
+
+class Remembering(fastmlp.Callback):
+    """Keeps as many numbers as it is told at the end of each epoch."""
+
+    def __init__(self, count):
+        self.count, self.seen = count, []
+
+    def on_epoch_end(self, net, logs):
+        self.seen += [0.5] * self.count
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+
+def test_a_state_that_no_file_could_be_read_with_is_not_written(backend, tmp_path):
+    net, file = a_net(backend), tmp_path / "net.safetensors"
+    with pytest.raises(ValueError, match="may have 65536: a callback's state keeps long lists of numbers as arrays"):
+        net.fit(X, LABELS, epochs=5, callbacks=[Remembering(30_000), fastmlp.Checkpoint(file)])
+    assert fastmlp.load(file).n_epochs == 2
+    net.fit(X, LABELS, epochs=1)
+    net.save(file)
+    assert fastmlp.load(file).n_epochs == net.n_epochs

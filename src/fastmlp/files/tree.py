@@ -25,9 +25,14 @@ _MOST_CHARACTERS, _MOST_PARTS = 1 << 20, 1 << 16
 
 
 def pack(tree: Mapping[str, Any]) -> tuple[str, list[Array]]:
-    """Return a tree as JSON, and its arrays; a TypeError for what it cannot hold."""
+    """Return a tree as JSON, and its arrays; a TypeError for what it cannot hold, a ValueError if it is too large."""
     arrays: list[Array] = []
-    return json.dumps(_packed(tree, arrays), allow_nan=False), arrays
+    text = json.dumps(_packed(tree, arrays), allow_nan=False)
+    try:
+        _parsed(text)  # nothing is saved that would not be loaded
+    except ValueError as error:
+        raise ValueError(f"{error}: a callback's state keeps long lists of numbers as arrays") from error
+    return text, arrays
 
 
 def _packed(value: Any, arrays: list[Array]) -> Any:
@@ -51,8 +56,12 @@ def _packed(value: Any, arrays: list[Array]) -> Any:
 
 def unpack(text: str, arrays: list[Array]) -> dict[str, Any]:
     """Return the tree of `pack`; a ValueError for what none is."""
-    tree: dict[str, Any] = _unpacked(parse_json(text, 'metadata "training"', _MOST_CHARACTERS, _MOST_PARTS), arrays)
+    tree: dict[str, Any] = _unpacked(_parsed(text), arrays)
     return tree
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    return parse_json(text, 'metadata "training"', _MOST_CHARACTERS, _MOST_PARTS)
 
 
 def _unpacked(value: Any, arrays: list[Array]) -> Any:
