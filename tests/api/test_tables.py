@@ -215,6 +215,15 @@ def test_feature_names_are_kept_and_checked(kind, tmp_path):
                 call(frame(others))
 
 
+def test_names_that_could_not_be_read_again_replace_no_file(tmp_path):
+    net = fastmlp.MLP([1, 1], seed=0)
+    net.save(tmp_path / "net")
+    net.fit(FRAMES["pandas"]({"\udc80": [1.0, 2.0]}), [1.0, 2.0], epochs=1)
+    with pytest.raises(ValueError, match="feature_names"):
+        net.save(tmp_path / "net")
+    assert fastmlp.load(tmp_path / "net").n_epochs == 0
+
+
 @pytest.mark.parametrize("kind", ["nullable pandas", "polars", "arrow"])
 def test_what_a_frame_cannot_give_is_named(kind):
     net = fastmlp.MLP([2, 1])

@@ -53,6 +53,8 @@ def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
     ------
     OSError
         The file cannot be written; what was there before is untouched.
+    ValueError
+        Names of columns, or the state of a callback, would make a file that cannot be read.
     """
     save_file(path, *written(checkpoint))
 
@@ -78,6 +80,7 @@ def written(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, str]]:
     metadata = {"fastmlp": json.dumps(description, allow_nan=False)}
     if checkpoint.feature_names is not None:  # beside it: a reader bounds the description's length
         metadata["feature_names"] = json.dumps({"names": checkpoint.feature_names})
+        _feature_names(metadata, checkpoint.spec.sizes[0])  # nothing is saved that would not be loaded
     if checkpoint.training is not None:
         metadata["training"], arrays = pack(checkpoint.training)
         tensors |= {f"training.{number}": array for number, array in enumerate(arrays)}
