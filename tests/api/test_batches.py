@@ -284,6 +284,22 @@ def test_a_divergence_goes_back_and_reports_the_batch():
     gc.collect()
 
 
+@pytest.mark.parametrize("way", ["memory", "file", "checkpoint"])
+def test_a_training_goes_on_in_the_middle_of_an_epoch(way, tmp_path):
+    whole, net, path = make(), make(), tmp_path / "run.safetensors"
+    given = {"epochs": 3, "callbacks": [fastmlp.Checkpoint(path)] if way == "checkpoint" else []}
+    whole.fit(WEIGHTED, epochs=3)
+    net.fit(WEIGHTED, max_steps=len(WEIGHTED) + 3, **given)
+    if way == "file":
+        net.save(path)
+        net = fastmlp.load(path)
+    net = make() if way == "checkpoint" else net
+    net.fit(WEIGHTED, resume=path if way == "checkpoint" else True, **given)
+    assert parameters(net) == parameters(whole)
+    assert net.history.loss == whole.history.loss
+    assert net.n_epochs == 3
+
+
 def test_pytorch_loaders():
     torch = pytest.importorskip("torch")
     data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
