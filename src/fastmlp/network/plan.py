@@ -123,8 +123,11 @@ class Plan:
         dues += [Due(each.every, course, partial(_save, each, recorder)) for each in checkpoints]
 
         def keep(record: Mapping[str, Any]) -> None:
-            if not course.over:
-                net._unfinished = Unfinished(record, net._learner.checkpoint() if self.called else None)
+            if course.over:
+                return
+            epoch = self.epoch  # whose steps may all be made: then its weights are in their mean when `fit` is left
+            changes = self.called or (epoch.options.swa and epoch.is_open and epoch.complete)
+            net._unfinished = Unfinished(record, net._learner.checkpoint() if changes else None)
 
         return [*dues, Keeper(checkpoints, recorder.record, keep)]
 

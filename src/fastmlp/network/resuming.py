@@ -30,7 +30,8 @@ class Unfinished:
     record : mapping
         Where it stood.
     checkpoint : Checkpoint or None
-        The network there, where callbacks may have changed it since (`EarlyStopping` puts the best weights back).
+        The network there, where it may have changed since: callbacks do (`EarlyStopping` puts the best weights back),
+        and an epoch that was finished and not measured is taken into the mean of ``fit(swa=...)``.
     """
 
     record: Mapping[str, Any]

@@ -120,6 +120,7 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
         logs = report(epoch)
     except BaseException:
         tell(callbacks, "on_pause", net, last)
+        _average(epoch)
         raise
     _average(epoch)  # not before: an epoch that is measured again, in a training that is resumed, is taken in once
     epoch.is_open = False
