@@ -299,6 +299,17 @@ def test_what_cannot_go_on_is_refused_and_nothing_changes(backend, tmp_path):
         net.fit(X, LABELS, batch_size=7, resume=True)
 
 
+def test_a_divergence_has_the_history_of_what_was_resumed(backend, tmp_path):
+    path, net, other = tmp_path / "run.safetensors", a_net(backend), a_net(backend)
+    arguments = {"batch_size": 7, "callbacks": [fastmlp.Checkpoint(path)]}
+    net.fit(X, LABELS, epochs=2, **arguments)
+    other.fit(X, LABELS, epochs=5, batch_size=7)  # which is longer
+    with pytest.raises(fastmlp.TrainingDiverged) as caught, np.errstate(all="ignore"):
+        other.fit(X, LABELS, epochs=9, optimizer=fastmlp.SGD(1e38), resume=path, **arguments)
+    assert caught.value.history.epoch == [1, 2]
+    assert caught.value.history.loss == net.history.loss
+
+
 def test_a_search_has_no_steps_to_stop_between(tmp_path):
     net = fastmlp.MLP([4, 3, 2], output="softmax")
     with pytest.raises(ValueError, match="Checkpoint saves where a training stands between steps"):

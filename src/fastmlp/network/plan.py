@@ -85,7 +85,7 @@ class Plan:
                 recorder.check(resumed.record)
                 used = resumed.optimizer(learner, self.method) or used
             keepers = self._keepers(net, course, recorder)
-            callbacks = [*bars, Safety(self.epoch, history, losses), *ends, *users, *keepers]
+            callbacks = [*bars, Safety(self.epoch, history, start, losses), *ends, *users, *keepers]
             history.stopped = "exception"
             stopped = loop.fit(self.epoch, self.limits.epochs, report, callbacks, net, used, course, self._last())
         history.stopped = stopped or "epochs"
