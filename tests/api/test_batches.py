@@ -268,6 +268,8 @@ def test_what_needs_all_rows_says_so():
     ):
         with pytest.raises(ValueError, match=message):
             net.fit(BATCHES, **arguments)
+    with pytest.raises(ValueError, match="LBFGS takes all rows at once, and X is batches"):
+        fastmlp.MLP([4, 3]).fit(BATCHES, optimizer="lbfgs")
     for forgotten in (X, X.tolist(), None, 3, "abc"):
         with pytest.raises(TypeError, match="y is None, and X is a"):
             net.fit(forgotten)

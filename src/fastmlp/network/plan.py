@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fastmlp.network.arguments import Rows
 from fastmlp.network.resuming import Unfinished
 from fastmlp.spec import LBFGS, Adam
 from fastmlp.train import lbfgs, loop
@@ -20,7 +21,7 @@ from fastmlp.train.safety import Safety
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastmlp.network.arguments import Limits, Rows
+    from fastmlp.network.arguments import Limits
     from fastmlp.network.batches import InBatches
     from fastmlp.network.resuming import Resumed
     from fastmlp.network.state import State
@@ -72,6 +73,7 @@ class Plan:
         ends = self.limits.callbacks(course, losses[0] if losses else "loss")
         users: list[LoopCallback] = [Lent(self.called, net._access.lent)] if self.called else []
         if isinstance(self.method, LBFGS):
+            assert isinstance(self.rows, Rows)  # as_stream refuses batches
             history.stopped, net._unfinished = "exception", None
             callbacks = [*bars, *ends, *users]
             stopped = lbfgs.fit(self.epoch, self.rows.trained, self.method, self.limits.epochs, report, callbacks, net)
