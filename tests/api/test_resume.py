@@ -299,6 +299,16 @@ def test_what_cannot_go_on_is_refused_and_nothing_changes(backend, tmp_path):
         net.fit(X, LABELS, batch_size=7, resume=True)
 
 
+def test_a_training_with_callbacks_is_not_in_what_save_writes(backend, tmp_path):
+    net, stop = a_net(backend), fastmlp.EarlyStopping("loss")
+    net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=[stop])
+    net.save(tmp_path / "net")
+    for other in (fastmlp.load(tmp_path / "net", backend=backend), pickle.loads(pickle.dumps(net))):
+        with pytest.raises(ValueError, match="there is none .one with callbacks is in the files of Checkpoint"):
+            other.fit(X, LABELS, batch_size=7, callbacks=[stop], resume=True)
+    assert net.fit(X, LABELS, batch_size=7, epochs=2, callbacks=[stop], resume=True).stopped == "epochs"
+
+
 def test_a_divergence_has_the_history_of_what_was_resumed(backend, tmp_path):
     path, net, other = tmp_path / "run.safetensors", a_net(backend), a_net(backend)
     arguments = {"batch_size": 7, "callbacks": [fastmlp.Checkpoint(path)]}

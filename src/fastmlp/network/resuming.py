@@ -107,7 +107,10 @@ def as_resumed(net: State, resume: Any) -> Resumed | None:
 def _own(net: State) -> Resumed:
     unfinished, learner = net._unfinished, net._learner
     if unfinished is None:
-        raise ValueError("resume=True goes on with a training of this network that was stopped, and there is none")
+        raise ValueError(
+            "resume=True goes on with a training of this network that was stopped, and there is none (one with "
+            "callbacks is in the files of Checkpoint, but not in those of save, nor in copies)"
+        )
     record = checked(unfinished.record)
     if unfinished.checkpoint is None and learner.step != record["n_steps"]:
         raise ValueError("resume=True goes on with a training that was stopped, and this network was trained since")

@@ -310,7 +310,7 @@ class State:
     def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
             checkpoint, unfinished = self._learner.checkpoint(), self._unfinished
-            if unfinished is None or unfinished.checkpoint is not None:  # which has other weights than these
+            if unfinished is None or unfinished.checkpoint is not None:  # callbacks may have changed the weights since
                 return checkpoint
             return replace(checkpoint, training=unfinished.record)
 

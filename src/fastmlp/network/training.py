@@ -190,7 +190,8 @@ class Training(Gradients):
         resume : True or path, optional
             Go on with a training that was stopped, as if it had not been: with one in a file that `Checkpoint` wrote,
             which takes the place of this network's own state (where there is no file, the training begins), or (True)
-            with this network's last one, which max_steps, max_seconds or Ctrl-C stopped, also after `save` and `load`.
+            with this network's last one, which max_steps, max_seconds or Ctrl-C stopped, also after `save` and `load`
+            (not those of one with `callbacks`, which may have changed the network behind it: `Checkpoint` saves it).
             Data and the other arguments have to be the same; `epochs`, limits, `threads` and `optimizer` may be others.
             Both `epochs` and `max_steps` count from the training's beginning, `max_seconds` from the call's.
 
