@@ -299,6 +299,17 @@ def test_what_cannot_go_on_is_refused_and_nothing_changes(backend, tmp_path):
         net.fit(X, LABELS, batch_size=7, resume=True)
 
 
+@pytest.mark.parametrize("called", [[], [lambda net, logs: None]], ids=["alone", "with a callback"])
+def test_steps_that_were_made_since_are_not_lost(backend, called):
+    net = a_net(backend)
+    net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=called)
+    net.step(X, LABELS)
+    before = state_of(net)
+    with pytest.raises(ValueError, match="this network was trained since"):
+        net.fit(X, LABELS, batch_size=7, callbacks=called, resume=True)
+    assert all(map(np.array_equal, state_of(net), before))
+
+
 def test_a_training_with_callbacks_is_not_in_what_save_writes(backend, tmp_path):
     net, stop = a_net(backend), fastmlp.EarlyStopping("loss")
     net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=[stop])

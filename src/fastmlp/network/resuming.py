@@ -112,6 +112,6 @@ def _own(net: State) -> Resumed:
             "callbacks is in the files of Checkpoint, but not in those of save, nor in copies)"
         )
     record = checked(unfinished.record)
-    if unfinished.checkpoint is None and learner.step != record["n_steps"]:
+    if learner.step != record["n_steps"]:
         raise ValueError("resume=True goes on with a training that was stopped, and this network was trained since")
     return Resumed(record, unfinished.checkpoint, learner.seed)
