@@ -299,6 +299,16 @@ def test_what_cannot_go_on_is_refused_and_nothing_changes(backend, tmp_path):
         net.fit(X, LABELS, batch_size=7, resume=True)
 
 
+def test_a_network_that_was_trained_by_another_process_goes_on(backend):
+    whole, net, arguments = a_net(backend), a_net(backend), given(callbacks=[], epochs=3)
+    whole.fit(X, LABELS, **arguments)
+    other = pickle.loads(pickle.dumps(net))
+    other.fit(X, LABELS, max_steps=12, **arguments)
+    net._adopt(pickle.loads(pickle.dumps(other)))  # as fit_many does
+    net.fit(X, LABELS, resume=True, **arguments)
+    agree(net, whole)
+
+
 @pytest.mark.parametrize("called", [[], [lambda net, logs: None]], ids=["alone", "with a callback"])
 def test_steps_that_were_made_since_are_not_lost(backend, called):
     net = a_net(backend)

@@ -328,6 +328,7 @@ class State:
         for place in range(len(learnt.epoch)):
             self._history.append({name: learnt[name][place] for name in learnt})
         self._history.stopped = learnt.stopped
+        self._unfinished = other._unfinished
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
