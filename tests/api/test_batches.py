@@ -268,6 +268,8 @@ def test_what_needs_all_rows_says_so():
     ):
         with pytest.raises(ValueError, match=message):
             net.fit(BATCHES, **arguments)
+    with pytest.raises(ValueError, match="LBFGS takes all rows at once, and X is batches"):
+        fastmlp.MLP([4, 3]).fit(BATCHES, optimizer="lbfgs")
     for forgotten in (X, X.tolist(), None, 3, "abc"):
         with pytest.raises(TypeError, match="y is None, and X is a"):
             net.fit(forgotten)
@@ -282,6 +284,22 @@ def test_a_divergence_goes_back_and_reports_the_batch():
         net.fit(large, epochs=1, optimizer=fastmlp.SGD(0.1))
     assert parameters(net) == start
     gc.collect()
+
+
+@pytest.mark.parametrize("way", ["memory", "file", "checkpoint"])
+def test_a_training_goes_on_in_the_middle_of_an_epoch(way, tmp_path):
+    whole, net, path = make(), make(), tmp_path / "run.safetensors"
+    given = {"epochs": 3, "callbacks": [fastmlp.Checkpoint(path)] if way == "checkpoint" else []}
+    whole.fit(WEIGHTED, epochs=3)
+    net.fit(WEIGHTED, max_steps=len(WEIGHTED) + 3, **given)
+    if way == "file":
+        net.save(path)
+        net = fastmlp.load(path)
+    net = make() if way == "checkpoint" else net
+    net.fit(WEIGHTED, resume=path if way == "checkpoint" else True, **given)
+    assert parameters(net) == parameters(whole)
+    assert net.history.loss == whole.history.loss
+    assert net.n_epochs == 3
 
 
 def test_pytorch_loaders():

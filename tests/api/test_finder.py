@@ -116,6 +116,24 @@ def test_batches_serve_as_data(backend):
     assert np.array_equal(ours.losses, theirs.losses)
 
 
+def test_batches_that_can_be_read_once_serve_as_far_as_they_go(backend):
+    batches = [(X[k : k + 20], Y[k : k + 20]) for k in (0, 20, 40)]
+    ours = fastmlp.LearningRateFinder(steps=7).run(make(backend), iter(batches))
+    theirs = fastmlp.LearningRateFinder(steps=7).run(make(backend), batches)
+    np.testing.assert_array_equal(ours.losses, theirs.losses[:3])
+    np.testing.assert_array_equal(ours.rates, theirs.rates[:3])
+    assert not ours.diverged
+
+
+def test_a_first_loss_that_is_not_finite(backend):
+    finder = fastmlp.LearningRateFinder().run(make(backend), np.full((8, 3), 1e300), np.zeros(8))
+    assert finder.diverged
+    assert not len(finder.rates)
+    for use in (finder.plot, lambda: finder.suggestion):
+        with pytest.raises(RuntimeError, match="there is nothing to .*: the loss of the first batch is not finite"):
+            use()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

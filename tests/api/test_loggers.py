@@ -43,6 +43,22 @@ def test_a_resumed_training_has_each_epoch_once(backend, name, tmp_path):
     assert [row["loss"] for row in rows(path)] == net.history.loss
 
 
+def test_columns_stay_what_the_first_row_says(backend, tmp_path):
+    path, net = tmp_path / "log.csv", fastmlp.MLP([2, 4, 1], seed=0, backend=backend)
+    sets = {name: (X, Y[:k] + [9.0] * (4 - k)) for k, name in enumerate("ab")}
+    net.fit(X, Y, epochs=1, validation_data=sets, callbacks=[fastmlp.CSVLogger(path)])
+    other = dict(reversed(sets.items()))  # the same measures in another order
+    net.fit(X, Y, epochs=1, validation_data=other, callbacks=[fastmlp.CSVLogger(path, append=True)])
+    assert [row["b_loss"] for row in rows(path)] == net.history["b_loss"]
+    written, weights = path.read_text(), net.get_flat()
+    with pytest.raises(
+        ValueError, match=r"CSVLogger cannot go on with .*log\.csv, whose columns are epoch, loss, .*a_loss"
+    ):
+        net.fit(X, Y, epochs=1, callbacks=[fastmlp.CSVLogger(path, append=True)])
+    assert path.read_text() == written
+    assert (net.get_flat() == weights).all()
+
+
 def test_functions_are_called(backend):
     seen = []
     note = fastmlp.LambdaCallback(

@@ -299,6 +299,48 @@ def test_what_cannot_go_on_is_refused_and_nothing_changes(backend, tmp_path):
         net.fit(X, LABELS, batch_size=7, resume=True)
 
 
+def test_a_network_that_was_trained_by_another_process_goes_on(backend):
+    whole, net, arguments = a_net(backend), a_net(backend), given(callbacks=[], epochs=3)
+    whole.fit(X, LABELS, **arguments)
+    other = pickle.loads(pickle.dumps(net))
+    other.fit(X, LABELS, max_steps=12, **arguments)
+    net._adopt(pickle.loads(pickle.dumps(other)))  # as fit_many does
+    net.fit(X, LABELS, resume=True, **arguments)
+    agree(net, whole)
+
+
+@pytest.mark.parametrize("called", [[], [lambda net, logs: None]], ids=["alone", "with a callback"])
+def test_steps_that_were_made_since_are_not_lost(backend, called):
+    net = a_net(backend)
+    net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=called)
+    net.step(X, LABELS)
+    before = state_of(net)
+    with pytest.raises(ValueError, match="this network was trained since"):
+        net.fit(X, LABELS, batch_size=7, callbacks=called, resume=True)
+    assert all(map(np.array_equal, state_of(net), before))
+
+
+def test_a_training_with_callbacks_is_not_in_what_save_writes(backend, tmp_path):
+    net, stop = a_net(backend), fastmlp.EarlyStopping("loss")
+    net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=[stop])
+    net.save(tmp_path / "net")
+    for other in (fastmlp.load(tmp_path / "net", backend=backend), pickle.loads(pickle.dumps(net))):
+        with pytest.raises(ValueError, match="there is none .one with callbacks is in the files of Checkpoint"):
+            other.fit(X, LABELS, batch_size=7, callbacks=[stop], resume=True)
+    assert net.fit(X, LABELS, batch_size=7, epochs=2, callbacks=[stop], resume=True).stopped == "epochs"
+
+
+def test_a_divergence_has_the_history_of_what_was_resumed(backend, tmp_path):
+    path, net, other = tmp_path / "run.safetensors", a_net(backend), a_net(backend)
+    arguments = {"batch_size": 7, "callbacks": [fastmlp.Checkpoint(path)]}
+    net.fit(X, LABELS, epochs=2, **arguments)
+    other.fit(X, LABELS, epochs=5, batch_size=7)  # which is longer
+    with pytest.raises(fastmlp.TrainingDiverged) as caught, np.errstate(all="ignore"):
+        other.fit(X, LABELS, epochs=9, optimizer=fastmlp.SGD(1e38), resume=path, **arguments)
+    assert caught.value.history.epoch == [1, 2]
+    assert caught.value.history.loss == net.history.loss
+
+
 def test_a_search_has_no_steps_to_stop_between(tmp_path):
     net = fastmlp.MLP([4, 3, 2], output="softmax")
     with pytest.raises(ValueError, match="Checkpoint saves where a training stands between steps"):

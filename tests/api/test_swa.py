@@ -5,6 +5,8 @@ import pytest
 from conftest import parameters
 
 import fastmlp
+from fastmlp.train.epoch import Epoch
+from fastmlp.train.metrics import Measured
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(30, 3))
@@ -51,6 +53,28 @@ def test_a_divergence_takes_it_back(backend):
         net.fit(X, Y, epochs=200, swa=2, batch_size=7, optimizer=fastmlp.SGD(1e9))
     assert np.isfinite(net.averaged().predict(X)).all()
     assert parameters(net.averaged()) == before
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+@pytest.mark.parametrize(("kind", "method"), [(Epoch, "run"), (Measured, "_evaluate")])
+def test_a_finished_epoch_that_is_not_measured_is_taken_in_once(backend, monkeypatch, kind, method, resumed):
+    whole, cut, call = network(backend), network(backend), getattr(kind, method)
+    whole.fit(X, Y, epochs=4, swa=2, **FITTING)
+
+    def interrupted(self, *arguments):
+        call(self, *arguments)
+        if cut.n_epochs == 3:
+            monkeypatch.undo()
+            if kind is Measured:
+                raise KeyboardInterrupt
+            self.exception = KeyboardInterrupt()  # it came with the last step
+
+    monkeypatch.setattr(kind, method, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cut.fit(X, Y, epochs=4, swa=2, **FITTING)
+    cut.fit(X, Y, swa=2, **FITTING, **({"epochs": 4, "resume": True} if resumed else {"epochs": 1}))
+    assert parameters(cut) == parameters(whole)
+    assert parameters(cut.averaged()) == parameters(whole.averaged())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pickle
 import struct
 import sys
 import types
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -121,6 +122,24 @@ def test_estimators_have_epochs_alone():
     assert seen.epochs == [0, 1, 2, 3]
     with pytest.raises(ValueError, match=r"WeightHistory's every is 3 steps, and an estimator's callbacks"):
         model.set_params(callbacks=[fastmlp.WeightHistory(3)]).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_estimators_refuse_checkpoints_and_callbacks_of_theirs_may_save(solver, tmp_path):
+    pytest.importorskip("sklearn")
+    from fastmlp import sklearn
+
+    path = tmp_path / "run"
+    model = sklearn.MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=3, random_state=0, tol=0)
+    for way in (model.fit, model.partial_fit)[: 1 + (solver == "adam")]:
+        model.callbacks = [fastmlp.Checkpoint(path)]
+        with pytest.raises(ValueError, match=r"Checkpoint saves where .* an estimator cannot .* may net.save\(path\)"):
+            way(X, Y)
+        assert not path.exists()
+        assert not hasattr(model, "coefs_")
+    with warnings.catch_warnings(action="ignore"):
+        model.set_params(callbacks=[lambda net, logs: net.save(path)]).fit(X, Y)
+    np.testing.assert_array_equal(fastmlp.load(path).predict(X)[:, 0], model.predict(X))
 
 
 # ---- TensorBoard ----------------------------------------------------------------------------------------------------

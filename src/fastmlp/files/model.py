@@ -23,8 +23,6 @@ from fastmlp.spec.checks import flag, integer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fastmlp.spec import Array
-
 __all__ = ["SEVERAL", "load_model", "read_model", "save_model", "written"]
 
 #: In the metadata of a file of several networks, how many they are.

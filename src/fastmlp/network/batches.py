@@ -40,11 +40,6 @@ class InBatches:
     plain: None = None
     n_rows: None = None
 
-    @property
-    def trained(self) -> Data:
-        """Refuse: there is no array of all rows."""
-        raise ValueError("LBFGS takes all rows at once, and X is batches: give X and y")
-
     def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:  # noqa: ARG002 - as they come
         """Return what an epoch reads."""
         return self.stream
@@ -70,14 +65,13 @@ def as_stream(
         raise ValueError("validation_split is of arrays, and X is batches: give validation_data")
     if isinstance(class_weight, str):
         raise ValueError(f"class_weight {class_weight!r} needs the targets of all rows; give batches a mapping")
-    spec, names = net._learner.spec, net.feature_names or getattr(X, "feature_names", None)
-    stream = Stream(batches, partial(_as_batch, spec, names, class_weight), net._access.beside)
-    rows = InBatches(stream, as_validation(spec, validation_data, net._finite(), names), names)
     if isinstance(method, LBFGS):
-        rows.trained  # noqa: B018 - raises
+        raise ValueError("LBFGS takes all rows at once, and X is batches: give X and y")
     if measured:
         raise ValueError("metrics are of rows that can be read again, and X is batches: give validation_data")
-    return rows
+    spec, names = net._learner.spec, net.feature_names or getattr(X, "feature_names", None)
+    stream = Stream(batches, partial(_as_batch, spec, names, class_weight), net._access.beside)
+    return InBatches(stream, as_validation(spec, validation_data, net._finite(), names), names)
 
 
 def _as_batch(spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: Any, given: Any, called: str) -> Data:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fastmlp.network.arguments import Rows
 from fastmlp.network.resuming import Unfinished
 from fastmlp.spec import LBFGS, Adam
 from fastmlp.train import lbfgs, loop
@@ -20,7 +21,7 @@ from fastmlp.train.safety import Safety
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastmlp.network.arguments import Limits, Rows
+    from fastmlp.network.arguments import Limits
     from fastmlp.network.batches import InBatches
     from fastmlp.network.resuming import Resumed
     from fastmlp.network.state import State
@@ -72,6 +73,7 @@ class Plan:
         ends = self.limits.callbacks(course, losses[0] if losses else "loss")
         users: list[LoopCallback] = [Lent(self.called, net._access.lent)] if self.called else []
         if isinstance(self.method, LBFGS):
+            assert isinstance(self.rows, Rows)  # as_stream refuses batches
             history.stopped, net._unfinished = "exception", None
             callbacks = [*bars, *ends, *users]
             stopped = lbfgs.fit(self.epoch, self.rows.trained, self.method, self.limits.epochs, report, callbacks, net)
@@ -85,7 +87,7 @@ class Plan:
                 recorder.check(resumed.record)
                 used = resumed.optimizer(learner, self.method) or used
             keepers = self._keepers(net, course, recorder)
-            callbacks = [*bars, Safety(self.epoch, history, losses), *ends, *users, *keepers]
+            callbacks = [*bars, Safety(self.epoch, history, start, losses), *ends, *users, *keepers]
             history.stopped = "exception"
             stopped = loop.fit(self.epoch, self.limits.epochs, report, callbacks, net, used, course, self._last())
         history.stopped = stopped or "epochs"
@@ -123,8 +125,11 @@ class Plan:
         dues += [Due(each.every, course, partial(_save, each, recorder)) for each in checkpoints]
 
         def keep(record: Mapping[str, Any]) -> None:
-            if not course.over:
-                net._unfinished = Unfinished(record, net._learner.checkpoint() if self.called else None)
+            if course.over:
+                return
+            epoch = self.epoch  # whose steps may all be made: then its weights are in their mean when `fit` is left
+            changes = self.called or (epoch.options.swa and epoch.is_open and epoch.complete)
+            net._unfinished = Unfinished(record, net._learner.checkpoint() if changes else None)
 
         return [*dues, Keeper(checkpoints, recorder.record, keep)]
 

@@ -30,7 +30,8 @@ class Unfinished:
     record : mapping
         Where it stood.
     checkpoint : Checkpoint or None
-        The network there, where callbacks may have changed it since (`EarlyStopping` puts the best weights back).
+        The network there, where it may have changed since: callbacks do (`EarlyStopping` puts the best weights back),
+        and an epoch that was finished and not measured is taken into the mean of ``fit(swa=...)``.
     """
 
     record: Mapping[str, Any]
@@ -106,8 +107,11 @@ def as_resumed(net: State, resume: Any) -> Resumed | None:
 def _own(net: State) -> Resumed:
     unfinished, learner = net._unfinished, net._learner
     if unfinished is None:
-        raise ValueError("resume=True goes on with a training of this network that was stopped, and there is none")
+        raise ValueError(
+            "resume=True goes on with a training of this network that was stopped, and there is none (one with "
+            "callbacks is in the files of Checkpoint, but not in those of save, nor in copies)"
+        )
     record = checked(unfinished.record)
-    if unfinished.checkpoint is None and learner.step != record["n_steps"]:
+    if learner.step != record["n_steps"]:
         raise ValueError("resume=True goes on with a training that was stopped, and this network was trained since")
     return Resumed(record, unfinished.checkpoint, learner.seed)

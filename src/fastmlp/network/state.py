@@ -310,7 +310,7 @@ class State:
     def _checkpoint(self) -> Checkpoint:
         with self._access.reading("save"):
             checkpoint, unfinished = self._learner.checkpoint(), self._unfinished
-            if unfinished is None or unfinished.checkpoint is not None:  # which has other weights than these
+            if unfinished is None or unfinished.checkpoint is not None:  # callbacks may have changed the weights since
                 return checkpoint
             return replace(checkpoint, training=unfinished.record)
 
@@ -328,6 +328,7 @@ class State:
         for place in range(len(learnt.epoch)):
             self._history.append({name: learnt[name][place] for name in learnt})
         self._history.stopped = learnt.stopped
+        self._unfinished = other._unfinished
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""

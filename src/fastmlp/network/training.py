@@ -24,7 +24,7 @@ from fastmlp.spec.checks import flag, integer
 from fastmlp.spec.hints import explained_as
 from fastmlp.train import loop
 from fastmlp.train.callbacks import CallbackLike, LoopCallback, as_callbacks
-from fastmlp.train.checkpoint import Checkpoint
+from fastmlp.train.checkpoint import refuse_checkpoints
 from fastmlp.train.due import refuse_steps
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.history import History  # noqa: TC001
@@ -190,7 +190,8 @@ class Training(Gradients):
         resume : True or path, optional
             Go on with a training that was stopped, as if it had not been: with one in a file that `Checkpoint` wrote,
             which takes the place of this network's own state (where there is no file, the training begins), or (True)
-            with this network's last one, which max_steps, max_seconds or Ctrl-C stopped, also after `save` and `load`.
+            with this network's last one, which max_steps, max_seconds or Ctrl-C stopped, also after `save` and `load`
+            (not those of one with `callbacks`, which may have changed the network behind it: `Checkpoint` saves it).
             Data and the other arguments have to be the same; `epochs`, limits, `threads` and `optimizer` may be others.
             Both `epochs` and `max_steps` count from the training's beginning, `max_seconds` from the call's.
 
@@ -246,8 +247,7 @@ class Training(Gradients):
             if resume is not None and resume is not False:
                 raise ValueError("resume goes on between two steps, of which LBFGS makes none")
             refuse_steps(called, "and LBFGS makes no steps")
-            if any(isinstance(callback, Checkpoint) for callback in called):
-                raise ValueError("Checkpoint saves where a training stands between steps, of which LBFGS makes none")
+            refuse_checkpoints(called, "of which LBFGS makes none")
         resumed = as_resumed(self, resume)
         seed = self.seed if resumed is None else resumed.seed
         n_threads = engine_threads(threads)

@@ -29,6 +29,7 @@ from fastmlp.sklearn.validation import as_rows, validate_features, validate_weig
 from fastmlp.sklearn.watch import Watch, averaged, evaluate
 from fastmlp.spec import Array, as_clip, as_optimizer, as_rates, weights_and_biases
 from fastmlp.train.callbacks import as_callbacks
+from fastmlp.train.checkpoint import refuse_checkpoints
 from fastmlp.train.due import refuse_steps
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.learner import Learner, StepOptions
@@ -168,7 +169,9 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
 
     def _check_together(self, n_layers: int, incremental: bool) -> None:
         """Refuse parameters that do not go together, before anything has changed."""
-        refuse_steps(as_callbacks(self.callbacks), "and an estimator's callbacks hear of whole epochs")
+        callbacks = as_callbacks(self.callbacks)
+        refuse_steps(callbacks, "and an estimator's callbacks hear of whole epochs")
+        refuse_checkpoints(callbacks, "and an estimator cannot go on there: a function (net, logs) may net.save(path)")
         optimizer = None if self.optimizer is None else as_optimizer(self.optimizer)
         check_together(optimizer, as_rates(self.lr_factors, n_layers), self._step_options(), self.max_norm)
         if self.ema is not None and incremental:

@@ -22,6 +22,7 @@ __all__ = [
     "LoopCallback",
     "as_callbacks",
     "check_monitor",
+    "tell",
 ]
 
 Logs: TypeAlias = dict[str, Any]
@@ -182,6 +183,15 @@ class LoopCallback(Callback):
 
     def close(self) -> None:
         """Called after the last epoch, however it ended."""
+
+
+def tell(callbacks: Sequence[LoopCallback], event: str, net: Any, logs: Logs) -> str:
+    """Let all of them hear of an event; return why the first of those that want to stop does, or ""."""
+    stop = ""
+    for callback in callbacks:
+        if getattr(callback, event)(net, logs):
+            stop = stop or callback.reason
+    return stop
 
 
 class Lent(LoopCallback):

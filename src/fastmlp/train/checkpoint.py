@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fastmlp.network import MLP
-    from fastmlp.train.callbacks import Logs
+    from fastmlp.train.callbacks import Callback, Logs
 
-__all__ = ["Checkpoint", "Keeper"]
+__all__ = ["Checkpoint", "Keeper", "refuse_checkpoints"]
 
 
 class Checkpoint(Watching):
@@ -43,7 +43,7 @@ class Checkpoint(Watching):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
+        If an argument is not as described; by `fit`, if there is nothing that it could go on with: L-BFGS, estimators.
     OSError
         By `fit`, if a file cannot be written; the training ends, the network and the file before are whole.
 
@@ -110,6 +110,12 @@ class Checkpoint(Watching):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.files = state["best"], [str(file) for file in state["files"]]
+
+
+def refuse_checkpoints(callbacks: Sequence[Callback], why: str) -> None:
+    """A ValueError where a callback would save a training that nobody can go on with."""
+    if any(isinstance(callback, Checkpoint) for callback in callbacks):
+        raise ValueError(f"Checkpoint saves where a training stands between steps, {why}")
 
 
 class Keeper(LoopCallback):

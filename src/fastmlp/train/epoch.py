@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.train.callbacks import tell
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
 from fastmlp.train.samples import PerSample
 
@@ -245,8 +246,4 @@ class Pace:
         if self.every is not None:
             self.steps = max(1, min(8 * self.steps, int(self.every * steps / max(seconds, 1e-9))))
         logs = {"steps": steps, "rows": rows, "seconds": seconds, "loss": float(losses.sum()) / steps}
-        stop = ""
-        for callback in self.callbacks:
-            if callback.on_steps(self.net, logs):
-                stop = stop or callback.reason
-        return stop
+        return tell(self.callbacks, "on_steps", self.net, logs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +140,7 @@ class LearningRateFinder:
             trial.fit(
                 X,
                 y,
-                epochs=None,
+                epochs=1 if isinstance(X, Iterator) else None,  # which can be read once
                 max_steps=self.steps,
                 callbacks=[probe],
                 optimizer=dataclasses.replace(chosen, learning_rate=rising),  # type: ignore[call-arg]
@@ -172,11 +173,10 @@ class LearningRateFinder:
         Raises
         ------
         RuntimeError
-            If nothing has been run, or the loss falls nowhere.
+            If nothing has been run, no loss was finite, or the loss falls nowhere.
         """
         made = len(self.rates)
-        if not made:
-            raise RuntimeError("there is nothing to suggest from: call run(net, X, y) before")
+        self._refuse_nothing("suggest from")
         first = int(SHARE * made)
         across = max(1, first)
         lowest = first + int(self.smoothed[first:].argmin())
@@ -206,10 +206,9 @@ class LearningRateFinder:
         ImportError
             If Matplotlib is not installed.
         RuntimeError
-            If nothing has been run.
+            If nothing has been run, or no loss was finite.
         """
-        if not len(self.rates):
-            raise RuntimeError("there is nothing to draw: call run(net, X, y) before")
+        self._refuse_nothing("draw")
         if ax is None:
             try:
                 from matplotlib import pyplot as plt
@@ -231,6 +230,12 @@ class LearningRateFinder:
         ax.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
         ax.legend()
         return ax
+
+    def _refuse_nothing(self, use: str) -> None:
+        """Raise a RuntimeError where no step has been made, and say why."""
+        if not len(self.rates):
+            why = "the loss of the first batch is not finite" if self.diverged else "call run(net, X, y) before"
+            raise RuntimeError(f"there is nothing to {use}: {why}")
 
     def __repr__(self) -> str:
         made = f", {len(self.rates)} steps made" if len(self.rates) else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.data import Data, dense
+from fastmlp.train.callbacks import tell
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of
 
 if TYPE_CHECKING:
@@ -205,9 +206,7 @@ class _Descent:
                 callback.on_steps(self.net, {"steps": 1, "rows": epoch.n_rows, "seconds": epoch.seconds, "loss": loss})
         self.logs = self.report(epoch)
         parameters = engine.read()
-        for callback in self.callbacks:
-            if callback.on_epoch_end(self.net, self.logs):
-                self.stopped = self.stopped or callback.reason
+        self.stopped = tell(self.callbacks, "on_epoch_end", self.net, self.logs)
         if self.callbacks:
             self.changed = any((array != parameters[name]).any() for name, array in engine.read().items())
         if self.stopped or self.changed:

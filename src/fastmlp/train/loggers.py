@@ -14,7 +14,7 @@ from fastmlp.spec.checks import flag
 from fastmlp.train.callbacks import Callback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fastmlp.network import MLP
     from fastmlp.train.callbacks import Logs
@@ -63,6 +63,11 @@ class CSVLogger(_Log):
     append : bool
         Whether to go on with a file that is there, in place of a new one. A resumed training goes on by itself.
 
+    Raises
+    ------
+    ValueError
+        By `fit`, if it is to go on with a file that has other columns than what is measured.
+
     Examples
     --------
     >>> import fastmlp, tempfile, pathlib
@@ -74,13 +79,36 @@ class CSVLogger(_Log):
     'epoch,loss,seconds,samples_per_second'
     """
 
+    def on_train_begin(self, net: MLP, logs: Logs) -> None:
+        super().on_train_begin(net, logs)
+        self._check(self._header(), logs["names"])
+
     def _written(self, logs: Logs) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if not self._end:
-            writer.writerow(logs)
-        writer.writerow(logs.values())
+        names = self._header()
+        self._check(names, logs)
+        if not names:
+            names = list(logs)
+            writer.writerow(names)
+        writer.writerow(logs[name] for name in names)
         return text.getvalue()
+
+    def _header(self) -> list[str]:
+        """Return the names in the file that is gone on with; none where there is nothing to go on with."""
+        path = Path(self.path)
+        if not self._end or not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+
+    def _check(self, names: list[str], measured: Iterable[str]) -> None:
+        """A ValueError where the file's columns are not what is measured."""
+        if names and set(names) != set(measured):
+            raise ValueError(
+                f"CSVLogger cannot go on with {self.path}, whose columns are {', '.join(names)}: this training has "
+                f"{', '.join(measured)}"
+            )
 
 
 class JSONLogger(_Log):

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from fastmlp.data import Data
 from fastmlp.spec import Optimizer
-from fastmlp.train.callbacks import Logs, LoopCallback
+from fastmlp.train.callbacks import Logs, LoopCallback, tell
 from fastmlp.train.course import LIMITS, Course
 from fastmlp.train.epoch import Epoch, Pace
 from fastmlp.train.learner import NO_OPTIONS, Learner, StepOptions
 from fastmlp.train.safety import TrainingDiverged, diagnosis, loss_of, prepare_undo, undo
 
-__all__ = ["Report", "fit", "hearing", "step", "tell"]
 __all__ = ["Report", "apply", "fit", "step"]
 
 
@@ -65,7 +64,7 @@ def fit(
     if epoch.options.average or epoch.options.swa:
         learner.keep_average()
     epoch.pace = Pace.of(callbacks, net, course)
-    begins, ends, afters = (hearing(callbacks, event) for event in ("on_epoch_begin", "on_epoch_end", "after_epoch"))
+    begins, ends, afters = (_hearing(callbacks, event) for event in ("on_epoch_begin", "on_epoch_end", "after_epoch"))
     stop, logs = course.over, last or {}
     try:
         for _ in itertools.count() if epochs is None else range(epochs - course.epochs):
@@ -121,6 +120,7 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
         logs = report(epoch)
     except BaseException:
         tell(callbacks, "on_pause", net, last)
+        _average(epoch)
         raise
     _average(epoch)  # not before: an epoch that is measured again, in a training that is resumed, is taken in once
     epoch.is_open = False
@@ -134,18 +134,9 @@ def _average(epoch: Epoch) -> None:
         learner.take_in(learner.epoch - first + 1)
 
 
-def hearing(callbacks: Sequence[LoopCallback], event: str) -> list[LoopCallback]:
+def _hearing(callbacks: Sequence[LoopCallback], event: str) -> list[LoopCallback]:
     """Collect the callbacks that do anything at an event."""
     return [each for each in callbacks if getattr(type(each), event) is not getattr(LoopCallback, event)]
-
-
-def tell(callbacks: Sequence[LoopCallback], event: str, net: Any, logs: Logs) -> str:
-    """Let all of them hear of an event; return why the first of those that want to stop does, or ""."""
-    stop = ""
-    for callback in callbacks:
-        if getattr(callback, event)(net, logs):
-            stop = stop or callback.reason
-    return stop
 
 
 def step(learner: Learner, data: Data, optimizer: Optimizer, threads: int, options: StepOptions = NO_OPTIONS) -> float:

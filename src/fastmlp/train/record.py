@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,8 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _part(part: Mapping[str, Any], given: Mapping[str, Any]) -> Part:
     losses, weights = (np.asarray(part[name], np.float64) for name in ("losses", "weights"))
-    steps = -(-given["rows"] // given["batch_size"])
+    rows, batch_size = given["rows"], given["batch_size"]
+    steps = -(-rows // batch_size) if batch_size else math.inf  # in batches, there may be any number
     if losses.ndim != 1 or losses.shape != weights.shape or not 0 < len(losses) <= steps:
         raise ValueError(f"its training has {losses.shape} losses of an epoch of {steps} steps")
     return Part(losses, weights, bool(part["weighted"]), real(part["seconds"], "seconds"))

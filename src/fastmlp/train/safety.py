@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastmlp.data import Data, chunks, refuse_overflow
 from fastmlp.spec import weights_and_biases
 from fastmlp.train.callbacks import Logs, LoopCallback
-from fastmlp.train.history import History, count_epochs
+from fastmlp.train.history import History
 from fastmlp.train.learner import Learner, Snapshot
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
     Attributes
     ----------
     history : History or None
-        The epochs that this call of ``fit`` finished.
+        The epochs that this call of ``fit`` finished, behind those of the training that it resumed.
     epoch, step : int or None
         Where it happened: number of the epoch and of the step in it, both counted from 1.
     layer : int or None
@@ -62,15 +62,15 @@ class Safety(LoopCallback):
     """Two snapshots: training goes back to the latest one under which a loss was finite.
 
     So has to be each loss of an epoch that is `watched`, by its name in the logs. Each update since a snapshot began
-    with a finite loss, the first of them under its parameters.
+    with a finite loss, the first of them under its parameters. The training's history begins at place `start`.
     """
 
     latest: Snapshot
     previous: Snapshot
 
-    def __init__(self, epoch: "Epoch", history: History, watched: Sequence[str] = ()) -> None:
+    def __init__(self, epoch: "Epoch", history: History, start: int, watched: Sequence[str] = ()) -> None:
         self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
-        self.history, self.start = history, count_epochs(history)
+        self.history, self.start = history, start
         self.watched = watched
         self.before = self.learner.steps_trained
         self.rule = ""  # of the optimizer whose state the snapshots have

@@ -91,17 +91,23 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """Rows that lie in memory, or in a mapped file: an epoch is one chunk."""
+class _Ordered:
+    """Base of sources whose rows an order tells."""
 
-    data: Data
     order: Order
 
     @property
     def n_rows(self) -> int:
         """Number of rows in an epoch."""
         return self.order.n_rows
+
+
+@dataclass(frozen=True)
+class Arrays(_Ordered):
+    """Rows that lie in memory, or in a mapped file: an epoch is one chunk."""
+
+    data: Data
+    order: Order
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:  # noqa: ARG002 - any size
         """Give all rows at once."""
@@ -109,18 +115,13 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class SparseRows:
+class SparseRows(_Ordered):
     """Rows of a sparse matrix (CSR), some batches at a time made dense for an engine that reads dense ones."""
 
     X: Any
     y: Array
     weight: NDArray[np.float64] | None
     order: Order
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows in an epoch."""
-        return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
         """Give blocks of whole batches."""
@@ -132,18 +133,13 @@ class SparseRows:
 
 
 @dataclass(frozen=True)
-class TableRows:
+class TableRows(_Ordered):
     """Rows of a table, some batches at a time put together for an engine that reads one array."""
 
     X: Table
     y: Array
     weight: NDArray[np.float64] | None
     order: Order
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows in an epoch."""
-        return self.order.n_rows
 
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:
         """Give blocks of whole batches, in memory that the next block takes over."""
