@@ -9,6 +9,7 @@ from fastmlp.many.jobs import as_jobs
 from fastmlp.many.results import Results
 from fastmlp.many.workers import do
 from fastmlp.runtime import engine_threads, get_num_threads
+from fastmlp.spec.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,6 +103,8 @@ def fit_many(
     (1, 16, 1)
     """
     workers = get_num_threads() if threads is None else engine_threads(threads)
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, **options}
     jobs = as_jobs(
         networks, X, y, folds=folds, sample_weight=sample_weight, validation_data=validation_data, options=given

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.many.folds import Stop
     from fastmlp.network.arguments import Rows
 
-__all__ = ["Job", "as_jobs", "per_network", "run"]
+__all__ = ["Job", "as_jobs", "as_networks", "per_network", "run"]
 
 #: Arguments of `MLP.fit` that are no network's own: the data's, and those of one training in front of a user.
 NOT_OWN = frozenset(
@@ -76,7 +76,9 @@ def as_jobs(
     networks: Any, X: Any, y: Any, *, folds: Any, sample_weight: Any, validation_data: Any, options: dict[str, Any]
 ) -> list[Job]:
     """Check all arguments; return a job for each network and fold. Nothing has changed where one is wrong."""
-    nets = _as_networks(networks)
+    nets = as_networks(networks)
+    if len({id(net) for net in nets}) < len(nets):
+        raise ValueError("networks has one of them twice: give a copy, copy.deepcopy(net)")
     if folds is not None and validation_data is not None:
         raise ValueError("folds have rows to measure by, and validation_data other ones: give one of them")
     defaults = {name: each.default for name, each in inspect.signature(MLP.fit).parameters.items()}
@@ -171,15 +173,14 @@ def _naming(index: int) -> Iterator[None]:
         raise type(error)(f"networks[{index}]: {error}") from error
 
 
-def _as_networks(networks: Any) -> list[MLP]:
+def as_networks(networks: Any) -> list[MLP]:
+    """Check the argument `networks` of what takes many of them."""
     if isinstance(networks, MLP) or not hasattr(networks, "__iter__"):
         raise TypeError(f"networks must be a list of MLP, got {shown(networks)}")
     nets = list(networks)
     for index, net in enumerate(nets):
         if not isinstance(net, MLP):
             raise TypeError(f"networks[{index}] must be an MLP, got {shown(net)}")
-    if len({id(net) for net in nets}) < len(nets):
-        raise ValueError("networks has one of them twice: give a copy, copy.deepcopy(net)")
     if not nets:
         raise ValueError("networks must have one or more, got none")
     return nets
