@@ -27,7 +27,7 @@ from fastmlp.sklearn.sparse import predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
 from fastmlp.sklearn.watch import Watch, averaged, evaluate
-from fastmlp.spec import Array, as_clip, as_optimizer, as_rates, weights_and_biases
+from fastmlp.spec import Array, as_clip, as_loss, as_optimizer, as_rates, weights_and_biases
 from fastmlp.train.callbacks import as_callbacks
 from fastmlp.train.due import refuse_steps
 from fastmlp.train.epoch import Epoch
@@ -178,6 +178,12 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
                 value = getattr(self, name)
                 if any(value if isinstance(value, list | tuple) else (value,)):
                     raise ValueError(f"{name} is for steps, of which solver='lbfgs' makes none, got {name}={value!r}")
+        heads = as_loss(self.loss).heads
+        if heads > 1:
+            raise ValueError(
+                f"loss={self.loss!r} has {heads} outputs for each target, and an estimator has one: take an estimator "
+                "for each, or fastmlp.MLP"
+            )
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
         """Begin a new network, and set back everything that counts its training."""
