@@ -93,6 +93,11 @@ def test_chunks_that_do_not_fit_are_named():
             call([VALUES[:30], broken[:30]])
     with pytest.raises(ValueError, match="y .* is not a rectangular array|y is not a rectangular array"):
         net.fit([VALUES[:30], VALUES[30:]], [Y[:30], Y[30:59]])
+    hidden = np.ma.masked_equal(np.ones(N - 30), 1)
+    with pytest.raises(ValueError, match=r"y\[1\] is a masked array"):
+        net.fit(VALUES, [Y[:30], hidden])
+    with pytest.raises(ValueError, match=r"sample_weight\[1\] is a masked array"):
+        net.fit(VALUES, Y, sample_weight=[np.ones(30), hidden])
     assert net.n_steps == 0
 
 
