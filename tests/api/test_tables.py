@@ -256,6 +256,20 @@ def test_categories_are_codes_where_asked(kind):
     assert net.predict(later).tobytes() == net.predict(later[:]).tobytes()
     with pytest.raises(ValueError, match="categories has 'shape', which is no column of frame"):
         table(frame, categories={"shape": ["a"]})
+    for wrong, error, message in (
+        ("abc", TypeError, "be a sequence of categories, got 'abc'"),
+        (3, TypeError, "be a sequence of categories, got 3"),
+        (["a", "b", "a"], ValueError, "have each category once"),
+    ):
+        with pytest.raises(error, match=rf"categories\['size'\] must {message}"):
+            table(frame, categories={"size": wrong})
+
+
+def test_a_union_of_arrow_is_named():
+    pyarrow = pytest.importorskip("pyarrow")
+    union = pyarrow.UnionArray.from_sparse(pyarrow.array([0], pyarrow.int8()), [pyarrow.array([1])])
+    with pytest.raises(TypeError, match=r"X\['b'\] has dtype sparse_union<.*; it must have real numbers"):
+        fastmlp.MLP([2, 1]).predict(pyarrow.table({"a": [1.0], "b": union}))
 
 
 def test_a_query_that_has_not_run_is_no_frame_yet():

@@ -97,6 +97,11 @@ def table(frame: Any, *, categories: str | Mapping[str, Sequence[Any]] | None = 
         raise ValueError(f"categories must be 'codes', a mapping from columns to their categories or None, "
                          f"got {categories!r:.80}")  # fmt: skip
     wanted = categories if isinstance(categories, Mapping) else None if categories is None else {}
+    for label, given in (wanted or {}).items():
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            raise TypeError(f"categories[{label!r}] must be a sequence of categories, got {given!r:.80}")
+        if len(set(given)) < len(given):
+            raise ValueError(f"categories[{label!r}] must have each category once, got {given!r:.80}")
     columns, names, found = _read(frame, "frame", wanted)
     result = EncodedColumns(columns, names)
     result.categories = found
@@ -197,7 +202,7 @@ def _numbers(chunk: Any, library: str, name: str) -> Array:
             array = chunk.to_numpy(dtype=getattr(dtype, "numpy_dtype", None))
         else:
             array = chunk.to_numpy()
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:  # the last one is pyarrow's of a column of a union
         raise TypeError(f"{name} has dtype {dtype}; it must have real numbers: {error}") from error
     if array.dtype.kind not in "fiub":
         advice = "encode it, or pass fastmlp.data.table(frame, categories='codes') for codes of categories"
