@@ -101,6 +101,14 @@ def test_chunks_that_do_not_fit_are_named():
     assert net.n_steps == 0
 
 
+@pytest.mark.parametrize(
+    "rows", [slice(None), slice(3, 40), slice(5, 50, 7), slice(None, None, -2), slice(9, 9)], ids=str
+)
+def test_a_table_is_cut_as_an_array_is(rows):
+    pieces = as_inputs([VALUES[:10], VALUES[10:11], VALUES[11:]], 4)
+    assert pieces[rows].tolist() == VALUES[rows].tolist()
+
+
 def test_chunks_on_disk_are_never_in_memory_as_a_whole(tmp_path):
     n, columns = 20_000, 100
     chunks = []

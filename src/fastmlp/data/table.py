@@ -96,15 +96,17 @@ class Pieces(Table):
 
     def fill(self, out: Array, rows: Any) -> None:
         if isinstance(rows, slice):
-            return self._fill_range(out, *rows.indices(len(self)))
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                return self._fill_range(out, start, stop)
+            rows = np.arange(start, stop, step)
         which = np.searchsorted(self.ends, rows, side="right")
         for number in np.unique(which):
             piece, places = self.pieces[number], np.flatnonzero(which == number)
             out[places] = piece[rows[places] - (self.ends[number] - len(piece))]
         return None
 
-    def _fill_range(self, out: Array, start: int, stop: int, step: int) -> None:
-        assert step == 1
+    def _fill_range(self, out: Array, start: int, stop: int) -> None:
         begin = start
         for number in range(int(np.searchsorted(self.ends, start, side="right")), len(self.pieces)):
             if begin >= stop:
