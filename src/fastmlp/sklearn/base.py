@@ -186,7 +186,13 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             )
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
-        """Begin a new network, and set back everything that counts its training."""
+        """Begin a new network, and set back everything that counts its training, once it is known to be one."""
+        output, dtype = self._choose_output(), "float32" if source == np.float32 else "float64"
+        spec = self._spec(sizes, "float64" if self._uses_lbfgs() else dtype, output)
+        if self.metrics:
+            from fastmlp.metrics import as_metrics
+
+            as_metrics(self.metrics, spec)
         for name in ATTRIBUTES.values():
             if name != "loss_":
                 self.__dict__.pop(name, None)
@@ -195,9 +201,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = self._choose_output()
-        dtype = "float32" if source == np.float32 else "float64"
-        spec = self._spec(sizes, "float64" if self._uses_lbfgs() else dtype)
+        self.out_activation_ = output
         weights, biases = initial_parameters(self._random_state, self.activation, sizes, dtype)
         if spec.dtype != dtype:
             weights, biases = ([array.astype(spec.dtype) for array in part] for part in (weights, biases))
