@@ -11,6 +11,7 @@ from conftest import parameters
 
 import fastmlp
 from fastmlp.data import Table, as_inputs, table
+from fastmlp.data.table import Columns, Pieces
 
 N = 60
 VALUES = np.random.default_rng(0).integers(0, 100, (N, 4)).astype(np.float32)
@@ -101,12 +102,30 @@ def test_chunks_that_do_not_fit_are_named():
     assert net.n_steps == 0
 
 
-@pytest.mark.parametrize(
-    "rows", [slice(None), slice(3, 40), slice(5, 50, 7), slice(None, None, -2), slice(9, 9)], ids=str
-)
+CUTS = {
+    "all": slice(None),
+    "range": slice(3, 40),
+    "steps": slice(5, 50, 7),
+    "backwards": slice(None, None, -2),
+    "none": slice(9, 9),
+    "numbers": np.array([59, 0, 11, 11]),
+    "from the end": [-1, 4, -60],
+    "yes and no": np.arange(N) % 3 == 0,
+}
+
+
+@pytest.mark.parametrize("rows", CUTS.values(), ids=CUTS)
 def test_a_table_is_cut_as_an_array_is(rows):
     pieces = as_inputs([VALUES[:10], VALUES[10:11], VALUES[11:]], 4)
+    columns = Columns([VALUES[:, 0], Pieces([VALUES[:9, 1], VALUES[9:, 1]])], None)
     assert pieces[rows].tolist() == VALUES[rows].tolist()
+    assert columns[rows].tolist() == VALUES[rows, :2].tolist()
+
+
+@pytest.mark.parametrize("rows", [[60], [-61], np.ones(59, bool)], ids=["over", "under", "too few"])
+def test_rows_that_a_table_has_not(rows):
+    with pytest.raises(IndexError, match="60 rows|from -60 to 59"):
+        as_inputs([VALUES[:10], VALUES[10:]], 4)[rows]
 
 
 def test_chunks_on_disk_are_never_in_memory_as_a_whole(tmp_path):
