@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastmlp.data.table import Inputs
     from fastmlp.spec import Array
 
-__all__ = ["EncodedColumns", "as_frame", "is_frame", "names_of", "table"]
+__all__ = ["EncodedColumns", "as_frame", "is_frame", "names_of", "numbers_of", "table"]
 
 
 class EncodedColumns(Columns):
@@ -141,7 +141,7 @@ def _read(
         called = f"{name}[{label!r}]"
         codes = None if categories is None else _codes(column, library, categories.get(label))
         if codes is None:
-            chunks = [_numbers(chunk, library, called) for chunk in _chunks(column, library)]
+            chunks = [numbers_of(chunk, library, called) for chunk in _chunks(column, library)]
             columns.append(chunks[0] if len(chunks) == 1 else Pieces(chunks))
         else:
             columns.append(codes[0])
@@ -187,7 +187,7 @@ def _chunks(column: Any, library: str) -> list[Any]:
     return [column]
 
 
-def _numbers(chunk: Any, library: str, name: str) -> Array:
+def numbers_of(chunk: Any, library: str, name: str) -> Array:
     """Return the numbers of a piece of a column, where they lie if NumPy can read them there."""
     dtype = getattr(chunk, "type", None) if library == "pyarrow" else chunk.dtype
     missing = chunk.null_count if library == "pyarrow" else chunk.null_count() if library == "polars" else 0
