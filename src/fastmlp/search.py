@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.many import fit_many
-from fastmlp.many.jobs import per_network
+from fastmlp.many.jobs import as_networks, per_network
 from fastmlp.many.results import rises
 from fastmlp.spec.checks import integer
 
@@ -109,7 +109,8 @@ def halving(
         raise ValueError("halving goes on with networks from round to round, which folds train copies of: give none")
     if monitor.startswith("val_") and arguments.get("validation_data") is None:
         raise ValueError(f"monitor={monitor!r} is measured on validation_data: give them, or another monitor")
-    networks, places = list(networks), list(range(len(networks)))
+    networks = as_networks(networks)
+    places = list(range(len(networks)))
     rounds: list[Results] = []
     done, until = 0, min(first_epochs, epochs)
     while True:

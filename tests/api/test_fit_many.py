@@ -210,8 +210,17 @@ def test_ctrl_c_stops_all_after_whole_steps(rows):
         ({"networks": [None]}, TypeError, r"networks\[0\] must be an MLP"),
         ({"epochs": [1, 2, 3]}, ValueError, "epochs must be one for all networks or a list of 2, got 3"),
         ({"optimizer": ["adam", "adan"]}, ValueError, r"networks\[1\]: optimizer"),
+        ({"epochs": [3, 0]}, ValueError, r"networks\[1\]: epochs must be >= 1, got 0"),
+        ({"epochs": "3"}, TypeError, r"networks\[0\]: epochs must be an integer"),
+        ({"epochs": 3, "batch_size": 0}, ValueError, r"networks\[0\]: batch_size must be >= 1"),
+        ({"metrics": ["zork"]}, ValueError, r"networks\[0\]: metrics\[0\] must be one of"),
+        ({"shuffle": "no"}, TypeError, r"networks\[0\]: shuffle"),
+        ({"swa": [None, -1]}, ValueError, r"networks\[1\]: swa"),
+        ({"max_seconds": 0}, ValueError, r"networks\[0\]: max_seconds"),
+        ({"optimizer": "lbfgs", "max_steps": 3}, ValueError, r"networks\[0\]: max_steps"),
         ({"clip_nrm": 1.0}, TypeError, "did you mean clip_norm"),
         ({"callbacks": [[], [1]]}, TypeError, r"networks\[1\]: callbacks\[0\]"),
+        ({"executor": 2}, TypeError, "executor must be a concurrent.futures.Executor, got 2"),
         ({"folds": 1}, ValueError, "folds must be"),
         ({"folds": [3]}, TypeError, "folds must be"),
         ({"folds": [([0, 1], [N])]}, ValueError, r"folds\[0\]\[1\] must be row numbers from 0 to 119"),
@@ -307,3 +316,5 @@ def test_halving_leaves_those_behind_that_fail(rows):
         fastmlp.search.halving(nets, X, y)
     with pytest.raises(ValueError, match="folds"):
         fastmlp.search.halving(nets, X, y, folds=2, monitor="loss")
+    with pytest.raises(TypeError, match="networks must be a list of MLP"):
+        fastmlp.search.halving(nets[0], X, y, monitor="loss")

@@ -11,6 +11,7 @@ from conftest import parameters
 
 import fastmlp
 from fastmlp.data import Table, as_inputs, table
+from fastmlp.data.table import Columns, Pieces
 
 N = 60
 VALUES = np.random.default_rng(0).integers(0, 100, (N, 4)).astype(np.float32)
@@ -93,7 +94,38 @@ def test_chunks_that_do_not_fit_are_named():
             call([VALUES[:30], broken[:30]])
     with pytest.raises(ValueError, match="y .* is not a rectangular array|y is not a rectangular array"):
         net.fit([VALUES[:30], VALUES[30:]], [Y[:30], Y[30:59]])
+    hidden = np.ma.masked_equal(np.ones(N - 30), 1)
+    with pytest.raises(ValueError, match=r"y\[1\] is a masked array"):
+        net.fit(VALUES, [Y[:30], hidden])
+    with pytest.raises(ValueError, match=r"sample_weight\[1\] is a masked array"):
+        net.fit(VALUES, Y, sample_weight=[np.ones(30), hidden])
     assert net.n_steps == 0
+
+
+CUTS = {
+    "all": slice(None),
+    "range": slice(3, 40),
+    "steps": slice(5, 50, 7),
+    "backwards": slice(None, None, -2),
+    "none": slice(9, 9),
+    "numbers": np.array([59, 0, 11, 11]),
+    "from the end": [-1, 4, -60],
+    "yes and no": np.arange(N) % 3 == 0,
+}
+
+
+@pytest.mark.parametrize("rows", CUTS.values(), ids=CUTS)
+def test_a_table_is_cut_as_an_array_is(rows):
+    pieces = as_inputs([VALUES[:10], VALUES[10:11], VALUES[11:]], 4)
+    columns = Columns([VALUES[:, 0], Pieces([VALUES[:9, 1], VALUES[9:, 1]])], None)
+    assert pieces[rows].tolist() == VALUES[rows].tolist()
+    assert columns[rows].tolist() == VALUES[rows, :2].tolist()
+
+
+@pytest.mark.parametrize("rows", [[60], [-61], np.ones(59, bool)], ids=["over", "under", "too few"])
+def test_rows_that_a_table_has_not(rows):
+    with pytest.raises(IndexError, match="60 rows|from -60 to 59"):
+        as_inputs([VALUES[:10], VALUES[10:]], 4)[rows]
 
 
 def test_chunks_on_disk_are_never_in_memory_as_a_whole(tmp_path):
@@ -260,6 +292,20 @@ def test_categories_are_codes_where_asked(kind):
     assert net.predict(later).tobytes() == net.predict(later[:]).tobytes()
     with pytest.raises(ValueError, match="categories has 'shape', which is no column of frame"):
         table(frame, categories={"shape": ["a"]})
+    for wrong, error, message in (
+        ("abc", TypeError, "be a sequence of categories, got 'abc'"),
+        (3, TypeError, "be a sequence of categories, got 3"),
+        (["a", "b", "a"], ValueError, "have each category once"),
+    ):
+        with pytest.raises(error, match=rf"categories\['size'\] must {message}"):
+            table(frame, categories={"size": wrong})
+
+
+def test_a_union_of_arrow_is_named():
+    pyarrow = pytest.importorskip("pyarrow")
+    union = pyarrow.UnionArray.from_sparse(pyarrow.array([0], pyarrow.int8()), [pyarrow.array([1])])
+    with pytest.raises(TypeError, match=r"X\['b'\] has dtype sparse_union<.*; it must have real numbers"):
+        fastmlp.MLP([2, 1]).predict(pyarrow.table({"a": [1.0], "b": union}))
 
 
 def test_a_query_that_has_not_run_is_no_frame_yet():

@@ -177,6 +177,30 @@ def test_losses_that_do_not_go_with_the_targets_are_refused(digits, loss, kind):
         MLPClassifier(4, loss=loss).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"metrics": ["zork"]}, {"dropout": [0.1, 0.2]}, {"l1": [0.1]}, {"loss": "binary_cross_entropy"}], ids=str
+)
+def test_a_fit_that_is_refused_loses_no_network(digits, wrong):
+    X, y = (part[:ROWS] for part in digits)
+    clf = MLPClassifier(4, metrics=["accuracy"], random_state=0, max_iter=3).fit(X, y)
+    attributes = ("n_iter_", "t_", "loss_curve_", "metric_curves_", "out_activation_")
+    before = pickle.dumps([coefficients(clf), *(getattr(clf, name) for name in attributes)])
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        clf.set_params(**wrong).fit(X, y)
+    assert pickle.dumps([coefficients(clf), *(getattr(clf, name) for name in attributes)]) == before
+
+
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_a_loss_of_several_outputs_for_each_target_is_refused(n_targets):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    est = MLPRegressor(fastmlp.Quantile([0.1, 0.5, 0.9]), 4)
+    with pytest.raises(ValueError, match=r"loss=Quantile\(.* has 3 outputs for each target"):
+        est.fit(X, X[:, :n_targets].squeeze())
+    assert not hasattr(est, "coefs_")
+    with pytest.raises(ValueError, match="has 3 outputs for each target"):
+        MLPClassifier(4, loss=est.loss).fit(X, np.arange(30) % 3)
+
+
 def test_losses_of_two_classes_and_of_labels(cancer):
     X, y = cancer
     heavy = fastmlp.BinaryCrossEntropy(pos_weight=20.0)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastmlp.data.table import Inputs
     from fastmlp.spec import Array
 
-__all__ = ["EncodedColumns", "as_frame", "is_frame", "names_of", "table"]
+__all__ = ["EncodedColumns", "as_frame", "is_frame", "names_of", "numbers_of", "table"]
 
 
 class EncodedColumns(Columns):
@@ -97,6 +97,11 @@ def table(frame: Any, *, categories: str | Mapping[str, Sequence[Any]] | None = 
         raise ValueError(f"categories must be 'codes', a mapping from columns to their categories or None, "
                          f"got {categories!r:.80}")  # fmt: skip
     wanted = categories if isinstance(categories, Mapping) else None if categories is None else {}
+    for label, given in (wanted or {}).items():
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            raise TypeError(f"categories[{label!r}] must be a sequence of categories, got {given!r:.80}")
+        if len(set(given)) < len(given):
+            raise ValueError(f"categories[{label!r}] must have each category once, got {given!r:.80}")
     columns, names, found = _read(frame, "frame", wanted)
     result = EncodedColumns(columns, names)
     result.categories = found
@@ -136,7 +141,7 @@ def _read(
         called = f"{name}[{label!r}]"
         codes = None if categories is None else _codes(column, library, categories.get(label))
         if codes is None:
-            chunks = [_numbers(chunk, library, called) for chunk in _chunks(column, library)]
+            chunks = [numbers_of(chunk, library, called) for chunk in _chunks(column, library)]
             columns.append(chunks[0] if len(chunks) == 1 else Pieces(chunks))
         else:
             columns.append(codes[0])
@@ -182,7 +187,7 @@ def _chunks(column: Any, library: str) -> list[Any]:
     return [column]
 
 
-def _numbers(chunk: Any, library: str, name: str) -> Array:
+def numbers_of(chunk: Any, library: str, name: str) -> Array:
     """Return the numbers of a piece of a column, where they lie if NumPy can read them there."""
     dtype = getattr(chunk, "type", None) if library == "pyarrow" else chunk.dtype
     missing = chunk.null_count if library == "pyarrow" else chunk.null_count() if library == "polars" else 0
@@ -197,7 +202,7 @@ def _numbers(chunk: Any, library: str, name: str) -> Array:
             array = chunk.to_numpy(dtype=getattr(dtype, "numpy_dtype", None))
         else:
             array = chunk.to_numpy()
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:  # the last one is pyarrow's of a column of a union
         raise TypeError(f"{name} has dtype {dtype}; it must have real numbers: {error}") from error
     if array.dtype.kind not in "fiub":
         advice = "encode it, or pass fastmlp.data.table(frame, categories='codes') for codes of categories"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.data.arrays import as_real
+from fastmlp.data.frames import numbers_of
 from fastmlp.data.inputs import as_inputs
 from fastmlp.spec.checks import flag, integer
 
@@ -78,8 +78,9 @@ class ParquetBatches:
     def _arrays(self, batch: Any, targets: Sequence[str], weights: Sequence[str]) -> Batch:
         """Take a record batch apart: rows of X, which are put together here, targets, and weights."""
         X = as_inputs(batch.select(list(self.feature_names)), len(self.feature_names), "X", check=False)[:]
-        y = np.column_stack([_column(batch, name) for name in targets])
-        return X, y[:, 0] if isinstance(self.target, str) else y, *(_column(batch, name) for name in weights)
+        columns = {name: numbers_of(batch.column(name), "pyarrow", f"column {name!r}") for name in (*targets, *weights)}
+        y = np.column_stack([columns[name] for name in targets])
+        return X, y[:, 0] if isinstance(self.target, str) else y, *(columns[name] for name in weights)
 
 
 def parquet(
@@ -167,13 +168,6 @@ def _dataset(path: Any) -> Any:
     if isinstance(path, list | tuple):
         return dataset.dataset([str(each) for each in path], format="parquet")
     return dataset.dataset(path, format="parquet")
-
-
-def _column(batch: Any, name: str) -> Array:
-    column = batch.column(name)
-    if column.null_count:
-        raise ValueError(f"column {name!r} has missing values; fill them or drop their rows")
-    return as_real(column.to_numpy(zero_copy_only=False), f"column {name!r}")
 
 
 def _mixed(pieces: Iterator[Batch], size: int, random: np.random.Generator) -> Iterator[Batch]:

@@ -42,14 +42,15 @@ class Table(ABC):
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> Array:
-        """Put rows together: a slice of them, or those of an array of row numbers, in its order."""
+        """Put rows together: a slice of them, or those of an array of row numbers, in its order, or of yes and no."""
+        rows = _checked(rows, len(self))
         out = np.empty((_count(rows, len(self)), self.shape[1]), self.dtype)
         self.fill(out, rows)
         return out
 
     @abstractmethod
     def fill(self, out: Array, rows: Any) -> None:
-        """Write rows, as many as `out` has, where they belong."""
+        """Write rows, as many as `out` has, where they belong: a slice, or numbers of 0 and more."""
 
     @property
     def rows_at_once(self) -> int:
@@ -90,21 +91,25 @@ class Pieces(Table):
         self.dtype = _common(pieces)
 
     def __getitem__(self, rows: Any) -> Array:
+        if self.width:  # a column is asked by its table, which has looked
+            rows = _checked(rows, len(self))
         out = np.empty((_count(rows, len(self)), *self.width), self.dtype)
         self.fill(out, rows)
         return out
 
     def fill(self, out: Array, rows: Any) -> None:
         if isinstance(rows, slice):
-            return self._fill_range(out, *rows.indices(len(self)))
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                return self._fill_range(out, start, stop)
+            rows = np.arange(start, stop, step)
         which = np.searchsorted(self.ends, rows, side="right")
         for number in np.unique(which):
             piece, places = self.pieces[number], np.flatnonzero(which == number)
             out[places] = piece[rows[places] - (self.ends[number] - len(piece))]
         return None
 
-    def _fill_range(self, out: Array, start: int, stop: int, step: int) -> None:
-        assert step == 1
+    def _fill_range(self, out: Array, start: int, stop: int) -> None:
         begin = start
         for number in range(int(np.searchsorted(self.ends, start, side="right")), len(self.pieces)):
             if begin >= stop:
@@ -128,6 +133,20 @@ def dense_parts(X: Inputs, part: slice) -> Iterator[tuple[slice, Array]]:
     for start in range(part.start, part.stop, X.rows_at_once):
         stop = min(start + X.rows_at_once, part.stop)
         yield slice(start - part.start, stop - part.start), X[start:stop]
+
+
+def _checked(rows: Any, length: int) -> Any:
+    """Return a slice, or the numbers of 0 and more of the rows that an array means, as NumPy would take it."""
+    if isinstance(rows, slice):
+        return rows
+    rows = np.asarray(rows)
+    if rows.dtype == np.bool_:
+        if rows.shape != (length,):
+            raise IndexError(f"yes and no must be told of {length} rows, got shape {rows.shape}")
+        return np.flatnonzero(rows)
+    if rows.size and not -length <= rows.min() <= rows.max() < length:
+        raise IndexError(f"rows must be from {-length} to {length - 1}, got {rows.min()} to {rows.max()}")
+    return np.where(rows < 0, rows + length, rows)
 
 
 def _count(rows: Any, length: int) -> int:

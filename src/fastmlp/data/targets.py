@@ -49,7 +49,7 @@ def as_targets(
     ValueError
         y has the wrong shape, masked entries, NaN, infinity, or a value that the loss is not defined for.
     """
-    array = as_real(_joined(y, n_rows), name)
+    array = as_real(_joined(y, n_rows, name), name)
     if loss.labels and array.ndim == 1:
         return _as_classes(array, n_outputs, n_rows, name)
 
@@ -96,7 +96,7 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
     """
     if sample_weight is None:
         return None
-    array = as_real(_joined(sample_weight, n_rows), name)
+    array = as_real(_joined(sample_weight, n_rows, name), name)
     if array.shape != (n_rows,):
         raise ValueError(f"{name} has shape {array.shape}; it must be ({n_rows},), one weight for each row")
     with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinity, which the next line names
@@ -166,13 +166,14 @@ def mean_of_targets(y: Array, weight: NDArray[np.float64] | None, n_outputs: int
     return means
 
 
-def _joined(given: Any, n_rows: int) -> Any:
-    """Put chunks together that have so many rows; return anything else as it is."""
-    if not isinstance(given, list | tuple) or not all(len(getattr(each, "shape", ())) > 0 for each in given):
+def _joined(given: Any, n_rows: int, name: str) -> Any:
+    """Put chunks together that have so many rows, each of which is checked; return anything else as it is."""
+    if not isinstance(given, list | tuple):
         return given
-    pieces = [np.asarray(each) for each in given]
-    fit = sum(map(len, pieces)) == n_rows and len({piece.shape[1:] for piece in pieces}) == 1
-    return np.concatenate(pieces) if fit else given
+    shapes = [tuple(getattr(each, "shape", ())) for each in given]
+    if not all(shapes) or sum(shape[0] for shape in shapes) != n_rows or len({shape[1:] for shape in shapes}) != 1:
+        return given
+    return np.concatenate([as_real(each, f"{name}[{place}]") for place, each in enumerate(given)])
 
 
 def quantiles_of_targets(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 
 from fastmlp.files import load_models, save_models
+from fastmlp.many.jobs import as_networks
 from fastmlp.network import MLP
 from fastmlp.runtime import choose_backend
-from fastmlp.spec.checks import flag, shown
+from fastmlp.spec.checks import flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,14 +51,8 @@ class Ensemble:
     """
 
     def __init__(self, networks: Sequence[MLP]) -> None:
-        if isinstance(networks, MLP) or not hasattr(networks, "__iter__"):
-            raise TypeError(f"networks must be a list of MLP, got {shown(networks)}")
-        self._networks = tuple(networks)
-        if not self._networks:
-            raise ValueError("networks must have one or more, got none")
+        self._networks = tuple(as_networks(networks))
         for place, net in enumerate(self._networks):
-            if not isinstance(net, MLP):
-                raise TypeError(f"networks[{place}] must be an MLP, got {shown(net)}")
             if _ends(net) != _ends(self._networks[0]):
                 raise ValueError(
                     f"networks[{place}] has {_told(net)}, and networks[0] {_told(self._networks[0])}: their mean means "

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fastmlp.many.folds import JobRows, as_folds, rows_of_fold
 from fastmlp.many.results import Result
 from fastmlp.network import MLP
-from fastmlp.network.arguments import as_rows, as_steps
-from fastmlp.spec.checks import shown
+from fastmlp.network.arguments import as_limits, as_rows, as_steps
+from fastmlp.spec import LBFGS
+from fastmlp.spec.checks import flag, integer, shown
 from fastmlp.spec.names import closest
 from fastmlp.train.callbacks import as_callbacks
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.many.folds import Stop
     from fastmlp.network.arguments import Rows
 
-__all__ = ["Job", "as_jobs", "per_network", "run"]
+__all__ = ["Job", "as_jobs", "as_networks", "per_network", "run"]
 
 #: Arguments of `MLP.fit` that are no network's own: the data's, and those of one training in front of a user.
 NOT_OWN = frozenset(
@@ -33,7 +34,11 @@ NOT_OWN = frozenset(
 #: Those that are lists themselves.
 LISTS = frozenset({"callbacks", "metrics"})
 #: Those of steps, beside the optimizer.
-STEPS = frozenset({"clip_norm", "clip_value", "ema", "lr_factors"})
+STEPS = frozenset({"clip_norm", "clip_value", "ema", "swa", "lr_factors"})
+#: Those that end a training.
+LIMITS = frozenset({"epochs", "max_steps", "max_seconds", "tol", "patience", "target_loss"})
+#: Those that are yes or no.
+FLAGS = ("shuffle", "train_metrics", "per_sample")
 
 
 @dataclass
@@ -71,16 +76,22 @@ def as_jobs(
     networks: Any, X: Any, y: Any, *, folds: Any, sample_weight: Any, validation_data: Any, options: dict[str, Any]
 ) -> list[Job]:
     """Check all arguments; return a job for each network and fold. Nothing has changed where one is wrong."""
-    nets = _as_networks(networks)
+    nets = as_networks(networks)
+    if len({id(net) for net in nets}) < len(nets):
+        raise ValueError("networks has one of them twice: give a copy, copy.deepcopy(net)")
     if folds is not None and validation_data is not None:
         raise ValueError("folds have rows to measure by, and validation_data other ones: give one of them")
-    known = [name for name in inspect.signature(MLP.fit).parameters if name not in NOT_OWN]
+    defaults = {name: each.default for name, each in inspect.signature(MLP.fit).parameters.items()}
+    known = [name for name in defaults if name not in NOT_OWN]
     for name in options:
         if name not in known:
             near = closest(name, known)
             advice = f"did you mean {near}?" if near else f"it takes {', '.join(known)} of MLP.fit"
             raise TypeError(f"fit_many() got an unexpected keyword argument {name!r}: {advice}")
     own = _own_options(options, len(nets))
+    for index, (net, given) in enumerate(zip(nets, own, strict=True)):
+        with _naming(index):
+            _check_training(net, defaults | given)
     rows = _checked_rows(nets, X, y, own, sample_weight, validation_data, weighted=folds is None)
     pairs = as_folds(folds, len(rows[0].data))
     jobs: list[Job] = []
@@ -118,15 +129,13 @@ def _checked_rows(
     validation_data: Any,
     weighted: bool,
 ) -> list[Rows]:
-    """Check the data for each network, once for those that ask the same of them, and what says how steps are made."""
+    """Check the data for each network, once for those that ask the same of them."""
     checked: dict[Any, Rows] = {}
     rows = []
     for index, (net, given) in enumerate(zip(nets, own, strict=True)):
         spec, weights = net._learner.spec, given.get("class_weight") if weighted else None
         key = spec.loss, net.sizes[0], net.sizes[-1], net.feature_names, net._loss_by_default, _key(weights)
         with _naming(index):
-            as_steps(net, given.get("optimizer"), **{name: given[name] for name in STEPS if name in given})
-            as_callbacks(given.get("callbacks", ()))
             if key not in checked:
                 checked[key] = as_rows(
                     net,
@@ -142,6 +151,19 @@ def _checked_rows(
     return rows
 
 
+def _check_training(net: MLP, asked: dict[str, Any]) -> None:
+    """Check those arguments of a network's training that are not the data, as `MLP.fit` will, before any is trained."""
+    steps = as_steps(net, asked["optimizer"], **{name: asked[name] for name in STEPS})
+    limits = as_limits(called=as_callbacks(asked["callbacks"]), **{name: asked[name] for name in LIMITS})
+    if isinstance(steps.method, LBFGS):
+        limits.of_search(steps.method)
+    integer(asked["batch_size"], "batch_size", 1)
+    for name in FLAGS:
+        flag(asked[name], name)
+    if asked["metrics"] is not None:
+        net._metrics(asked["metrics"])
+
+
 @contextmanager
 def _naming(index: int) -> Iterator[None]:
     """Have errors say which network they are of."""
@@ -151,15 +173,14 @@ def _naming(index: int) -> Iterator[None]:
         raise type(error)(f"networks[{index}]: {error}") from error
 
 
-def _as_networks(networks: Any) -> list[MLP]:
+def as_networks(networks: Any) -> list[MLP]:
+    """Check the argument `networks` of what takes many of them."""
     if isinstance(networks, MLP) or not hasattr(networks, "__iter__"):
         raise TypeError(f"networks must be a list of MLP, got {shown(networks)}")
     nets = list(networks)
     for index, net in enumerate(nets):
         if not isinstance(net, MLP):
             raise TypeError(f"networks[{index}] must be an MLP, got {shown(net)}")
-    if len({id(net) for net in nets}) < len(nets):
-        raise ValueError("networks has one of them twice: give a copy, copy.deepcopy(net)")
     if not nets:
         raise ValueError("networks must have one or more, got none")
     return nets

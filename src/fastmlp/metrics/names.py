@@ -5,20 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from fastmlp.metrics import quantities
 from fastmlp.metrics.base import Function, Metric, Task
 from fastmlp.metrics.classes import F1, Accuracy, BalancedAccuracy, LogLoss, Precision, Recall, TopKAccuracy, ZeroOne
-from fastmlp.metrics.quantities import (
-    D2,
-    MAE,
-    MAPE,
-    MSE,
-    R2,
-    RMSE,
-    CosineSimilarity,
-    D2AbsoluteError,
-    D2Pinball,
-    Pinball,
-)
 from fastmlp.metrics.ranks import AUC, AveragePrecision
 from fastmlp.spec import NetworkSpec
 from fastmlp.spec.checks import choice, shown
@@ -34,8 +23,7 @@ METRICS: dict[str, Metric] = {
         Accuracy(), BalancedAccuracy(), ZeroOne(), TopKAccuracy(), LogLoss(),
         *(kind(average) for kind in (Precision, Recall, F1) for average in ("auto", *_AVERAGES)),
         AUC(), AveragePrecision(),
-        MAE(), MSE(), RMSE(), MAPE(), Pinball(), R2(), D2(), D2AbsoluteError(), D2Pinball(),
-        CosineSimilarity(),
+        *(getattr(quantities, kind)() for kind in quantities.__all__),
     )
 }  # fmt: skip
 
@@ -53,8 +41,8 @@ METRIC_ALIASES = {
 
 _WITH_NUMBER: dict[str, Callable[[str], Metric]] = {
     r"top_([0-9]+)_accuracy": lambda k: TopKAccuracy(int(k)),
-    r"pinball_([0-9.]+)": lambda q: Pinball(float(q)),
-    r"d2_pinball_([0-9.]+)": lambda q: D2Pinball(float(q)),
+    r"pinball_([0-9.]+)": lambda q: quantities.Pinball(float(q)),
+    r"d2_pinball_([0-9.]+)": lambda q: quantities.D2Pinball(float(q)),
 }
 
 _RESERVED = ("epoch", "loss", "seconds", "samples_per_second")

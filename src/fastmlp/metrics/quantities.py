@@ -111,7 +111,30 @@ class MAPE(_OfErrors):
 
 
 @dataclass(frozen=True)
-class Pinball(_OfErrors):
+class _OfQuantile(OfQuantities):
+    """Base of the metrics of estimates of a quantile."""
+
+    q: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "q", inner_fraction(self.q, "q"))
+
+    @property
+    def name(self) -> str:
+        """The name, with the quantile unless it is the median."""
+        return self.kind if self.q == 0.5 else f"{self.kind}_{self.q:g}"
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if task.loss.heads > 1:
+            _head_of(task.loss, self.q)
+
+    def columns(self, loss: Loss, outputs: Array) -> Array:
+        """Return the outputs that estimate this quantile."""
+        return outputs if loss.heads == 1 else outputs[:, _head_of(loss, self.q) :: loss.heads]
+
+
+class Pinball(_OfQuantile, _OfErrors):
     """Mean pinball loss of estimates of a quantile: q (y - a) where y is above a, else (1 - q) (a - y).
 
     Parameters
@@ -128,31 +151,8 @@ class Pinball(_OfErrors):
 
     kind: ClassVar[str] = "pinball"
 
-    q: float = 0.5
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "q", inner_fraction(self.q, "q"))
-
-    @property
-    def name(self) -> str:
-        """The name, with the quantile unless it is the median."""
-        return _of_quantile(self.kind, self.q)
-
-    def check(self, task: Task) -> None:
-        super().check(task)
-        if task.loss.heads > 1:
-            _head_of(task.loss, self.q)
-
-    def columns(self, loss: Loss, outputs: Array) -> Array:
-        """Return the outputs that estimate this quantile."""
-        return outputs if loss.heads == 1 else outputs[:, _head_of(loss, self.q) :: loss.heads]
-
     def _of(self, y: Array, outputs: Array) -> Array:
         return _pinball(y, outputs, self.q)
-
-
-def _of_quantile(kind: str, q: float) -> str:
-    return kind if q == 0.5 else f"{kind}_{q:g}"
 
 
 def _head_of(loss: Loss, q: float) -> int:
@@ -298,8 +298,7 @@ class D2(OfQuantities):
         return Explained(task, self._deviance_of(task), _mean(task, y, weight))
 
 
-@dataclass(frozen=True)
-class D2Pinball(OfQuantities):
+class D2Pinball(_OfQuantile):
     """Share of the mean pinball loss that is explained: 1 - that of the outputs / that of the targets' own quantile.
 
     Parameters
@@ -315,25 +314,6 @@ class D2Pinball(OfQuantities):
     """
 
     kind: ClassVar[str] = "d2_pinball"
-
-    q: float = 0.5
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "q", inner_fraction(self.q, "q"))
-
-    @property
-    def name(self) -> str:
-        """The name, with the quantile unless it is the median."""
-        return _of_quantile(self.kind, self.q)
-
-    def check(self, task: Task) -> None:
-        super().check(task)
-        if task.loss.heads > 1:
-            _head_of(task.loss, self.q)
-
-    def columns(self, loss: Loss, outputs: Array) -> Array:
-        """Return the outputs that estimate this quantile."""
-        return outputs if loss.heads == 1 else outputs[:, _head_of(loss, self.q) :: loss.heads]
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         return Explained(task, lambda y, a: _pinball(y, a, self.q), _quantile(task, y, weight, self.q))

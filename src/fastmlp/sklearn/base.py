@@ -27,7 +27,7 @@ from fastmlp.sklearn.sparse import predict_rows
 from fastmlp.sklearn.task import ATTRIBUTES, Problem, Progress, Rules
 from fastmlp.sklearn.validation import as_rows, validate_features, validate_weights
 from fastmlp.sklearn.watch import Watch, averaged, evaluate
-from fastmlp.spec import Array, as_clip, as_optimizer, as_rates, weights_and_biases
+from fastmlp.spec import Array, as_clip, as_loss, as_optimizer, as_rates, weights_and_biases
 from fastmlp.train.callbacks import as_callbacks
 from fastmlp.train.checkpoint import refuse_checkpoints
 from fastmlp.train.due import refuse_steps
@@ -181,9 +181,21 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
                 value = getattr(self, name)
                 if any(value if isinstance(value, list | tuple) else (value,)):
                     raise ValueError(f"{name} is for steps, of which solver='lbfgs' makes none, got {name}={value!r}")
+        heads = as_loss(self.loss).heads
+        if heads > 1:
+            raise ValueError(
+                f"loss={self.loss!r} has {heads} outputs for each target, and an estimator has one: take an estimator "
+                "for each, or fastmlp.MLP"
+            )
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
-        """Begin a new network, and set back everything that counts its training."""
+        """Begin a new network, and set back everything that counts its training, once it is known to be one."""
+        output, dtype = self._choose_output(), "float32" if source == np.float32 else "float64"
+        spec = self._spec(sizes, "float64" if self._uses_lbfgs() else dtype, output)
+        if self.metrics:
+            from fastmlp.metrics import as_metrics
+
+            as_metrics(self.metrics, spec)
         for name in ATTRIBUTES.values():
             if name != "loss_":
                 self.__dict__.pop(name, None)
@@ -192,9 +204,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = self._choose_output()
-        dtype = "float32" if source == np.float32 else "float64"
-        spec = self._spec(sizes, "float64" if self._uses_lbfgs() else dtype)
+        self.out_activation_ = output
         weights, biases = initial_parameters(self._random_state, self.activation, sizes, dtype)
         if spec.dtype != dtype:
             weights, biases = ([array.astype(spec.dtype) for array in part] for part in (weights, biases))

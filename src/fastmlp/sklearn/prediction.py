@@ -43,21 +43,21 @@ class NetworkOutputs(ParameterAttributes):
 
     out_activation_: str
 
-    def _spec(self, sizes: Sequence[int], dtype: str) -> NetworkSpec:
-        """Return the network of these sizes that the estimator's parameters describe."""
-        activation = self.activation
+    def _spec(self, sizes: Sequence[int], dtype: str, output: str | None = None) -> NetworkSpec:
+        """Return the network of these sizes that the estimator's parameters describe, with its output or another."""
+        activation, output = self.activation, output or self.out_activation_
         if not isinstance(activation, str | Activation) and len(activation) != len(sizes) - 2:
             raise InvalidParameterError(
                 f"activation must be one for all or one per hidden layer ({len(sizes) - 2}), got {activation!r}"
             )
         if self.loss == "log_loss":
-            loss = loss_of_output(self.out_activation_)  # scikit-learn reports that of clipped probabilities
+            loss = loss_of_output(output)  # scikit-learn reports that of clipped probabilities
             assert isinstance(loss, CrossEntropy | BinaryCrossEntropy)
             loss = replace(loss, clip=float(np.finfo(dtype).eps))
         else:
             loss = as_loss(self.loss)
         training = dict(zip(TRAINING, self._training_key(), strict=True))
-        return NetworkSpec.make(sizes, activation, self.out_activation_, loss, dtype, **training)
+        return NetworkSpec.make(sizes, activation, output, loss, dtype, **training)
 
     def _spec_key(self) -> tuple[Any, ...]:
         """Return everything of `_spec` that predictions depend on, beside sizes and dtype."""

@@ -181,14 +181,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         if loss.labels:
             raise ValueError(f"loss={self.loss!r} is for classes, which MLPClassifier learns")
         if not loss.targets.holds(y):
-            bounds = loss.targets
-            allowed = (
-                f"y >{'' if bounds.above else '='} {bounds.low}"
-                if bounds.high == np.inf
-                else (f"{bounds.low} <= y <= {bounds.high}")
-            )
             raise ValueError(
-                f"Some value(s) of y are out of the valid range of the loss {loss.name!r}, which is {allowed}."
+                f"Some value(s) of y are out of the valid range of the loss {loss.name!r}: they must "
+                f"{loss.targets.rule}."
             )
         return as_source(y if y.ndim == 2 else y[:, np.newaxis])
 

@@ -25,11 +25,12 @@ __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "NAdam", "RAdam"]
 Name: TypeAlias = Literal["adam", "adamw", "amsgrad", "nadam", "radam", "adamax"]
 
 _MOMENTS = ("beta1", "beta2", "one_minus_beta1", "one_minus_beta2")
-_other_names = aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2", eps="epsilon")
+#: What PyTorch and Keras call the arguments of Adam and its kin.
+other_names = aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2", eps="epsilon")
 _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHARED_COLUMNS)
 
 
-def _correction(beta: float | Schedule, start: int, steps: int) -> float | NDArray[np.float64]:
+def correction_of(beta: float | Schedule, start: int, steps: int) -> float | NDArray[np.float64]:
     """1 - beta^t of every step, with each step's own beta; one number where no power counts any more."""
     if isinstance(beta, Schedule):
         return 1.0 - powers_of(beta.values(start, steps), start)
@@ -68,14 +69,14 @@ class _Moments(Optimizer):
         return self._table(
             start,
             steps,
-            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
-            inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
+            step_size=value_of(self.learning_rate, start, steps) / correction_of(self.beta1, start, steps),
+            inv_sqrt_correction2=1.0 / np.sqrt(correction_of(self.beta2, start, steps)),
             **columns,
         )
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class Adam(_Moments):
     """Adam (Kingma & Ba 2015, PyTorch's form).
@@ -125,7 +126,7 @@ class Adam(_Moments):
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class AdamW(_Moments):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -176,7 +177,7 @@ class AdamW(_Moments):
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class AMSGrad(_Moments):
     """Adam whose steps never grow again where gradients were large once (Reddi et al. 2018).
@@ -223,7 +224,7 @@ class AMSGrad(_Moments):
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class NAdam(_Moments):
     """Adam with Nesterov's momentum (Dozat 2016, PyTorch's form).
@@ -287,7 +288,7 @@ class NAdam(_Moments):
             steps,
             gradient_size=sizes * (1.0 - momenta[:-1]) / (1.0 - products[:-1]),
             step_size=sizes * momenta[1:] / (1.0 - products[1:]),
-            inv_sqrt_correction2=1.0 / np.sqrt(_correction(self.beta2, start, steps)),
+            inv_sqrt_correction2=1.0 / np.sqrt(correction_of(self.beta2, start, steps)),
             weight_decay=value_of(self.weight_decay, start, steps),
         )
 
@@ -306,7 +307,7 @@ class NAdam(_Moments):
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class RAdam(_Moments):
     """Adam that begins without the second moment, until enough is known of it (Liu et al. 2020).
@@ -369,14 +370,14 @@ class RAdam(_Moments):
         return self._table(
             start,
             steps,
-            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps) * size,
+            step_size=value_of(self.learning_rate, start, steps) / correction_of(self.beta1, start, steps) * size,
             rectified=rectified.astype(np.float64),
             weight_decay=value_of(self.weight_decay, start, steps),
         )
 
 
 @explained_class
-@_other_names
+@other_names
 @dataclass(frozen=True)
 class AdaMax(_Moments):
     """Adam with the largest gradient in the place of the second moment (Kingma & Ba 2015, section 7).
@@ -424,6 +425,6 @@ class AdaMax(_Moments):
         return self._table(
             start,
             steps,
-            step_size=value_of(self.learning_rate, start, steps) / _correction(self.beta1, start, steps),
+            step_size=value_of(self.learning_rate, start, steps) / correction_of(self.beta1, start, steps),
             weight_decay=value_of(self.weight_decay, start, steps),
         )

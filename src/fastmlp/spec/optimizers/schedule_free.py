@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.aliases import aliased
 from fastmlp.spec.checks import check_fields, fraction, positive
 from fastmlp.spec.hints import explained_class
+from fastmlp.spec.optimizers.adam import correction_of, other_names
 from fastmlp.spec.optimizers.base import Optimizer, decay, rate, share
 from fastmlp.spec.scheduled import Schedule, value_of
-from fastmlp.spec.tables import SHARED_COLUMNS, counts, make_table, powers, powers_of
+from fastmlp.spec.tables import SHARED_COLUMNS, make_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ Name: TypeAlias = Literal["schedule_free_adamw"]
 
 
 @explained_class
-@aliased(lr="learning_rate", betas=("beta1", "beta2"), beta_1="beta1", beta_2="beta2", eps="epsilon")
+@other_names
 @dataclass(frozen=True)
 class ScheduleFreeAdamW(Optimizer):
     """AdamW with a mean of the weights in the place of momentum and of a schedule (Defazio et al. 2024).
@@ -104,25 +104,23 @@ class ScheduleFreeAdamW(Optimizer):
     ) -> NDArray[np.float64]:
         """As `Optimizer.scalars`; x is one mean of the whole network, whatever the factors of learning rates."""
         table = super().scalars(start, steps, epoch, factors)
-        constant = not isinstance(self.learning_rate, Schedule) or self.learning_rate.by == "epoch"
-        shares = 1.0 / (np.arange(steps) + (start + 1.0)) if constant else _shares(self.learning_rate, start, steps)
+        given = self.learning_rate
+        if not isinstance(given, Schedule) or given.by == "epoch":
+            shares = 1.0 / (np.arange(steps) + (start + 1.0))
+        else:
+            shares = _shares(given, start, steps)
         table[:, self.columns.index("share") :: len(self.columns)] = shares[:, None]
         return table
 
     def _rows(self, start: int, steps: int) -> NDArray[np.float64]:
         rates, beta2 = value_of(self.learning_rate, start, steps), value_of(self.beta2, start, steps)
-        correction: float | NDArray[np.float64] = 1.0
-        if isinstance(self.beta2, Schedule):
-            correction = 1.0 - powers_of(self.beta2.values(start, steps), start)
-        elif counts(self.beta2, start):
-            correction = 1.0 - powers(self.beta2, start, steps)
         return make_table(
             self.columns,
             steps,
             learning_rate=rates,
             beta2=beta2,
             one_minus_beta2=1.0 - beta2,
-            inv_sqrt_correction2=1.0 / np.sqrt(correction),
+            inv_sqrt_correction2=1.0 / np.sqrt(correction_of(self.beta2, start, steps)),
             epsilon=self.epsilon,
             interpolation=self.beta1,
             share=0.0,  # which `scalars` knows
@@ -135,9 +133,8 @@ class ScheduleFreeAdamW(Optimizer):
 _SO_FAR: dict[Schedule, tuple[int, float, float]] = {}
 
 
-def _shares(learning_rate: Schedule | float, start: int, steps: int) -> NDArray[np.float64]:
+def _shares(learning_rate: Schedule, start: int, steps: int) -> NDArray[np.float64]:
     """Return each step's part of the sum of squares of the largest rate so far; 0 where that is 0."""
-    assert isinstance(learning_rate, Schedule)
     made, largest, total = _SO_FAR.get(learning_rate, (0, 0.0, 0.0))
     if made > start:
         made, largest, total = 0, 0.0, 0.0
