@@ -318,3 +318,22 @@ def test_halving_leaves_those_behind_that_fail(rows):
         fastmlp.search.halving(nets, X, y, folds=2, monitor="loss")
     with pytest.raises(TypeError, match="networks must be a list of MLP"):
         fastmlp.search.halving(nets[0], X, y, monitor="loss")
+
+
+@pytest.mark.parametrize("several", [{"n": 2}, {"n": 1, "folds": 2}])
+@pytest.mark.parametrize("kind", [fastmlp.Checkpoint, fastmlp.CSVLogger, fastmlp.JSONLogger, fastmlp.TensorBoard])
+def test_one_file_is_not_written_by_several_trainings(rows, tmp_path, kind, several):
+    X, y = rows
+    nets = [fastmlp.MLP([4, 8, 1], seed=seed) for seed in range(several["n"])]
+    with pytest.raises(ValueError, match=f"one {kind.__name__} for several trainings"):
+        fastmlp.fit_many(nets, X, y, epochs=1, callbacks=[kind(tmp_path / "run")], folds=several.get("folds"))
+    assert nets[0].n_epochs == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_log_for_each_network(rows, tmp_path):
+    X, y = rows
+    nets = [fastmlp.MLP([4, 8, 1], seed=seed) for seed in range(2)]
+    logs = [[fastmlp.CSVLogger(tmp_path / f"{number}.csv")] for number in range(2)]
+    assert not fastmlp.fit_many(nets, X, y, epochs=2, callbacks=logs).failed
+    assert [len((tmp_path / f"{number}.csv").read_text().splitlines()) for number in range(2)] == [3, 3]

@@ -16,7 +16,7 @@ from fastmlp.network.arguments import as_limits, as_rows, as_steps
 from fastmlp.spec import LBFGS
 from fastmlp.spec.checks import flag, integer, shown
 from fastmlp.spec.names import closest
-from fastmlp.train.callbacks import as_callbacks
+from fastmlp.train.callbacks import Callback, as_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,6 +94,9 @@ def as_jobs(
             _check_training(net, defaults | given)
     rows = _checked_rows(nets, X, y, own, sample_weight, validation_data, weighted=folds is None)
     pairs = as_folds(folds, len(rows[0].data))
+    if pairs is not None and len(pairs) > 1:
+        for given in own:
+            _refuse_shared_files(given.get("callbacks"))
     jobs: list[Job] = []
     for index, (net, given, whole) in enumerate(zip(nets, own, rows, strict=True)):
         weights = given.pop("class_weight", None)
@@ -115,9 +118,21 @@ def _own_options(options: dict[str, Any], n_networks: int) -> list[dict[str, Any
         for index in range(n_networks)
     ]
     if "callbacks" in options and not _is_per_network(options["callbacks"], "callbacks"):
+        if n_networks > 1:
+            _refuse_shared_files(options["callbacks"])
         for given in own:  # they may remember something
             given["callbacks"] = copy.deepcopy(given["callbacks"])
     return own
+
+
+def _refuse_shared_files(callbacks: Any) -> None:
+    """Several trainings have copies of these callbacks, which would all write to one place."""
+    for callback in callbacks or ():
+        if isinstance(callback, Callback) and callback.writes_files:
+            raise ValueError(
+                f"callbacks has one {type(callback).__name__} for several trainings, which would all write to the same "
+                "place: give a list of callbacks for each network, and train folds without"
+            )
 
 
 def _checked_rows(

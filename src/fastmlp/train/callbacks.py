@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -42,6 +42,12 @@ class Callback:
     them. `logs` is a copy for each callback: numbers of your own belong into an attribute of the callback, where
     neither the history nor `EarlyStopping` sees them.
 
+    Attributes
+    ----------
+    writes_files : bool
+        Whether it writes to a place that a copy of it would write to as well, so that `fit_many` wants one for each
+        training.
+
     Examples
     --------
     >>> import fastmlp
@@ -54,6 +60,8 @@ class Callback:
     >>> history.loss[-1] < 0.1 and len(history.loss) < 500
     True
     """
+
+    writes_files: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

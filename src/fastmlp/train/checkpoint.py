@@ -60,6 +60,8 @@ class Checkpoint(Watching):
     (3, 4)
     """
 
+    writes_files = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],

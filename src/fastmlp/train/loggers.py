@@ -25,6 +25,8 @@ __all__ = ["CSVLogger", "JSONLogger", "LambdaCallback"]
 class _Log(Callback):
     """A file that grows by an entry with each epoch; a resumed training cuts off what came after its checkpoint."""
 
+    writes_files = True
+
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = os.fsdecode(path), flag(append, "append")
         self._end = 0

@@ -56,6 +56,8 @@ class TensorBoard(Timed):
             net.fit(X, y, optimizer=fastmlp.Adam(rate), validation_split=0.2, callbacks=[board])
     """
 
+    writes_files = True
+
     def __init__(
         self, log_dir: str | os.PathLike[str], every: str | float = "1 epoch", *, histograms: bool = False
     ) -> None:
