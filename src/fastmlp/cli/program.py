@@ -1,0 +1,95 @@
+"""The program: arguments in, the command's work, its exit code out; errors told in a line."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from fastmlp.cli import demo, info
+from fastmlp.cli.exits import FAILED, INTERRUPTED
+from fastmlp.runtime import VERSION
+from fastmlp.train.safety import TrainingDiverged
+
+__all__ = ["main"]
+
+COMMANDS = demo, info
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 after an error (told in one line on stderr), 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        From argparse: with 0 after ``--help`` and ``--version``, with 2 after arguments that are wrong.
+    """
+    parser = _parser()
+    try:
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        try:
+            return _obey(parser, arguments)
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be told
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # as in `fastmlp info | head -1`: nobody is left to tell
+        _forget_output()
+    except (ImportError, MemoryError, OSError, TrainingDiverged, TypeError, ValueError) as error:
+        if isinstance(error, OSError):
+            _forget_output()
+        _complain(f"{parser.prog}: error: {str(error) or type(error).__name__}")
+    return FAILED
+
+
+def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Do what the arguments say, and return the exit code."""
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        return FAILED
+    report: dict[str, Any] = given.gather(given)
+    if given.json:
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        given.show(report)
+    return 0
+
+
+def _complain(text: str) -> None:
+    """Print a line on standard error, if that is there and takes it."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError):
+            print(text, file=sys.stderr)
+
+
+def _forget_output() -> None:
+    """Keep Python from trying again, when it ends, what could not be written to standard output."""
+    with suppress(AttributeError, OSError, ValueError):  # closed, or not a file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastmlp", description="Multi-layer perceptrons on CPUs, trained as fast as the machine allows."
+    )
+    parser.add_argument("--version", action="version", version=f"fastmlp {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
