@@ -27,46 +27,61 @@ cdef enum:
     ALONE_BYTES = 256 * 1024
 
 
-cdef ptrdiff_t parameters_of(Layer *layer) noexcept nogil:
-    """Weights of a layer, and numbers of its vectors."""
-    cdef ptrdiff_t count = layer.n_in * layer.n_out
-    cdef int v
-    for v in range(layer.n_vectors):
-        count += layer.vectors[layer.which[v]].columns
-    return count
-
-
 cdef ptrdiff_t count_parameters(Network *net) noexcept nogil:
     """Numbers that are trained, of all layers."""
     cdef ptrdiff_t count = 0
-    cdef int l
+    cdef int l, v
     for l in range(net.n_layers):
-        count += parameters_of(&net.layers[l])
+        count += net.layers[l].n_in * net.layers[l].n_out
+        for v in range(net.layers[l].n_vectors):
+            count += net.layers[l].vectors[net.layers[l].which[v]].columns
     return count
 
 
-cdef void take_tile(Network *net, Tile *t, char *g, bint transposed, char *room, char *parameters) noexcept nogil:
-    """Copy a tile of weights or a layer's vector, which lie at `g`, to their place in one vector of all parameters, in
-    which each layer's weights, (I, O) or transposed, come before its vectors; with room for another tile."""
+cdef int count_tensors(Network *net) noexcept nogil:
+    """Weights and vectors of all layers."""
+    return first_tensor(net, net.n_layers)
+
+
+cdef int first_tensor(Network *net, int l) noexcept nogil:
+    """The place of a layer's weights among the tensors of all layers; its vectors follow them."""
+    cdef int place = 0, before
+    for before in range(l):
+        place += 1 + net.layers[before].n_vectors
+    return place
+
+
+cdef void places_in_vector(Network *net, char *parameters, char **tensors) noexcept nogil:
+    """Find where each tensor begins in a vector of all parameters: each layer's weights before its vectors."""
     cdef Layer *layer
-    cdef ptrdiff_t columns = min(net.panel, t.columns), before
-    cdef int l, v
-    for l in range(t.l):
-        parameters += parameters_of(&net.layers[l]) * net.item
-    layer = &net.layers[t.l]
+    cdef int l, v, place = 0
+    for l in range(net.n_layers):
+        layer = &net.layers[l]
+        tensors[place] = parameters
+        parameters += layer.n_in * layer.n_out * net.item
+        for v in range(layer.n_vectors):
+            tensors[place + 1 + v] = parameters
+            parameters += layer.vectors[layer.which[v]].columns * net.item
+        place += 1 + layer.n_vectors
+
+
+cdef void take_tile(Network *net, Tile *t, char *g, bint transposed, char *room, char **tensors) noexcept nogil:
+    """Copy a tile of weights or a layer's vector, which lie at `g`, to their tensor, weights (I, O) or transposed, if
+    it is wanted (not NULL); with room for another tile."""
+    cdef Layer *layer = &net.layers[t.l]
+    cdef ptrdiff_t columns = min(net.panel, t.columns)
+    cdef char *to = tensors[first_tensor(net, t.l) + (0 if t.vector == WEIGHTS else 1 + t.place)]
+    if to == NULL:
+        return
     if t.vector != WEIGHTS:
-        before = layer.n_in * layer.n_out
-        for v in range(t.place):
-            before += layer.vectors[layer.which[v]].columns
         columns = layer.vectors[t.vector].columns
-        net.kernels.unpack(1, columns, g, net.panel, parameters + before * net.item, columns)
+        net.kernels.unpack(1, columns, g, net.panel, to, columns)
     elif transposed == layer.narrow:
-        net.kernels.unpack(t.rows, columns, g, 0, parameters + (t.i * layer.columns + t.j) * net.panel * net.item,
-                           layer.columns)
+        to += (t.i * layer.columns + t.j) * net.panel * net.item
+        net.kernels.unpack(t.rows, columns, g, 0, to, layer.columns)
     else:
         net.kernels.transpose(t.rows, columns, g, room)
-        net.kernels.unpack(columns, t.rows, room, 0, parameters + (t.j * layer.rows + t.i) * net.panel * net.item,
-                           layer.rows)
+        net.kernels.unpack(columns, t.rows, room, 0, to + (t.j * layer.rows + t.i) * net.panel * net.item, layer.rows)
 
 
 # What the threads share that write parameters.
@@ -83,9 +98,7 @@ cdef void put_transposed(Network *net, Tile *t, const char **tensors, char *room
     cdef const char *tensor
     cdef ptrdiff_t columns = min(net.panel, t.columns)
     cdef char *to
-    cdef int l
-    for l in range(t.l):
-        tensors += 1 + net.layers[l].n_vectors
+    tensors += first_tensor(net, t.l)
     if t.vector != WEIGHTS:
         columns = layer.vectors[t.vector].columns
         net.kernels.pack(1, columns, tensors[1 + t.place], columns, layer.vectors[t.vector].at, net.panel)
@@ -123,34 +136,43 @@ cdef void write_tiles(void *context, int thread) noexcept nogil:
 cdef write_transposed(Parameters parameters, arrays, int team_size):
     """Replace all parameters by those of arrays, weights (O, I) and vectors of each layer in turn. It does not count as
     a change: who keeps the parameters elsewhere knows best which tapes these are of."""
-    cdef Network *net = &parameters.net
     cdef Py_ssize_t count = len(arrays), taken = 0, i
     cdef Py_buffer *views
-    cdef Writing run
+    cdef const char **tensors
     check_transposed(parameters, arrays)
-    if weight_bytes(net) < ALONE_BYTES:
-        team_size = 1
-    team_size = max(1, min(team_size, <int> MAX_THREADS))
     views = <Py_buffer *> calloc(count, sizeof(Py_buffer))
-    run.net, run.tensors = net, <const char **> calloc(count, sizeof(char *))
-    run.scratch = <char *> fm_allocate(team_size * scratch_bytes(net))
+    tensors = <const char **> calloc(count, sizeof(char *))
     try:
-        if views == NULL or run.tensors == NULL or run.scratch == NULL:
+        if views == NULL or tensors == NULL:
             raise MemoryError("no memory to write parameters")
         for i in range(count):
             PyObject_GetBuffer(arrays[i], &views[i], PyBUF_C_CONTIGUOUS)
             taken += 1
-            run.tensors[i] = <const char *> views[i].buf
-        run.team = team_new(team_size)
-        with nogil:
-            team_run(run.team, write_tiles, &run)
-            team_free(run.team)
+            tensors[i] = <const char *> views[i].buf
+        put_tensors(parameters, tensors, team_size)
     finally:
         for i in range(taken):
             PyBuffer_Release(&views[i])
-        fm_free(run.scratch)
-        free(run.tensors)
+        free(tensors)
         free(views)
+
+
+cdef put_tensors(Parameters parameters, const char **tensors, int team_size):
+    """Replace all parameters by tensors that lie so in memory."""
+    cdef Network *net = &parameters.net
+    cdef Writing run
+    if weight_bytes(net) < ALONE_BYTES:
+        team_size = 1
+    team_size = max(1, min(team_size, <int> MAX_THREADS))
+    run.net, run.tensors = net, tensors
+    run.scratch = <char *> fm_allocate(team_size * scratch_bytes(net))
+    if run.scratch == NULL:
+        raise MemoryError("no memory to write parameters")
+    run.team = team_new(team_size)
+    with nogil:
+        team_run(run.team, write_tiles, &run)
+        team_free(run.team)
+        fm_free(run.scratch)
 
 
 cdef check_transposed(Parameters parameters, arrays):

@@ -23,7 +23,7 @@ cdef struct Pass:
     uint64_t seed
     int64_t step
     char *outputs               # (rows, O), row by row; of a backward pass, derivatives by them
-    char *gradient              # all parameters; NULL where they are not wanted
+    char **gradients            # of each tensor, or NULL; NULL where none is wanted
     bint transposed             # weights as (O, I)
     char *by_inputs             # (rows, I); NULL where they are not wanted
     const char *weight_t        # of the first layer, for them
@@ -40,6 +40,8 @@ cdef class Tape:
     cdef int64_t changes        # of the parameters, when the forward pass was made
     cdef forward(self, X, out, int team_size, seed)
     cdef backward(self, by_outputs, gradient, by_inputs, int team_size, bint transposed)
+    cdef forward_rows_of(self, Examples *examples, char *outputs, int team_size, seed)
+    cdef backward_from(self, char *by_outputs, char **gradients, char *by_inputs, int team_size, bint transposed)
     cdef take_buffers(self, bint training)
     cdef Entry enter(self, str call) except *
     cdef check_matrix(self, array, str name, ptrdiff_t columns)

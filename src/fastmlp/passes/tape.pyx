@@ -18,8 +18,8 @@ from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
 from fastmlp.passes.loss cimport apply_slopes
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.plan cimport cut_batch, row_block
-from fastmlp.passes.rowmajor cimport count_parameters, take_tile
-from fastmlp.passes.rows cimport Inputs, load_inputs
+from fastmlp.passes.rowmajor cimport count_parameters, count_tensors, places_in_vector, take_tile
+from fastmlp.passes.rows cimport Examples, Inputs, load_inputs
 from fastmlp.passes.threads cimport (
     Place,
     Watch,
@@ -37,6 +37,7 @@ from fastmlp.passes.threads cimport (
 )
 from fastmlp.passes.tiles cimport Tile, count_tiles, elements_of, operands_of, scratch_bytes, tile_of
 from fastmlp.passes.workspace cimport GRADIENT, TRAIN, block_of
+from libc.stdlib cimport calloc, free
 
 cdef double WAVE_SECONDS = 0.02          # about, between two looks for signals
 cdef Py_ssize_t MOST_KEPT = 4            # buffers that wait for another tape of as many rows
@@ -140,7 +141,7 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
             net.kernels.add(elements_of(net, &t), to, total)
         to = room
         done += rows
-    take_tile(net, &t, total, run.transposed, room, run.gradient)
+    take_tile(net, &t, total, run.transposed, room, run.gradients)
 
 
 cdef in_waves(Pass *run, team_body body, ptrdiff_t items, double seconds, int team_size):
@@ -192,27 +193,33 @@ cdef class Tape:
         cdef Network *net = &self.parameters.net
         cdef Inputs inputs = Inputs(self.parameters, X, None, None, None)
         cdef Py_buffer view
-        cdef Entry entry
-        cdef Pass run
         self.rows = inputs.rows
         if self.rows == 0:
             raise ValueError("X has no rows")
         self.check_matrix(out, "out", net.layers[net.n_layers - 1].n_out)
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        try:
+            self.forward_rows_of(&inputs.examples, <char *> view.buf, team_size, seed)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef forward_rows_of(self, Examples *examples, char *outputs, int team_size, seed):
+        cdef Network *net = &self.parameters.net
+        cdef Entry entry
+        cdef Pass run
+        self.rows = examples.rows
         cut_batch(&self.plan, net, self.rows, self.rows, net.loss == NULL, True)
         self.take_buffers(seed is not None and net.random)
-        run.net, run.ws, run.examples, run.rows = net, &self.buffers.ws, &inputs.examples, self.rows
+        run.net, run.ws, run.examples, run.rows, run.outputs = net, &self.buffers.ws, examples, self.rows, outputs
         run.block = row_block(net, self.rows, team_size, True)
         run.random = self.buffers.purpose == TRAIN
         run.seed, run.step = seed or 0, self.parameters.n_steps
         entry = self.enter("forward")
-        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:
-            run.outputs = <char *> view.buf
             in_waves(&run, forward_blocks, (self.rows + run.block - 1) // run.block,
                      seconds_of_rows(net, self.rows, False) / team_size, team_size)
             self.changes = self.parameters.changes
         finally:
-            PyBuffer_Release(&view)
             self.gate.leave(entry)
 
     cdef Entry enter(self, str call) except *:
@@ -230,9 +237,9 @@ cdef class Tape:
         """From derivatives by the outputs to those by all parameters, into one vector, and by the inputs."""
         cdef Network *net = &self.parameters.net
         cdef Py_buffer views[3]
+        cdef char *places[3]
+        cdef char **tensors
         cdef Py_ssize_t taken = 0, i
-        cdef Entry entry
-        cdef Pass run
         self.check_matrix(by_outputs, "by_outputs", net.layers[net.n_layers - 1].n_out)
         if gradient is not None and (gradient.shape != (count_parameters(net),)
                                      or gradient.dtype != np.dtype(self.parameters.spec.dtype)):
@@ -240,29 +247,40 @@ cdef class Tape:
                              f"({count_parameters(net)},)")
         if by_inputs is not None:
             self.check_matrix(by_inputs, "by_inputs", net.layers[0].n_in)
-        run.net, run.ws, run.rows, run.transposed = net, &self.buffers.ws, self.rows, transposed
-        run.block = row_block(net, self.rows, team_size, True)
-        run.microbatch = self.plan.microbatch or self.rows
-        run.gradient = run.by_inputs = run.scratch = NULL
-        entry = self.enter("backward")
+        places[0] = places[1] = places[2] = NULL
+        tensors = <char **> calloc(count_tensors(net), sizeof(char *))
         try:
-            if self.changes != self.parameters.changes:
-                raise RuntimeError("the parameters have changed since the forward pass")
+            if tensors == NULL:
+                raise MemoryError("no memory for the tensors' places")
             for i, array in enumerate((by_outputs, gradient, by_inputs)):
                 if array is None:
                     continue
                 PyObject_GetBuffer(array, &views[taken], PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if i else 0))
+                places[i] = <char *> views[taken].buf
                 taken += 1
-                if i == 0:
-                    run.outputs = <char *> views[0].buf
-                elif i == 1:
-                    run.gradient = <char *> views[taken - 1].buf
-                else:
-                    run.by_inputs = <char *> views[taken - 1].buf
-            self.pull_back(&run, team_size)
+            if gradient is not None:
+                places_in_vector(net, places[1], tensors)
+            self.backward_from(places[0], tensors if gradient is not None else NULL, places[2], team_size, transposed)
         finally:
             for i in range(taken):
                 PyBuffer_Release(&views[i])
+            free(tensors)
+
+    cdef backward_from(self, char *by_outputs, char **gradients, char *by_inputs, int team_size, bint transposed):
+        """Pull back into tensors that lie so in memory; what is NULL is not wanted."""
+        cdef Network *net = &self.parameters.net
+        cdef Entry entry
+        cdef Pass run
+        run.net, run.ws, run.rows, run.transposed = net, &self.buffers.ws, self.rows, transposed
+        run.outputs, run.gradients, run.by_inputs, run.scratch = by_outputs, gradients, by_inputs, NULL
+        run.block = row_block(net, self.rows, team_size, True)
+        run.microbatch = self.plan.microbatch or self.rows
+        entry = self.enter("backward")
+        try:
+            if self.changes != self.parameters.changes:
+                raise RuntimeError("the parameters have changed since the forward pass")
+            self.pull_back(&run, team_size)
+        finally:
             fm_free(run.scratch)
             self.gate.leave(entry)
 
@@ -283,5 +301,5 @@ cdef class Tape:
             run.weight_t = run.scratch + team_size * run.scratch_bytes
             self.parameters.transpose_layer(first, <char *> run.weight_t)
         in_waves(run, backward_blocks, (self.rows + run.block - 1) // run.block, seconds * 0.5, team_size)
-        if run.gradient != NULL:
+        if run.gradients != NULL:
             in_waves(run, gradient_tiles, count_tiles(net), seconds * 0.5, team_size)
