@@ -38,6 +38,7 @@ from fastmlp.train.samples import PerSample as PerSample
 
 if TYPE_CHECKING:
     from fastmlp import metrics as metrics
+    from fastmlp import plot as plot
     from fastmlp import schedules as schedules
     from fastmlp import search as search
     from fastmlp.many import Ensemble as Ensemble
@@ -77,6 +78,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "load",
         "metrics",
         "patch_sklearn",
+        "plot",
         "schedules",
         "search",
         "set_num_threads",
@@ -99,7 +101,7 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     """What is imported when it is asked for: the patch needs scikit-learn, all else takes a while."""
-    if name in ("metrics", "schedules", "search"):
+    if name in ("metrics", "plot", "schedules", "search"):
         return importlib.import_module(f"fastmlp.{name}")
     if name in ("Ensemble", "fit_many"):
         return getattr(importlib.import_module("fastmlp.many"), name)

@@ -51,6 +51,10 @@ def test_examples_of_decorated_functions_are_found():
 def test_docstring_examples(name):
     if name.startswith(("fastmlp.sklearn", "fastmlp.patch")):
         pytest.importorskip("sklearn", reason=f"the examples of {name} need scikit-learn")
+    if name.startswith("fastmlp.plot"):
+        matplotlib = pytest.importorskip("matplotlib", reason=f"the examples of {name} draw with Matplotlib")
+        matplotlib.use("agg")
+        pytest.importorskip("sklearn", reason=f"the examples of {name} need scikit-learn")
     if name.startswith("fastmlp.torch"):
         pytest.importorskip("torch", reason=f"the examples of {name} need PyTorch")
     with warnings.catch_warnings():

@@ -240,9 +240,9 @@ def test_both_backends_have_the_same_interface() -> None:
 
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
-    "_build_config", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data", "datasets", "files",
-    "metrics", "access", "train", "network", "torch", "many", "search", "sklearn", "patch", "cli",
-    "__init__", "__main__",
+    "_build_config", "markup", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data",
+    "datasets", "files", "metrics", "plot", "access", "train", "network", "torch", "many", "search", "sklearn",
+    "patch", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 

@@ -61,6 +61,20 @@ class Trace:
             f"signals, outputs{'' if self.sensitivities is None else ', sensitivities'}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Show the shapes, the extremes and the mean of what each layer computes, in a notebook."""
+        from fastmlp.markup import table
+
+        arrays = {"signals": self.signals, "outputs": self.outputs, "sensitivities": self.sensitivities or []}
+        rows = [
+            [layer + 1, name, a.shape, *(f"{value:.4g}" for value in (a.min(), a.mean(), a.max()))]
+            for layer in range(len(self.signals))
+            for name, of_layers in arrays.items()
+            for a in of_layers[layer : layer + 1]
+            if a.size
+        ]
+        return table(repr(self).strip("<>"), ["layer", "", "shape", "lowest", "mean", "highest"], rows)
+
 
 class Inside(Outputs):
     """A network that one can look into."""

@@ -395,6 +395,12 @@ class State:
             ]
         )
 
+    def _repr_html_(self) -> str:
+        """Show what `summary` prints as a table in a notebook."""
+        from fastmlp.markup import summary
+
+        return summary(str(self))
+
     def summary(self) -> None:
         """Print a table: layers with their shapes, activations and parameters; loss and optimizer.
 

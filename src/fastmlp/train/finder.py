@@ -208,28 +208,10 @@ class LearningRateFinder:
         RuntimeError
             If nothing has been run, or no loss was finite.
         """
+        from fastmlp.plot import learning_rate_finder
+
         self._refuse_nothing("draw")
-        if ax is None:
-            try:
-                from matplotlib import pyplot as plt
-            except ImportError as error:
-                raise ImportError(
-                    "plot draws with Matplotlib, which is not installed: pip install 'fastmlp[plot]'"
-                ) from error
-            ax = plt.subplots()[1]
-        ax.plot(self.rates, self.losses, color="0.8", label="loss of each batch")
-        ax.plot(self.rates, self.smoothed, label="smoothed")
-        try:
-            suggestion = self.suggestion
-        except RuntimeError:  # then there is none to show
-            pass
-        else:
-            ax.axvline(suggestion, color="C1", linestyle="--", label=f"suggestion: {suggestion:.2g}")
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
-        low, high = self.smoothed.min(), self.smoothed.max()
-        ax.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
-        ax.legend()
-        return ax
+        return learning_rate_finder(self, ax=ax)
 
     def _refuse_nothing(self, use: str) -> None:
         """Raise a RuntimeError where no step has been made, and say why."""

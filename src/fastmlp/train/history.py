@@ -165,6 +165,18 @@ class History(Mapping[str, list[float]]):
             parts.append(f"{samples / seconds:.3g} samples/s")
         return f"<History of {count} epoch{'s' if count > 1 else ''}: {', '.join(parts)}>"
 
+    def _repr_html_(self) -> str:
+        """Show first, lowest, highest and last of each quantity, and the curves of the losses, in a notebook."""
+        from fastmlp.markup import curves, table
+
+        rows = []
+        for name, column in self._columns():
+            finite = [value for value in column if math.isfinite(value)]
+            if name != "epoch" and finite:
+                rows.append([name, *(f"{value:.4g}" for value in (column[0], min(finite), max(finite), column[-1]))])
+        losses = {name: self[name] for name in ("loss", "val_loss") if name in self}
+        return table(repr(self).strip("<>"), ["", "first", "lowest", "highest", "last"], rows, curves(losses))
+
 
 def count_epochs(history: History) -> int:
     """Count the epochs of a history; the part of one that was broken off while it was noted goes."""

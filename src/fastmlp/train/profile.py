@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,19 @@ class Profile:
                 + ("" if part is None else f"  {part:10.0%}")
             )
         return "\n".join([*lines, *self.advice])
+
+    def _repr_html_(self) -> str:
+        """Show what `str` tells as a table in a notebook."""
+        from fastmlp.markup import table
+
+        head, _, *_ = str(self).split("\n")
+        busy = sum(self.seconds.values()) or 1.0
+        rows = []
+        for stage, seconds in self.seconds.items():
+            part = self.peak_share(stage)
+            rows.append([stage, f"{seconds:.4f}", f"{seconds / busy:.1%}", "" if part is None else f"{part:.0%}"])
+        advice = "".join(f"<p>{escape(line)}</p>" for line in self.advice)
+        return table(head, ["stage", "seconds", "share", "of FMA peak"], rows, advice)
 
 
 @contextmanager
