@@ -2,8 +2,21 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["add_json", "whole"]
+__all__ = ["add_encoding", "add_json", "described", "whole"]
+
+
+def described(commands: Any, name: str, what: str, examples: str) -> argparse.ArgumentParser:
+    """Add a command whose help ends with examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
@@ -25,3 +38,8 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`, which all commands have."""
     parser.add_argument("--json", action="store_true", help="print a JSON object, and nothing else, on stdout")
+
+
+def add_encoding(parser: argparse.ArgumentParser) -> None:
+    """Add `--encoding`, which all commands have that read tables."""
+    parser.add_argument("--encoding", help="of text files, such as cp1252 (default: utf-8)")

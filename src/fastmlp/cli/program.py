@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from fastmlp.cli import demo, info
+from fastmlp.cli import demo, evaluate, export, info, predict, show
 from fastmlp.cli.exits import FAILED, INTERRUPTED
 from fastmlp.runtime import VERSION
 from fastmlp.train.safety import TrainingDiverged
 
 __all__ = ["main"]
 
-COMMANDS = demo, info
+COMMANDS = predict, evaluate, show, export, demo, info
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

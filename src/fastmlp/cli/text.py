@@ -1,8 +1,9 @@
 """Text for terminals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["counted", "table"]
+__all__ = ["counted", "shown", "table", "table_of_scores"]
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
@@ -22,3 +23,19 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) ->
 def counted(number: int, thing: str) -> str:
     """Say how many there are: "1 thread", "2 threads"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def table_of_scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Lay out metrics with their intervals."""
+    rows = [
+        [name.replace("_", " "), shown(score["value"]), f"{shown(score['low'])} to {shown(score['high'])}"]
+        for name, score in scores.items()
+    ]
+    return table(["metric", "value", "95 % interval"], rows, 1)
+
+
+def shown(value: float | None) -> str:
+    """Return a measurement in four digits, or more where it has more before the point."""
+    if value is None:
+        return "undefined"
+    return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.4g}"
