@@ -7,7 +7,7 @@
 
 #include "base.h"
 
-/* What random numbers are for: the stream of Philox. (2 and 3 are drawn by reference/random.py alone.) */
+/* What random numbers are for: the stream of Philox. (2, 3 and 6 are drawn by reference/random.py alone.) */
 enum { FM_STREAM_SHUFFLE = 1, FM_STREAM_DROPOUT = 4, FM_STREAM_NOISE = 5 };
 
 /* Bits of a digit in the sort of n random keys: two digits tell nearly all of them apart. */

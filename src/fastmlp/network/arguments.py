@@ -182,13 +182,17 @@ def as_steps(
     clip_value: object = None,
     ema: object = None,
     swa: object = None,
+    mixup: object = 0.0,
     lr_factors: object = None,
 ) -> Steps:
     """Check the arguments that say how a step is made."""
     learner = net._learner
     method = None if optimizer is None else as_method(optimizer)
     options = StepOptions(
-        as_clip(clip_norm, clip_value), 0.0 if ema is None else 1.0 - _decay(ema), _first_epoch(swa, learner)
+        as_clip(clip_norm, clip_value),
+        0.0 if ema is None else 1.0 - _decay(ema),
+        _first_epoch(swa, learner),
+        _mixed(mixup, learner.spec),
     )
     if options.average and options.swa:
         raise ValueError("ema and swa are two averages, of which a network keeps one: give one of them")
@@ -218,6 +222,7 @@ def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:
         "dropout and noise are for steps": any((*spec.dropout_rates, spec.input_noise)),
         "ema is an average over steps": options.average,
         "swa is an average over epochs of steps": options.swa,
+        "mixup mixes the rows of steps": options.mixup,
     }
     for fault, given in faults.items():
         if given:
@@ -230,6 +235,16 @@ def _decay(ema: object) -> float:
     if decay == 0.0:
         raise ValueError("ema must be > 0 and < 1, got 0.0")
     return decay
+
+
+def _mixed(mixup: object, spec: NetworkSpec) -> float:
+    """Check the argument ``mixup``."""
+    alpha = not_negative(mixup, "mixup")
+    if alpha and not spec.loss.mixes:
+        raise ValueError(
+            f"mixup must be 0 with the loss {spec.loss.name!r}, for which nothing is between two targets, got {alpha}"
+        )
+    return alpha
 
 
 def _first_epoch(swa: object, learner: Learner) -> int:

@@ -68,6 +68,7 @@ class Training(Gradients):
         lr_factors: Mapping[str, float] | None = None,
         per_sample: bool = False,
         swa: int | None = None,
+        mixup: float = 0.0,
         max_steps: int | None = None,
         max_seconds: float | None = None,
         tol: float | None = None,
@@ -169,6 +170,13 @@ class Training(Gradients):
             the ends of the epochs; before, it is the network as it was when the training began. A later call with the
             same number goes on with it. As for `ema`, instead of which it is, `averaged` gives a network with it.
             (PyTorch's `swa_utils.AveragedModel`, updated once an epoch; its rate is a matter of the schedule.)
+        mixup : float, default 0.0
+            >= 0: alpha of mixup (Zhang et al. 2018). Each step draws a share from Beta(alpha, alpha) and mixes its
+            batch with itself, rotated by a row: (1 - share) x + share x' with x' the next row, or for the last one the
+            first. Targets are mixed as well, classes as one-hot rows, so that their loss is that mixture of the losses
+            of both (of quantities, it is the loss of the mixed one), and so are weights. The history's loss is that of
+            mixed rows; what is measured is not mixed. Not for hinges and the perceptron criterion, whose targets have
+            nothing between them, and not together with `per_sample`. 0: nothing is mixed.
         max_steps : int, optional
             How many updates to make, at most, also where that is in the middle of an epoch.
         max_seconds : float, optional
@@ -235,9 +243,18 @@ class Training(Gradients):
         called = as_callbacks(callbacks)
         limits = as_limits(epochs, max_steps, max_seconds, tol, patience, target_loss, called)
         steps = as_steps(
-            self, optimizer, clip_norm=clip_norm, clip_value=clip_value, ema=ema, swa=swa, lr_factors=lr_factors
+            self,
+            optimizer,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            ema=ema,
+            swa=swa,
+            mixup=mixup,
+            lr_factors=lr_factors,
         )
         method = steps.method
+        if per_sample and steps.options.mixup:
+            raise ValueError(f"per_sample notes rows of X, and mixup={mixup!r} mixes them: give one of the two")
         if isinstance(method, LBFGS):
             limits = limits.of_search(method)
             if profile:

@@ -120,6 +120,7 @@ cdef class Call:
         cdef size_t squares = squares_bytes(net) if steps.clip_norm > 0 else 0
         cdef int64_t[:, ::1] times
         cdef int32_t[::1] tiles
+        cdef bint mixing = self.inputs.examples.mixing != NULL
         steps.first, steps.last, steps.weight_sums = first, last, &weight_sums[0]
         steps.out.finished, steps.out.times = &finished[0], NULL
         steps.out.layer_norms, steps.out.penalties = &sums[0, 0], &sums[1, 0]
@@ -131,10 +132,10 @@ cdef class Call:
         tiles = self.tiles
         share_batch(&self.plan, team_size, by_panels, &tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
-            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT))
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT, mixing))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
-            steps.workspaces[thread].has_labels = self.inputs.examples.labels
+            steps.workspaces[thread].has_labels = self.inputs.examples.labels and not mixing
         steps.scratch_stride = (scratch_bytes(net) + 127) // 128 * 128
         steps.scratch = <char *> fm_allocate(team_size * steps.scratch_stride + squares)
         if steps.scratch == NULL:

@@ -176,8 +176,12 @@ cdef class Engine:
                              "or there is no optimizer")
         if run.average != 0 and net.average == 0:
             raise ValueError("a run with an average needs keep_average first")
+        if run.mixing is not None and row_losses is not None:
+            raise ValueError("rows that are mixed have no losses of their own")
         if steps == 0:
             return Outcome(0, "done", None)
+        if run.mixing is not None:
+            inputs.mix(self.parameters.spec.loss, run.mixing, batch_size)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
                     run.clip_value, run.average)
         call.keep_sums_in(self.gradients)
@@ -185,7 +189,8 @@ cdef class Engine:
             if self.whole_gradient is None:
                 self.whole_gradient = Parameters(self.parameters.spec, self.isa)
             call.store_gradient_in(self.whole_gradient)
-        if self.training and (<Buffers> self.training[0]).ws.capacity != call.plan.part:
+        if self.training and ((<Buffers> self.training[0]).ws.capacity != call.plan.part
+                              or (<Buffers> self.training[0]).mixing != (run.mixing is not None)):
             self.training = []
         call.buffers, call.profile = self.training, self.profile
         call.follow(table, run.groups)

@@ -5,6 +5,7 @@ Needs forward_rows to have left logits for a fused loss, outputs for any other. 
 import numpy as np
 
 from fastmlp.passes.kernels cimport fm_loss_rows
+from fastmlp.passes.rows cimport number_of, weight_at
 from libc.math cimport NAN, isfinite, sqrt
 
 
@@ -52,17 +53,11 @@ cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdif
 cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
                            const PerRow *noted, double total) noexcept nogil:
     """total + sum w l over the rows of a part that begins at `start` in the order, after its backward pass."""
-    cdef ptrdiff_t r, number
+    cdef ptrdiff_t r
     if noted.losses != NULL:
         note_rows(net, examples, ws, start, rows, noted)
     for r in range(rows):
-        if examples.weight == NULL:
-            total += ws.row_loss[r]
-        else:
-            number = start + r
-            if examples.order != NULL:
-                number = <ptrdiff_t> examples.order[number]
-            total += examples.weight[number] * ws.row_loss[r]
+        total += ws.row_loss[r] if examples.weight == NULL else weight_at(examples, start + r) * ws.row_loss[r]
     return total
 
 
@@ -74,7 +69,7 @@ cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t s
     cdef Layer *layer
     cdef int l
     for r in range(rows):
-        number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
+        number = number_of(examples, start + r)
         squares = 0
         for l in range(net.n_layers):
             layer = &net.layers[l]

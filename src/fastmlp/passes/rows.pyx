@@ -1,13 +1,15 @@
 """The rows of X and y that a run reads, their order and weights, checked once where the pointers are taken, and loaded
-into a workspace a block at a time.
+into a workspace a block at a time; each mixed with the next where that is wanted.
 
 Mirror: reference/rows.py, where NumPy checks its own bounds.
 """
 import numpy as np
 
 from fastmlp.passes.kernels cimport Matrix
+from fastmlp.passes.panels cimport packed, panel_row, panels_in
 from fastmlp.passes.workspace cimport block_of
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 cdef enum:
     # Of a matrix that stays in a core's second-level cache, nothing needs to be asked for ahead.
@@ -76,6 +78,20 @@ cdef class Inputs:
             if not 0 <= label < n_outputs:
                 raise ValueError(f"y[{r}] is {label}; labels are 0 to {n_outputs - 1}")
 
+    cdef mix(self, loss, shares, ptrdiff_t batch_size):
+        """Have each row mixed with the next of its batch, of which it gets a share that each step has."""
+        cdef const double[::1] given = shares
+        cdef ptrdiff_t step, steps = (self.rows + batch_size - 1) // batch_size
+        if not loss.mixes:
+            raise ValueError(f"rows cannot be mixed, the loss is {loss.name}")
+        if given.shape[0] != steps:
+            raise ValueError(f"mixing has {given.shape[0]} places; there are {steps} steps")
+        for step in range(steps):
+            if not 0 <= given[step] <= 1:
+                raise ValueError(f"mixing[{step}] is {given[step]}; shares are 0 to 1")
+        self.mixing = memoryview(shares)
+        self.examples.mixing, self.examples.batch = &given[0], batch_size
+
     cdef weight_sums(self, ptrdiff_t batch_size):
         return sums_of_weights(self.weight, self.order, self.rows, batch_size)
 
@@ -105,42 +121,96 @@ cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size):
     return sums
 
 
-cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t start, char *to,
-                 ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position, char *to,
+                 ptrdiff_t rows) noexcept nogil:
+    """Gather rows of X or y, from a position of the order on, to a place in one of a workspace's matrices."""
     cdef const char *data = source.data
     cdef const int64_t *order = examples.order
     if order == NULL:
-        data += (start + row) * source.row_stride
+        data += position * source.row_stride
     else:
-        order += start + row
-    net.kernels.gather[source.source](rows, source.columns, order, examples.rows - (start + row), source.ahead, data,
-                                      source.row_stride, source.column_stride, block_of(net, ws, to, row, 0), ws.stride)
+        order += position
+    net.kernels.gather[source.source](rows, source.columns, order, examples.rows - position, source.ahead, data,
+                                      source.row_stride, source.column_stride, to, ws.stride)
+
+
+cdef void mix(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position, char *to,
+              char *beside, ptrdiff_t rows) noexcept nogil:
+    """m = m + share (m' - m) for rows that have been gathered, m' the next one: it lies there but for the last row's,
+    which is gathered beside, since other threads may be at the next block."""
+    cdef double share = examples.mixing[position // examples.batch]
+    cdef ptrdiff_t last = (rows - 1) * net.panel
+    gather(net, ws, examples, source, next_of(examples, position + rows - 1), beside, 1)
+    for _panel in range(panels_in(net, source.columns)):
+        # Upwards in memory: what is read has not been written yet.
+        net.kernels.average(last, to + panel_row(net), share, to)
+        net.kernels.average(net.panel, beside, share, packed(net, to, 0, rows - 1, 0))
+        to += ws.stride * net.item
+        beside += ws.stride * net.item
 
 
 cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                       ptrdiff_t rows) noexcept nogil:
     """Rows [row, row + rows) of the batch that begins at `start` of the order: their inputs."""
-    gather(net, ws, examples, &examples.x, start, ws.a[0], row, rows)
+    cdef char *to = block_of(net, ws, ws.a[0], row, 0)
+    gather(net, ws, examples, &examples.x, start + row, to, rows)
+    if examples.mixing != NULL:
+        mix(net, ws, examples, &examples.x, start + row, to, block_of(net, ws, ws.beside[0], row, 0), rows)
 
 
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                        ptrdiff_t rows, double weight_sum) noexcept nogil:
     """Rows [row, row + rows) of that batch: their targets, and each one's scale, its weight's part of the batch's
     times the loss's factor."""
-    cdef ptrdiff_t r, number
-    cdef int32_t label
+    cdef ptrdiff_t r
     cdef double scale
+    cdef char *to = block_of(net, ws, ws.target, row, 0)
     if not examples.labels:
-        gather(net, ws, examples, &examples.y, start, ws.target, row, rows)
+        gather(net, ws, examples, &examples.y, start + row, to, rows)
+        if examples.mixing != NULL:
+            mix(net, ws, examples, &examples.y, start + row, to, block_of(net, ws, ws.beside[1], row, 0), rows)
     for r in range(row, row + rows):
-        number = start + r if examples.order == NULL else <ptrdiff_t> examples.order[start + r]
-        if examples.labels:
-            label = (<const int32_t *> (examples.y.data + number * examples.y.row_stride))[0]
-            # Checked before the run; but another Python thread may have changed y since.
-            ws.labels[r] = label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
-        scale = 1.0 if examples.weight == NULL else examples.weight[number]
+        if examples.labels and examples.mixing != NULL:
+            mix_labels(net, ws, examples, start + r, r)
+        elif examples.labels:
+            ws.labels[r] = label_at(net, examples, start + r)
+        scale = 1.0 if examples.weight == NULL else weight_at(examples, start + r)
         scale = scale / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
         if net.item == 4:
             (<float *> ws.scale)[r] = <float> scale
         else:
             (<double *> ws.scale)[r] = scale
+
+
+cdef inline int32_t label_at(Network *net, Examples *examples, ptrdiff_t position) noexcept nogil:
+    """The class of the row at a position of the order."""
+    cdef int32_t label = (<const int32_t *> (
+        examples.y.data + number_of(examples, position) * examples.y.row_stride))[0]
+    # Checked before the run; but another Python thread may have changed y since.
+    return label if 0 <= label < net.layers[net.n_layers - 1].n_out else 0
+
+
+cdef void mix_labels(Network *net, Workspace *ws, Examples *examples, ptrdiff_t position, ptrdiff_t row) noexcept nogil:
+    """The target of a row as numbers: the shares of its class and of the next row's, the bits that `mix` makes of rows
+    with a single one."""
+    cdef double share = examples.mixing[position // examples.batch]
+    cdef ptrdiff_t own = label_at(net, examples, position), other = label_at(net, examples, next_of(examples, position))
+    cdef ptrdiff_t j
+    for j in range(net.layers[net.n_layers - 1].out_panels):
+        memset(block_of(net, ws, ws.target, row, j), 0, panel_row(net))
+    put(net, ws, row, own, 1)
+    if own != other and net.item == 4:
+        put(net, ws, row, own, <float> 1 - <float> share)
+        put(net, ws, row, other, share)
+    elif own != other:
+        put(net, ws, row, own, 1 - share)
+        put(net, ws, row, other, share)
+
+
+cdef inline void put(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t column, double value) noexcept nogil:
+    """A number in a row of the targets."""
+    cdef char *panel = block_of(net, ws, ws.target, row, column // net.panel)
+    if net.item == 4:
+        (<float *> panel)[column % net.panel] = <float> value
+    else:
+        (<double *> panel)[column % net.panel] = value

@@ -9,6 +9,7 @@ cdef struct Workspace:
     ptrdiff_t stride                 # elements from one panel to the next
     char **a                         # outputs, capacity x width
     char **kept                      # slopes, where a layer keeps them, or what an activation gave; else NULL
+    char *beside[2]                  # like a[0] and the targets: rows that the last of a block are mixed with; or NULL
     uint16_t *noise[2]               # random numbers like a[0], the upper and the lower halves; NULL without noise
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
@@ -29,6 +30,7 @@ cdef enum Purpose:
 cdef class Buffers:
     cdef Workspace ws
     cdef Purpose purpose
+    cdef bint mixing                 # whether rows are mixed in training
     cdef char *arena
     cdef size_t lay_out(self, Network *net, char *base)
 

@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 cdef class Buffers:
     """The workspace for up to `capacity` rows at once."""
 
-    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose):
+    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose, bint mixing=False):
         cdef Network *net = &parameters.net
         cdef ptrdiff_t rows = (capacity + net.kernels.tile_rows - 1) // net.kernels.tile_rows * net.kernels.tile_rows
         # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
@@ -29,7 +29,7 @@ cdef class Buffers:
         self.ws.kept = self.ws.d + net.n_layers + 1
         self.ws.through = self.ws.kept + net.n_layers + 1
         self.ws.numbers = <uint16_t **> (self.ws.through + net.n_layers + 1)
-        self.purpose = purpose
+        self.purpose, self.mixing = purpose, mixing
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
 
@@ -45,6 +45,9 @@ cdef class Buffers:
         for l in range(2 if self.purpose == TRAIN and net.noise > 0 else 0):
             self.ws.noise[l] = <uint16_t *> take(base, &used, net.layers[0].in_panels * self.ws.stride
                                                  * sizeof(uint16_t))
+        if self.mixing:
+            self.ws.beside[0] = take(base, &used, net.layers[0].in_panels * panel)
+            self.ws.beside[1] = take(base, &used, net.layers[last - 1].out_panels * panel)
         for l in range(last):
             self.ws.a[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
         for l in range(last):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Streams: what the numbers are for. The substream is the epoch (SHUFFLE) or the layer (INIT, DROPOUT).
-SHUFFLE, INIT, SPLIT, DROPOUT, NOISE = 1, 2, 3, 4, 5
+SHUFFLE, INIT, SPLIT, DROPOUT, NOISE, MIXUP = 1, 2, 3, 4, 5, 6
 
 _CHUNK = 1 << 14  # blocks at a time: the temporaries stay in the cache
 _LOW = np.uint64(0xFFFFFFFF)

@@ -26,8 +26,21 @@ def gather(source: Array, rows: Rows, out: Array) -> None:
         np.copyto(out, source[rows], casting="unsafe")
 
 
-def target(batch: Batch, y: Array, rows: Rows) -> Target:
-    """Gather the targets of these rows, as the loss wants them."""
+def mix(rows: Array, share: float) -> None:
+    """Mix each row with the next, the last with the first: m = m + share (m' - m)."""
+    rows += rows.dtype.type(share) * (np.roll(rows, -1, axis=0) - rows)
+
+
+def target(batch: Batch, y: Array, rows: Rows, share: float | None = None) -> Target:
+    """Gather the targets of these rows, as the loss wants them; with a share, mixed with those of the next rows."""
+    if share is not None:
+        if y.ndim == 1:
+            batch.target.fill(0.0)
+            batch.target[np.arange(batch.rows), y[rows]] = 1.0
+        else:
+            gather(y, rows, batch.target)
+        mix(batch.target, share)
+        return Target(batch.target, None)
     if y.ndim == 1:
         np.add(y[rows], batch.label_base, out=batch.labels)
         return Target(None, batch.labels)

@@ -16,7 +16,7 @@ from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.parameters import sum_of_squares
-from fastmlp.reference.rows import gather, mean, scales, target
+from fastmlp.reference.rows import gather, mean, mix, scales, target
 from fastmlp.reference.update import follow, update
 from fastmlp.spec import STAGES
 
@@ -67,11 +67,16 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
     batch = plan.batch(len(rows))
     gather(run.X, rows, batch.x)
-    wanted = target(batch, run.y, rows)
+    share = None if run.mixing is None else float(run.mixing[step])
+    wanted = target(batch, run.y, rows, share)
     scale: Any = 1.0 / batch.rows
     if run.weight is not None:
         np.take(run.weight, rows, out=batch.weight, mode="clip")
+        if share is not None:
+            mix(batch.weight, share)
         scale = scales(batch.weight, total, batch.scale)
+    if share is not None:
+        mix(batch.x, share)
     add_noise(plan, batch, run.seed, updates)
     masks = draw_masks(plan, batch, run.seed, updates)
     clock.lap("gather")

@@ -76,6 +76,10 @@ class Run:
     seed : int, default 0
         Of what is random in a step, 0 <= seed < 2**64: with the engine's count of updates it tells which units are
         dropped, and what noise there is.
+    mixing : ndarray of float64, shape (steps,), or None
+        Of each step, a share: each of its rows becomes (1 - share) times itself plus share times the next row of its
+        batch, the last one's being the first; so do targets, a class as a row with a single one, and weights. Not with
+        row_losses and row_norms, and only where the loss has `mixes`.
 
     Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
     they raise ends the run before the update of the step, with the status "interrupted".
@@ -98,6 +102,7 @@ class Run:
     groups: tuple[int, ...] = ()
     average: float = 0.0
     seed: int = 0
+    mixing: NDArray[np.float64] | None = None
 
 
 @dataclass(slots=True)

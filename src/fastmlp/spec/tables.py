@@ -11,7 +11,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SHARED_COLUMNS", "cos_of_half_turns", "counts", "log2", "make_table", "power_of", "powers", "powers_of"]
+__all__ = [
+    "SHARED_COLUMNS",
+    "cos_of_half_turns",
+    "counts",
+    "exp2",
+    "log2",
+    "make_table",
+    "power_of",
+    "powers",
+    "powers_of",
+]
 
 #: Columns of every table, behind those of its optimizer: g += weight_decay * w, and w -= shrinkage * w, of weights.
 SHARED_COLUMNS = ("weight_decay", "shrinkage")
@@ -116,6 +126,23 @@ def log2(x: NDArray[np.float64]) -> NDArray[np.float64]:
     s = (mantissa - 1.0) / (mantissa + 1.0)
     series = s * _polynomial([1.0 / (2 * k + 1) for k in range(12)], s * s)
     values: NDArray[np.float64] = exponent - low + series * (2.0 / math.log(2.0))
+    return values
+
+
+def exp2(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """2^x for x <= 0, of IEEE's basic operations; 0 from -1022 on, where numbers would be denormal.
+
+    With x = n + f, |f| <= 1/2, it is 2^n times Taylor's series of exp(f ln 2).
+
+    Examples
+    --------
+    >>> exp2(np.array([0.0, -0.5, -3.0, -1e9]))
+    array([1.        , 0.70710678, 0.125     , 0.        ])
+    """
+    within = np.maximum(x, -1022.0)
+    whole = np.rint(within)
+    series = _polynomial([1.0 / math.factorial(k) for k in range(15)], (within - whole) * math.log(2.0))
+    values: NDArray[np.float64] = np.where(x > -1022.0, np.ldexp(series, whole.astype(np.int32)), 0.0)
     return values
 
 

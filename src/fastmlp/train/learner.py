@@ -11,6 +11,7 @@ from fastmlp.data import Data, dense
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
+from fastmlp.train.mixing import shares_of_others
 from fastmlp.train.samples import PerSample
 
 __all__ = ["NO_OPTIONS", "Learner", "Snapshot", "StepOptions"]
@@ -41,6 +42,8 @@ class StepOptions(NamedTuple):
     swa : int
         The epoch, counted from 1, from whose end on the average is the mean of the parameters at ends of epochs; 0: it
         is not.
+    mixup : float
+        Each row of a step is mixed with the next, by a share drawn from Beta(mixup, mixup); 0: none is.
     noted : PerSample or None
         Where losses and gradients' norms of the rows go.
     """
@@ -48,6 +51,7 @@ class StepOptions(NamedTuple):
     clip: Clip = NO_CLIP
     average: float = 0.0
     swa: int = 0
+    mixup: float = 0.0
     noted: PerSample | None = None
 
 
@@ -194,6 +198,7 @@ class Learner:
             seed=self.seed,
             row_losses=None if options.noted is None else options.noted.losses,
             row_norms=None if options.noted is None else options.noted.grad_norms,
+            mixing=shares_of_others(self.seed, engine.n_steps, len(losses), options.mixup) if options.mixup else None,
         )
         before = engine.n_steps
         try:

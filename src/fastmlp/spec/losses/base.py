@@ -106,6 +106,8 @@ class Loss(Operation):
         Whether a row's target may also be the number of its class.
     distribution : bool
         Whether a row of targets is a distribution: its numbers sum to 1.
+    mixes : bool
+        Whether a target between two others stands for a mixture of both: then rows can be mixed (`fit(mixup=...)`).
     custom : bool
         Whether it is a user's own function in Python, of which engines have no kernel.
     metric : str
@@ -117,6 +119,7 @@ class Loss(Operation):
     targets: ClassVar[Interval] = Interval()
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
     custom: ClassVar[bool] = False
     metric: ClassVar[str]
 

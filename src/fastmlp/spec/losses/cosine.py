@@ -37,6 +37,7 @@ class Cosine(Loss):
     name: ClassVar[str] = "cosine"
     aliases: ClassVar[tuple[str, ...]] = ("cosine_similarity", "cosine_embedding")
     metric: ClassVar[str] = "cosine_similarity"
+    mixes: ClassVar[bool] = True
 
     def rows(self, block: LossRows) -> None:
         """1 - s, s = sum_k a_k y_k / sqrt(A Y), A and Y sums of squares + 1e-12; delta s a / A - y / sqrt(A Y)."""

@@ -64,6 +64,7 @@ class CustomLoss(Loss):
 
     name: ClassVar[str] = "custom"
     metric: ClassVar[str] = "r2"
+    mixes: ClassVar[bool] = True
     custom: ClassVar[bool] = True
 
     fn: LossFunction

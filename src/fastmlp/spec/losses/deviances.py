@@ -38,6 +38,7 @@ class Poisson(OutputsLoss):
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0)
     metric: ClassVar[str] = "d2"
+    mixes: ClassVar[bool] = True
 
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return half the Poisson deviance; 0 log 0 = 0."""
@@ -78,6 +79,7 @@ class Gamma(OutputsLoss):
     output: ClassVar[str] = "exp"
     targets: ClassVar[Interval] = Interval(0, above=True)
     metric: ClassVar[str] = "d2"
+    mixes: ClassVar[bool] = True
 
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return half the gamma deviance."""
@@ -121,6 +123,7 @@ class Tweedie(OutputsLoss):
     output: ClassVar[str] = "exp"
     targets: ClassVar[Interval] = Interval(0)
     metric: ClassVar[str] = "d2"
+    mixes: ClassVar[bool] = True
 
     power: float = 1.5
 

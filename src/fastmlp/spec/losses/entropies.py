@@ -71,6 +71,7 @@ class CrossEntropy(_Clipped):
     labels: ClassVar[bool] = True
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
+    mixes: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
     def rows(self, block: LossRows) -> None:
@@ -154,6 +155,7 @@ class BinaryCrossEntropy(_Clipped, OutputsLoss):
     usual: ClassVar[bool] = True
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
+    mixes: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ("label_smoothing", "pos_weight", "reduction")
 
     pos_weight: float = 1.0

@@ -43,6 +43,7 @@ class Focal(Loss):
     labels: ClassVar[bool] = True
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
+    mixes: ClassVar[bool] = True
 
     gamma: float = 2.0
 
@@ -95,6 +96,7 @@ class BinaryFocal(OutputsLoss):
     output: ClassVar[str] = "logistic"
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
+    mixes: ClassVar[bool] = True
 
     gamma: float = 2.0
 

@@ -30,6 +30,7 @@ class _Regression(OutputsLoss):
     """Base of the losses of errors a - y; their metric is that of the squared error."""
 
     metric: ClassVar[str] = "r2"
+    mixes: ClassVar[bool] = True
 
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return the squared distance of targets and predictions."""
