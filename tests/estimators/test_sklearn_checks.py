@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from fastmlp.sklearn import AdalineClassifier, AdalineRegressor, MLPClassifier, MLPRegressor, PerceptronClassifier
+from fastmlp.tabular import TabularClassifier, TabularRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -22,6 +23,8 @@ ESTIMATORS = [
     PerceptronClassifier(max_iter=30),
     AdalineClassifier(max_iter=200),
     AdalineRegressor(max_iter=200),
+    TabularClassifier("fast", epochs=20),
+    TabularRegressor("fast", epochs=20),
 ]
 
 
@@ -34,7 +37,8 @@ SHUFFLED_BATCHES = dict.fromkeys(
 
 
 def expected_failures(estimator):
-    return SHUFFLED_BATCHES if getattr(estimator, "batch_size", None) == 10 else {}
+    mini_batches = getattr(estimator, "batch_size", None) == 10 or hasattr(estimator, "effort")
+    return SHUFFLED_BATCHES if mini_batches else {}
 
 
 @pytest.fixture(autouse=True, scope="module")

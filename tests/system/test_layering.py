@@ -242,7 +242,7 @@ def test_both_backends_have_the_same_interface() -> None:
 MODULE_ORDER = [
     "_build_config", "markup", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data",
     "datasets", "files", "metrics", "plot", "access", "train", "network", "torch", "many", "search", "sklearn",
-    "patch", "cli", "__init__", "__main__",
+    "tabular", "patch", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 

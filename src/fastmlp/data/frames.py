@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from fastmlp.data.table import Inputs
     from fastmlp.spec import Array
 
-__all__ = ["EncodedColumns", "as_frame", "is_frame", "names_of", "numbers_of", "table"]
+__all__ = [
+    "EncodedColumns",
+    "arrow_table",
+    "as_frame",
+    "frame_columns",
+    "is_frame",
+    "library_of",
+    "names_of",
+    "numbers_of",
+    "table",
+]
 
 
 class EncodedColumns(Columns):
@@ -37,7 +47,7 @@ class EncodedColumns(Columns):
 
 def is_frame(value: Any) -> bool:
     """Tell whether a value has columns that `as_frame` takes."""
-    return _library(value) is not None
+    return library_of(value) is not None
 
 
 def names_of(value: Any) -> tuple[str, ...] | None:
@@ -46,7 +56,7 @@ def names_of(value: Any) -> tuple[str, ...] | None:
         return value.names
     if isinstance(value, list | tuple):  # chunks, whose names agree
         return names_of(value[0]) if value and not isinstance(value[0], int | float | list | tuple) else None
-    library = _library(value)
+    library = library_of(value)
     if library in (None, "arrow"):
         return None
     labels = tuple(value.column_names if library == "pyarrow" else value.columns)
@@ -117,21 +127,10 @@ def _read(
     value: Any, name: str, categories: Mapping[str, Sequence[Any]] | None
 ) -> tuple[list[Array | Pieces], tuple[str, ...] | None, dict[str, tuple[Any, ...]]]:
     """Read a frame's columns, their names if all are strings, and the categories of those that were encoded."""
-    library = _library(value) or ""
+    library = library_of(value) or ""
     if library == "arrow":
-        value, library = _imported(value, name), "pyarrow"
-    if library == "pyarrow":
-        labels = list(value.column_names)
-        given = [value.column(place) for place in range(len(labels))]
-    elif library == "polars":
-        if not hasattr(value, "get_columns"):
-            raise TypeError(f"{name} is a {type(value).__name__}, which has no rows yet; pass {name}.collect()")
-        given, labels = value.get_columns(), list(value.columns)
-    else:
-        labels = list(value.columns)
-        given = [value.iloc[:, place] for place in range(len(labels))]
-    if not labels:
-        raise ValueError(f"{name} has no columns")
+        value, library = arrow_table(value, name), "pyarrow"
+    labels, given = frame_columns(value, library, name)
     unknown = [each for each in categories or () if each not in labels]
     if unknown:
         raise ValueError(f"categories has {unknown[0]!r}, which is no column of {name}")
@@ -149,7 +148,24 @@ def _read(
     return columns, tuple(labels) if all(isinstance(label, str) for label in labels) else None, found
 
 
-def _library(value: Any) -> str | None:
+def frame_columns(value: Any, library: str, name: str) -> tuple[list[Any], list[Any]]:
+    """Return the labels and the columns of a frame of pandas, polars or pyarrow, as their library has them."""
+    if library == "pyarrow":
+        labels = list(value.column_names)
+        columns = [value.column(place) for place in range(len(labels))]
+    elif library == "polars":
+        if not hasattr(value, "get_columns"):
+            raise TypeError(f"{name} is a {type(value).__name__}, which has no rows yet; pass {name}.collect()")
+        columns, labels = value.get_columns(), list(value.columns)
+    else:
+        labels = list(value.columns)
+        columns = [value.iloc[:, place] for place in range(len(labels))]
+    if not labels:
+        raise ValueError(f"{name} has no columns")
+    return labels, columns
+
+
+def library_of(value: Any) -> str | None:
     """Name the library that a frame is of; "arrow" for what exports an Arrow stream, and None for what is no frame."""
     for base in type(value).__mro__:
         library = base.__module__.partition(".")[0]
@@ -163,7 +179,7 @@ def _library(value: Any) -> str | None:
     return "arrow" if stream and not hasattr(value, "__array__") else None
 
 
-def _imported(value: Any, name: str) -> Any:
+def arrow_table(value: Any, name: str) -> Any:
     """Read an Arrow stream, or a struct of arrays, into a table of Arrow's own library."""
     try:
         import pyarrow as pa

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastmlp.files.checkpoint import Checkpoint
     from fastmlp.network.state import Path
     from fastmlp.spec import Array, BackendName
 
@@ -130,7 +131,7 @@ class Ensemble:
         path : str or path-like
             Written aside and renamed: an interruption leaves the old file or the new one.
         """
-        save_models(path, [net._checkpoint() for net in self._networks])
+        save_models(path, self._checkpoints())
 
     @classmethod
     def load(cls, path: Path, backend: BackendName | None = None) -> Self:
@@ -164,16 +165,25 @@ class Ensemble:
         True
         """
         choose_backend(backend, stacklevel=3)  # wrong arguments are reported before a wrong file
-        networks = []
         checkpoints = load_models(path)
         try:
-            for checkpoint in checkpoints:
-                net = MLP.__new__(MLP)
-                net._resume(checkpoint, backend)
-                networks.append(net)
-            return cls(networks)
+            return cls._of(checkpoints, backend)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{os.fsdecode(path)}: {error}") from error
+
+    @classmethod
+    def _of(cls, checkpoints: Sequence[Checkpoint], backend: BackendName | None = None) -> Self:
+        """Make an ensemble of what a file has of its networks."""
+        networks = []
+        for checkpoint in checkpoints:
+            net = MLP.__new__(MLP)
+            net._resume(checkpoint, backend)
+            networks.append(net)
+        return cls(networks)
+
+    def _checkpoints(self) -> list[Checkpoint]:
+        """Return what a file has of the networks."""
+        return [net._checkpoint() for net in self._networks]
 
 
 def _ends(net: MLP) -> Any:

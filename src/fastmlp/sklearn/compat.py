@@ -21,6 +21,7 @@ __all__ = [
     "check_optimize_result",
     "check_sample_weight",
     "fit_context",
+    "remember_features",
     "validate_data",
 ]
 
@@ -33,6 +34,22 @@ except ImportError:  # before 1.6 it was a method
     def validate_data(estimator: Any, *arguments: Any, **options: Any) -> Any:
         """Check data and remember, or compare with, what is known of the features."""
         return estimator._validate_data(*arguments, **options)
+
+
+try:
+    from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+    def remember_features(estimator: Any, X: Any, *, reset: bool) -> None:
+        """Remember the number and the names of X's columns, or compare them with those that are remembered."""
+        _check_feature_names(estimator, X, reset=reset)
+        _check_n_features(estimator, X, reset=reset)
+
+except ImportError:  # before 1.6
+
+    def remember_features(estimator: Any, X: Any, *, reset: bool) -> None:
+        """Remember the number and the names of X's columns, or compare them with those that are remembered."""
+        estimator._check_feature_names(X, reset=reset)
+        estimator._check_n_features(X, reset=reset)
 
 
 try:

@@ -1,0 +1,67 @@
+"""Numbers as their way through bins: piecewise linear encoding (Gorishniy, Rubachev and Babenko, NeurIPS 2022).
+
+A number becomes one for each bin between two quantiles: 0 before it, 1 behind it, the share of the way inside. The
+first layer then is a piecewise linear function of the column, which a network of few layers else has to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from fastmlp.tabular.scaling import sorted_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
+    from fastmlp.tabular.scaling import Scaling
+
+__all__ = ["Bins"]
+
+#: Columns of fewer different values have none: what is counted or graded is near to a category, and bins overfit it.
+FEWEST_VALUES: Final = 30
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins of all columns of numbers that have any: an array has an entry for each bin."""
+
+    column: NDArray[np.int64]  # its place among those of the `Scaling`
+    start: NDArray[np.float32]  # in standardised numbers
+    steepness: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, columns: Sequence[Array], scaling: Scaling, count: int) -> Self:
+        """Cut columns at their quantiles, into at most `count` bins each."""
+        found: list[tuple[Array, Array, Array]] = []
+        for number, place in enumerate(scaling.places):
+            values = sorted_sample(columns[place])
+            if count < 2 or len(values) == 0 or 1 + np.count_nonzero(np.diff(values)) < FEWEST_VALUES:
+                continue
+            at = np.linspace(0, len(values) - 1, count + 1).round().astype(np.int64)
+            z = ((values[at] - scaling.shift[number]) * scaling.factor[number]).astype(np.float32)
+            edges = np.unique(z)
+            if len(edges) > 2:
+                found.append((np.full(len(edges) - 1, number), edges[:-1], 1.0 / np.diff(edges)))
+        if not found:
+            return cls(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
+        column, start, steepness = map(np.concatenate, zip(*found, strict=True))
+        return cls(column.astype(np.int64), start, steepness.astype(np.float32))
+
+    @property
+    def width(self) -> int:
+        """How many columns they are."""
+        return len(self.column)
+
+    def write(self, out: Array, z: NDArray[np.float32]) -> None:
+        """Write the way of rows of standardised numbers through the bins, from -1/2 to 1/2."""
+        way = z[:, self.column]  # all of them at once: a column's few bins alone would be short work for NumPy
+        way -= self.start
+        way *= self.steepness
+        np.clip(way, 0.0, 1.0, out=way)
+        np.subtract(way, np.float32(0.5), out=out)

@@ -1,0 +1,106 @@
+"""Numbers on one scale: standardised, with a second view of those whose tails are heavy, and a flag for gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastmlp.spec import Array
+
+__all__ = ["Scaling", "sorted_sample"]
+
+#: A column whose farthest value is so many standard deviations away has a second view, in which that is near.
+HEAVY: Final = 8.0
+#: Values beyond those to learn from are taken as so many standard deviations beyond the last.
+MARGIN: Final = 1.0
+#: Rows by which the places of a column's values are judged.
+SAMPLE: Final = 100_000
+
+
+def sorted_sample(column: Array) -> NDArray[np.float64]:
+    """Return a column's values in their order, without gaps, of at most `SAMPLE` rows, which lie evenly among all."""
+    step = max(1, -(-len(column) // SAMPLE))
+    values = np.sort(column[::step].astype(np.float64))  # gaps come last
+    return values[: len(values) - int(np.isnan(values).sum())]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How columns of numbers become those that a network reads: an array has an entry for each of the `places`.
+
+    A column that says nothing (constant, or a gap in every row) has no place, unless its gaps say something.
+    """
+
+    places: NDArray[np.int64]  # among the columns of numbers
+    middle: NDArray[np.float64]  # what a gap is taken for: the median
+    shift: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    flagged: NDArray[np.bool_]  # whether a gap is told by a column of its own
+    heavy: NDArray[np.bool_]
+    spread: NDArray[np.float64]  # of the second view: that of the middle half
+
+    @classmethod
+    def of(cls, columns: Sequence[Array]) -> Self:
+        """Learn from columns of real numbers, with NaN for gaps."""
+        rows: list[tuple[Any, ...]] = []
+        for place, column in enumerate(columns):
+            values = sorted_sample(column)
+            gaps = bool(np.isnan(column).any())
+            if len(values) == 0 or (values[0] == values[-1] and not gaps):
+                low, high = _range(column)
+                if not low < high:  # a sample may have missed the few that differ
+                    continue
+            low, high = _range(column)
+            if len(values) == 0:  # all are gaps, or those that are none were not in the sample
+                values = np.array([low if np.isfinite(low) else 0.0])
+            middle, mean = float(np.median(values)), float(values.mean())
+            deviation = _deviation(column, mean)
+            factor = 1.0 / deviation if deviation > 0.0 else 0.0
+            quarters = np.quantile(values, (0.25, 0.75))
+            spread = float(quarters[1] - quarters[0]) or deviation
+            heavy = max(high - mean, mean - low) * factor > HEAVY
+            margin = MARGIN * deviation
+            rows.append((place, middle, mean, factor, low - margin, high + margin, gaps, heavy, spread))
+        kinds = (np.int64, *[np.float64] * 5, np.bool_, np.bool_, np.float64)
+        return cls(*(np.array([row[k] for row in rows], kind) for k, kind in enumerate(kinds)))
+
+    @property
+    def width(self) -> int:
+        """How many columns the numbers become, without bins."""
+        return len(self.places) + int(self.flagged.sum()) + int(self.heavy.sum())
+
+    def write(self, out: Array, x: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Write rows of the places' columns, x, which this fills and bounds; return them standardised, for the bins."""
+        gaps = np.isnan(x)
+        n, flags = len(self.places), int(self.flagged.sum())
+        out[:, n : n + flags] = gaps[:, self.flagged]
+        x = np.where(gaps, self.middle, x)
+        np.clip(x, self.low, self.high, out=x)
+        z = ((x - self.shift) * self.factor).astype(np.float32)
+        out[:, :n] = z
+        if self.heavy.any():
+            near = (x[:, self.heavy] - self.middle[self.heavy]) / self.spread[self.heavy]
+            out[:, n + flags :] = near / np.sqrt(1.0 + (near / 3.0) ** 2)  # RealMLP's smooth clip
+        return z
+
+
+def _range(column: Array) -> tuple[float, float]:
+    """Return the least and the largest value that is no gap; infinity and its negative where there is none."""
+    if column.dtype.kind != "f":
+        return float(column.min()), float(column.max())
+    return float(np.nanmin(column, initial=np.inf)), float(np.nanmax(column, initial=-np.inf))
+
+
+def _deviation(column: Array, mean: float) -> float:
+    """Return the root of the mean square distance from the mean of a sample."""
+    distance = column.astype(np.float64) - mean
+    return float(np.sqrt(np.nanmean(distance * distance))) if len(column) and not np.isnan(distance).all() else 0.0

@@ -1,0 +1,299 @@
+"""The tabular estimators: what comes in as columns, what goes out, and what is kept between the two."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import fastmlp
+from fastmlp.tabular import TabularClassifier, TabularRegressor, load
+from fastmlp.tabular.budget import Pace, budget
+
+
+def mixed(n=240, seed=0):
+    """Rows of text, numbers with gaps and dates, whose class hangs on the text and a number."""
+    rng = np.random.default_rng(seed)
+    color = rng.choice(["red", "green", "blue"], n)
+    size = rng.normal(50, 20, n)
+    when = np.datetime64("2024-01-01") + rng.integers(0, 700, n)
+    X = np.empty((n, 3), object)
+    X[:, 0], X[:, 1], X[:, 2] = color, size, when.astype(object)
+    y = np.where((color == "red") ^ (size > 50), "yes", "no")
+    X[::17, 1], X[::23, 0] = np.nan, None
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    X, y = mixed(600)
+    return TabularClassifier("fast", random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    X = np.random.default_rng(0).uniform(-2, 2, (600, 3))
+    return TabularRegressor("fast", random_state=0).fit(X, wave(X))
+
+
+def wave(X):
+    return 100.0 + 10.0 * np.sin(2.0 * X[:, 0]) + 5.0 * X[:, 1]
+
+
+def test_text_numbers_dates_and_gaps_are_learnt_from(classifier):
+    X, y = mixed(400, seed=1)
+    whole = np.array([value == value and color is not None for color, value, _ in X])
+    assert classifier.score(X[whole], y[whole]) > 0.9
+    p = classifier.predict_proba(X)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    assert (classifier.classes_[p.argmax(axis=1)] == classifier.predict(X)).all()
+
+
+def test_new_categories_and_new_gaps_are_predicted(classifier):
+    p = classifier.predict_proba(np.array([["violet", 70.0, np.datetime64("2030-05-05")], ["red", None, None]], object))
+    assert np.isfinite(p).all()
+
+
+def test_the_regressor_learns_a_curve_on_any_scale(regressor):
+    X = np.random.default_rng(1).uniform(-2, 2, (500, 3))
+    assert regressor.score(X, wave(X)) > 0.97
+
+
+def test_several_targets_are_learnt_at_once():
+    X = np.random.default_rng(0).uniform(-2, 2, (400, 2))
+    y = np.stack([X[:, 0] * 1e6, X[:, 1] - 5.0], axis=1)
+    reg = TabularRegressor("fast", random_state=0, epochs=30).fit(X, y)
+    assert reg.predict(X).shape == (400, 2)
+    assert reg.score(X, y) > 0.95
+    assert reg.predict(X[:7], quantiles=[0.2, 0.5, 0.8]).shape == (7, 2, 3)
+
+
+def test_quantiles_cover_as_many_rows_as_they_say():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 3, (3000, 1))
+    y = X[:, 0] ** 2 + rng.normal(size=3000) * (0.1 + X[:, 0])  # noise that grows with the number
+    reg = TabularRegressor("fast", random_state=0, epochs=8).fit(X[:1500], y[:1500])
+    low, middle, high = reg.predict(X[1500:], quantiles=[0.1, 0.5, 0.9]).T
+    assert (low < middle).all()
+    assert (middle < high).all()
+    assert 0.76 < np.mean((low < y[1500:]) & (y[1500:] < high)) < 0.84
+    assert (high - low)[X[1500:, 0] > 2.5].mean() > 2.0 * (high - low)[X[1500:, 0] < 0.5].mean()
+
+
+def test_a_seed_gives_the_same_bits_on_any_number_of_threads():
+    X, y = mixed()
+    a, b = (TabularClassifier("fast", epochs=3, random_state=7, n_threads=n).fit(X, y) for n in (1, 3))
+    assert (a.predict_proba(X) == b.predict_proba(X)).all()
+    other = TabularClassifier("fast", epochs=3, random_state=8).fit(X, y)
+    assert (a.predict_proba(X) != other.predict_proba(X)).any()
+
+
+def test_several_networks_answer_together_and_each_row_is_held_out_once_by_the_best_effort():
+    X, y = mixed()
+    clf = TabularClassifier("best", n_estimators=3, epochs=2, hidden_layer_sizes=16, random_state=0).fit(X, y)
+    assert len(clf.ensemble_) == 3
+    assert set(clf.evals_result_) == {"network_0", "network_1", "network_2"}
+    assert len(clf.evals_result_["network_1"]["val_accuracy"]) == 2
+    given = TabularClassifier(n_estimators=2, epochs=2, hidden_layer_sizes=16).fit(X, y, eval_set=[(X[:50], y[:50])])
+    assert len(given.ensemble_) == 2
+
+
+def test_the_weights_are_those_of_the_best_epoch():
+    X, y = mixed()
+    clf = TabularClassifier(hidden_layer_sizes=16, epochs=12, metric="log_loss", calibrate=False, random_state=0)
+    clf.fit(X, y, eval_set=(X[:90], y[:90]))
+    p = clf.predict_proba(X[:90])[np.arange(90), (y[:90] == "yes").astype(int)]
+    np.testing.assert_allclose(-np.log(p).mean(), min(clf.evals_result_["network_0"]["val_log_loss"]), rtol=1e-5)
+
+
+def test_rows_of_a_group_are_held_out_together(monkeypatch):
+    from fastmlp.tabular import base
+
+    X, y = mixed()
+    groups, seen = np.arange(len(y)) // 4, []
+    train = base.train
+    monkeypatch.setattr(
+        base, "train", lambda *args, folds, **more: seen.extend(folds) or train(*args, folds=folds, **more)
+    )
+    TabularClassifier("fast", epochs=1, random_state=0).fit(X, y, groups=groups)
+    TabularClassifier("best", epochs=1, hidden_layer_sizes=4, random_state=0).fit(X, y, groups=groups)
+    assert len(seen) > 2
+    assert all(not set(groups[part]) & set(groups[held]) for part, held in seen)
+    assert sorted(np.concatenate([held for _, held in seen[1:]])) == list(range(len(y)))
+
+
+def test_rows_without_weight_are_as_if_they_were_not_there():
+    X, y = mixed()
+    weight = np.ones(len(y))
+    weight[100:] = 0.0
+    a = TabularClassifier("fast", epochs=2, random_state=0).fit(X, y, sample_weight=weight)
+    b = TabularClassifier("fast", epochs=2, random_state=0).fit(X[:100], y[:100])
+    np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), rtol=1e-5)
+
+
+def test_balanced_classes_find_more_of_a_rare_one():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 2))
+    y = (X[:, 0] + rng.normal(size=1500) > 2.4).astype(int)
+    plain, balanced = (
+        TabularClassifier("fast", epochs=5, class_weight=w, random_state=0).fit(X, y) for w in (None, "balanced")
+    )
+    assert plain.metric_ == "auc"
+    assert plain.recipe_.label_smoothing == 0.0
+    assert balanced.predict(X).sum() > 2 * plain.predict(X).sum()
+
+
+def test_a_temperature_makes_the_log_loss_of_rows_held_out_less():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 4))
+    y = rng.integers(0, 2, 900) | (X[:, 0] > 1)  # half of it is chance: networks are too sure
+    raw = TabularClassifier("fast", epochs=40, calibrate=False, metric="accuracy", random_state=0)
+    raw.fit(X[:300], y[:300], eval_set=(X[300:600], y[300:600]))
+    tempered = clone(raw).set_params(calibrate=True).fit(X[:300], y[:300], eval_set=(X[300:600], y[300:600]))
+    loss = [-np.log(e.predict_proba(X[600:])[np.arange(300), y[600:]]).mean() for e in (raw, tempered)]
+    assert loss[1] < loss[0]
+    assert (raw.predict(X) == tempered.predict(X)).all()
+
+
+def test_importances_are_of_the_columns_that_matter(regressor):
+    shares = regressor.feature_importances_
+    assert shares.shape == (3,)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[0] > shares[1] > 10 * shares[2]
+
+
+def test_a_time_limit_ends_the_training_and_leaves_a_model():
+    X = np.random.default_rng(0).normal(size=(20_000, 10))
+    clf = TabularClassifier("best", time_limit=0.3, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
+    assert len(clf.evals_result_["network_0"]["epoch"]) <= 8  # of 64, for which it takes half a minute
+    p = clf.predict_proba(X)
+    assert np.isfinite(p).all()
+    assert (p[:, 0] != p[0, 0]).any()
+
+
+def test_time_is_saved_on_epochs_then_on_networks_then_on_rows():
+    pace = Pace(1e-5, 0.0)
+    found = [budget(s, pace, 1000, 0, epochs=32, count=4, threads=2) for s in (1.0, 0.5, 0.2, 0.01)]
+    assert [each.count for each in found] == [4, 4, 2, 1]
+    assert [each.epochs for each in found] == [32, 22, 17, 4]
+    assert [each.share for each in found] == [1.0, 1.0, 1.0, pytest.approx(0.22)]
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["classifier", "regressor"])
+def test_a_file_predicts_the_same_bits(name, request, tmp_path):
+    est = request.getfixturevalue(name)
+    X = mixed(50)[0] if name == "classifier" else np.random.default_rng(3).normal(size=(50, 3)) * 9
+    shares = est.feature_importances_ if name == "regressor" else None
+    est.save(tmp_path / "est.safetensors")
+    same = load(tmp_path / "est.safetensors")
+    assert same.get_params() == est.get_params()
+    assert same.evals_result_ == est.evals_result_
+    assert same.recipe_ == est.recipe_
+    ask = ("predict_proba",) if name == "classifier" else ("predict",)
+    for other in (same, pickle.loads(pickle.dumps(est))):
+        for method in ask:
+            assert (getattr(other, method)(X) == getattr(est, method)(X)).all()
+        assert (other.predict(X) == est.predict(X)).all()
+    if name == "regressor":
+        assert (same.predict(X, quantiles=[0.3]) == est.predict(X, quantiles=[0.3])).all()
+        assert (same.feature_importances_ == shares).all()
+    else:
+        with pytest.raises(AttributeError, match="was not asked for before"):
+            _ = same.feature_importances_
+    assert len(fastmlp.Ensemble.load(tmp_path / "est.safetensors")) == 1
+
+
+def test_a_file_that_does_not_go_together_is_refused(regressor, tmp_path):
+    from fastmlp.files import load_file, save_file
+
+    path = tmp_path / "est.safetensors"
+    regressor.save(path)
+    tensors, metadata = load_file(path)
+    for name, changed in (
+        ("tabular.bins.column", lambda a: a + 100),
+        ("tabular.scaling.shift", lambda a: a[1:]),
+        ("tabular.description", lambda a: a[:-9]),
+        ("tabular.scaling.places", None),
+    ):
+        wrong = {k: v for k, v in tensors.items() if k != name} | ({name: changed(tensors[name])} if changed else {})
+        save_file(path, wrong, metadata)
+        with pytest.raises(ValueError, match=r"est\.safetensors"):
+            load(path)
+    fastmlp.Ensemble(list(regressor.ensemble_)).save(path)
+    with pytest.raises(ValueError, match="not a tabular estimator"):
+        load(path)
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones((30, 2)), ["a"] * 30, "one class only"),
+        (np.ones((1, 2)), [0], "1 sample"),
+        (np.full((30, 2), np.inf), [0, 1] * 15, "contains infinity, in row 0"),
+        (np.ones((30, 2)), [0.0, np.nan] * 15, "gap in row 1"),
+        (np.ones((30, 2)), ["a", None] * 15, "gap in row 1"),
+        (np.ones((30, 2)), [0, 1], "inconsistent numbers"),
+        (np.ones(30), [0, 1] * 15, "2 dimensions"),
+    ],
+)
+def test_bad_data_are_refused_in_words(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        TabularClassifier("fast").fit(X, np.array(y, None))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"effort": "much"}, {"time_limit": 0}, {"n_estimators": 0}, {"hidden_layer_sizes": (8, 0)}, {"n_bins": -1},
+        {"metric": "acuracy"}, {"validation_fraction": 1.0}, {"categorical_features": ["a"]}, {"dropout": 1},
+    ],
+)  # fmt: skip
+def test_bad_parameters_are_refused_by_name(parameters):
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        TabularClassifier(**parameters).fit(np.eye(30), [0, 1] * 15)
+
+
+def test_columns_that_say_nothing_leave_a_model_of_the_mean():
+    X = np.stack([np.ones(40), np.full(40, np.nan)], axis=1)
+    y = np.arange(40.0)
+    reg = TabularRegressor("fast", random_state=0).fit(X, y)
+    assert abs(reg.predict(X)[0] - 19.5) < 8.0
+    assert np.isfinite(TabularClassifier("fast", epochs=2).fit(X, [0, 1] * 20).predict_proba([[5.0, 1.0]])).all()
+
+
+def test_three_rows_and_many_categories_are_sensible():
+    clf = TabularClassifier("fast", random_state=0).fit([[0.0], [1.0], [1.1]], ["a", "b", "b"])
+    assert (clf.predict([[0.0], [1.0]]) == ["a", "b"]).all()
+    with pytest.raises(NotFittedError):
+        TabularClassifier().predict([[0.0]])
+    names = np.array([f"n{k}" for k in range(3000)], object).reshape(-1, 1)
+    reg = TabularRegressor("fast", epochs=1, random_state=0).fit(names, np.arange(3000.0))
+    assert reg.ensemble_[0].sizes[0] < 200
+    with pytest.raises(ValueError, match="held out, of which there were none"):
+        TabularRegressor("fast").fit([[0.0], [1.0], [2.0]], [0, 1, 2]).predict([[0.0]], quantiles=[0.5])
+
+
+def test_a_far_value_is_taken_as_the_farthest_known(regressor):
+    far = regressor.predict([[1e30, 0.0, 0.0], [-1e30, 0.0, 0.0]])
+    assert np.isfinite(far).all()
+    assert (far == regressor.predict([[1e20, 0.0, 0.0], [-1e20, 0.0, 0.0]])).all()
+
+
+def test_rows_that_are_not_kept_are_encoded_to_the_same_bits(monkeypatch):
+    from fastmlp.tabular import encoding
+
+    X, y = mixed()
+    kept = TabularClassifier("fast", epochs=2, random_state=0).fit(X, y)
+    monkeypatch.setattr(encoding, "KEPT_BYTES", 0)
+    lazy = TabularClassifier("fast", epochs=2, random_state=0).fit(X, y)
+    assert (kept.predict_proba(X) == lazy.predict_proba(X)).all()
