@@ -119,7 +119,7 @@ typedef struct {
   void *d;               /* its delta */
   double *row_loss;      /* one per row */
   ptrdiff_t heads;       /* outputs of each target, which lie side by side: target k is that of k heads and on */
-  const double *levels;  /* what takes the place of the first parameter for each of them; NULL where there is one */
+  const double *levels;  /* what takes the place of the first parameter for each of them; NULL where nothing does */
 } fm_loss_rows;
 
 typedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params);

@@ -32,6 +32,7 @@ LOSS(focal, "softmax", "gamma", LABELS)
 LOSS(binary_focal, "logistic", "gamma", VALUES)
 LOSS(crammer_singer, "", "", LABELS)
 LOSS(cosine, "", "", VALUES)
+LOSS(gaussian_nll, "", "eps", VALUES)
 #else
 
 /* What an elementwise loss makes of an output (or a logit, for a fused one) and its target. */
@@ -243,6 +244,40 @@ FM_INLINE loss_terms tweedie_terms(vreal z, vreal y, const vreal *params) {
   const vreal own = vselect(veq(y, vzero()), vzero(), vexp(vmul(second, vlog(y))));
   const vreal term = vadd(vdiv(vsub(vdiv(own, second), target), first), vdiv(mean, second));
   return (loss_terms){vexp(z), vsub(mean, target), term};
+}
+
+/* Of each target y a mean m and, beside it, the signal z of a variance v = softplus(z) + eps: sum_k (log v + e^2 / v) / 2
+ * with e = m - y; deltas e / v and (1 - e^2 / v) logistic(z) / 2v. Lakshminarayanan et al. 2017. */
+static void gaussian_nll_rows(const fm_loss_rows *block, const double *params) {
+  const ptrdiff_t n_outputs = block->n_outputs, n_targets = n_outputs / 2, stride = block->stride;
+  const vreal half = vset1((real)0.5), eps = vset1((real)params[0]);
+  for (ptrdiff_t r = 0; r < block->rows; r++) {
+    const real *out = (const real *)block->a + r * PANEL, *want = (const real *)block->target + r * PANEL;
+    real *delta = (real *)block->d + r * PANEL;
+    const vreal s = vset1(((const real *)block->scale)[r]);
+    lane_sums sums = lane_sums_zero();
+    for (ptrdiff_t k = 0; k < n_targets; k += VL) {
+      const ptrdiff_t n = n_targets - k < VL ? n_targets - k : VL;
+      real means[VL] = {0}, signals[VL] = {0}, wanted[VL] = {0};
+      for (ptrdiff_t i = 0; i < n; i++) {
+        means[i] = out[at(2 * (k + i), stride)];
+        signals[i] = out[at(2 * (k + i) + 1, stride)];
+        wanted[i] = want[at(k + i, stride)];
+      }
+      const vreal error = vsub(vload(means), vload(wanted)), z = vload(signals);
+      const vreal variance = vadd(vsoftplus(z), eps), by_mean = vdiv(error, variance), squares = vmul(error, by_mean);
+      const vreal rest = vdiv(vmul(half, vsub(vset1(1), squares)), variance);
+      lane_sums_add(&sums, k, vfirst(vmul(half, vadd(vlog(variance), squares)), n));
+      vstore(means, vmul(by_mean, s));
+      vstore(signals, vmul(vmul(rest, vlogistic(z)), s));
+      for (ptrdiff_t i = 0; i < n; i++) {
+        delta[at(2 * (k + i), stride)] = means[i];
+        delta[at(2 * (k + i) + 1, stride)] = signals[i];
+      }
+    }
+    for (ptrdiff_t c = n_outputs; c % VL; c++) delta[at(c, stride)] = 0;
+    block->row_loss[r] = (double)lane_sums_total(&sums);
+  }
 }
 
 static void squared_error_rows(const fm_loss_rows *block, const double *params) {

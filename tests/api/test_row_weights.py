@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from random_networks import HEADS, targets_of_every_kind
+from random_networks import HEADS, outputs_for, targets_of_every_kind
 
 import fastmlp
 
@@ -16,7 +16,7 @@ LOSSES = [*{loss: (loss, output) for loss, output in HEADS}.values(), (fastmlp.Q
 def test_an_integer_weight_is_a_row_repeated(backend, loss, output):
     X, weight = np.random.default_rng(0).normal(size=(len(TIMES), 4)), TIMES.astype(float)
     given = {"activation": "tanh", "output": output, "loss": loss, "dtype": "float64", "seed": 3, "backend": backend}
-    weighted, repeated = fastmlp.MLP([4, 6, 3], **given), fastmlp.MLP([4, 6, 3], **given)
+    weighted, repeated = (fastmlp.MLP([4, 6, outputs_for(loss, 3)], **given) for _ in range(2))
     for y in targets_of_every_kind(weighted._learner.spec, len(X)):
         for _ in range(10):
             weighted.step(X, y, weight, optimizer=fastmlp.SGD(0.02, momentum=0.9))

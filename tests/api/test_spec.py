@@ -98,7 +98,7 @@ def test_what_a_loss_says_of_itself(name):
     loss = as_loss(name)
     assert loss.output in ("", *spec.ACTIVATION_NAMES)
     assert loss.metric in ("accuracy", "r2", "d2", "cosine_similarity")
-    assert loss.target_width(3) == 3
+    assert loss.target_width(6) == 6 // loss.heads
     assert loss.targets.holds(np.array([0.25, 0.75]))
     if loss.output:
         first = next(kind for kind in spec.LOSSES.values() if kind.output == loss.output)
@@ -300,6 +300,7 @@ def networks(draw):
     hidden = draw(st.lists(activations, min_size=len(sizes) - 2, max_size=len(sizes) - 2))
     loss = as_loss(draw(st.sampled_from(spec.LOSS_NAMES)))
     output = loss.output or draw(activations)
+    sizes[-1] *= loss.heads
     return NetworkSpec.make(sizes, hidden, output, loss, draw(st.sampled_from(["float32", "float64"])))
 
 

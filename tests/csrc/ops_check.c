@@ -98,7 +98,8 @@ static void check_loss(trial t, result *out) {
   const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL], by_heads = t.at[BY_HEADS];
   const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
   if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy) ||
-      skip_if(by_heads && (loss != FM_LOSS_quantile || t.columns % HEADS)))
+      skip_if(by_heads && (loss != FM_LOSS_quantile || t.columns % HEADS)) ||
+      skip_if(loss == FM_LOSS_gaussian_nll && t.columns % 2))
     return;
   const double *params = PARAMS;
   if (entropy) params = CROSS_ENTROPIES[t.at[VARIANT] + (T->itemsize == 4 && t.at[VARIANT] == CLIPPED ? 2 : 0)];

@@ -36,15 +36,23 @@ CASES = {
     "crammer_singer": (fastmlp.CrammerSinger(), "labels"),
     "crammer_singer of probabilities": (fastmlp.CrammerSinger(), "probabilities"),
     "cosine": (fastmlp.Cosine(), "numbers"),
+    "gaussian_nll": (fastmlp.GaussianNLL(), "numbers"),
+    "mean gaussian_nll": (fastmlp.GaussianNLL(0.25, reduction="mean"), "numbers"),
 }
+
+
+def width(name):
+    """Outputs, as many as there are or the next number of which each target has several."""
+    heads = CASES[name][0].heads
+    return -(-OUTPUTS // heads) * heads
 
 
 def problem(name):
     """Signals (B, O) and targets: small dyadic numbers, exact anywhere; none is on a kink."""
     rng = np.random.RandomState(list(CASES).index(name))  # NumPy promises the stream of this one
-    signals = rng.randint(-255, 256, (ROWS, OUTPUTS)) / 64.0 + 1 / 1024
+    signals = rng.randint(-255, 256, (ROWS, width(name))) / 64.0 + 1 / 1024
     made = {
-        "numbers": rng.randint(-64, 65, (ROWS, OUTPUTS)) / 32.0,
+        "numbers": rng.randint(-64, 65, (ROWS, CASES[name][0].target_width(width(name)))) / 32.0,
         "answers": rng.randint(0, 2, (ROWS, OUTPUTS)) + 0.0,
         "signs": rng.randint(0, 2, (ROWS, OUTPUTS)) * 2.0 - 1.0,
         "probabilities": rng.multinomial(8, np.ones(OUTPUTS) / OUTPUTS, ROWS) / 8.0,
@@ -78,6 +86,10 @@ def torch_losses(name):
     def cross_entropy(z, t, smoothing=0.0):
         return F.cross_entropy(z, t, reduction="none", label_smoothing=smoothing)
 
+    def gaussian(z, t, eps):
+        variance = F.softplus(z[:, 1::2], threshold=100) + eps
+        return F.gaussian_nll_loss(z[:, ::2], t, variance, reduction="none", eps=1e-12)
+
     functions = {
         "mse": lambda z, t: F.mse_loss(z, t, reduction="none").mean(dim=1),
         "mae": lambda z, t: F.l1_loss(z, t, reduction="none").mean(dim=1),
@@ -101,6 +113,8 @@ def torch_losses(name):
         "crammer_singer": crammer_singer,
         "crammer_singer of probabilities": crammer_singer,
         "cosine": lambda z, t: F.cosine_embedding_loss(z, t, torch.ones(ROWS), reduction="none"),
+        "gaussian_nll": lambda z, t: gaussian(z, t, 1e-6).sum(dim=1),
+        "mean gaussian_nll": lambda z, t: gaussian(z, t, 0.25).mean(dim=1),
     }
     torch.set_default_dtype(torch.float64)
     signals, y = problem(name)

@@ -83,6 +83,7 @@ TRAININGS = {
         (fastmlp.Hinge(), "float32"), (fastmlp.SquaredHinge(reduction="mean"), "float64"),
         (fastmlp.PerceptronCriterion(), "float32"), (fastmlp.MultiHinge(), "float64"), (fastmlp.Focal(), "float32"),
         (fastmlp.BinaryFocal(1.5), "float64"), (fastmlp.CrammerSinger(), "float32"), (fastmlp.Cosine(), "float64"),
+        (fastmlp.GaussianNLL(), "float32"),
     ]
 } | {
     f"{loss.name} with parameters": {
@@ -115,6 +116,7 @@ def data(name):
         return X, y.argmax(axis=1), None
     if name in {"probabilities", "focal"}:
         return X, y / y.sum(axis=1, keepdims=True), None
+    y = y[:, : fastmlp.spec.as_loss(TRAININGS[name]["net"].get("loss", "squared_error")).target_width(4)]
     weights = np.floor(random.uniform(9, random.SPLIT, SUBSTREAM + 2, ROWS) * 3)
     return X, y, weights if name == "regression" else None
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, states_of
-from random_networks import fill, flat, targets, train, with_state
+from random_networks import fill, flat, outputs_for, targets, train, with_state
 
 import fastmlp
 from fastmlp.spec import OPTIMIZER_NAMES, NetworkSpec
@@ -130,7 +130,7 @@ def test_same_bits_of_few_rows_where_a_layer_needs_whole_rows():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_same_bits_for_every_loss_and_number_of_outputs(loss, n_outputs, dtype):
     """Sums along a row go through one fixed tree, whatever the length of a vector."""
-    spec = NetworkSpec.make((9, 5, n_outputs), loss=loss, dtype=dtype)
+    spec = NetworkSpec.make((9, 5, outputs_for(loss, n_outputs)), loss=loss, dtype=dtype)
     wanted = outcome(spec, "scalar", 1, 7, OPTIMIZERS["adam"])
     for isa in ISAS:
         assert outcome(spec, isa, 2, 7, OPTIMIZERS["adam"]) == wanted, isa

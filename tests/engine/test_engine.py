@@ -6,7 +6,7 @@ import random_networks as nets
 from both_engines import CLOSE, assert_lists_close, pair
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, set_layers, set_states, states_of
-from random_networks import HEADS, fill, flat, targets, targets_of_every_kind, train
+from random_networks import HEADS, fill, flat, outputs_for, targets, targets_of_every_kind, train
 
 from fastmlp import reference
 from fastmlp import spec as specs
@@ -23,7 +23,7 @@ def network(loss, output, sizes, dtype):
     """With hidden activations that differ from layer to layer and from output to output."""
     names = specs.ACTIVATION_NAMES
     hidden = [names[(i + len(output)) % len(names)] for i in range(len(sizes) - 2)]
-    return NetworkSpec.make(sizes, hidden, output, loss, dtype)
+    return NetworkSpec.make((*sizes[:-1], outputs_for(loss, sizes[-1])), hidden, output, loss, dtype)
 
 
 def random_rows(spec, n=43):
@@ -52,7 +52,7 @@ def test_outputs_and_losses_of_rows(loss, output, sizes, dtype, threads):
     for y in targets_of_every_kind(spec, len(X)):
         found = []
         for engine in pair(spec):
-            predicted, evaluated = (np.full((len(X), sizes[-1]), np.nan, dtype) for _ in range(2))
+            predicted, evaluated = (np.full((len(X), spec.sizes[-1]), np.nan, dtype) for _ in range(2))
             row_loss = np.full(len(X), np.nan)
             engine.predict(X, predicted, threads)
             engine.evaluate(X, y, evaluated, row_loss, threads)
@@ -80,7 +80,7 @@ def test_traces(loss, output, sizes, dtype, threads):
     for y in targets_of_every_kind(spec, len(X)):
         for got, wanted in zip(ours.trace(X, y, threads), theirs.trace(X, y, threads), strict=True):
             assert_lists_close(got, wanted, **CLOSE[dtype])
-    by_outputs = np.random.default_rng(1).normal(size=(len(X), sizes[-1])).astype(dtype)
+    by_outputs = np.random.default_rng(1).normal(size=(len(X), spec.sizes[-1])).astype(dtype)
     for got, wanted in zip(
         ours.trace(X, None, threads, by_outputs), theirs.trace(X, None, threads, by_outputs), strict=True
     ):

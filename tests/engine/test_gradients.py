@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from compiled import Engine
 from engine_calls import gradient_of, layers_of, set_layers
-from random_networks import HEADS, central_differences, fill, flat, targets
+from random_networks import HEADS, central_differences, fill, flat, outputs_for, targets
 
 from fastmlp import reference
 from fastmlp.spec import ACTIVATION_NAMES, ELU, LeakyReLU, NetworkSpec, Softplus, as_activation
@@ -38,6 +38,7 @@ class Problem:
         hidden = [first, *rng.choice(others, depth - 1)]
         widths = [int(np.exp(rng.uniform(0, np.log(130.99)))) for _ in range(depth + 2)]
         widths[number % (depth + 2)] = rng.integers(100, 131)
+        widths[-1] = outputs_for(loss, widths[-1])
         if loss == "cosine":  # of one number there is no direction: gradients are rounding errors alone
             widths[-1] = max(widths[-1], 2)
         *activations, last = [with_parameter(name, rng) for name in (*hidden, output)]

@@ -56,6 +56,12 @@ def fill(engine, spec, seed=0, scale=1.0):
     return engine
 
 
+def outputs_for(loss, n):
+    """So many outputs, or the next number of which each target has as many as the loss says."""
+    heads = specs.as_loss(loss).heads
+    return -(-n // heads) * heads
+
+
 def targets(spec, n, seed=0, labels=False):
     """Random y (n, O) for the network's loss, or class labels (n,)."""
     rng, n_outputs = np.random.default_rng(seed), spec.loss.target_width(spec.sizes[-1])

@@ -12,6 +12,7 @@ from random_networks import (
     every_optimizer,
     fill,
     flat,
+    outputs_for,
     targets_of_every_kind,
 )
 
@@ -52,7 +53,7 @@ CHAINS = [
 @pytest.mark.parametrize(("hidden", "loss", "output"), CHAINS, ids=show)
 def test_gradient_by_central_differences(hidden, loss, output):
     rng = np.random.default_rng(1)
-    spec = NetworkSpec.make([4, 5, 3, 3], [hidden, "tanh"], output, loss, "float64")
+    spec = NetworkSpec.make([4, 5, 3, outputs_for(loss, 3)], [hidden, "tanh"], output, loss, "float64")
     net = engine(spec, seed=2)
     X = rng.normal(size=(7, 4))
     weight = rng.random(7)

@@ -37,7 +37,7 @@ def test_every_loss_is_compared():
 def test_losses_and_gradients_are_pytorchs(name, backend):
     loss, _ = STORED.CASES[name]
     signals, y = STORED.problem(name)
-    width = STORED.OUTPUTS
+    width = STORED.width(name)
     net = fastmlp.MLP([width, width], loss=loss, dtype="float64", backend=backend)
     net.weights, net.biases = [np.eye(width)], [np.zeros(width)]
     wanted = stored(name)

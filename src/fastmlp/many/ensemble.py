@@ -104,7 +104,8 @@ class Ensemble:
         mean : ndarray of shape (n, n_outputs)
             In the widest dtype of the networks; probabilities, where outputs are.
         std : ndarray of shape (n, n_outputs)
-            With ``return_std=True``: sqrt(mean of (output - mean)^2 over the networks).
+            With ``return_std=True``: sqrt(mean of (output - mean)^2 over the networks). Where they estimate variances
+            (`GaussianNLL`), that of the mixture, sqrt(mean of v + (output - mean)^2) (Lakshminarayanan et al. 2017).
 
         Raises
         ------
@@ -115,10 +116,16 @@ class Ensemble:
         dtype = np.result_type(*(net.dtype for net in self._networks))
         mean = squares = np.zeros(())
         for count, net in enumerate(self._networks, 1):  # Welford 1962: equal outputs have exactly them as the mean
-            change = net.predict(X, threads=threads).astype(np.float64) - mean
+            own = None
+            if return_std and net._learner.spec.loss.deviations:
+                outputs, own = net.predict(X, return_std=True, threads=threads)
+            else:
+                outputs = net.predict(X, threads=threads)
+            change = outputs.astype(np.float64) - mean
             before, mean = mean, mean + change / count
             if return_std:
                 squares = squares + change * (change - (mean - before))
+                squares = squares if own is None else squares + np.square(own, dtype=np.float64)
         if not return_std:
             return mean.astype(dtype)
         return mean.astype(dtype), np.sqrt(squares / len(self._networks)).astype(dtype)
@@ -187,8 +194,9 @@ class Ensemble:
 
 
 def _ends(net: MLP) -> Any:
-    return net.sizes[0], net.sizes[-1], net.layers[-1].activation
+    return net.sizes[0], net.sizes[-1], net.layers[-1].activation, net._learner.spec.loss.deviations
 
 
 def _told(net: MLP) -> str:
-    return f"{net.sizes[0]} inputs and {net.sizes[-1]} {net.layers[-1].activation.name} outputs"
+    kind = ", means and deviations" if net._learner.spec.loss.deviations else ""
+    return f"{net.sizes[0]} inputs and {net.sizes[-1]} {net.layers[-1].activation.name} outputs{kind}"

@@ -37,7 +37,7 @@ class Exports(Training):
         ------
         ValueError
             If `name` is no identifier in C that begins with a letter, or the network has several outputs for each
-            target, which `predict` puts in their order, or a `CustomActivation`.
+            target, of which `predict` makes what they stand for, or a `CustomActivation`.
         OSError
             If the file cannot be written.
 
@@ -81,7 +81,7 @@ class Exports(Training):
             If onnx is missing.
         ValueError
             If ONNX has no operators for an activation, as for a `CustomActivation`; if the network has several outputs
-            for each target, which `predict` puts in their order; or if the weights are more than 2 GB.
+            for each target, of which `predict` makes what they stand for; or if the weights are more than 2 GB.
         OSError
             If the file cannot be written.
         """
@@ -98,8 +98,8 @@ class Exports(Training):
         """Say what a network of others cannot do, before anything is written."""
         if self._learner.spec.loss.heads > 1:
             raise ValueError(
-                f"{call} writes no file for several outputs of each target, as with {self.loss}: they are not "
-                "put in their order there"
+                f"{call} writes no file for several outputs of each target, as with {self.loss}: what `predict` makes "
+                "of them is not done there"
             )
         own = [number for number, layer in enumerate(self.layers) if isinstance(layer.activation, CustomActivation)]
         if own:

@@ -94,9 +94,9 @@ class Measures(Inside):
             - binary_cross_entropy: "accuracy", the share of outputs on the same side of 1/2 as their targets;
             - `Quantile` of several: the "pinball" loss of each, as "pinball_0.9"; other metrics are taken of those next
               to the median;
-            - squared_error, absolute_error, huber, log_cosh, quantile: "r2", the coefficient of determination
-              1 - SS_residual / SS_total, averaged over the outputs; an output with constant targets counts 1 if it is
-              met exactly and 0 otherwise;
+            - squared_error, absolute_error, huber, log_cosh, quantile, gaussian_nll (of its means): "r2", the
+              coefficient of determination 1 - SS_residual / SS_total, averaged over the outputs; an output with
+              constant targets counts 1 if it is met exactly and 0 otherwise;
             - poisson, gamma, tweedie: "d2", the same with half the deviance in the place of the squares;
             - cosine: "cosine_similarity", the mean of the cosines themselves.
 

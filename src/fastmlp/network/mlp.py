@@ -19,6 +19,7 @@ from fastmlp.spec import (
     ActivationName,
     BackendName,
     Float,
+    GaussianNLL,
     Loss,
     LossName,
     NetworkSpec,
@@ -193,7 +194,7 @@ class MLP(Exports):
         with targets far from 0 on where they are. The mean of an output is its bias where the output is identity, and
         the bias its logarithm for exp and softmax, and its log odds for logistic. A class without rows counts as half a
         row, and so does the other one of a class with all of them. The outputs of several quantiles begin at those of
-        the targets.
+        the targets, and standard deviations at theirs.
 
         Parameters
         ----------
@@ -219,8 +220,13 @@ class MLP(Exports):
         weight = as_weights(sample_weight, n_rows)
         if not n_rows:
             raise ValueError("y has no rows; there is no mean of none")
-        if spec.loss.heads > 1 and spec.output.name == "identity":
+        if spec.loss.levels and spec.loss.heads > 1 and spec.output.name == "identity":
             self.biases = (*self.biases[:-1], quantiles_of_targets(targets, weight, spec.loss.levels))
+            return
+        if isinstance(spec.loss, GaussianNLL) and spec.output.name == "identity":
+            mean = mean_of_targets(targets, weight, targets.shape[1])
+            variance = mean_of_targets(np.square(targets - mean), weight, targets.shape[1])
+            self.biases = (*self.biases[:-1], spec.loss.first_outputs(mean, variance))
             return
         if (targets.ndim == 1 and spec.output.name != "softmax") or spec.loss.target_width(n_outputs) != n_outputs:
             raise ValueError(f"the bias of a mean is not known for the loss {spec.loss.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
@@ -11,6 +11,7 @@ from fastmlp.data import Inputs, Table, as_inputs, check_finite, dense_parts, re
 from fastmlp.network.state import State
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array
+from fastmlp.spec.checks import flag
 
 __all__ = ["Outputs"]
 
@@ -20,7 +21,24 @@ class Outputs(State):
 
     __slots__ = ()
 
-    def predict(self, X: ArrayLike, *, out: Array | None = None, threads: int | None = None) -> Array:
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        return_std: Literal[False] = False,
+        out: Array | None = None,
+        threads: int | None = None,
+    ) -> Array: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike, *, return_std: Literal[True], out: Array | None = None, threads: int | None = None
+    ) -> tuple[Array, Array]: ...
+
+    def predict(
+        self, X: ArrayLike, *, return_std: bool = False, out: Array | None = None, threads: int | None = None
+    ) -> Array | tuple[Array, Array]:
         """Compute the network's outputs.
 
         Parameters
@@ -28,6 +46,8 @@ class Outputs(State):
         X : array_like of shape (n, n_inputs)
             As for `fit`; n may be 0. Values beyond the network's dtype (1e39 in float32) count as infinite; where they
             make an output NaN, a ValueError names the first of them (`out` is then filled already).
+        return_std : bool, default False
+            Whether to return standard deviations, too, which a network has whose loss is `GaussianNLL`.
         out : ndarray of shape (n, n_outputs), optional
             Where to put the result: C-contiguous, writeable, of the network's dtype.
         threads : int, optional
@@ -37,7 +57,10 @@ class Outputs(State):
         -------
         ndarray of shape (n, n_outputs)
             `out` if given. Of the network's dtype; probabilities where the output is softmax or logistic. Of several
-            quantiles, those of each target are side by side and in their order.
+            quantiles, those of each target are side by side and in their order. With `GaussianNLL`, the means, (n,
+            n_outputs / 2).
+        std : ndarray of shape (n, n_outputs / 2)
+            With ``return_std=True``.
 
         Raises
         ------
@@ -50,25 +73,31 @@ class Outputs(State):
         >>> fastmlp.MLP([3, 2], init="zeros", output="softmax").predict([[1, 2, 3]])
         array([[0.5, 0.5]], dtype=float32)
         """
-        if out is None and threads is None:
+        if out is None and threads is None and not return_std:
             small = self._learner.engine.predict_small(X)
             if small is not None:
                 return small
         n_threads = engine_threads(threads)
+        loss = self._learner.spec.loss
+        if flag(return_std, "return_std") and not loss.deviations:
+            raise ValueError(f"return_std=True is for the loss 'gaussian_nll', which has deviations, not {loss.name!r}")
         # Nothing of the caller's may change before X is known to be good; a new array the engine fills while it checks.
         rows = self._inputs(X, allow_empty=True, check=out is not None)
         shape = (len(rows), self.sizes[-1])
         if out is None:
             target = result = np.empty(shape, self.dtype)
         else:
-            result = _checked_out(out, shape, self.dtype)
-            target = (
-                np.empty(shape, self.dtype) if isinstance(rows, Table) or np.may_share_memory(rows, result) else result
-            )
+            result = _checked_out(out, (len(rows), shape[1] // 2) if loss.deviations else shape, self.dtype)
+            apart = loss.deviations or isinstance(rows, Table) or np.may_share_memory(rows, result)
+            target = np.empty(shape, self.dtype) if apart else result
         if len(rows):
             self._fill(target, rows, n_threads, check=out is None)
             if rows.dtype == np.float64 != self.dtype and np.isnan(target.min()):
                 refuse_overflow(rows, self.dtype, "X")
+        if loss.deviations:
+            mean = np.empty((len(rows), shape[1] // 2), self.dtype) if out is None else result
+            mean[...] = target[:, ::2]
+            return (mean, np.ascontiguousarray(target[:, 1::2])) if return_std else mean
         if target is not result:
             result[...] = target
         return result

@@ -111,6 +111,7 @@ cdef extern from "kernels.h" nogil:
         FM_SOURCE_float64
         FM_SOURCE_float32
         FM_SOURCE_float16
+        FM_MATH_softplus
         FM_SOURCE_uint8
         FM_SOURCE_int16
         FM_SOURCE_int32

@@ -62,7 +62,8 @@ cdef struct Network:
     fm_loss_kernel loss              # NULL where it is a user's own, which Python computes (loss.pyx)
     double[FM_MAX_PARAMS] loss_params
     ptrdiff_t heads                  # outputs of each target, side by side; predictions have them in their order
-    const double *levels             # of each of them, for the loss; NULL where there is one
+    const double *levels             # of each of them, for the loss; NULL where they have none
+    bint deviations                  # of two outputs of each target, the second tells the first's standard deviation
     double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits
     bint custom                      # a layer has a user's own activation: one thread does everything

@@ -74,7 +74,8 @@ cdef class Parameters:
         fill_params(self.net.loss_params, spec.loss.params)
         self.net.fused = not spec.loss.custom and loss_output(index_of("loss", spec.loss.name)) != ""
         self.net.heads = spec.loss.heads
-        if self.net.heads > 1:
+        self.net.deviations = spec.loss.deviations
+        if self.net.heads > 1 and spec.loss.levels:
             self.levels = levels = np.array(spec.loss.levels)
             self.net.levels = &levels[0]
         self.net.optimizer, self.interpolation = NO_OPTIMIZER, -1

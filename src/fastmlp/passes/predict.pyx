@@ -18,7 +18,14 @@ from cython cimport floating
 from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.forward cimport elementwise, finish_outputs, forward_layer, forward_rows
 from fastmlp.passes.gate cimport REFUSED, Entry, Gate
-from fastmlp.passes.kernels cimport FM_SOURCE_float32, FM_SOURCE_float64, Matrix, matrix_of, source_of
+from fastmlp.passes.kernels cimport (
+    FM_MATH_softplus,
+    FM_SOURCE_float32,
+    FM_SOURCE_float64,
+    Matrix,
+    matrix_of,
+    source_of,
+)
 from fastmlp.passes.layers cimport Network, multiply_adds, seconds_of_rows, threads_for
 from fastmlp.passes.loss cimport loss_rows
 from fastmlp.passes.plan cimport panels_at_once, row_block, share_by_panels
@@ -40,10 +47,15 @@ from fastmlp.passes.threads cimport (
     watch_for_signals,
 )
 from fastmlp.passes.workspace cimport EVALUATE, PREDICT, Buffers, Workspace
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastmlp.passes.threads import max_threads
+
+cdef enum:
+    # Of variances that become standard deviations at a time: a multiple of every vector's length.
+    SIGNALS = 64
 
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
@@ -111,7 +123,34 @@ cdef void forward_by_panels(Blocks *run) noexcept nogil:
     finish_outputs(net, ws, False, 0, rows)
     net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out, n_outputs)
     if net.heads > 1:
-        order_heads(net, run.out, rows * n_outputs)
+        finish_heads(net, run.out, rows * n_outputs)
+
+
+cdef void finish_heads(Network *net, char *out, ptrdiff_t n) noexcept nogil:
+    """Make of outputs what is predicted, where each target has several."""
+    if net.levels != NULL:
+        order_heads(net, out, n)
+    elif net.item == 4:
+        deviations(net, n, <float *> out)
+    else:
+        deviations(net, n, <double *> out)
+
+
+cdef inline void deviations(Network *net, ptrdiff_t n, floating *values) noexcept nogil:
+    """Put the standard deviation in the place of every second value, the signal of a variance."""
+    cdef double[2 * SIGNALS] memory
+    cdef floating *signals = <floating *> memory
+    cdef floating *softplus = signals + SIGNALS
+    cdef floating eps = <floating> net.loss_params[0]
+    cdef ptrdiff_t start = 0, i, some
+    while start < n // 2:
+        some = min(<ptrdiff_t> SIGNALS, n // 2 - start)
+        for i in range(SIGNALS):
+            signals[i] = values[2 * (start + i) + 1] if i < some else 0
+        net.kernels.math[FM_MATH_softplus](SIGNALS, signals, softplus)
+        for i in range(some):
+            values[2 * (start + i) + 1] = sqrt(softplus[i] + eps)
+        start += some
 
 
 cdef void order_heads(Network *net, char *out, ptrdiff_t n) noexcept nogil:
@@ -156,7 +195,7 @@ cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t r
     net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
                        n_outputs)
     if net.heads > 1:
-        order_heads(net, run.out + start * n_outputs * net.item, rows * n_outputs)
+        finish_heads(net, run.out + start * n_outputs * net.item, rows * n_outputs)
 
 
 cdef ptrdiff_t whole_blocks(Blocks *run, double rows, int team_size) noexcept:
@@ -299,7 +338,7 @@ cdef class Predictor:
         cdef Matrix *x = &examples.x
         cdef Py_buffer view
         cdef int source = -1
-        if type(X) is not ndarray or net.custom:
+        if type(X) is not ndarray or net.custom or net.deviations:
             return None
         if X.dtype is self.dtype:  # NumPy writes a format anew for each buffer, which takes a tenth of a small call
             source = FM_SOURCE_float32 if net.item == 4 else FM_SOURCE_float64

@@ -38,7 +38,7 @@ def predict(plan: Plan, X: Array, out: Array, check: bool, rest: Rest) -> None:
         batch = plan.batch(rows.stop - rows.start)
         forward(plan, batch, inputs(X, rows, batch.x), out[rows])
         activate(plan, batch, len(plan.layers) - 1, out[rows])
-        order_heads(plan, out[rows])
+        plan.loss.finish(out[rows])
 
 
 def evaluate(plan: Plan, X: Array, y: Array, out: Array, row_loss: NDArray[np.float64], rest: Rest) -> None:
@@ -47,10 +47,4 @@ def evaluate(plan: Plan, X: Array, y: Array, out: Array, row_loss: NDArray[np.fl
         batch = plan.batch(rows.stop - rows.start)
         forward(plan, batch, inputs(X, rows, batch.x), out[rows])
         loss(plan, batch, out[rows], target(batch, y, rows), 1.0, row_loss[rows])
-        order_heads(plan, out[rows])
-
-
-def order_heads(plan: Plan, out: Array) -> None:
-    """Put the outputs of each target, which are side by side, in their order."""
-    if plan.loss.heads > 1:
-        out.reshape(-1, plan.loss.heads).sort(axis=1)
+        plan.loss.finish(out[rows])

@@ -5,12 +5,13 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.losses import cosine, custom, deviances, entropies, focal, margins, regression
+from fastmlp.spec.losses import cosine, custom, deviances, entropies, focal, gaussian, margins, regression
 from fastmlp.spec.losses.cosine import *
 from fastmlp.spec.losses.custom import *
 from fastmlp.spec.losses.deviances import *
 from fastmlp.spec.losses.entropies import *
 from fastmlp.spec.losses.focal import *
+from fastmlp.spec.losses.gaussian import *
 from fastmlp.spec.losses.margins import *
 from fastmlp.spec.losses.regression import *
 
@@ -22,4 +23,5 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += deviances.__all__
     __all__ += margins.__all__
     __all__ += cosine.__all__
+    __all__ += gaussian.__all__
     __all__ += custom.__all__

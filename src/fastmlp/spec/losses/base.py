@@ -110,6 +110,8 @@ class Loss(Operation):
         Whether a target between two others stands for a mixture of both: then rows can be mixed (`fit(mixup=...)`).
     custom : bool
         Whether it is a user's own function in Python, of which engines have no kernel.
+    deviations : bool
+        Whether each target has two outputs, its estimate and the standard deviation of that.
     metric : str
         What `evaluate` reports beside it: "accuracy", or "r2" or "d2" for the share of `deviance` that is explained.
     """
@@ -121,6 +123,7 @@ class Loss(Operation):
     distribution: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
     custom: ClassVar[bool] = False
+    deviations: ClassVar[bool] = False
     metric: ClassVar[str]
 
     @property
@@ -130,7 +133,7 @@ class Loss(Operation):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """What distinguishes the outputs of a target, where there may be several."""
+        """What distinguishes the outputs of a target that are alike but for this; they are predicted in their order."""
         return ()
 
     def target_width(self, n_outputs: int) -> int:
@@ -140,6 +143,9 @@ class Loss(Operation):
     def estimates(self, outputs: Array) -> Array:
         """Return of each target the output that estimates it: of several, the one that metrics are taken of."""
         return outputs
+
+    def finish(self, outputs: Array) -> None:
+        """Make of outputs (n, O) what is predicted, in place: of several for each target, what they stand for."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from fastmlp.spec.checks import shown
-from fastmlp.spec.losses import cosine, deviances, entropies, focal, margins, regression
+from fastmlp.spec.losses import cosine, deviances, entropies, focal, gaussian, margins, regression
 from fastmlp.spec.losses.base import Loss, OutputsLoss
 from fastmlp.spec.losses.custom import CustomLoss
 from fastmlp.spec.losses.regression import SquaredError
@@ -13,10 +13,18 @@ from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
 __all__ = ["LOSSES", "LOSS_ALIASES", "LOSS_NAMES", "MEANS", "LossName", "as_loss", "loss_of_output"]
 
-LossName: TypeAlias = regression.Name | entropies.Name | focal.Name | deviances.Name | margins.Name | cosine.Name
+LossName: TypeAlias = (
+    regression.Name
+    | entropies.Name
+    | focal.Name
+    | deviances.Name
+    | margins.Name
+    | cosine.Name
+    | gaussian.Name
+)  # fmt: skip
 
 #: By name.
-LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, focal, deviances, margins, cosine)
+LOSSES: dict[str, type[Loss]] = kinds_of(Loss, regression, entropies, focal, deviances, margins, cosine, gaussian)
 LOSS_NAMES: tuple[str, ...] = tuple(LOSSES)
 #: Other names of theirs; those of MEANS are of their means over outputs.
 LOSS_ALIASES: dict[str, str] = aliases_of(LOSSES)

@@ -219,6 +219,11 @@ class Quantile(_Regression):
         nearest = min(range(self.heads), key=lambda head: abs(self.levels[head] - 0.5))
         return outputs[:, nearest :: self.heads]
 
+    def finish(self, outputs: Array) -> None:
+        """Put the quantiles of each target in their order."""
+        if self.heads > 1:
+            outputs.reshape(-1, self.heads).sort(axis=1)
+
     def rows(self, block: LossRows) -> None:
         """sum_k q (y - a) where y is above a, else (1 - q) (a - y); delta -q and 1 - q, 0 where they meet."""
         a, d = block.a, block.d
