@@ -61,6 +61,20 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site into build/docs/html, the gallery's scripts run; warnings are errors. Arguments go to sphinx-build."""
+    session.install(".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", *session.posargs, "docs", "build/docs/html")
+
+
+@nox.session(name="docs-browser")
+def docs_browser(session: nox.Session) -> None:
+    """The built site in Debian's Chromium (`apt-get install chromium`): links, console, search, widths of a page."""
+    session.install("pytest>=8", "websockets>=13")
+    session.run("python", "-m", "pytest", "-q", "tests/site", "--confcutdir=tests/site", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks; run them on an idle machine."""
     session.install(".[bench]")

@@ -44,7 +44,17 @@ def patch_sklearn() -> bool:
 
 
 def unpatch_sklearn() -> None:
-    """Give scikit-learn its own classes back. Estimators made in between stay fastmlp's."""
+    """Give scikit-learn its own classes back. Estimators made in between stay fastmlp's.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> patched = fastmlp.patch_sklearn()
+    >>> fastmlp.unpatch_sklearn()
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> MLPClassifier.__module__.startswith("sklearn")
+    True
+    """
     if "fastmlp.sklearn.patched" in sys.modules:
         from fastmlp.sklearn import patched
 

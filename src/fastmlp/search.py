@@ -40,6 +40,14 @@ class Halving:
         What it measured.
     rounds : list of Results
         Of each round, of the networks that took part; the best comes first. Their `index` is the place in the list.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> nets = [fastmlp.MLP([1, 4, 1], seed=seed) for seed in range(3)]
+    >>> found = fastmlp.search.halving(nets, [[0.0], [1.0]], [0.0, 1.0], epochs=3, monitor="loss")
+    >>> found.best is nets[found.best_index], [len(results) for results in found.rounds]
+    (True, [3, 1])
     """
 
     best: MLP

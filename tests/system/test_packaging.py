@@ -40,7 +40,7 @@ def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None
     assert [line for line in required if not line.startswith("numpy")] == []
     extras = set(distribution.metadata.get_all("Provides-Extra") or [])
     given = {"arrow", "lbfgs", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard", "torch"}
-    assert extras == {"bench", "ecosystem", "lint", "test", *given}
+    assert extras == {"bench", "docs", "ecosystem", "lint", "test", *given}
 
 
 def test_importing_fastmlp_imports_no_extra() -> None:

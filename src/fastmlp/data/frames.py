@@ -100,6 +100,13 @@ def table(frame: Any, *, categories: str | Mapping[str, Sequence[Any]] | None = 
     ------
     TypeError, ValueError
         If an argument is not as described.
+
+    Examples
+    --------
+    A frame with a column of categories, whose codes are the numbers::
+
+        X = fastmlp.data.table(frame, categories="codes")
+        net.fit(X, y)
     """
     if not is_frame(frame):
         raise TypeError(f"frame must be a DataFrame or an Arrow table, got {type(frame).__name__}")

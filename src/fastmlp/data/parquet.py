@@ -130,6 +130,13 @@ def parquet(
         If pyarrow is not installed.
     TypeError, ValueError, OSError
         If an argument is not as described, a column is not there, or the files cannot be read.
+
+    Examples
+    --------
+    Rows of a file that memory need not hold, shuffled in a buffer::
+
+        batches = fastmlp.data.parquet("sales.parquet", target="price", shuffle_buffer=100_000)
+        net.fit(batches, epochs=5)
     """
     dataset = _dataset(path)
     known = list(dataset.schema.names)

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class Digits(NamedTuple):
-    """Images and their classes."""
+    """Images and their classes.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> digits = fastmlp.datasets.load_digits()
+    >>> digits.X.shape, digits.y[:5].tolist()
+    ((1797, 64), [0, 1, 2, 3, 4])
+    """
 
     X: NDArray[np.uint8]
     y: NDArray[np.int64]
@@ -47,6 +55,14 @@ def load_digits(*, split: bool = False) -> Digits | Split:
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,
     https://doi.org/10.24432/C50P49, CC BY 4.0; scikit-learn's copy, which is the original's test set. See the file
     DIGITS-LICENSE beside this one.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> X, y = fastmlp.datasets.load_digits()
+    >>> X_train, y_train, X_test, y_test = fastmlp.datasets.load_digits(split=True)
+    >>> len(X), len(X_train), len(X_test)
+    (1797, 1437, 360)
     """
     directory = Path(__file__).parent
     X = load_idx(directory / "digits-images.idx.gz")

@@ -40,6 +40,13 @@ def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> Split
         A file is missing; the message says where it was looked for and how to get it.
     ValueError
         A file is malformed, or images and labels do not fit together.
+
+    Examples
+    --------
+    Where Debian's package is installed (``apt-get install dataset-fashion-mnist``)::
+
+        X, y, X_test, y_test = fastmlp.datasets.load_fashion_mnist()
+        net.fit(X.reshape(-1, 784), y)  # uint8 is read where it lies
     """
     place = _DEBIAN if directory is None else Path(directory)
     return Split(*_load_part(place, "train"), *_load_part(place, "t10k"))

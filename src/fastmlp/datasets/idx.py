@@ -51,6 +51,15 @@ def load_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     ValueError
         The file is not IDX, truncated, too long or corrupt; the message names the file and the fault. No more is
         decompressed than the header announces, and a byte to see that it ends there.
+
+    Examples
+    --------
+    >>> import fastmlp, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "labels.idx"
+    ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
+    ...     fastmlp.datasets.load_idx(path)
+    array([7, 8, 9], dtype=uint8)
     """
     try:
         status = Path(path).stat()

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
 
 
 class Split(NamedTuple):
-    """Images and classes to train on and, apart from them, to test with."""
+    """Images and classes to train on and, apart from them, to test with.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> split = fastmlp.datasets.load_digits(split=True)
+    >>> split.X_train.shape, split.y_test.shape
+    ((1437, 64), (360,))
+    """
 
     X_train: NDArray[np.uint8]
     y_train: NDArray[np.int64]

@@ -43,6 +43,14 @@ class Result:
         What ended it, where something went wrong; the network is then as `MLP.fit` leaves it.
     callbacks : list of Callback
         Those of this training, where a list for all was given: copies.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([1, 1], seed=0)
+    >>> (result,) = fastmlp.fit_many([net], [[0.0], [1.0]], [0.0, 1.0], epochs=2)
+    >>> result.error, len(result.history["loss"])
+    (None, 2)
     """
 
     index: int

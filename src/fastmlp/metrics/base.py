@@ -109,6 +109,13 @@ class Metric(ABC):
         What history, logs and results call it; on validation data with ``val_`` before it.
     mode : {"max", "min"} or None
         Whether large or small is good; None where nobody knows.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> metric = fastmlp.metrics.F1("macro")
+    >>> metric.name, metric.mode, metric([0, 1, 1], [0, 1, 1])
+    ('f1_macro', 'max', 1.0)
     """
 
     kind: ClassVar[str]

@@ -76,7 +76,15 @@ def as_metric(metric: object, name: str = "metric") -> Metric:
 
 
 def as_metrics(metrics: object, spec: NetworkSpec) -> tuple[Metric, ...]:
-    """Return the argument ``metrics`` as objects that are defined for a network, or the one that goes with its loss."""
+    """Return the argument ``metrics`` as objects that are defined for a network, or the one that goes with its loss.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import RMSE
+    >>> from fastmlp.spec import NetworkSpec
+    >>> [metric.name for metric in as_metrics(["mae", RMSE()], NetworkSpec.make([2, 1]))]
+    ['mae', 'rmse']
+    """
     if metrics is None:
         return tuple(map(as_metric, spec.loss.metrics))
     if not isinstance(metrics, Sequence) or isinstance(metrics, str):

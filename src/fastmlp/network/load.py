@@ -52,6 +52,15 @@ def load(
     ValueError
         If it is not such a file, or damaged. Nothing in a file is executed, and memory is not taken for more than it
         holds.
+
+    Examples
+    --------
+    >>> import fastmlp, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "m.safetensors"
+    ...     fastmlp.MLP([4, 3], seed=7).save(path)
+    ...     fastmlp.load(path).seed
+    7
     """
     choose_backend(backend, stacklevel=3)  # wrong arguments are reported before a wrong file
     loss = None if loss is None else as_loss(loss)
@@ -96,6 +105,13 @@ def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: Backe
     Read are Gemm, MatMul and Add, activations (also those that a model makes of several operators), Softmax, scalings
     of columns, BatchNormalization behind a product, Scaler, Cast, Flatten, Reshape, Dropout, and what skl2onnx puts
     behind probabilities.
+
+    Examples
+    --------
+    A network of PyTorch's, by way of a file::
+
+        torch.onnx.export(model, (torch.zeros(1, 64),), "model.onnx")
+        net = fastmlp.from_onnx("model.onnx")
     """
     from fastmlp.files.onnx_read import perceptron_of
 

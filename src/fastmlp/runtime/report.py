@@ -76,6 +76,12 @@ def show_config() -> None:
     """Print what fastmlp uses on this machine, and why: backend, instruction set, threads, processor, versions.
 
     `fastmlp.runtime.config` returns the same as a dict.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.show_config()  # doctest: +ELLIPSIS
+    fastmlp ...
     """
     c = config()
     isas = ", ".join(

@@ -70,6 +70,12 @@ def get_num_threads() -> int:
 
     threadpoolctl limits the libraries that are loaded when the limit is entered: ``import fastmlp`` has to come before
     ``with threadpool_limits(1):``, not inside it. Like all of OpenMP's limits, it holds in the thread that entered it.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.get_num_threads() >= 1
+    True
     """
     if _process.threads is not None:
         return _process.threads

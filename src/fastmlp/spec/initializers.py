@@ -63,6 +63,13 @@ class Initializer:
         The length of rows or columns; "orthogonal" only.
     value : float, default 0.0
         "constant" only.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 64, 1], init=fastmlp.initializers.he_normal, seed=0)
+    >>> fastmlp.initializers.normal(0.1), fastmlp.initializers.zeros
+    (Initializer('normal', sigma=0.1), Initializer('zeros'))
     """
 
     name: str

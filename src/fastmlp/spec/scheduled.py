@@ -48,6 +48,12 @@ class Schedule(ABC):
         the schedule begins with. They count as steps of the schedule, where that has a number of steps.
     by : {"step", "epoch"}, default "step"
         What it counts.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.schedules.Linear(0.1, 4).values(0, 3).round(3).tolist()
+    [0.1, 0.075, 0.05]
     """
 
     name: ClassVar[str]

@@ -120,6 +120,16 @@ class JSONLogger(_Log):
     ----------
     path, append
         As for `CSVLogger`.
+
+    Examples
+    --------
+    >>> import fastmlp, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "log.jsonl"
+    ...     net = fastmlp.MLP([1, 1], seed=0)
+    ...     history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=3, callbacks=[fastmlp.JSONLogger(path)])
+    ...     len(path.read_text().splitlines())
+    3
     """
 
     def _written(self, logs: Logs) -> str:

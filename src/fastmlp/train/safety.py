@@ -34,6 +34,16 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
         Where it happened: number of the epoch and of the step in it, both counted from 1.
     layer : int or None
         First layer, counted from 1, with weights or signals that are not finite; None if only the loss overflowed.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([1, 1], seed=0)
+    >>> try:
+    ...     history = net.fit([[1e3], [2e3]], [1.0, -1.0], epochs=100, optimizer=fastmlp.SGD(10.0))
+    ... except fastmlp.TrainingDiverged:
+    ...     print("the weights are the last good ones:", bool(abs(net.weights[0]).max() < float("inf")))
+    the weights are the last good ones: True
     """
 
     def __init__(

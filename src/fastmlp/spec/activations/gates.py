@@ -39,7 +39,16 @@ class _Gate(Activation):
 
 @dataclass(frozen=True)
 class GELU(_Gate):
-    """z Phi(z), Phi the distribution function of the standard normal (Hendrycks and Gimpel 2016)."""
+    """z Phi(z), Phi the distribution function of the standard normal (Hendrycks and Gimpel 2016).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.GELU(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.159, 0.0, 1.954]
+    """
 
     name: ClassVar[str] = "gelu"
 
@@ -63,6 +72,14 @@ class GELUTanh(_Gate):
     """z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2, the approximation of GELU that its authors give.
 
     PyTorch's `GELU(approximate="tanh")`, Keras's `gelu(approximate=True)`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.GELUTanh(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.159, 0.0, 1.955]
     """
 
     name: ClassVar[str] = "gelu_tanh"
@@ -87,7 +104,16 @@ class GELUTanh(_Gate):
 
 @dataclass(frozen=True)
 class SiLU(_Gate):
-    """z / (1 + exp(-z)) (Elfwing et al. 2018), also called swish (Ramachandran et al. 2017)."""
+    """z / (1 + exp(-z)) (Elfwing et al. 2018), also called swish (Ramachandran et al. 2017).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.SiLU(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.269, 0.0, 1.762]
+    """
 
     name: ClassVar[str] = "silu"
     aliases: ClassVar[tuple[str, ...]] = ("swish",)
@@ -104,7 +130,16 @@ class SiLU(_Gate):
 
 @dataclass(frozen=True)
 class Mish(_Gate):
-    """z tanh(log(1 + exp(z))) (Misra 2019)."""
+    """z tanh(log(1 + exp(z))) (Misra 2019).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Mish(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.303, 0.0, 1.944]
+    """
 
     name: ClassVar[str] = "mish"
 
@@ -130,7 +165,16 @@ def _mish_quotient(z: Array) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True)
 class HardSwish(_Gate):
-    """z min(max(z + 3, 0), 6) / 6 (Howard et al. 2019)."""
+    """z min(max(z + 3, 0), 6) / 6 (Howard et al. 2019).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.HardSwish(), init=one, dtype="float64")
+    >>> net.predict([[-4.0], [0.5], [4.0]]).round(3).ravel().tolist()
+    [-0.0, 0.292, 4.0]
+    """
 
     name: ClassVar[str] = "hard_swish"
     aliases: ClassVar[tuple[str, ...]] = ("hardswish", "hard_silu")

@@ -23,7 +23,16 @@ Name: TypeAlias = Literal["identity", "linear", "exp", "softmax"]
 
 @dataclass(frozen=True)
 class Identity(Activation):
-    """z itself."""
+    """z itself.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Identity(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-1.0, 0.0, 2.0]
+    """
 
     name: ClassVar[str] = "identity"
     aliases: ClassVar[tuple[str, ...]] = ("linear",)
@@ -37,7 +46,16 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Exp(Activation):
-    """exp(z)."""
+    """exp(z).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Exp(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [0.368, 1.0, 7.389]
+    """
 
     name: ClassVar[str] = "exp"
 
@@ -52,7 +70,16 @@ class Exp(Activation):
 
 @dataclass(frozen=True)
 class Softmax(Activation):
-    """exp(z_k) / sum_j exp(z_j) over the signals z of a row; in a hidden layer, its units share out what they say."""
+    """exp(z_k) / sum_j exp(z_j) over the signals z of a row; in a hidden layer, its units share out what they say.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> net = fastmlp.MLP([2, 2], output=fastmlp.Softmax(), init="zeros", dtype="float64")
+    >>> net.biases = [[0.0, 1.0]]
+    >>> net.predict([[3.0, -2.0]]).round(3).tolist()
+    [[0.269, 0.731]]
+    """
 
     name: ClassVar[str] = "softmax"
     whole_rows: ClassVar[bool] = True

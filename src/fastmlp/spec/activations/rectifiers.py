@@ -25,7 +25,16 @@ Name: TypeAlias = Literal["relu", "leaky_relu", "elu", "softplus", "selu", "relu
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """Rectifier: z where z > 0, else 0."""
+    """Rectifier: z where z > 0, else 0.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.ReLU(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [0.0, 0.0, 2.0]
+    """
 
     name: ClassVar[str] = "relu"
     initial: ClassVar[str] = "he_uniform"
@@ -203,7 +212,16 @@ _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772
 
 @dataclass(frozen=True)
 class SELU(Activation):
-    """Self-normalising unit: 1.0507 z where z > 0, else 1.0507 * 1.6733 (exp(z) - 1) (Klambauer et al. 2017)."""
+    """Self-normalising unit: 1.0507 z where z > 0, else 1.0507 * 1.6733 (exp(z) - 1) (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.SELU(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-1.111, 0.0, 2.101]
+    """
 
     name: ClassVar[str] = "selu"
     initial: ClassVar[str] = "lecun_normal"
@@ -229,7 +247,16 @@ class SELU(Activation):
 
 @dataclass(frozen=True)
 class ReLU6(Activation):
-    """Rectifier that ends at 6: min(max(z, 0), 6) (Krizhevsky 2010)."""
+    """Rectifier that ends at 6: min(max(z, 0), 6) (Krizhevsky 2010).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.ReLU6(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.5], [8.0]]).round(3).ravel().tolist()
+    [0.0, 0.5, 6.0]
+    """
 
     name: ClassVar[str] = "relu6"
     initial: ClassVar[str] = "he_uniform"

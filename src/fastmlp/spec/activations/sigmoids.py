@@ -25,7 +25,16 @@ Name: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Sign(Activation):
-    """-1, 0 or 1; nothing is learned through it."""
+    """-1, 0 or 1; nothing is learned through it.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Sign(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-1.0, 0.0, 1.0]
+    """
 
     name: ClassVar[str] = "sign"
 
@@ -45,7 +54,16 @@ class Sign(Activation):
 
 @dataclass(frozen=True)
 class Logistic(Activation):
-    """1 / (1 + exp(-z))."""
+    """1 / (1 + exp(-z)).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Logistic(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [0.269, 0.5, 0.881]
+    """
 
     name: ClassVar[str] = "logistic"
     aliases: ClassVar[tuple[str, ...]] = ("sigmoid",)
@@ -66,7 +84,16 @@ class Logistic(Activation):
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """tanh(z)."""
+    """tanh(z).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Tanh(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.762, 0.0, 0.964]
+    """
 
     name: ClassVar[str] = "tanh"
 
@@ -83,7 +110,16 @@ class Tanh(Activation):
 
 @dataclass(frozen=True)
 class Softsign(Activation):
-    """z / (1 + |z|) (Bergstra et al. 2009)."""
+    """z / (1 + |z|) (Bergstra et al. 2009).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.Softsign(), init=one, dtype="float64")
+    >>> net.predict([[-1.0], [0.0], [2.0]]).round(3).ravel().tolist()
+    [-0.5, 0.0, 0.667]
+    """
 
     name: ClassVar[str] = "softsign"
 
@@ -103,7 +139,16 @@ class Softsign(Activation):
 
 @dataclass(frozen=True)
 class HardTanh(Activation):
-    """min(max(z, -1), 1) (Collobert 2004)."""
+    """min(max(z, -1), 1) (Collobert 2004).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.HardTanh(), init=one, dtype="float64")
+    >>> net.predict([[-4.0], [0.5], [4.0]]).round(3).ravel().tolist()
+    [-1.0, 0.5, 1.0]
+    """
 
     name: ClassVar[str] = "hardtanh"
     aliases: ClassVar[tuple[str, ...]] = ("hard_tanh",)
@@ -124,7 +169,16 @@ class HardTanh(Activation):
 
 @dataclass(frozen=True)
 class HardSigmoid(Activation):
-    """min(max(z + 3, 0), 6) / 6 (Howard et al. 2019)."""
+    """min(max(z + 3, 0), 6) / 6 (Howard et al. 2019).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> one = fastmlp.initializers.constant(1.0)
+    >>> net = fastmlp.MLP([1, 1], output=fastmlp.HardSigmoid(), init=one, dtype="float64")
+    >>> net.predict([[-4.0], [0.5], [4.0]]).round(3).ravel().tolist()
+    [0.0, 0.583, 1.0]
+    """
 
     name: ClassVar[str] = "hard_sigmoid"
     aliases: ClassVar[tuple[str, ...]] = ("hardsigmoid",)

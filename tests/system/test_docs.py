@@ -1,0 +1,88 @@
+"""The manual: its boxes run, every public name has a page and an example, and the gallery keeps its form."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from manual import DOCS, boxes, run
+
+import fastmlp
+
+GUIDE = sorted((DOCS / "guide").glob("*.md"))
+
+pytestmark = pytest.mark.skipif(not GUIDE, reason=f"no manual in {DOCS}")
+
+
+@pytest.mark.parametrize("path", GUIDE, ids=[path.stem for path in GUIDE])
+def test_the_boxes_of_the_guide_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    code = boxes(path.read_text(encoding="utf-8"))
+    assert code or path.stem == "index"
+    for box in code:
+        run(box, path, names)
+
+
+# ---- the reference --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def api_pages():
+    pytest.importorskip("sphinx", reason="the reference is made by Sphinx, which comes with '.[docs]'")
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module("api_pages")
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+def test_every_public_name_has_a_page(api_pages) -> None:
+    groups = api_pages.groups()
+    of_fastmlp = [name for group in groups if group.module == "fastmlp" for name in group.names]
+    assert len(of_fastmlp) == len(set(of_fastmlp))
+    assert set(of_fastmlp) == set(fastmlp.__all__) - {"__version__", *api_pages.MODULES}
+    for group in groups:
+        if group.module != "fastmlp" and group.title.removeprefix("fastmlp.") not in api_pages.CHOSEN:
+            offered = set(importlib.import_module(group.module).__all__)
+            assert offered - set(group.names) <= api_pages.ELSEWHERE.get(group.title.removeprefix("fastmlp."), set())
+    page = api_pages.index()
+    assert all(f"   {name}\n" in page for name in of_fastmlp)
+    files = [name.lower() for name in api_pages.file_names().values()]
+    assert len(files) == len(set(files))
+
+
+#: Names without an example: types and mere lists, and what needs more than a docstring's few lines can have.
+WITHOUT = {"METRICS", "METRIC_ALIASES", "Mode", "Task"}
+
+
+def test_every_public_name_has_an_example(api_pages) -> None:
+    missing = []
+    for group in api_pages.groups():
+        if group.module != "fastmlp.torch":  # whose examples need PyTorch, as do their docstrings
+            known = importlib.import_module(group.module)
+            for name in set(group.names) - WITHOUT:
+                thing = getattr(known, name)
+                text = inspect.getdoc(thing if callable(thing) else type(thing)) or ""
+                if ">>> " not in text and "::\n" not in text:
+                    missing.append(f"{group.module}.{name}")
+    assert sorted(missing) == []
+
+
+# ---- the gallery ----------------------------------------------------------------------------------------------------
+
+GALLERY = sorted((DOCS / "gallery").glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=[path.stem for path in GALLERY])
+def test_a_script_of_the_gallery_is_short_and_asserts_what_it_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    tree = ast.parse(text)
+    assert (ast.get_docstring(tree) or "").splitlines()[1].startswith("=")
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
