@@ -373,6 +373,7 @@ def extensions() -> list[Extension]:
     # again. The kernels themselves are objects of one extension alone.
     lists = [f"csrc/ops/{kind}.inl" for kind in ("activation", "loss", "optimizer")]
     headers = files_under("csrc", ".h", ".def") + lists + files_under(f"{PACKAGE}/passes", ".pxd", ".h")
+    headers += [f"{PACKAGE}/__init__.pxd", f"{PACKAGE}/include/fastmlp.h"]
     kernels = files_under("csrc", ".c", ".inl")
     sources = {
         ".".join(Path(source).relative_to("src").with_suffix("").parts): source
@@ -382,7 +383,7 @@ def extensions() -> list[Extension]:
         Extension(
             name,
             [source],
-            include_dirs=["csrc", f"{PACKAGE}/passes"],
+            include_dirs=["csrc", f"{PACKAGE}/passes", f"{PACKAGE}/include"],
             depends=headers + kernels if name == KERNELS else headers,
         )
         for name, source in sources.items()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fastmlp import plot as plot
     from fastmlp import schedules as schedules
     from fastmlp import search as search
+    from fastmlp.c_api import get_include as get_include
     from fastmlp.many import Ensemble as Ensemble
     from fastmlp.many import fit_many as fit_many
     from fastmlp.patch import patch_sklearn as patch_sklearn
@@ -74,6 +75,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "datasets",
         "fit_many",
         "from_onnx",
+        "get_include",
         "get_num_threads",
         "load",
         "metrics",
@@ -107,6 +109,10 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("fastmlp.many"), name)
     if name in _LATER:
         return getattr(importlib.import_module(f"fastmlp.train.{_LATER[name]}"), name)
+    if name == "get_include":
+        return importlib.import_module("fastmlp.c_api").get_include
+    if name == "_C_API":
+        return importlib.import_module("fastmlp.c_api").capsule()
     if name in ("patch_sklearn", "unpatch_sklearn"):
         from fastmlp import patch
 

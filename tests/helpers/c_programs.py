@@ -18,7 +18,8 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def native_compiler() -> list[str] | None:
-    """The compiler that Python was built with, unless CC says otherwise; without its flags."""
-    wanted = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[:1]
+    """The compiler that Python was built with, unless CC says otherwise; without its flags, and without ccache."""
+    words = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    wanted = [word for word in words if word != "ccache"][:1]
     found = [name for name in (*wanted, "cc", "gcc", "clang") if shutil.which(name)]
     return found[:1] or None

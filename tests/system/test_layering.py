@@ -147,6 +147,7 @@ PASS_ORDER = [
     "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
     "plan", "tuner", "gemm", "dropout", "custom", "forward", "loss", "backward", "tiles", "gradient", "clip", "update",
     "bound", "rowmajor", "predict", "steps", "by_panels", "step", "call", "apply", "tape", "trace", "engine",
+    "handles", "capi",
 ]  # fmt: skip
 
 
@@ -241,8 +242,8 @@ def test_both_backends_have_the_same_interface() -> None:
 # Lowest first: a module imports those before it.
 MODULE_ORDER = [
     "_build_config", "markup", "spec", "schedules", "reference", "initializers", "passes", "runtime", "data",
-    "datasets", "files", "metrics", "plot", "access", "train", "network", "torch", "many", "search", "sklearn",
-    "tabular", "patch", "cli", "__init__", "__main__",
+    "datasets", "files", "metrics", "plot", "access", "train", "network", "c_api", "torch", "many", "search",
+    "sklearn", "tabular", "patch", "cli", "__init__", "__main__",
 ]  # fmt: skip
 
 

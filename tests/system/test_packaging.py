@@ -74,9 +74,11 @@ def test_digits_are_small_and_come_with_their_licence() -> None:
 def test_wheel_is_small_and_holds_no_sources_of_the_build(distribution: metadata.Distribution) -> None:
     files = installed_files(distribution)
     config = pytest.importorskip("fastmlp._build_config")
-    of_models = PACKAGE / "files" / "csrc"  # the C that MLP.to_c writes
+    # The C that MLP.to_c writes, and what C and Cython programs include.
+    wanted = {PACKAGE / "files" / "csrc", PACKAGE / "include", PACKAGE}
     sources = [file for file in files if file.suffix in {".c", ".h", ".inl", ".pxd", ".pyx", ".o"}]
-    assert not [file.name for file in sources if file.parent != of_models]
+    assert not [file.name for file in sources if file.parent not in wanted]
+    assert {PACKAGE / "__init__.pxd", PACKAGE / "include" / "fastmlp.h"} <= set(sources)
     if not config.SANITIZE and not config.DEBUG:
         assert sum(file.stat().st_size for file in files if file.suffix != ".pyc") < 8_000_000
 

@@ -7,6 +7,7 @@ out, a field of the description as well as a tensor, unless the description's "n
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of
-from fastmlp.files.header import Entry, parse_json
+from fastmlp.files.header import Entry, parse_json, read_header
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.files.tree import pack, unpack
 from fastmlp.spec import Activation, Array, Loss, NetworkSpec, Optimizer
@@ -23,7 +24,7 @@ from fastmlp.spec.checks import flag, integer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SEVERAL", "load_model", "read_model", "save_model", "written"]
+__all__ = ["SEVERAL", "load_model", "parse_model", "read_model", "save_model", "written"]
 
 #: In the metadata of a file of several networks, how many they are.
 SEVERAL: Final = "fastmlp.networks"
@@ -115,6 +116,17 @@ def load_model(
             return read_model(file, entries, metadata, {"loss": loss, "activation": activation, "output": output})
         except TypeError as error:  # the specification's checks tell types from values; in a file both are damage
             raise ValueError(str(error)) from error
+
+
+def parse_model(content: bytes | memoryview) -> Checkpoint:
+    """Read a network out of the bytes of a file that `save_model` wrote; any fault is a ValueError."""
+    try:
+        with io.BytesIO(content) as file:
+            return read_model(file, *read_header(file, len(content)))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:  # in the repr of what a message shows
+        raise ValueError("nested too deeply") from error
 
 
 def read_model(

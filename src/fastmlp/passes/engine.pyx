@@ -6,7 +6,6 @@ import numpy as np
 
 from fastmlp.passes.apply cimport apply_gradient
 from fastmlp.passes.call cimport Call
-from fastmlp.passes.gate cimport Gate
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -37,18 +36,6 @@ cdef class Engine:
     """One network's parameters and the passes over them. Arrays are validated by the caller (see spec/, data/);
     what could read out of bounds is checked here once more. Predictions may run side by side; of all else one call at a
     time, for which the caller locks. Handlers of signals may use the engine where it is at rest (gate.pyx)."""
-
-    cdef Gate gate
-    cdef Parameters parameters
-    cdef Parameters gradients_left   # by the last call of `gradient`
-    cdef list training               # Buffers of the last batch size, more than one for microbatches
-    cdef list gradients              # Parameters that hold gradients, for batches in parts and microbatches
-    cdef Parameters whole_gradient   # of a batch, between gradient and update
-    cdef Predictor predictor
-    cdef list tape_buffers           # of tapes that are no longer needed
-    cdef dict tuners                 # by batch size, largest number of threads, whether gradients are stored
-    cdef object tiles                # numbers in the order of their panels
-    cdef object profile              # what start_profile began: nanoseconds by stage, by the clock, of all threads
 
     def __init__(self, spec, isa=None):
         self.parameters = Parameters(spec, isa)

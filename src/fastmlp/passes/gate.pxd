@@ -2,6 +2,8 @@
 cdef extern from "sync.h" nogil:
     ctypedef struct fm_gate:
         pass
+    int fm_gate_enter(fm_gate *gate) noexcept
+    void fm_gate_leave(fm_gate *gate) noexcept
 
 cdef enum Entry:
     REFUSED

@@ -12,8 +12,6 @@ from fastmlp.passes.threads cimport SIGNAL_NANOSECONDS, fm_nanoseconds
 from libc.stdint cimport int64_t
 
 cdef extern from "sync.h" nogil:
-    int fm_gate_enter(fm_gate *gate) noexcept
-    void fm_gate_leave(fm_gate *gate) noexcept
     void fm_gate_close(fm_gate *gate) noexcept
     int fm_gate_empty(fm_gate *gate) noexcept
     void fm_gate_open(fm_gate *gate) noexcept

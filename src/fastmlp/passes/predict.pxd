@@ -34,3 +34,6 @@ cdef class Predictor:
     cdef waves(self, Blocks *run, int team_size)
     cdef small(self, X)
     cdef run_small(self, Examples *examples)
+
+cdef bint few_enough(Network *net, ptrdiff_t rows) noexcept nogil
+cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil

@@ -70,6 +70,11 @@ cdef double FIRST_WAVE_SECONDS = 0.005
 cdef ptrdiff_t WAVE_GROWTH = 8
 
 
+cdef bint few_enough(Network *net, ptrdiff_t rows) noexcept nogil:
+    """Whether a call for so many rows is over before anything else would pay: other threads, or to release the GIL."""
+    return multiply_adds(net, rows, False) <= SMALL_MULTIPLY_ADDS
+
+
 cdef void run_blocks(void *context, int thread) noexcept nogil:
     cdef Blocks *run = <Blocks *> context
     cdef ptrdiff_t item, start, rows
@@ -351,7 +356,7 @@ cdef class Predictor:
             if source < 0:
                 source = source_of(view.format, view.itemsize)
             if (not matrix_of(&view, source, x) or view.ndim != 2 or x.columns != net.layers[0].n_in
-                    or multiply_adds(net, x.rows, False) > SMALL_MULTIPLY_ADDS or x.rows == 0
+                    or not few_enough(net, x.rows) or x.rows == 0
                     or not net.kernels.finite[x.source](x.rows, x.columns, x.data, x.row_stride, x.column_stride)):
                 return None
             return self.run_small(&examples)

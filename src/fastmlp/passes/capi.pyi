@@ -1,0 +1,3 @@
+from types import ModuleType
+
+def capsule(functions: ModuleType) -> object: ...
