@@ -104,7 +104,9 @@ def test_several_networks_answer_together_and_each_row_is_held_out_once_by_the_b
 
 def test_the_weights_are_those_of_the_best_epoch():
     X, y = mixed()
-    clf = TabularClassifier(hidden_layer_sizes=16, epochs=12, metric="log_loss", calibrate=False, random_state=0)
+    clf = TabularClassifier(
+        "fast", hidden_layer_sizes=16, epochs=12, metric="log_loss", calibrate=False, random_state=0
+    )
     clf.fit(X, y, eval_set=(X[:90], y[:90]))
     p = clf.predict_proba(X[:90])[np.arange(90), (y[:90] == "yes").astype(int)]
     np.testing.assert_allclose(-np.log(p).mean(), min(clf.evals_result_["network_0"]["val_log_loss"]), rtol=1e-5)

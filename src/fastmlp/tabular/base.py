@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp.data.frames import arrow_table, library_of
 from fastmlp.many import Ensemble
 from fastmlp.sklearn.compat import check_sample_weight, remember_features
+from fastmlp.spec.activations.registry import ACTIVATION_NAMES
 from fastmlp.spec.checks import choice, fraction, inner_fraction, integer, not_negative, positive
 from fastmlp.tabular import files, plots
 from fastmlp.tabular.columns import columns_of
@@ -42,6 +43,7 @@ _CHECKS: dict[str, Any] = {
     "epochs": lambda value, name: integer(value, name, 1),
     "batch_size": lambda value, name: integer(value, name, 1),
     "learning_rate": positive,
+    "activation": lambda value, name: choice(value, name, ACTIVATION_NAMES),
     "dropout": fraction,
     "n_bins": lambda value, name: integer(value, name, 0, 1024),
     "label_smoothing": fraction,

@@ -25,6 +25,10 @@ __all__ = ["Bins"]
 
 #: Columns of fewer different values have none: what is counted or graded is near to a category, and bins overfit it.
 FEWEST_VALUES: Final = 30
+#: Where nobody says how many: so many for all columns together, but for each no fewer and no more than these.
+BINS_OF_ALL: Final = 400
+FEWEST_BINS: Final = 8
+MOST_BINS: Final = 48
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,16 @@ class Bins:
     steepness: NDArray[np.float32]
 
     @classmethod
-    def of(cls, columns: Sequence[Array], scaling: Scaling, count: int) -> Self:
-        """Cut columns at their quantiles, into at most `count` bins each."""
+    def of(cls, columns: Sequence[Array], scaling: Scaling, count: int | None) -> Self:
+        """Cut columns at their quantiles, into `count` bins each or fewer; None: as many as suit so many columns."""
+        values = {number: sorted_sample(columns[place]) for number, place in enumerate(scaling.places) if count != 0}
+        values = {number: rows for number, rows in values.items() if _distinct(rows) >= FEWEST_VALUES}
+        if count is None:
+            count = min(MOST_BINS, max(FEWEST_BINS, BINS_OF_ALL // max(1, len(values))))
         found: list[tuple[Array, Array, Array]] = []
-        for number, place in enumerate(scaling.places):
-            values = sorted_sample(columns[place])
-            if count < 2 or len(values) == 0 or 1 + np.count_nonzero(np.diff(values)) < FEWEST_VALUES:
-                continue
-            at = np.linspace(0, len(values) - 1, count + 1).round().astype(np.int64)
-            z = ((values[at] - scaling.shift[number]) * scaling.factor[number]).astype(np.float32)
-            edges = np.unique(z)
+        for number, rows in values.items():
+            at = np.linspace(0, len(rows) - 1, count + 1).round().astype(np.int64)
+            edges = np.unique(((rows[at] - scaling.shift[number]) * scaling.factor[number]).astype(np.float32))
             if len(edges) > 2:
                 found.append((np.full(len(edges) - 1, number), edges[:-1], 1.0 / np.diff(edges)))
         if not found:
@@ -65,3 +69,8 @@ class Bins:
         way *= self.steepness
         np.clip(way, 0.0, 1.0, out=way)
         np.subtract(way, np.float32(0.5), out=out)
+
+
+def _distinct(rows: NDArray[np.float64]) -> int:
+    """Count the different values of sorted ones."""
+    return int(np.count_nonzero(np.diff(rows))) + 1 if len(rows) else 0

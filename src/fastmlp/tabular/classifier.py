@@ -42,12 +42,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         How often each network goes over the rows, and rows of a step.
     learning_rate : float, optional
         Peak of the learning rate, which comes in cycles (`fastmlp.schedules.CosLog`).
+    activation : str, optional
+        Of the hidden layers, a name that `fastmlp.MLP` knows.
     dropout : float, optional
         Share of the hidden layers' outputs that are dropped in a step.
     label_smoothing : float, optional
         Share of each label that is spread over all classes. By default none where a class is rare.
     n_bins : int, optional
-        Bins of each column of numbers; 0: none.
+        Bins of each column of numbers; 0: none. By default from 8, where such columns are many, to 48.
     categorical_features : "auto" or sequence, default="auto"
         Which columns are categories though they hold numbers: their names, places, or yes and no for each. Columns of
         text and of a frame's categories always are.
@@ -119,6 +121,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
+        activation: Any = None,
         dropout: float | None = None,
         label_smoothing: float | None = None,
         n_bins: int | None = None,
@@ -137,6 +140,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.activation = activation
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.n_bins = n_bins

@@ -25,6 +25,7 @@ __all__ = [
     "Kind",
     "Scalar",
     "columns_of",
+    "is_gap",
     "kind_of",
     "place_codes",
     "to_codes",
@@ -128,7 +129,7 @@ def kind_of(column: Column) -> Kind:
         return "number"
     if column.dtype.kind == "M":
         return "date"
-    found = [value for value in column.tolist() if not _is_gap(value)]
+    found = [value for value in column.tolist() if not is_gap(value)]
     if all(isinstance(value, int | float | np.number | np.bool_) for value in found):
         return "number"  # one without any value, too: a gap everywhere
     if found and all(hasattr(value, "isoformat") for value in found):
@@ -185,7 +186,7 @@ def to_codes(column: Column) -> Codes:
     known: dict[Scalar, int] = {}
     codes = np.empty(len(column), np.int32)
     for row, value in enumerate(column.tolist()):
-        codes[row] = -1 if _is_gap(value) else known.setdefault(_scalar(value), len(known))
+        codes[row] = -1 if is_gap(value) else known.setdefault(_scalar(value), len(known))
     return Codes(codes, tuple(known))
 
 
@@ -196,7 +197,7 @@ def place_codes(column: Codes, known: Sequence[Scalar]) -> NDArray[np.int32]:
     return table[column.codes]
 
 
-def _is_gap(value: Any) -> bool:
+def is_gap(value: Any) -> bool:
     """Tell None, NaN, NaT and pandas' NA: what does not equal itself, or has no answer whether it does."""
     if value is None:
         return True
@@ -218,14 +219,14 @@ def _scalar(value: Any) -> Scalar:
 
 def _moment(value: Any) -> Any:
     """Return a date or a time of the day as NumPy's; one with a time zone as its own clock shows it."""
-    if _is_gap(value):
+    if is_gap(value):
         return np.datetime64("NaT")
     return np.datetime64(value.replace(tzinfo=None) if getattr(value, "tzinfo", None) else value)
 
 
 def _number(value: Any, name: str) -> float:
     """Return the number that a value of a column of numbers is, or says; NaN for a gap."""
-    if _is_gap(value) or (isinstance(value, str) and value.strip().lower() in _GAPS):
+    if is_gap(value) or (isinstance(value, str) and value.strip().lower() in _GAPS):
         return float("nan")
     try:
         return float(value)

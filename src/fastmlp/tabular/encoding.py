@@ -49,7 +49,9 @@ class Encoder:
     categories: tuple[Categories, ...]
 
     @classmethod
-    def of(cls, columns: Sequence[Column], names: Sequence[str], categorical: frozenset[int], n_bins: int) -> Encoder:
+    def of(
+        cls, columns: Sequence[Column], names: Sequence[str], categorical: frozenset[int], n_bins: int | None
+    ) -> Encoder:
         """Learn from the columns of a table; those whose places are `categorical` are categories whatever they hold."""
         kinds = tuple("category" if j in categorical else kind_of(column) for j, column in enumerate(columns))
         numbers, codes = _read(columns, names, kinds)

@@ -1,7 +1,7 @@
 """The recipe: sizes, rates and numbers of a training, by the data and by how much effort is wanted.
 
 It follows RealMLP (Holzmüller, Grinsztajn and Steinwart, NeurIPS 2024) where that helps this engine's networks, too:
-SELU units whose biases begin spread out, cycles of the learning rate, quick second moments, smoothed labels, the best
+smooth units whose biases begin spread out, cycles of the learning rate, quick second moments, smoothed labels, the best
 epoch. docs/tabular.md has what each is worth.
 """
 
@@ -29,8 +29,10 @@ class Recipe:
     n_estimators : int
         Networks.
     hidden_layer_sizes : tuple of int
-    n_bins : int
-        Bins of each column of numbers; 0: none.
+    activation : str
+        Of the hidden layers.
+    n_bins : int or None
+        Bins of each column of numbers; 0: none; None: from 8, where such columns are many, to 48.
     epochs, batch_size : int
         Of each network.
     learning_rate : float
@@ -42,18 +44,19 @@ class Recipe:
     n_estimators: int
     hidden_layer_sizes: tuple[int, ...]
     epochs: int
-    learning_rate: float
-    n_bins: int = 16
-    batch_size: int = 256
+    learning_rate: float = 0.0025
+    activation: str = "mish"
+    n_bins: int | None = None
+    batch_size: int = 128
     dropout: float = 0.0
     label_smoothing: float = 0.1
 
 
 #: By effort: how many networks, of what layers, for how many epochs.
 EFFORTS: Final = {
-    "fast": Recipe(1, (128, 128, 128), 32, 0.0025),
-    "default": Recipe(1, (256, 256, 256), 32, 0.0025),
-    "best": Recipe(4, (256, 256, 256), 64, 0.0025),
+    "fast": Recipe(1, (128, 128, 128), 24),
+    "default": Recipe(4, (128, 128, 128), 24),
+    "best": Recipe(6, (256, 256, 256), 24),
 }
 
 
@@ -80,7 +83,7 @@ def recipe_for(effort: str, n_rows: int, class_counts: Any, given: dict[str, Any
     epochs = max(4, min(epochs, recipe.epochs * ROWS_OF_AN_EPOCH // n_rows)) if n_rows > ROWS_OF_AN_EPOCH else epochs
     recipe = replace(recipe, batch_size=batch_size, epochs=epochs)
     if class_counts is None:
-        recipe = replace(recipe, learning_rate=0.0044, label_smoothing=0.0)
+        recipe = replace(recipe, learning_rate=0.0044, activation="selu", label_smoothing=0.0)
     elif is_rare(class_counts):
         recipe = replace(recipe, label_smoothing=0.0)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})

@@ -31,7 +31,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     Parameters
     ----------
-    effort, time_limit, n_estimators, hidden_layer_sizes, epochs, batch_size, learning_rate, dropout, n_bins
+    effort, time_limit, n_estimators, hidden_layer_sizes, epochs, batch_size, learning_rate, activation, dropout, n_bins
         As for `TabularClassifier`.
     categorical_features, validation_fraction, n_threads, random_state
         As for `TabularClassifier`.
@@ -70,6 +70,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
+        activation: Any = None,
         dropout: float | None = None,
         n_bins: int | None = None,
         categorical_features: Any = "auto",
@@ -85,6 +86,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.activation = activation
         self.dropout = dropout
         self.n_bins = n_bins
         self.categorical_features = categorical_features

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from fastmlp.tabular.columns import is_gap
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,8 +29,6 @@ def as_target(y: Any, n_rows: int, estimator: str, name: str = "y") -> Array:
     """
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None")
-    if hasattr(y, "to_numpy") and not hasattr(y, "columns"):  # a series, maybe of categories or with gaps of its own
-        y = y.to_numpy()
     array = np.asarray(y)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
@@ -39,13 +39,15 @@ def as_target(y: Any, n_rows: int, estimator: str, name: str = "y") -> Array:
             f"Found input variables with inconsistent numbers of samples: {[n_rows, len(array)]} (rows of X and {name})"
         )
     if array.dtype.kind in "fO":
-        gaps = np.array([value is None or bool(value != value) for value in array.reshape(-1).tolist()], bool)
+        gaps = np.isnan(array) if array.dtype.kind == "f" else np.frompyfunc(is_gap, 1, 1)(array).astype(bool)
         if gaps.any():
             row = int(np.flatnonzero(gaps)[0]) // (array.size // n_rows)
             raise ValueError(
                 f"Input {name} contains NaN: it has a gap in row {row}, from which nothing can be learnt; drop "
                 f"{int(gaps.sum())} rows, as in X[~gaps], {name}[~gaps]"
             )
+    if array.dtype.kind == "O" and all(isinstance(value, int | float | np.number) for value in array.flat):
+        array = np.array(array.tolist())  # as nullable integers come
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).reshape(n_rows, -1).all(axis=1))[0])
         raise ValueError(f"Input {name} contains infinity or a value too large for {array.dtype!r}, in row {row}")

@@ -15,6 +15,7 @@ from fastmlp.network import MLP
 from fastmlp.runtime import engine_threads, get_num_threads
 from fastmlp.schedules import CosLog
 from fastmlp.spec import Adam, CrossEntropy, SquaredError
+from fastmlp.spec.activations.registry import as_activation
 from fastmlp.tabular.budget import budget, pace_of
 from fastmlp.train.callbacks import EarlyStopping
 
@@ -115,7 +116,7 @@ def _network(n_inputs: int, n_outputs: int, recipe: Recipe, classes: bool, seed:
     loss = CrossEntropy(label_smoothing=recipe.label_smoothing) if classes else SquaredError()
     net = MLP(
         [n_inputs, *recipe.hidden_layer_sizes, n_outputs],
-        activation="selu",
+        activation=as_activation(recipe.activation),
         output="softmax" if classes else "identity",
         loss=loss,
         dropout=recipe.dropout if recipe.hidden_layer_sizes else 0.0,
