@@ -30,7 +30,12 @@ COMPILER_ERRORS = (CCompilerError, CompileError, LinkError, ExecError, PlatformE
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "src/fastmlp"
 # The list in src/fastmlp/files/c_source.py has the same files in an order.
-C_OF_MODELS = ["base.h", "kernels.h", "isa/vec_scalar.h", *(f"kernels/{name}.inl" for name in ("vecmath", "reduce"))]
+C_OF_MODELS = [
+    "base.h",
+    "kernels.h",
+    "isa/vec_scalar.h",
+    *(f"kernels/{name}.inl" for name in ("vecmath", "reduce", "norm")),
+]
 C_OF_MODELS += [f"ops/{name}.inl" for name in ("activation", "softmax")]
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"

@@ -42,6 +42,7 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "l1_l2": (PLAIN | {"l1": 1e-5, "l2": 1e-4}, fastmlp.Adam(1e-4), 1.05),
     "max_norm": (PLAIN | {"max_norm": 1.0}, fastmlp.Adam(1e-4), None),
     "residual": (PLAIN | {"residual": True}, fastmlp.Adam(1e-4), 1.05),
+    "layer norm": (PLAIN | {"norm": "layer"}, fastmlp.Adam(1e-4), 1.2),
     "clip_norm": (PLAIN, fastmlp.Adam(1e-4), 1.15),
     "clip_value": (PLAIN, fastmlp.Adam(1e-4), None),
     "ema": (PLAIN, fastmlp.Adam(1e-4), 1.1),

@@ -184,6 +184,15 @@ typedef struct fm_kernels {
   void (*square_columns)(ptrdiff_t rows, const void *block, void *out);
   double (*sum_columns)(ptrdiff_t blocks, ptrdiff_t columns, const void *squares, ptrdiff_t stride);
 
+  /* c = gamma x with x = (c - mean) / sqrt(variance + epsilon), mean and variance along each of a block's rows. Where
+   * `normed` is not NULL, x goes there, and each row's 1 / sqrt(variance + epsilon) to `scale`. */
+  void (*normalise_rows)(ptrdiff_t rows, ptrdiff_t columns, double epsilon, const void *gamma, void *c,
+                         ptrdiff_t stride, void *normed, void *scale);
+  /* d, of derivatives by gamma x + beta, becomes those by what was normalised; what it was goes to `shifted`, and its
+   * product with x to `normed`: their sums over the rows are the gradients of beta and gamma. */
+  void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
+                         ptrdiff_t stride, void *normed, void *shifted);
+
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];
   /* g += l1 sign(w) + l2 w for `n` contiguous weights. */

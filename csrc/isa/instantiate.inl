@@ -6,6 +6,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/reduce.inl"
 #include "../ops/activation.inl"
 #include "../kernels/epilogue.inl"
+#include "../kernels/norm.inl"
 #include "../ops/softmax.inl"
 #include "../ops/loss.inl"
 #include "../ops/cross_entropy.inl"
@@ -50,6 +51,8 @@ static const fm_kernels table = {
     .sum_penalties = sum_penalties,
     .square_columns = square_columns,
     .sum_columns = sum_columns,
+    .normalise_rows = normalise_rows,
+    .pull_back_rows = pull_back_rows,
     .activation =
         {
 #include "../ops/activation.inl"

@@ -1,5 +1,5 @@
-/* Sums in fixed order and dropout, against plain C and the scalar table; random numbers against the scalar table alone:
- * what they should be is in tests/reference/test_random.py. */
+/* Sums in fixed order, normalisation and dropout, against plain C and the scalar table; random numbers against the
+ * scalar table alone: what they should be is in tests/reference/test_random.py. */
 #include "guard.h"
 
 enum { ACCUMULATE }; /* the axis of sum_rows */
@@ -186,12 +186,99 @@ static void check_add_noise(trial t, result *out) {
   append_matrix(out, c);
 }
 
+/* The sum of a row's products with another's, or of the row, in the fixed tree. */
+static double along_row(matrix x, matrix y, ptrdiff_t r, int products) {
+  double lane[FM_REDUCE_LANES] = {0};
+  for (ptrdiff_t c = 0; c < x.columns; c++) {
+    double *sum = &lane[c % FM_REDUCE_LANES];
+    *sum = products ? fused(at(x, r, c), at(y, r, c), *sum) : rounded(*sum + at(x, r, c));
+  }
+  return tree(lane);
+}
+
+static void set(matrix m, ptrdiff_t r, ptrdiff_t c, double x) { put(block_of(m, c / T->panel, r), c % T->panel, x); }
+
+static void check_normalise_rows(trial t, result *out) {
+  enum { KEEPS };
+  const double epsilon = rounded(1e-5);
+  const matrix z = new_matrix(t.rows, t.columns), c = new_matrix(t.rows, t.columns), x = new_matrix(t.rows, t.columns),
+               gamma = new_matrix(1, t.columns);
+  array *scale = new_reals(t.rows), *gains = new_reals(gamma.panels * T->panel);
+  fill(z, ordinary);
+  fill(gamma, ordinary);
+  for (ptrdiff_t j = 0; j < gamma.panels * T->panel; j++) put(gains->data, j, j < t.columns ? at(gamma, 0, j) : 0);
+  dirty_padding(z);
+  copy_matrix(c, z);
+  allow_matrix(c, t.columns);
+  if (t.at[KEEPS]) {
+    allow_matrix(x, t.columns);
+    allow(scale, 0, t.rows);
+  }
+  seal_all();
+  T->normalise_rows(t.rows, t.columns, 1e-5, gains->data, panel_of(c, 0), c.stride,
+                    t.at[KEEPS] ? panel_of(x, 0) : NULL, t.at[KEEPS] ? scale->data : NULL);
+  check_all();
+  check_padding(c, round_up(t.columns, T->lanes));
+  for (ptrdiff_t r = 0; r < t.rows; r++) {
+    const double mean = rounded(along_row(z, z, r, 0) / (double)t.columns);
+    for (ptrdiff_t j = 0; j < t.columns; j++) set(z, r, j, rounded(at(z, r, j) - mean));
+    const double variance = rounded(along_row(z, z, r, 1) / (double)t.columns);
+    const double inverse = rounded(1 / rounded(sqrt(rounded(variance + epsilon))));
+    if (t.at[KEEPS]) expect(get(scale->data, r), inverse);
+    for (ptrdiff_t j = 0; j < t.columns; j++) {
+      const double normed = rounded(at(z, r, j) * inverse);
+      if (t.at[KEEPS]) expect(at(x, r, j), normed);
+      expect(at(c, r, j), rounded(at(gamma, 0, j) * normed));
+    }
+  }
+  append_matrix(out, c);
+}
+
+static void check_pull_back_rows(trial t, result *out) {
+  const matrix d = new_matrix(t.rows, t.columns), x = new_matrix(t.rows, t.columns), g = new_matrix(t.rows, t.columns),
+               shifted = new_matrix(t.rows, t.columns), normed = new_matrix(t.rows, t.columns),
+               gamma = new_matrix(1, t.columns), dz = new_matrix(t.rows, t.columns);
+  array *scale = new_reals(t.rows), *gains = new_reals(gamma.panels * T->panel);
+  fill(d, ordinary);
+  fill(x, ordinary);
+  fill(gamma, ordinary);
+  for (ptrdiff_t j = 0; j < gamma.panels * T->panel; j++) put(gains->data, j, j < t.columns ? at(gamma, 0, j) : 0);
+  for (ptrdiff_t r = 0; r < t.rows; r++) put(scale->data, r, share());
+  copy_matrix(normed, x);
+  copy_matrix(dz, d);
+  dirty_padding(dz);
+  allow_matrix(dz, t.columns);
+  allow_matrix(normed, t.columns);
+  allow_matrix(shifted, t.columns);
+  seal_all();
+  T->pull_back_rows(t.rows, t.columns, gains->data, scale->data, panel_of(dz, 0), dz.stride, panel_of(normed, 0),
+                    panel_of(shifted, 0));
+  check_all();
+  check_padding(dz, round_up(t.columns, T->lanes));
+  check_padding(normed, round_up(t.columns, T->lanes));
+  check_padding(shifted, round_up(t.columns, T->lanes));
+  for (ptrdiff_t r = 0; r < t.rows; r++) {
+    for (ptrdiff_t j = 0; j < t.columns; j++) set(g, r, j, rounded(at(gamma, 0, j) * at(d, r, j)));
+    const double mean = rounded(along_row(g, g, r, 0) / (double)t.columns);
+    const double along = rounded(along_row(g, x, r, 1) / (double)t.columns);
+    for (ptrdiff_t j = 0; j < t.columns; j++) {
+      const double rest = fused(-at(x, r, j), along, rounded(at(g, r, j) - mean));
+      expect(at(dz, r, j), rounded(rest * get(scale->data, r)));
+      expect(at(shifted, r, j), at(d, r, j));
+      expect(at(normed, r, j), rounded(at(x, r, j) * at(d, r, j)));
+    }
+  }
+  append_matrix(out, dz);
+}
+
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
     {"sum_squares", check_sum_squares, 2, {{0}}},
     {"sum_penalties", check_sum_penalties, 3, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
     {"sum_columns", check_sum_columns, 3, {{0}}},
+    {"normalise_rows", check_normalise_rows, 2, {{"keeps", 2, NULL}}},
+    {"pull_back_rows", check_pull_back_rows, 2, {{0}}},
     {"philox", check_philox, 2, {{0}}},
     {"random_rows", check_random_rows, 3, {{0}}},
     {"add_noise", check_add_noise, 2, {{"deviation", 2, NULL}}},

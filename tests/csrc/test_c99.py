@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from c_programs import native_compiler, run
 
 import fastmlp
 from fastmlp.files.c_source import needed
-from fastmlp.spec import ACTIVATION_NAMES
+from fastmlp.spec import ACTIVATION_NAMES, NORM_NAMES
 
 ROWS = 17
 NETWORKS = 20
@@ -45,6 +46,11 @@ def networks() -> list[fastmlp.MLP]:
         net.biases = [rng.normal(size=b.shape) for b in net.biases]
         made.append(net)
     made.append(fastmlp.MLP([5, 6, 6, 6, 9, 9, 3], activation="gelu", residual=True, seed=NETWORKS))
+    for norm, dtype in itertools.product(NORM_NAMES, ("float32", "float64")):
+        activation: Any = ["silu", "softmax", "tanh"]
+        net = fastmlp.MLP([9, 37, 3, 1, 2], activation=activation, norm=norm, dtype=dtype, seed=1)  # type: ignore[arg-type]
+        net.fit(rng.normal(size=(50, 9)), rng.normal(size=(50, 2)), epochs=2)
+        made.append(net)
     return made
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.spec import ACTIVATION_NAMES
+from fastmlp.spec import ACTIVATION_NAMES, NORM_NAMES
 
 STORED = Path(__file__).parent.parent / "data" / "onnx"
 MODELS = sorted(path.stem for path in STORED.glob("*.onnx"))
@@ -59,9 +59,12 @@ def test_a_random_network_goes_out_and_comes_back(number, onnx, tmp_path):
     np.testing.assert_allclose(back.predict(X), wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_residual_connections_go_out(onnx, tmp_path):
+@pytest.mark.parametrize("norm", [None, *NORM_NAMES])
+def test_residual_connections_and_norms_go_out(norm, onnx, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
-    net = fastmlp.MLP([3, 5, 5, 5, 2], activation="gelu", residual=True, seed=0)
+    net = fastmlp.MLP([3, 5, 5, 5, 2], activation="gelu", residual=True, norm=norm, seed=0)
+    rng = np.random.default_rng(0)
+    net.fit(rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), epochs=3)
     net.to_onnx(tmp_path / "net.onnx")
     X = np.random.default_rng(1).normal(size=(20, 3)).astype("float32")
     session = runtime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])

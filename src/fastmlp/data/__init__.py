@@ -4,7 +4,7 @@ from fastmlp.data.arrays import SOURCE_DTYPES, as_real, as_source
 from fastmlp.data.class_weight import with_class_weight
 from fastmlp.data.frames import names_of, table
 from fastmlp.data.inputs import are_chunks, as_inputs
-from fastmlp.data.parameters import as_parameters
+from fastmlp.data.parameters import as_parameters, checked_flat
 from fastmlp.data.parquet import ParquetBatches, parquet
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
 from fastmlp.data.split import chosen, split_rows
@@ -29,6 +29,7 @@ __all__ = [
     "as_validation",
     "as_weights",
     "check_finite",
+    "checked_flat",
     "chosen",
     "chunk_rows",
     "chunks",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.files.c_source import constant, needed, renamed
+from fastmlp.spec import NORM_EPSILON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,17 @@ static void affine_dots(int n_in, int n_out, const real *W, const real *b, const
 }
 """
 
+
+def _without_bias(text: str) -> str:
+    """Return the function of a product without its biases, for layers that normalise it."""
+    return (
+        text.replace("affine", "product")
+        .replace("W x + b", "W x")
+        .replace("const real *b, ", "")
+        .replace(" + b[o]", "")
+    )
+
+
 _TAIL = """\
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
@@ -82,7 +94,9 @@ _TAIL = """\
 """
 
 
-def c99_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], name: str) -> str:
+def c99_of(
+    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], name: str, gammas: Sequence[Array] = ()
+) -> str:
     """The text of the file.
 
     Parameters
@@ -92,6 +106,8 @@ def c99_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array],
         Of each layer, (n_in, n_out) and (n_out,), in the network's dtype.
     name : str
         What the function's name begins with, and everything else in the file.
+    gammas : sequence of ndarray
+        Of each layer that normalises, (n_out,).
 
     Raises
     ------
@@ -103,13 +119,23 @@ def c99_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array],
         raise ValueError(f"name must be an identifier in C that begins with a letter; it is {name!r}")
     is_float = spec.dtype == "float32"
     functions = sorted({function for layer in spec.layers for function in _functions(layer)})
-    by_dots = {_by_dots(layer) for layer in spec.layers}
-    sums = ["lane_sums_zero", "lane_sums_fma", "lane_sums_total"] if True in by_dots else []
-    code, names = needed(["real", "vfma", *sums, *functions], is_float=is_float)
-    affine = "\n".join(text for text, used in ((_LAYER, False), (_DOTS, True)) if used in by_dots)
-    tables, flash = _tables(spec, weights, biases)
+    kinds = {(_by_dots(layer), norm is not None) for layer, norm in zip(spec.layers, spec.norms, strict=True)}
+    sums = ["lane_sums_zero", "lane_sums_fma", "lane_sums_total"] if {(True, False), (True, True)} & kinds else []
+    norms = ["normalise_rows"] if spec.norm == "layer" else []
+    code, names = needed(["real", "vfma", *sums, *norms, *functions], is_float=is_float)
+    products = {(False, False): _LAYER, (True, False): _DOTS}
+    products |= {(dots, True): _without_bias(text) for (dots, _), text in products.items()}
+    affine = "\n".join(text for kind, text in products.items() if kind in kinds)
+    tables, flash = _tables(spec, weights, biases, gammas)
     body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec)}"
-    names += ["affine", "affine_dots", "predict", *re.findall(r"^static const real (\w+)", tables, re.MULTILINE)]
+    names += [
+        "affine",
+        "affine_dots",
+        "product",
+        "product_dots",
+        "predict",
+        *re.findall(r"^static const real (\w+)", tables, re.MULTILINE),
+    ]
     body = re.sub(r"\bFM_INLINE\b", "static inline", re.sub(r"\s*\bFM_UNUSED\b", "", body))
     return _head(spec, name, flash) + "\n" + renamed(body, names, f"{name}_") + "\n" + _TAIL
 
@@ -155,9 +181,11 @@ def _buffers(spec: NetworkSpec) -> dict[str, int]:
     return {name: max(of) for name, of in (("odd", widths[::2]), ("even", widths[1::2])) if of}
 
 
-def _tables(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]) -> tuple[str, int]:
-    """Weights by output, biases and parameters of activations as constants, and how many bytes they are."""
-    tables: dict[str, Array] = {}
+def _tables(
+    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], gammas: Sequence[Array]
+) -> tuple[str, int]:
+    """Weights by output, vectors and parameters of activations as constants, and how many bytes they are."""
+    tables = {f"gamma{number}": gamma for number, gamma in enumerate(gammas, start=1)}
     for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True), start=1):
         tables |= {f"W{number}": np.ascontiguousarray(W.T).ravel(), f"b{number}": b}
         if layer.activation.params:
@@ -178,13 +206,18 @@ def _predict(spec: NetworkSpec) -> str:
     lines, last = [f"{signature};", f"{signature} {{"], len(spec.layers)
     lines += [f"  real {name}[{length}];" for name, length in _buffers(spec).items()]
     at = "x"
-    for number, layer in enumerate(spec.layers, start=1):
+    for number, (layer, norm) in enumerate(zip(spec.layers, spec.norms, strict=True), start=1):
         to = "y" if number == last else ("even", "odd")[number % 2]
-        product = "affine_dots" if _by_dots(layer) else "affine"
-        lines += [
-            f"  {product}({layer.n_in}, {layer.n_out}, W{number}, b{number}, {at}, {to});",
-            *_activated(number, layer, to),
-        ]
+        dots, sizes = "_dots" if _by_dots(layer) else "", f"{layer.n_in}, {layer.n_out}"
+        if norm is None:
+            lines.append(f"  affine{dots}({sizes}, W{number}, b{number}, {at}, {to});")
+        else:  # of one row, in panels of two columns
+            lines += [
+                f"  product{dots}({sizes}, W{number}, {at}, {to});",
+                f"  normalise_rows(1, {layer.n_out}, {NORM_EPSILON}, gamma{number}, {to}, 2, NULL, NULL);",
+                f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += b{number}[o];",
+            ]
+        lines += _activated(number, layer, to)
         if spec.residuals[number - 1]:
             lines.append(f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += {at}[o];")
         at = to

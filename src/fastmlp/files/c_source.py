@@ -15,7 +15,16 @@ from importlib import resources
 __all__ = ["constant", "needed", "renamed"]
 
 #: In the order in which isa/instantiate.inl includes them.
-_FILES = ("base.h", "kernels.h", "vec_scalar.h", "vecmath.inl", "reduce.inl", "activation.inl", "softmax.inl")
+_FILES = (
+    "base.h",
+    "kernels.h",
+    "vec_scalar.h",
+    "vecmath.inl",
+    "reduce.inl",
+    "norm.inl",
+    "activation.inl",
+    "softmax.inl",
+)
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"(\w+)\(")

@@ -1,4 +1,4 @@
-"""A network as an ONNX model: a Gemm and an activation for each layer."""
+"""A network as an ONNX model: a Gemm and an activation for each layer, with what it normalises between them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastmlp.spec import NORM_EPSILON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +113,9 @@ OPERATORS: dict[str, Callable[..., str]] = {
 }
 
 
-def onnx_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]) -> bytes:
+def onnx_of(
+    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], gammas: Sequence[Array] = ()
+) -> bytes:
     """A model of one input, ``x`` (n, n_inputs), and one output, ``y`` (n, n_outputs), as ONNX's bytes.
 
     Raises
@@ -128,7 +132,13 @@ def onnx_of(spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array]
         if kind.name not in OPERATORS:
             raise ValueError(f"ONNX has no operators for the activation of layer {number}, {kind!r}")
         parts = graph.constant(W, f"layers.{number}.weight"), graph.constant(b, f"layers.{number}.bias")
-        inputs, flowing = flowing, OPERATORS[kind.name](graph, graph.node("Gemm", flowing, *parts), *kind.params)
+        if spec.norms[number]:
+            gamma = graph.constant(gammas[number], f"layers.{number}.gamma")
+            product = graph.node("MatMul", flowing, parts[0])
+            signal = graph.node("LayerNormalization", product, gamma, parts[1], axis=-1, epsilon=NORM_EPSILON)
+        else:
+            signal = graph.node("Gemm", flowing, *parts)
+        inputs, flowing = flowing, OPERATORS[kind.name](graph, signal, *kind.params)
         if spec.residuals[number]:
             flowing = graph.node("Add", flowing, inputs)
     graph.node("Identity", flowing, out="y")

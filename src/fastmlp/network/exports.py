@@ -59,7 +59,7 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_c")
         with self._access.reading("to_c"):
-            text = c99_of(self._learner.spec, self.weights, self.biases, name)
+            text = c99_of(self._learner.spec, self.weights, self.biases, name, self.gammas)
         with replacing(path) as file:
             file.write(text.encode())
 
@@ -67,7 +67,7 @@ class Exports(Training):
         """Write the network as an ONNX model: a Gemm and its activation for each layer, any number of rows.
 
         Needs onnx: ``pip install 'fastmlp[onnx]'``. `fastmlp.from_onnx` reads it again where there are no
-        residual connections.
+        residual connections and no layer normalisation.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_onnx")
         with self._access.reading("to_onnx"):
-            content = onnx_of(self._learner.spec, self.weights, self.biases)
+            content = onnx_of(self._learner.spec, self.weights, self.biases, self.gammas)
         with replacing(path) as file:
             file.write(content)
 

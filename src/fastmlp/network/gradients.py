@@ -5,13 +5,14 @@ What `forward` keeps is its own: the engine's buffers, one for each Python threa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_parameters, as_real, check_finite, dense, refuse_overflow
+from fastmlp.data import as_parameters, as_real, check_finite, checked_flat, dense, refuse_overflow
 from fastmlp.network.arguments import as_steps
 from fastmlp.network.measures import Measures
 from fastmlp.runtime import engine_threads
@@ -24,6 +25,7 @@ from fastmlp.spec import (
     ScheduleFreeAdamW,
     as_optimizer,
     name_tensors,
+    weights_and_biases,
 )
 from fastmlp.spec.checks import flag
 from fastmlp.spec.hints import explained_as
@@ -140,7 +142,8 @@ class Gradients(Measures):
         -------
         weight_gradients : list of ndarray of shape (n_in, n_out)
         bias_gradients : list of ndarray of shape (n_out,)
-            One per layer, in the network's dtype: parts of `out`, if that is given.
+            One per layer, in the network's dtype: parts of `out`, if that is given, which has those by other vectors,
+            such as the gammas of layers that normalise, too.
         dE_dX : ndarray of shape (n, n_inputs)
             With `input_gradient` only.
 
@@ -176,7 +179,7 @@ class Gradients(Measures):
                 "backward needs a forward before it, by the same Python thread: what that keeps serves one backward"
             )
         derivatives = _as_derivatives(dE_doutput, (tape.rows, spec.sizes[-1]), self.dtype)
-        flat = np.empty(spec.n_parameters, spec.dtype) if out is None else _checked_flat(out, spec)
+        flat = np.empty(spec.n_parameters, spec.dtype) if out is None else checked_flat(out, spec)
         by_inputs = np.empty((tape.rows, spec.sizes[0]), spec.dtype) if wanted else None
         with self._access.reading("backward"):
             self._tapes.tape = None
@@ -188,7 +191,7 @@ class Gradients(Measures):
                 raise RuntimeError(
                     "the network's weights have changed since forward: call it again before backward"
                 ) from None
-        weights, biases = _views(flat, spec)
+        weights, biases = weights_and_biases(_views(flat, spec))
         return (weights, biases) if by_inputs is None else (weights, biases, by_inputs)
 
     @explained_as("MLP.apply_gradients")
@@ -238,17 +241,21 @@ class Gradients(Measures):
                 "ScheduleFreeAdamW takes gradients where only fit and step can: at other weights than the network's"
             )
         if db is None:
-            weights, biases = _views(_as_flat(dW, "dW", spec), spec)
+            gradient = _views(_as_flat(dW, "dW", spec), spec)
         else:
-            weights = as_parameters(spec, dW, "dW")
-            biases = as_parameters(spec, db, "db", biases=True)
+            gradient = name_tensors(as_parameters(spec, dW, "dW"), as_parameters(spec, db, "db", kind="bias"))
+            if gradient.keys() != spec.shapes.keys():
+                raise ValueError(
+                    "db is of biases, and this network has gammas, too: give the gradient as one vector, without db, "
+                    "as backward(..., out=gradient) fills it"
+                )
         with self._access.training("apply_gradients"):
             learner.rates = steps.rates
-            gradient = name_tensors(weights, biases)
             loop.apply(learner, gradient, chosen or learner.optimizer or Adam(), n_threads, steps.options)
 
     def get_flat(self, out: Array | None = None) -> Array:
-        """Return all parameters in one vector: of each layer the weights, row by row of (n_in, n_out), then the biases.
+        """Return all parameters in one vector: of each layer the weights, row by row of (n_in, n_out), then the biases
+        and, where it normalises, gamma.
 
         Parameters
         ----------
@@ -269,7 +276,7 @@ class Gradients(Measures):
         array([1., 2., 3.], dtype=float32)
         """
         spec = self._learner.spec
-        flat = np.empty(spec.n_parameters, spec.dtype) if out is None else _checked_flat(out, spec)
+        flat = np.empty(spec.n_parameters, spec.dtype) if out is None else checked_flat(out, spec)
         with self._access.reading("get_flat"):
             tensors = self._learner.engine.read()
         np.concatenate([tensor.ravel() for tensor in tensors.values()], out=flat)
@@ -291,21 +298,20 @@ class Gradients(Measures):
         >>> net.predict([[1.0, 1.0]])
         array([[6.]], dtype=float32)
         """
-        tensors = name_tensors(*_views(_as_flat(parameters, "parameters", self._learner.spec), self._learner.spec))
+        tensors = _views(_as_flat(parameters, "parameters", self._learner.spec), self._learner.spec)
         with self._access.setting("set_flat"):
             self._learner.undo = None
             self._learner.engine.write(tensors)
 
 
-def _views(flat: Array, spec: NetworkSpec) -> tuple[list[Array], list[Array]]:
-    """Cut a vector of all parameters into the weights and biases of each layer."""
-    weights, biases, at = [], [], 0
-    for layer in spec.layers:
-        end = at + layer.n_in * layer.n_out
-        weights.append(flat[at:end].reshape(layer.n_in, layer.n_out))
-        biases.append(flat[end : end + layer.n_out])
-        at = end + layer.n_out
-    return weights, biases
+def _views(flat: Array, spec: NetworkSpec) -> dict[str, Array]:
+    """Cut a vector of all parameters into tensors by name."""
+    tensors, at = {}, 0
+    for name, shape in spec.shapes.items():
+        end = at + math.prod(shape)
+        tensors[name] = flat[at:end].reshape(shape)
+        at = end
+    return tensors
 
 
 def _as_derivatives(given: ArrayLike, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
@@ -329,17 +335,3 @@ def _converted(array: Array, name: str, dtype: np.dtype[Any]) -> Array:
         converted = np.array(array, dtype=dtype, order="C")
     check_finite(converted, f"{name} (as {dtype})")
     return converted
-
-
-def _checked_flat(out: Any, spec: NetworkSpec) -> Array:
-    """Check a vector that is to be filled with a number for each parameter."""
-    dtype = np.dtype(spec.dtype)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"out must have the network's dtype {dtype}, got {out.dtype.str}")
-    if out.shape != (spec.n_parameters,):
-        raise ValueError(f"out must have shape ({spec.n_parameters},), got {out.shape}")
-    if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
-        raise ValueError("out must be contiguous, aligned and writeable")
-    return out

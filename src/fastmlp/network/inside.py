@@ -28,7 +28,7 @@ class Trace:
     Attributes
     ----------
     signals : list of ndarray
-        z = a W + b, what enters the activation function.
+        z = a W + b, what enters the activation function; of layers that normalise a W, what is normalised.
     outputs : list of ndarray
         a = f(z), or that and the layer's inputs, with residual connections; the last are the network's outputs.
     sensitivities : list of ndarray or None

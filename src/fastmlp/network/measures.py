@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import Data, as_data, dense, refuse_overflow
+from fastmlp.data import Data, as_data, checked_flat, dense, refuse_overflow
 from fastmlp.network.inside import Inside
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, MetricLike, weights_and_biases
@@ -28,7 +29,13 @@ class Measures(Inside):
 
     @explained_as("MLP.loss_and_grad")
     def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+        out: Array | None = None,
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the loss of a batch and its gradient, without dropout, for an optimizer of your own.
 
@@ -38,6 +45,9 @@ class Measures(Inside):
         ----------
         X, y, sample_weight, threads
             As for `fit`.
+        out : ndarray of shape (n_parameters,), optional
+            Where to put the whole gradient, in the order of `get_flat`: contiguous, of the network's dtype. That by
+            the gammas of layers that normalise is there alone.
 
         Returns
         -------
@@ -57,6 +67,7 @@ class Measures(Inside):
         (0.5, [[-1.0], [-2.0]], [-1.0])
         """
         n_threads = engine_threads(threads)
+        flat = None if out is None else checked_flat(out, self._learner.spec)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
         with self._access.reading("loss_and_grad"):
             gradient: dict[str, Array] = {}
@@ -64,6 +75,8 @@ class Measures(Inside):
             if math.isnan(loss):
                 loss = evaluate(self._learner.engine, self._learner.spec, data, n_threads)["loss"]
         self._refuse_overflow(loss, data)
+        if flat is not None:
+            np.concatenate([tensor.ravel() for tensor in gradient.values()], out=flat)
         return loss, *weights_and_biases(gradient)
 
     @explained_as("MLP.evaluate")

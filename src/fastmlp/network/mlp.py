@@ -23,7 +23,7 @@ from fastmlp.spec import (
     Loss,
     LossName,
     NetworkSpec,
-    name_tensors,
+    NormName,
 )
 from fastmlp.spec.checks import integer
 from fastmlp.spec.hints import explained
@@ -86,6 +86,11 @@ class MLP(Exports):
         Residual connections (He and others, 2016): a hidden layer as wide as the hidden layer before it adds its inputs
         to what leaves its activation, a' = f(a W + b) + a, as ``x + act(linear(x))`` in PyTorch. What is dropped is
         f(a W + b) alone: the sum is not. Inputs of the network and the output layer have none.
+    norm : {None, "layer"}
+        Layer normalisation (Ba, Kiros and Hinton, 2016) of the hidden layers, between product and activation:
+        a' = f(gamma x + b), x = (z - mean) / sqrt(variance + 1e-5), z = a W, with mean and (biased) variance over the
+        units of each row. gamma (`gammas`) begins at 1, and like b it has neither weight decay nor l1 and l2. In
+        PyTorch: Linear(bias=False), LayerNorm, whose weight is gamma and whose bias is b, and the activation.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -141,6 +146,7 @@ class MLP(Exports):
         l2: float | Sequence[float] = 0.0,
         max_norm: float | Sequence[float | None] | None = None,
         residual: bool = False,
+        norm: NormName | None = None,
     ) -> None:
         spec = NetworkSpec.make(
             sizes,
@@ -155,6 +161,7 @@ class MLP(Exports):
             l2=l2,
             max_norm=max_norm,
             residual=residual,
+            norm=norm,
         )
         if spec.output.name == "softmax" and spec.sizes[-1] == 1:  # which the engine computes, but nobody means
             raise ValueError(
@@ -182,8 +189,7 @@ class MLP(Exports):
             ],
             "init",
         )
-        biases = [np.zeros(layer.n_out, spec.dtype) for layer in spec.layers]
-        self._learner.engine.write(name_tensors(weights, biases))
+        self._learner.engine.write(spec.beginning(weights))
         self._loss_by_default = output is None and loss is None
 
     @explained

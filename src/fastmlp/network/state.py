@@ -10,29 +10,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.access import Access
-from fastmlp.data import Finite, as_parameters
 from fastmlp.files import Checkpoint, save_model
 from fastmlp.network.resuming import Unfinished
 from fastmlp.runtime import Backend, choose_backend
 from fastmlp.spec import (
-    Array,
     Layer,
     NetworkSpec,
+    NormName,
     Operation,
     Optimizer,
     OptimizerName,
     as_optimizer,
-    name_tensors,
-    weights_and_biases,
 )
 from fastmlp.spec.hints import no_attribute
 from fastmlp.train.history import History
 from fastmlp.train.learner import Learner
 from fastmlp.train.profile import Profile  # noqa: TC001
 from fastmlp.train.samples import PerSample  # noqa: TC001
+
+if TYPE_CHECKING:
+    from fastmlp.data import Finite
 
 __all__ = ["Path", "State"]
 
@@ -85,47 +84,7 @@ class State:
         finite = self._backend.finite
         return None if finite is None else partial(finite, threads=threads)
 
-    # ---- parameters -------------------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> tuple[Array, ...]:
-        """Weight matrices of all layers, (n_in, n_out) each: read-only copies.
-
-        Set all of them with a sequence of such arrays; they are checked and copied. (The tuple and its arrays are
-        read-only because a change of a copy would be lost.) The optimizer's state stays as it is.
-
-        Examples
-        --------
-        >>> import fastmlp
-        >>> net = fastmlp.MLP([2, 3, 1], seed=0)
-        >>> net.weights = [2 * W for W in net.weights]
-        >>> net.weights[0].shape
-        (2, 3)
-        """
-        with self._access.reading("weights"):
-            return _frozen(weights_and_biases(self._learner.engine.read())[0])
-
-    @weights.setter
-    def weights(self, value: Sequence[ArrayLike]) -> None:
-        checked = as_parameters(self._learner.spec, value, "weights")
-        with self._access.setting("weights ="):
-            self._learner.undo = None
-            biases = weights_and_biases(self._learner.engine.read())[1]
-            self._learner.engine.write(name_tensors(checked, biases))
-
-    @property
-    def biases(self) -> tuple[Array, ...]:
-        """Bias vectors of all layers, (n_out,) each: read-only copies; set like `weights`."""
-        with self._access.reading("biases"):
-            return _frozen(weights_and_biases(self._learner.engine.read())[1])
-
-    @biases.setter
-    def biases(self, value: Sequence[ArrayLike]) -> None:
-        checked = as_parameters(self._learner.spec, value, "biases", biases=True)
-        with self._access.setting("biases ="):
-            self._learner.undo = None
-            weights = weights_and_biases(self._learner.engine.read())[0]
-            self._learner.engine.write(name_tensors(weights, checked))
+    # ---- what it is -------------------------------------------------------------------------------------------------
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -163,14 +122,14 @@ class State:
         return self._learner.spec.residual
 
     @property
+    def norm(self) -> NormName | None:
+        """What hidden layers normalise between their products and their activations."""
+        return self._learner.spec.norm
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Number format of parameters, arithmetic and outputs."""
         return np.dtype(self._learner.spec.dtype)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return self._learner.spec.n_parameters
 
     @property
     def seed(self) -> int:
@@ -365,7 +324,7 @@ class State:
             f"{_written('dropout', spec.dropout)}"
             f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
             f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))}"
-            f"{', residual=True' if spec.residual else ''})"
+            f"{', residual=True' if spec.residual else ''}{f', norm={spec.norm!r}' if spec.norm else ''})"
         )
 
     def __str__(self) -> str:
@@ -374,13 +333,14 @@ class State:
         trained = f"{n} epoch{'' if n == 1 else 's'} trained" if n else "not trained"
         backend = self.backend if self.isa == self.backend else f"{self.backend} ({self.isa})"
         rows = [("layer", "shape", "activation", "parameters")]
-        for number, (layer, adds) in enumerate(zip(spec.layers, spec.residuals, strict=True), 1):
-            count = f"{(layer.n_in + 1) * layer.n_out:,}"
+        of_layers = zip(spec.layers, spec.residuals, spec.norms, spec.vectors, strict=True)
+        for number, (layer, adds, norm, vectors) in enumerate(of_layers, 1):
+            count = f"{layer.n_in * layer.n_out + sum(vectors.values()):,}"
             rows.append(
                 (
                     str(number),
                     f"{layer.n_in} -> {layer.n_out}",
-                    _named(layer.activation) + (" + inputs" if adds else ""),
+                    (f"{norm} norm, " if norm else "") + _named(layer.activation) + (" + inputs" if adds else ""),
                     count,
                 )
             )
@@ -441,9 +401,3 @@ def _named(operation: Operation) -> str:
 def _written(name: str, each: Sequence[float | None]) -> str:
     """What each layer has a number of as an argument of MLP; nothing where there is none."""
     return f", {name}={each[0] if len(set(each)) == 1 else list(each)}" if each else ""
-
-
-def _frozen(arrays: list[Array]) -> tuple[Array, ...]:
-    for array in arrays:
-        array.flags.writeable = False
-    return tuple(arrays)

@@ -1,13 +1,13 @@
 """The backward pass over a block of rows: D = (D' W^T) f'(Z), from the last layer's deltas to the first hidden layer's.
 
-A layer that adds its inputs hands on the derivatives by its outputs as they are, too.
-
-Mirror: reference/backward.py.
+A layer that adds its inputs hands on the derivatives by its outputs as they are, too. Deltas of one that normalises are
+those of what it normalises. Mirror: reference/backward.py.
 """
 from fastmlp.passes.dropout cimport drop_block
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.loss cimport apply_slope, apply_slopes
+from fastmlp.passes.norm cimport pull_back_norm
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.workspace cimport block_of
 from libc.string cimport memcpy
@@ -40,6 +40,8 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
             apply_slope(net, ws, l, row, rows, j)
     if net.layers[l - 1].whole_rows:
         apply_slopes(net, ws, l, row, rows)
+    if net.layers[l - 1].norm:
+        pull_back_norm(net, ws, l - 1, row, rows)
 
 
 cdef void backward_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:

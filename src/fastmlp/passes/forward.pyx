@@ -7,6 +7,7 @@ from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport BIAS, Layer
+from fastmlp.passes.norm cimport normalise
 from fastmlp.passes.panels cimport packed, panel_row, vectors_in
 from fastmlp.passes.workspace cimport block_of, kept_block
 from libc.string cimport memcpy
@@ -14,7 +15,8 @@ from libc.string cimport memcpy
 
 cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
                         ptrdiff_t panel, ptrdiff_t panels, char *out) noexcept nogil:
-    """Output panels [panel, panel + panels) of layer l for a block of rows: f(A W + b), or A W + b for an f of rows."""
+    """Output panels [panel, panel + panels) of layer l for a block of rows: f(A W + b), or A W + b for an f of rows, or
+    A W where that is normalised first."""
     cdef Layer *layer = &net.layers[l]
     cdef ptrdiff_t j, columns
     cdef const char *a = block_of(net, ws, ws.a[l], row, 0)
@@ -33,13 +35,22 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         elif not few:
             multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
                            c)
-        net.kernels.activation[activation].forward(
-            rows, vectors_in(net, columns), packed(net, layer.vectors[BIAS].at, 1, 0, j), layer.params, c,
-            c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
-        if ws.numbers[l + 1] != NULL and not layer.whole_rows:
-            drop_outputs(net, ws, l, row, rows, j)
-        if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:
-            add_inputs(net, ws, l, row, rows, j)
+        if not layer.norm:
+            activate(net, ws, l, activation, row, rows, j, out)
+
+
+cdef inline void activate(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
+                          ptrdiff_t j, char *out) noexcept nogil:
+    """One panel of layer l's outputs in the place of its products, or z + b for an f of rows."""
+    cdef Layer *layer = &net.layers[l]
+    cdef char *c = block_of(net, ws, out, row, j)
+    net.kernels.activation[activation].forward(
+        rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j), layer.params,
+        c, c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
+    if ws.numbers[l + 1] != NULL and not layer.whole_rows:
+        drop_outputs(net, ws, l, row, rows, j)
+    if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:
+        add_inputs(net, ws, l, row, rows, j)
 
 
 cdef void add_inputs(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j) noexcept nogil:
@@ -83,8 +94,13 @@ cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row
 
 cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
     """All layers for a block of rows that load_inputs has put into place."""
+    cdef ptrdiff_t j
     cdef int l
     for l in range(net.n_layers):
         forward_layer(net, ws, l, elementwise(net, l, logits), row, rows, 0, net.layers[l].out_panels, ws.a[l + 1])
+        if net.layers[l].norm:
+            normalise(net, ws, l, row, rows)
+            for j in range(net.layers[l].out_panels):
+                activate(net, ws, l, elementwise(net, l, logits), row, rows, j, ws.a[l + 1])
         if net.layers[l].whole_rows and not (logits and l == net.n_layers - 1):
             finish_rows(net, ws, l, row, rows)

@@ -1,5 +1,6 @@
 # Gradients of tiles that are kept: for the parts of a batch, for microbatches, for who asks for a gradient (seam B).
-from fastmlp.passes.layers cimport Network
+from fastmlp.passes.layers cimport GAMMA, Network
+from fastmlp.passes.panels cimport packed
 from fastmlp.passes.tiles cimport Tile, elements_of, place_in
 from fastmlp.passes.workspace cimport Workspace
 from libc.string cimport memcpy
@@ -10,10 +11,18 @@ cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, ch
 cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept nogil
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil
 
-cdef inline void sum_vector(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, bint accumulate,
+cdef inline const char *vector_terms(Network *net, Workspace *ws, Tile *t) noexcept nogil:
+    """What the gradient of a vector is the sum of, over the rows: of the deltas for biases, of those behind what a
+    layer normalises where it does."""
+    if net.layers[t.l].norm:
+        return ws.normed[t.l + 1] if t.vector == GAMMA else ws.shifted[t.l + 1]
+    return ws.d[t.l + 1]
+
+cdef inline void sum_vector(Network *net, Workspace *ws, ptrdiff_t first, ptrdiff_t rows, Tile *t, bint accumulate,
                             char *g) noexcept nogil:
-    """The gradient of a vector: the sum of something over the rows, of the deltas for biases."""
-    net.kernels.sum_rows(rows, net.layers[t.l].out_panels, ws.d[t.l + 1], ws.stride, accumulate, g)
+    """The gradient of a vector: the sum over rows, from row `first` on, of what vector_terms says."""
+    net.kernels.sum_rows(rows, net.layers[t.l].out_panels, packed(net, vector_terms(net, ws, t), 0, first, 0),
+                         ws.stride, accumulate, g)
 
 cdef inline void add_up(Network *net, Network **sums, ptrdiff_t n_sums, Tile *t, char *g) noexcept nogil:
     """The sum of the microbatches' gradients of a tile, in the order of the microbatches."""

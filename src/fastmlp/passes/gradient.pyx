@@ -17,7 +17,7 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     cdef Ahead nothing
     nothing.n = 0
     if t.vector != WEIGHTS:
-        sum_vector(net, ws, rows, &t, accumulate, place_in(to, &t))
+        sum_vector(net, ws, 0, rows, &t, accumulate, place_in(to, &t))
     else:
         operands_of(net, ws, &t, &a, &d)
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))

@@ -73,6 +73,10 @@ cdef extern from "kernels.h" nogil:
         void (*square_columns)(ptrdiff_t rows, const void *block, void *out) noexcept nogil
         double (*sum_columns)(ptrdiff_t blocks, ptrdiff_t columns, const void *squares,
                               ptrdiff_t stride) noexcept nogil
+        void (*normalise_rows)(ptrdiff_t rows, ptrdiff_t columns, double epsilon, const void *gamma, void *c,
+                               ptrdiff_t stride, void *normed, void *scale) noexcept nogil
+        void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
+                               ptrdiff_t stride, void *normed, void *shifted) noexcept nogil
         fm_activation_kernels *activation
         fm_loss_kernel *loss
         void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g) noexcept nogil

@@ -10,7 +10,13 @@ cdef enum:
 cdef enum:
     WEIGHTS = -1                     # none of them, where a number stands for either
     BIAS
+    GAMMA                            # of what is normalised; the biases are its beta
     N_VECTORS
+
+# What of a layer's signals is normalised before its activation.
+cdef enum:
+    NO_NORM
+    LAYER_NORM                       # each row of them
 
 cdef struct Vector:
     ptrdiff_t columns                # 0: the layer has no such vector
@@ -27,6 +33,7 @@ cdef struct Layer:
     bint keeps_slopes                # of its activation, beside the outputs; else they are computed from these
     bint whole_rows                  # its activation is a function of them
     void *custom                     # a user's own activation, which Python computes (custom.pyx); else NULL
+    int norm                         # NO_NORM or what is normalised
     bint residual                    # its inputs are added to its outputs
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
@@ -73,6 +80,7 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
+    double norm_epsilon              # what is added to the variances where a layer normalises
     double noise                     # standard deviation of what is added to inputs in training
     bint random                      # whether anything is, in a step of training
     ptrdiff_t average                # from a parameter to its moving average, in bytes; 0: there is none

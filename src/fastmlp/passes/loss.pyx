@@ -61,9 +61,15 @@ cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrd
     return total
 
 
+cdef inline double row_squares(Network *net, Workspace *ws, ptrdiff_t columns, char *matrix,
+                               ptrdiff_t r) noexcept nogil:
+    return net.kernels.sum_squares(1, columns, block_of(net, ws, matrix, r, 0), ws.stride)
+
+
 cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
                     const PerRow *noted) noexcept nogil:
-    """Note each row's loss, and the norm of its gradient, which by a layer's W is a product of inputs and deltas."""
+    """Note each row's loss, and the norm of its gradient, which by a layer's W is a product of inputs and deltas. Where
+    a layer normalises, its deltas are not the derivatives by its biases, and it has gamma, too."""
     cdef ptrdiff_t r, number
     cdef double squares, scale
     cdef Layer *layer
@@ -73,8 +79,11 @@ cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t s
         squares = 0
         for l in range(net.n_layers):
             layer = &net.layers[l]
-            squares += (net.kernels.sum_squares(1, layer.n_out, block_of(net, ws, ws.d[l + 1], r, 0), ws.stride)
-                        * (net.kernels.sum_squares(1, layer.n_in, block_of(net, ws, ws.a[l], r, 0), ws.stride) + 1))
+            squares += (row_squares(net, ws, layer.n_out, ws.d[l + 1], r)
+                        * (row_squares(net, ws, layer.n_in, ws.a[l], r) + (0 if layer.norm else 1)))
+            if layer.norm:
+                squares += (row_squares(net, ws, layer.n_out, ws.shifted[l + 1], r)
+                            + row_squares(net, ws, layer.n_out, ws.normed[l + 1], r))
         scale = (<float *> ws.scale)[r] if net.item == 4 else (<double *> ws.scale)[r]
         noted.losses[number] = ws.row_loss[r]
         noted.norms[number] = sqrt(squares) / scale * net.loss_factor if scale != 0 else NAN

@@ -18,7 +18,9 @@ from fastmlp.passes.kernels cimport (
     optimizer_states,
 )
 from fastmlp.passes.layers cimport (
+    LAYER_NORM,
     N_VECTORS,
+    NO_NORM,
     NO_OPTIMIZER,
     Layer,
     Vector,
@@ -32,6 +34,8 @@ from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
+from fastmlp.spec import NORM_EPSILON
+
 cdef enum:
     ALIGNMENT = 128
     # Right-hand panel bytes that stay in the first-level cache while all rows of a block pass over them.
@@ -44,7 +48,7 @@ cdef enum:
 _MOST_BYTES = 1 << 46
 
 # The names of vectors, in the order of their numbers (layers.pxd).
-_VECTORS = ("bias",)
+_VECTORS = ("bias", "gamma")
 assert len(_VECTORS) == N_VECTORS
 
 
@@ -82,6 +86,7 @@ cdef class Parameters:
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
         self.net.noise = spec.input_noise
+        self.net.norm_epsilon = NORM_EPSILON
         self.net.random |= self.net.noise > 0
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
@@ -102,6 +107,8 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.describe_vectors(&self.net.layers[l], self.spec.vectors[l])
+            self.net.layers[l].norm = NO_NORM if self.spec.norms[l] is None else LAYER_NORM
+            self.net.by_rows |= self.net.layers[l].norm == LAYER_NORM
             self.net.layers[l].residual = self.spec.residuals[l]
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)

@@ -14,6 +14,7 @@ from fastmlp.passes.dropout cimport draw_numbers, drop_block
 from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gate cimport REFUSED
 from fastmlp.passes.gemm cimport Ahead, gradient_block, multiply_panel
+from fastmlp.passes.gradient cimport sum_vector
 from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
 from fastmlp.passes.loss cimport apply_slopes
 from fastmlp.passes.panels cimport packed, panel_row
@@ -131,8 +132,7 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
     while done < run.rows:
         rows = min(run.microbatch, run.rows - done)
         if t.vector != WEIGHTS:
-            net.kernels.sum_rows(rows, net.layers[t.l].out_panels, packed(net, run.ws.d[t.l + 1], 0, done, 0),
-                                 run.ws.stride, False, to)
+            sum_vector(net, run.ws, done, rows, &t, False, to)
         else:
             operands_of(net, run.ws, &t, &a, &d)
             gradient_block(net, t.rows, rows, packed(net, a, 0, done, 0), packed(net, d, 0, done, 0), t.columns, False,

@@ -43,7 +43,7 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
     if before != NULL:
         memcpy(scratch, place_in(before, &t), elements_of(net, &t) * net.item)
     if t.vector != WEIGHTS:
-        sum_vector(net, ws, rows, &t, before != NULL, scratch)
+        sum_vector(net, ws, 0, rows, &t, before != NULL, scratch)
         update_vector(net, &t, rule, scratch)
     else:
         update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)

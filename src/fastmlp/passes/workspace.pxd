@@ -14,6 +14,9 @@ cdef struct Workspace:
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
     char **through                   # dE/da of the outputs of layers that add their inputs, like d; else NULL
+    char **normed                    # what a layer has normalised; NULL where it does not, as the next two
+    char **shifted                   # dE/dbeta of rows, like d; their dE/dgamma are then in `normed`
+    char **norm_scale                # per row: what it was multiplied by
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
     bint has_labels                  # which of the two

@@ -22,13 +22,16 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(5 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(8 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
         self.ws.kept = self.ws.d + net.n_layers + 1
         self.ws.through = self.ws.kept + net.n_layers + 1
-        self.ws.numbers = <uint16_t **> (self.ws.through + net.n_layers + 1)
+        self.ws.normed = self.ws.through + net.n_layers + 1
+        self.ws.shifted = self.ws.normed + net.n_layers + 1
+        self.ws.norm_scale = self.ws.shifted + net.n_layers + 1
+        self.ws.numbers = <uint16_t **> (self.ws.norm_scale + net.n_layers + 1)
         self.purpose, self.mixing = purpose, mixing
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
@@ -61,6 +64,10 @@ cdef class Buffers:
                     self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
                 if net.layers[l].residual:
                     self.ws.through[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                if self.purpose >= GRADIENT and net.layers[l].norm:
+                    self.ws.normed[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                    self.ws.shifted[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                    self.ws.norm_scale[l + 1] = take(base, &used, self.ws.capacity * net.item)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
             self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))

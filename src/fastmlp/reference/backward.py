@@ -9,6 +9,7 @@ import numpy as np
 from fastmlp.reference.dropout import NO_MASKS
 from fastmlp.reference.gradient import layer_gradient
 from fastmlp.reference.loss import apply_slope
+from fastmlp.reference.norm import pull_back_norm
 
 if TYPE_CHECKING:
     from fastmlp.reference.dropout import Masks
@@ -31,6 +32,8 @@ def backward_layer(
     if i in masks or plan.residuals[i - 1]:
         a = batch.signals[i - 1]  # what the activation gave, or the signals
     apply_slope(plan, batch, i - 1, a, out)
+    if i - 1 in batch.normed:
+        pull_back_norm(plan, batch, i - 1, out)
 
 
 def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS, squares: Array | None = None) -> None:
@@ -42,6 +45,9 @@ def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS, squares: Array |
         layer_gradient(plan, batch, i)
         if squares is not None:
             inputs, delta = batch.inputs_t[i], batch.deltas[i]
-            squares += np.einsum("ij,ij->i", delta, delta) * (np.einsum("ji,ji->i", inputs, inputs) + 1.0)
+            of_bias = 0.0 if i in batch.normed else 1.0
+            squares += np.einsum("ij,ij->i", delta, delta) * (np.einsum("ji,ji->i", inputs, inputs) + of_bias)
+            for terms in batch.normed[i][:2] if i in batch.normed else ():
+                squares += np.einsum("ij,ij->i", terms, terms)
         if i > 0:
             backward_layer(plan, batch, i, batch.deltas[i], batch.outputs[i - 1], batch.deltas[i - 1], masks)

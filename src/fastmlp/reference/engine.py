@@ -21,7 +21,7 @@ from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights
 from fastmlp.reference.step import Clock, make_step
 from fastmlp.reference.tape import Tape
 from fastmlp.reference.update import update
-from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run, name_tensors
+from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,8 +93,8 @@ class Engine:
     def write_transposed(self, arrays: Sequence[Array], threads: int = 0) -> None:
         """Replace all parameters by those of arrays, weights (O, I) and biases (O,) of each layer; tapes stay good."""
         with self._gate.changing("write_transposed"):
-            weights = [np.ascontiguousarray(array.T) for array in arrays[::2]]
-            self._plan.parameters.write(name_tensors(weights, arrays[1::2]))
+            names = self._spec.shapes
+            self._plan.parameters.write({name: array.T for name, array in zip(names, arrays, strict=True)})
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
@@ -294,10 +294,11 @@ class Engine:
                 a = inputs(X, rows, batch.x)
                 for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
                     np.matmul(a, layer.W, out=z[rows])
-                    np.add(z[rows], layer.b, out=z[rows])
                     x, a = a, out[rows]
                     np.copyto(a, z[rows])
                     finish(plan, batch, i, x, a)
+                    if i not in batch.normed:
+                        np.add(z[rows], layer.b, out=z[rows])
                 if deltas is None:
                     continue
                 if by_outputs is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.reference.dropout import NO_MASKS
+from fastmlp.reference.norm import normalise
 
 if TYPE_CHECKING:
     from fastmlp.reference.dropout import Masks
@@ -21,14 +22,18 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MA
     for i, layer in enumerate(plan.layers):
         z = out if i == last else batch.outputs[i]
         np.matmul(x, layer.W, out=z)
-        np.add(z, layer.b, out=z)
         if i < last:
             finish(plan, batch, i, x, z, masks)
+        else:
+            np.add(z, layer.b, out=z)
         x = z
 
 
 def finish(plan: Plan, batch: Batch, i: int, x: Array, z: Array, masks: Masks = NO_MASKS) -> None:
-    """Outputs of a hidden layer in the place of its signals z: f(z), what is dropped of it, and its inputs x."""
+    """Outputs of a hidden layer in the place of its products z: f(z + b), what is dropped of it, and its inputs x."""
+    if i in batch.normed:
+        normalise(plan, batch, i, z)
+    np.add(z, plan.layers[i].b, out=z)
     activate(plan, batch, i, z)
     if i + 1 in masks:
         drop(plan, batch, i, z, masks)

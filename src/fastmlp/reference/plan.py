@@ -28,7 +28,8 @@ class Layer(NamedTuple):
     W: Array  # (I, O)
     W_t: Array  # (O, I), the same memory
     b: Array  # (O,)
-    gradient: dict[str, Array]  # of each tensor, "weight" (I, O), "bias" (O,)
+    gamma: Array  # (O,), of a layer that normalises; else empty
+    gradient: dict[str, Array]  # of each tensor, "weight" (I, O), "bias" (O,) and so on
     activation: Activation
 
 
@@ -59,7 +60,14 @@ class Plan:
         self.spec = spec
         self.parameters, self.gradient = Parameters(spec), Parameters(spec)
         self.layers = [
-            Layer(own["weight"], own["weight"].T, own["bias"], gradient, layer.activation)
+            Layer(
+                own["weight"],
+                own["weight"].T,
+                own["bias"],
+                own.get("gamma", self.parameters.vector[:0]),
+                gradient,
+                layer.activation,
+            )
             for layer, own, gradient in zip(spec.layers, self.parameters.layers, self.gradient.layers, strict=True)
         ]
         self.optimizer: OptimizerFunctions | None = None
@@ -73,7 +81,8 @@ class Plan:
         adding = [i for i, adds in enumerate(self.residuals) if adds]
         keep = {*signals, *(i - 1 for i in dropped if i), *adding}
         targets = spec.loss.target_width(spec.sizes[-1])
-        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets)
+        norms = [i for i, norm in enumerate(spec.norms) if norm]
+        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets, norms)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

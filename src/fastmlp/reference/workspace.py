@@ -29,6 +29,9 @@ class Batch(NamedTuple):
         Array
     ]  # per layer, (B, n_out); two memories that take turns, since a delta is used by the next one only
     through: dict[int, Array]  # of the layers that add their inputs, derivatives by their outputs, (B, n_out)
+    normed: dict[
+        int, tuple[Array, Array, Array]
+    ]  # of those that normalise: x, derivatives by gamma x + beta, scale (B, 1)
     scratch: list[Scratch]  # per layer; the same memory for all
     ones: Array  # (B,)
     target: Array  # (B, O), or fewer columns where there are several outputs of each
@@ -50,15 +53,16 @@ class Workspace:
         drop: list[int],
         adding: list[int],
         targets: int,
+        norms: list[int],
     ) -> None:
         self.sizes, self.dtype, self.keep, self.drop, self.adding = sizes, dtype, sorted(keep), drop, adding
-        self.targets = targets
+        self.targets, self.norms = targets, norms
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
 
     def another(self) -> Workspace:
         """Buffers for the same network, of their own."""
-        return Workspace(self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets)
+        return Workspace(self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets, self.norms)
 
     def forget(self) -> None:
         """Let buffers be made anew: of these, another thread may have left only a part."""
@@ -86,6 +90,7 @@ class Workspace:
         self._signals = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.keep}
         self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
         self._through = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.adding}
+        self._normed = {i: [np.empty(rows * n, self.dtype) for n in (*(self.sizes[i + 1],) * 2, 1)] for i in self.norms}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -113,6 +118,10 @@ class Workspace:
             {i: first(memory, self.sizes[i]) for i, memory in self._masks.items()},
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
             {i: first(memory, widths[i]) for i, memory in self._through.items()},
+            {
+                i: (first(x, widths[i]), first(d, widths[i]), first(scale, 1))
+                for i, (x, d, scale) in self._normed.items()
+            },
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
             first(self._target, self.targets),

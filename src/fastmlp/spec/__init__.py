@@ -20,8 +20,8 @@ from fastmlp.spec.clipping import NO_CLIP, Clip, as_clip
 from fastmlp.spec.losses import *
 from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, MEANS, LossName, as_loss, loss_of_output
-from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike
-from fastmlp.spec.network import DTYPE_NAMES, Layer, NetworkSpec
+from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike, NormName
+from fastmlp.spec.network import DTYPE_NAMES, NORM_EPSILON, NORM_NAMES, Layer, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
 from fastmlp.spec.optimizers.base import Optimizer
@@ -48,6 +48,8 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSS_ALIASES",
         "LOSS_NAMES",
         "MEANS",
+        "NORM_EPSILON",
+        "NORM_NAMES",
         "NO_CLIP",
         "NO_RATES",
         "OPTIMIZERS",
@@ -69,6 +71,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "Method",
         "MetricLike",
         "NetworkSpec",
+        "NormName",
         "Operation",
         "Optimizer",
         "OptimizerName",

@@ -11,12 +11,24 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "BackendName", "ClassWeight", "DTypeName", "Float", "MetricLike", "closest", "did_you_mean"]
+__all__ = [
+    "Array",
+    "BackendName",
+    "ClassWeight",
+    "DTypeName",
+    "Float",
+    "MetricLike",
+    "NormName",
+    "closest",
+    "did_you_mean",
+]
 
 DTypeName: TypeAlias = Literal["float32", "float64"]
 Float: TypeAlias = DTypeName | type[float] | type[np.floating[Any]] | np.dtype[np.floating[Any]]
 Array: TypeAlias = NDArray[Any]
 BackendName: TypeAlias = Literal["cython", "numpy"]
+#: What hidden layers may normalise.
+NormName: TypeAlias = Literal["layer"]
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping[int, float]
 #: A metric's name, an object of `fastmlp.metrics`, which is a function, or another function (y_true, y_pred).
 MetricLike: TypeAlias = str | Callable[..., Any]

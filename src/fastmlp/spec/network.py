@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, get_args
 
 import numpy as np
 
@@ -24,13 +24,19 @@ from fastmlp.spec.checks import (
 )
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
+from fastmlp.spec.names import NormName
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["DTYPE_NAMES", "Layer", "NetworkSpec"]
+    from fastmlp.spec.names import Array
+
+__all__ = ["DTYPE_NAMES", "NORM_EPSILON", "NORM_NAMES", "Layer", "NetworkSpec"]
 
 DTYPE_NAMES: tuple[str, ...] = ("float32", "float64")
+NORM_NAMES: tuple[str, ...] = get_args(NormName)
+#: What is added to the variances that signals are divided by the roots of, as PyTorch's LayerNorm and BatchNorm1d do.
+NORM_EPSILON = 1e-5
 #: Widest layer: products of two widths stay far from the end of 64 bits.
 MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
@@ -70,6 +76,8 @@ class NetworkSpec:
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
     residual : bool
         Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
+    norm : "layer" or None
+        What hidden layers normalise between their products and their activations: each row of them.
     max_norm : tuple of float or None
         One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
 
@@ -99,6 +107,7 @@ class NetworkSpec:
     l2: tuple[float, ...] = ()
     max_norm: tuple[float | None, ...] = ()
     residual: bool = False
+    norm: NormName | None = None
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -135,6 +144,10 @@ class NetworkSpec:
             raise ValueError(
                 f"residual is for neighbouring hidden layers of one width, of which sizes has none: {sizes}"
             )
+        if self.norm is not None:
+            choice(self.norm, "norm", NORM_NAMES)
+            if len(sizes) == 2:
+                raise ValueError(f"norm is for hidden layers, of which sizes has none: {sizes}")
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -153,6 +166,7 @@ class NetworkSpec:
         l2: float | Sequence[float] = 0.0,
         max_norm: float | Sequence[float | None] | None = None,
         residual: bool = False,
+        norm: NormName | None = None,
     ) -> NetworkSpec:
         """A specification from names or objects.
 
@@ -181,6 +195,8 @@ class NetworkSpec:
             The largest norm of the weights into a unit, of all layers or one per layer.
         residual : bool, default False
             Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
+        norm : {None, "layer"}
+            What hidden layers normalise between their products and their activations.
 
         Returns
         -------
@@ -207,7 +223,7 @@ class NetworkSpec:
             out = as_activation(chosen.output or "identity")
         if not hidden and not _several(dropout):
             fraction(dropout, "dropout")  # of no layer, but that is no reason to take anything for it
-        rates, first, second, norms = (
+        rates, first, second, bounds = (
             _of_layers(each, layers)
             for each, layers in ((dropout, hidden), (l1, hidden + 1), (l2, hidden + 1), (max_norm, hidden + 1))
         )
@@ -222,8 +238,9 @@ class NetworkSpec:
             input_noise,
             first,
             second,
-            norms,
+            bounds,
             residual,
+            norm,
         )
 
     @property
@@ -241,6 +258,11 @@ class NetworkSpec:
         )
 
     @property
+    def norms(self) -> tuple[NormName | None, ...]:
+        """What each layer normalises."""
+        return (*(self.norm,) * (len(self.sizes) - 2), None)
+
+    @property
     def penalties(self) -> tuple[tuple[float, float], ...]:
         """(l1, l2) of each layer."""
         none = (0.0,) * (len(self.sizes) - 1)
@@ -249,7 +271,10 @@ class NetworkSpec:
     @property
     def vectors(self) -> tuple[dict[str, int], ...]:
         """What each layer has beside its weights: the names of vectors, and their lengths."""
-        return tuple({"bias": n_out} for n_out in self.sizes[1:])
+        return tuple(
+            {"bias": n_out, "gamma": n_out} if norm else {"bias": n_out}
+            for n_out, norm in zip(self.sizes[1:], self.norms, strict=True)
+        )
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -260,10 +285,20 @@ class NetworkSpec:
             shapes.update({f"layers.{number}.{name}": (length,) for name, length in vectors.items()})
         return shapes
 
+    def beginning(self, weights: Sequence[Array]) -> dict[str, Array]:
+        """All tensors by name as a training begins with them: these weights, biases 0, gamma 1."""
+        found = {name: np.zeros(shape, self.dtype) for name, shape in self.shapes.items()}
+        for number, weight in enumerate(weights):
+            found[f"layers.{number}.weight"] = weight
+            if "gamma" in self.vectors[number]:
+                found[f"layers.{number}.gamma"] += 1
+        return found
+
     @property
     def n_parameters(self) -> int:
-        """Numbers that are trained: weights and biases."""
-        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        """Numbers that are trained: weights, biases and others of the layers' vectors."""
+        weights = sum(n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return weights + sum(sum(vectors.values()) for vectors in self.vectors)
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
@@ -345,7 +380,7 @@ _OF_LAYERS: dict[str, tuple[str, Callable[[object, str], float | None]]] = {
     "max_norm": ("layer", _bound),
 }
 #: What there is one of; like those above, it came after the first files had been written.
-_OF_ALL = ("input_dropout", "input_noise", "residual")
+_OF_ALL = ("input_dropout", "input_noise", "residual", "norm")
 
 
 def _each_layer(

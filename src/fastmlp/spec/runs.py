@@ -136,8 +136,8 @@ def name_tensors(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]
 
 
 def weights_and_biases(tensors: Mapping[str, NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """The inverse of `name_tensors`: lists with an array per layer."""
-    names = [f"layers.{layer}" for layer in range(len(tensors) // 2)]
+    """The inverse of `name_tensors`: lists with an array per layer; layers may have others, too."""
+    names = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
     return [tensors[f"{name}.weight"] for name in names], [tensors[f"{name}.bias"] for name in names]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from fastmlp.spec import name_tensors, weights_and_biases
 from fastmlp.spec.checks import choice, flag, integer, not_negative
 from fastmlp.spec.names import closest
 
@@ -322,7 +323,7 @@ class EarlyStopping(Watching):
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = self._best_step = 0
-        self._parameters: tuple[Any, Any] | None = None
+        self._parameters: dict[str, Any] | None = None  # tensors by name
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
         super().on_train_begin(net, logs)
@@ -332,7 +333,7 @@ class EarlyStopping(Watching):
         if self._improves(logs[self.monitor]):
             self.best_epoch, self._best_step, self._waited = logs["epoch"], net.n_steps, 0
             if self.restore_best:
-                self._parameters = (net.weights, net.biases)
+                self._parameters = net._tensors()
             return False
         self._waited += 1
         if self._waited < self.patience:
@@ -343,25 +344,29 @@ class EarlyStopping(Watching):
     def on_train_end(self, net: "MLP", logs: Logs) -> None:
         at_best = (logs.get("epoch"), net.n_steps) == (self.best_epoch, self._best_step)
         if self._parameters is not None and not at_best:
-            net.weights, net.biases = self._parameters
+            net._set_tensors(self._parameters)
         self._parameters = None
 
     def state_dict(self) -> dict[str, Any]:
-        weights, biases = self._parameters or ((), ())
+        weights, biases = weights_and_biases(self._parameters or {})
+        known = name_tensors(weights, biases).keys()
+        others = {name: array for name, array in (self._parameters or {}).items() if name not in known}
         return {
             "best": self.best,
             "best_epoch": self.best_epoch,
             "best_step": self._best_step,
             "stopped_epoch": self.stopped_epoch,
             "waited": self._waited,
-            "weights": list(weights),
-            "biases": list(biases),
+            "weights": weights,
+            "biases": biases,
+            **({"others": others} if others else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.best_epoch, self._best_step = state["best"], state["best_epoch"], state["best_step"]
         self.stopped_epoch, self._waited = state["stopped_epoch"], state["waited"]
-        self._parameters = (tuple(state["weights"]), tuple(state["biases"])) if state["weights"] else None
+        tensors = name_tensors(state["weights"], state["biases"]) | state.get("others", {})
+        self._parameters = tensors or None
 
     def __repr__(self) -> str:
         return (

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Data, chunks, refuse_overflow
-from fastmlp.spec import weights_and_biases
 from fastmlp.train.callbacks import Logs, LoopCallback
 from fastmlp.train.history import History
 from fastmlp.train.learner import Learner, Snapshot
@@ -168,8 +167,9 @@ def diagnosis(learner: Learner, data: Data, rows: NDArray[np.int64]) -> tuple[in
 
 
 def _first_bad_layer(learner: Learner, data: Data, rows: NDArray[np.int64]) -> int | None:
-    tensors = zip(*weights_and_biases(learner.engine.read()), strict=True)
-    finite = [bool(np.isfinite(W).all() and np.isfinite(b).all()) for W, b in tensors]
+    finite = [True] * len(learner.spec.layers)
+    for name, tensor in learner.engine.read().items():
+        finite[int(name.split(".")[1])] &= bool(np.isfinite(tensor).all())
     for part in chunks(len(rows), max(learner.spec.sizes)):
         signals, outputs, _ = learner.engine.trace(data.X[rows[part]], None, 1)
         for layer, arrays in enumerate(zip(signals, outputs, strict=True)):

@@ -21,7 +21,8 @@ class PerSample:
         The row's own loss, without weights of rows and penalties; NaN where no epoch took it.
     grad_norms : ndarray of float64, shape (n,)
         The norm of that loss's gradient by all weights and biases: the root of the sum over the layers of
-        |delta|^2 (|inputs|^2 + 1) (Goodfellow 2015). NaN also where the row's weight is 0.
+        |delta|^2 (|inputs|^2 + 1) (Goodfellow 2015); by the gammas of layers that normalise, too. NaN also
+        where the row's weight is 0.
 
     Examples
     --------

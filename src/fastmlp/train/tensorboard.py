@@ -27,7 +27,7 @@ class TensorBoard(Timed):
         As for `Checkpoint`: "5 epochs", "100 steps", "30 seconds"; an int counts steps, a float seconds. The
         horizontal axis counts epochs; steps, where it is in steps or seconds.
     histograms : bool, default False
-        Whether each layer's weights and biases are written, too.
+        Whether each layer's weights, biases and gammas are written, too.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class TensorBoard(Timed):
             at = net.n_steps
             self._scalars({"loss": logs["loss"], **self._rate(net, net._learner.position[0])}, at, "step_")
         if self.histograms:
-            for kind, arrays in (("weights", net.weights), ("biases", net.biases)):
+            for kind, arrays in (("weights", net.weights), ("biases", net.biases), ("gammas", net.gammas)):
                 for layer, array in enumerate(arrays):
                     self._opened(at).add_histogram(f"{kind}/{layer}", array, at)
 

@@ -1,0 +1,6 @@
+# Normalisation of a layer's signals.
+from fastmlp.passes.layers cimport Network
+from fastmlp.passes.workspace cimport Workspace
+
+cdef void normalise(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+cdef void pull_back_norm(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
