@@ -44,7 +44,7 @@ class Recipe:
     n_estimators: int
     hidden_layer_sizes: tuple[int, ...]
     epochs: int
-    learning_rate: float = 0.0025
+    learning_rate: float = 0.00375
     activation: str = "mish"
     n_bins: int | None = None
     batch_size: int = 128
