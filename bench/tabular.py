@@ -171,6 +171,7 @@ def draw(path: Path, points: dict[str, tuple[float, float]]) -> None:
     for name, point in points.items():
         ax.plot(*point, "o", color=COLOURS[0 if MODELS[name][1] == "fastmlp" else 1])
         ax.annotate(name, point, xytext=(5, 5), textcoords="offset points")
+    ax.margins(0.2)
     ax.set(xscale="log", xlabel="CPU seconds for all data sets", ylabel="error (shifted geometric mean)")
     ax.figure.savefig(path, dpi=150)
 

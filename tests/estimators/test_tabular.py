@@ -291,6 +291,13 @@ def test_a_far_value_is_taken_as_the_farthest_known(regressor):
     assert (far == regressor.predict([[1e20, 0.0, 0.0], [-1e20, 0.0, 0.0]])).all()
 
 
+def test_one_value_far_away_leaves_the_others_apart():
+    X = np.random.default_rng(0).uniform(-2, 2, (400, 1))
+    y = np.sin(2.0 * X[:, 0])
+    X[7], y[7] = 1e12, 0.0
+    assert TabularRegressor("fast", random_state=0).fit(X, y).score(np.delete(X, 7, 0), np.delete(y, 7)) > 0.8
+
+
 def test_rows_that_are_not_kept_are_encoded_to_the_same_bits(monkeypatch):
     from fastmlp.tabular import encoding
 

@@ -70,6 +70,7 @@ class _Chosen(Table):
         self.X, self.rows = X, rows
         self.shape, self.dtype = (len(rows), X.shape[1]), X.dtype
         self.names = X.names if isinstance(X, Table) else None
+        self.finite = isinstance(X, Table) and X.finite
 
     def fill(self, out: Array, rows: Any) -> None:
         if isinstance(self.X, Table):

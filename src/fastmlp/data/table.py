@@ -31,12 +31,15 @@ class Table(ABC):
         Of the arrays that it gives; one of the source dtypes.
     names : tuple of str, or None
         Names of the columns.
+    finite : bool
+        Whether all values are known to be finite, so that nobody has to look.
     """
 
     ndim: Final = 2
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     names: tuple[str, ...] | None = None
+    finite: bool = False
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from fastmlp.tabular.scaling import sorted_sample
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,10 +38,10 @@ class Bins:
     steepness: NDArray[np.float32]
 
     @classmethod
-    def of(cls, columns: Sequence[Array], scaling: Scaling, count: int | None) -> Self:
-        """Cut columns at their quantiles, into `count` bins each or fewer; None: as many as suit so many columns."""
-        values = {number: sorted_sample(columns[place]) for number, place in enumerate(scaling.places) if count != 0}
-        values = {number: rows for number, rows in values.items() if _distinct(rows) >= FEWEST_VALUES}
+    def of(cls, samples: Sequence[NDArray[np.float64]], scaling: Scaling, count: int | None) -> Self:
+        """Cut columns at a sample's quantiles, into at most `count` bins each; None: as many as suit so many."""
+        values = {number: samples[place] for number, place in enumerate(scaling.places)}
+        values = {number: rows for number, rows in values.items() if _distinct(rows) >= FEWEST_VALUES and count != 0}
         if count is None:
             count = min(MOST_BINS, max(FEWEST_BINS, BINS_OF_ALL // max(1, len(values))))
         found: list[tuple[Array, Array, Array]] = []

@@ -12,7 +12,7 @@ from fastmlp.tabular.bins import Bins
 from fastmlp.tabular.categories import Categories
 from fastmlp.tabular.columns import Codes, kind_of, to_codes, to_days, to_numbers
 from fastmlp.tabular.dates import date_parts
-from fastmlp.tabular.scaling import Scaling
+from fastmlp.tabular.scaling import Scaling, sorted_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +55,10 @@ class Encoder:
         """Learn from the columns of a table; those whose places are `categorical` are categories whatever they hold."""
         kinds = tuple("category" if j in categorical else kind_of(column) for j, column in enumerate(columns))
         numbers, codes = _read(columns, names, kinds)
-        scaling = Scaling.of(numbers)
+        samples = list(map(sorted_sample, numbers))
+        scaling = Scaling.of(numbers, samples)
         found = tuple(map(Categories.of, codes))
-        return cls(tuple(names), kinds, scaling, Bins.of(numbers, scaling, n_bins), found)
+        return cls(tuple(names), kinds, scaling, Bins.of(samples, scaling, n_bins), found)
 
     @property
     def width(self) -> int:
@@ -89,6 +90,8 @@ def _read(columns: Sequence[Column], names: Sequence[str], kinds: Sequence[Kind]
 
 class Encoded(Table):
     """Rows of a table that are encoded where they are read."""
+
+    finite = True
 
     def __init__(self, encoder: Encoder, n_rows: int, numbers: Sequence[Array], places: Sequence[Array]) -> None:
         self.encoder, self.numbers, self.places = encoder, numbers, places

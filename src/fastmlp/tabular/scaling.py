@@ -20,8 +20,10 @@ __all__ = ["Scaling", "sorted_sample"]
 HEAVY: Final = 8.0
 #: Values beyond those to learn from are taken as so many standard deviations beyond the last.
 MARGIN: Final = 1.0
+#: Values farther away are taken as so many standard deviations away.
+FARTHEST: Final = 1000.0
 #: Rows by which the places of a column's values are judged.
-SAMPLE: Final = 100_000
+SAMPLE: Final = 50_000
 
 
 def sorted_sample(column: Array) -> NDArray[np.float64]:
@@ -49,27 +51,27 @@ class Scaling:
     spread: NDArray[np.float64]  # of the second view: that of the middle half
 
     @classmethod
-    def of(cls, columns: Sequence[Array]) -> Self:
-        """Learn from columns of real numbers, with NaN for gaps."""
+    def of(cls, columns: Sequence[Array], samples: Sequence[NDArray[np.float64]]) -> Self:
+        """Learn from columns of real numbers, with NaN for gaps, and the `sorted_sample` of each."""
         rows: list[tuple[Any, ...]] = []
-        for place, column in enumerate(columns):
-            values = sorted_sample(column)
-            gaps = bool(np.isnan(column).any())
-            if len(values) == 0 or (values[0] == values[-1] and not gaps):
-                low, high = _range(column)
-                if not low < high:  # a sample may have missed the few that differ
-                    continue
+        for place, (column, values) in enumerate(zip(columns, samples, strict=True)):
             low, high = _range(column)
+            gaps = column.dtype.kind == "f" and bool(np.isnan(column).any())
+            if not low < high and not gaps:
+                continue
             if len(values) == 0:  # all are gaps, or those that are none were not in the sample
-                values = np.array([low if np.isfinite(low) else 0.0])
+                low, high = (low, high) if low <= high else (0.0, 0.0)
+                values = np.array([low])
             middle, mean = float(np.median(values)), float(values.mean())
-            deviation = _deviation(column, mean)
+            deviation = float(np.sqrt(np.square(values - mean).mean())) or high - low
             factor = 1.0 / deviation if deviation > 0.0 else 0.0
             quarters = np.quantile(values, (0.25, 0.75))
             spread = float(quarters[1] - quarters[0]) or deviation
-            heavy = max(high - mean, mean - low) * factor > HEAVY
+            far = max(high - mean, mean - low) * factor
+            if far > FARTHEST:  # one that a sample has not met: the others are not to vanish beside it
+                low, high = max(low, mean - FARTHEST * deviation), min(high, mean + FARTHEST * deviation)
             margin = MARGIN * deviation
-            rows.append((place, middle, mean, factor, low - margin, high + margin, gaps, heavy, spread))
+            rows.append((place, middle, mean, factor, low - margin, high + margin, gaps, far > HEAVY, spread))
         kinds = (np.int64, *[np.float64] * 5, np.bool_, np.bool_, np.float64)
         return cls(*(np.array([row[k] for row in rows], kind) for k, kind in enumerate(kinds)))
 
@@ -95,12 +97,7 @@ class Scaling:
 
 def _range(column: Array) -> tuple[float, float]:
     """Return the least and the largest value that is no gap; infinity and its negative where there is none."""
-    if column.dtype.kind != "f":
-        return float(column.min()), float(column.max())
+    low, high = float(column.min()), float(column.max())
+    if low == low:  # NaN is what does not equal itself
+        return low, high
     return float(np.nanmin(column, initial=np.inf)), float(np.nanmax(column, initial=-np.inf))
-
-
-def _deviation(column: Array, mean: float) -> float:
-    """Return the root of the mean square distance from the mean of a sample."""
-    distance = column.astype(np.float64) - mean
-    return float(np.sqrt(np.nanmean(distance * distance))) if len(column) and not np.isnan(distance).all() else 0.0
