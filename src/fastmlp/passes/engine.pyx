@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp.passes.apply cimport apply_gradient
 from fastmlp.passes.call cimport Call
+from fastmlp.passes.exchange cimport TensorPasses
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
@@ -328,3 +329,6 @@ cdef class Engine:
         self.whole_gradient.write(tensors)
         apply_gradient(self.parameters, self.gate, self.whole_gradient, table, groups, clip_norm, clip_value,
                        self.team_size(1, True, threads))
+
+    def over_tensors(self, table):
+        return TensorPasses(self.parameters, self.predictor, self.tape_buffers, table)

@@ -29,11 +29,13 @@ cdef class Predictor:
     cdef list take_buffers(self, ptrdiff_t block, Purpose purpose, int team_size)
     cdef put_back(self, list buffers)
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1
-    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check)
+    cdef bint fill(self, Examples *examples, char *out, double *row_loss, int threads, bint check) except -1
+    cdef run_over(self, Examples *examples, char *out, double *row_loss, int team_size, bint check)
     cdef few_rows(self, Blocks *run, int team_size)
     cdef waves(self, Blocks *run, int team_size)
     cdef small(self, X)
     cdef run_small(self, Examples *examples)
+    cdef bint fill_few(self, Examples *examples, char *out) except -1
 
 cdef bint few_enough(Network *net, ptrdiff_t rows) noexcept nogil
 cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t rows) noexcept nogil

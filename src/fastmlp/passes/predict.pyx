@@ -248,55 +248,58 @@ cdef class Predictor:
     cdef bint over(self, Inputs inputs, out, double[::1] row_loss, int threads, bint check) except -1:
         """Fill `out` and, where there are targets, `row_loss`; False if the gate is closed and nothing was done. With
         `check`, a ValueError when X holds NaN or infinity, which may leave a part of `out` filled."""
+        cdef Network *net = &self.parameters.net
+        cdef ptrdiff_t rows = inputs.examples.x.rows
+        cdef Py_buffer view
+        if row_loss is not None and row_loss.shape[0] != rows:
+            raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {rows}")
+        if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
+            raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
+                             f"({rows}, {net.layers[net.n_layers - 1].n_out})")
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        try:
+            return self.fill(&inputs.examples, <char *> view.buf, &row_loss[0] if inputs.has_targets and rows else NULL,
+                             threads, check)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef bint fill(self, Examples *examples, char *out, double *row_loss, int threads, bint check) except -1:
+        """Do what `over` does where arrays lie so in memory; without `row_loss` there are no targets."""
         cdef int team_size = min(threads, <int> MAX_THREADS)
         cdef Entry entry
-        if row_loss is not None and row_loss.shape[0] != inputs.examples.x.rows:
-            raise ValueError(f"row_loss has {row_loss.shape[0]} rows; X has {inputs.examples.x.rows}")
         if self.parameters.net.custom:
             team_size = 1
         elif threads <= 0:
-            team_size = threads_for(&self.parameters.net, inputs.examples.x.rows, False, -threads or max_threads())
-        entry = self.gate.enter("evaluate" if inputs.has_targets else "predict")
+            team_size = threads_for(&self.parameters.net, examples.x.rows, False, -threads or max_threads())
+        entry = self.gate.enter("predict" if row_loss == NULL else "evaluate")
         if entry == REFUSED:
             return False
         try:
-            self.run_over(inputs, out, row_loss, team_size, check)
+            if examples.x.rows > 0:
+                self.run_over(examples, out, row_loss, team_size, check)
         finally:
             self.gate.leave(entry)
         return True
 
-    cdef run_over(self, Inputs inputs, out, double[::1] row_loss, int team_size, bint check):
+    cdef run_over(self, Examples *examples, char *out, double *row_loss, int team_size, bint check):
         cdef Network *net = &self.parameters.net
-        cdef ptrdiff_t rows = inputs.examples.x.rows
+        cdef ptrdiff_t rows = examples.x.rows
         cdef Workspace *spaces[MAX_THREADS]
-        cdef Py_buffer view
         cdef Blocks run
         cdef int thread
-        cdef bint by_panels
-        if out.shape != (rows, net.layers[net.n_layers - 1].n_out) or out.dtype != self.dtype:
-            raise ValueError(f"out is {out.dtype} {out.shape}; it must be {self.dtype} "
-                             f"({rows}, {net.layers[net.n_layers - 1].n_out})")
-        if rows == 0:
-            return
-        by_panels = share_by_panels(net, rows, team_size) and not inputs.has_targets
+        cdef bint targets = row_loss != NULL
+        cdef bint by_panels = share_by_panels(net, rows, team_size) and not targets
         run.block = rows if by_panels else row_block(net, rows, team_size, False)
-        buffers = self.take_buffers(run.block, EVALUATE if inputs.has_targets else PREDICT,
-                                    1 if by_panels else team_size)
+        buffers = self.take_buffers(run.block, EVALUATE if targets else PREDICT, 1 if by_panels else team_size)
         for thread in range(len(buffers)):
             spaces[thread] = &(<Buffers> buffers[thread]).ws
-            spaces[thread].has_labels = inputs.examples.labels
-        run.net, run.ws, run.examples, run.targets = net, spaces, &inputs.examples, inputs.has_targets
-        run.row_loss = &row_loss[0] if inputs.has_targets else NULL
-        run.check = check
-        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-        try:
-            run.out = <char *> view.buf
-            if by_panels:
-                self.few_rows(&run, team_size)
-            else:
-                self.waves(&run, team_size)
-        finally:
-            PyBuffer_Release(&view)
+            spaces[thread].has_labels = examples.labels
+        run.net, run.ws, run.examples, run.targets = net, spaces, examples, targets
+        run.row_loss, run.check, run.out = row_loss, check, out
+        if by_panels:
+            self.few_rows(&run, team_size)
+        else:
+            self.waves(&run, team_size)
         self.put_back(buffers)
 
     cdef few_rows(self, Blocks *run, int team_size):
@@ -364,24 +367,31 @@ cdef class Predictor:
             PyBuffer_Release(&view)
 
     cdef run_small(self, Examples *examples):
-        """The gate is passed when everything has been allocated: a collection of garbage may run any Python code, also
-        such as would wait for this call."""
-        cdef list buffers = self.take_buffers(examples.x.rows, PREDICT, 1)
-        cdef Blocks run
+        """Outputs of a few rows in an array of their own, or None; values beyond the network's dtype are infinite in
+        it, and where that shows, the long way says which."""
         cdef Py_buffer view
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t rows = examples.x.rows, columns = net.layers[net.n_layers - 1].n_out
-        cdef bint entered, doubtful = False
+        cdef bint good
         out = empty((rows, columns), self.dtype)
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-        run.net, run.examples, run.targets, run.out = net, examples, False, <char *> view.buf
+        good = self.fill_few(examples, <char *> view.buf)
+        if good and examples.x.source == FM_SOURCE_float64 and net.item == 4:
+            good = net.kernels.finite[FM_SOURCE_float32](rows, columns, view.buf, columns * 4, 4)
+        PyBuffer_Release(&view)
+        return out if good else None
+
+    cdef bint fill_few(self, Examples *examples, char *out) except -1:
+        """Outputs of a few rows, on this thread and with the GIL held; False if the gate is closed. It is passed when
+        everything has been allocated: a collection of garbage may run any Python code, also such as would wait for this
+        call."""
+        cdef list buffers = self.take_buffers(examples.x.rows, PREDICT, 1)
+        cdef Blocks run
+        cdef bint entered
+        run.net, run.examples, run.targets, run.out = &self.parameters.net, examples, False, out
         entered = self.gate.enter_shortly()
         if entered:
-            forward_block(&run, &(<Buffers> buffers[0]).ws, 0, rows)
+            forward_block(&run, &(<Buffers> buffers[0]).ws, 0, examples.x.rows)
             self.gate.leave_shortly()
-            # Values beyond the network's dtype are infinite in it: where that shows, the long way says which.
-            doubtful = (examples.x.source == FM_SOURCE_float64 and net.item == 4
-                        and not net.kernels.finite[FM_SOURCE_float32](rows, columns, view.buf, columns * 4, 4))
-        PyBuffer_Release(&view)
         self.put_back(buffers)
-        return out if entered and not doubtful else None
+        return entered

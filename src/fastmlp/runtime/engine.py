@@ -31,7 +31,8 @@ class Engine(Protocol):
     the rows. With a seed, `forward` drops and adds noise as the next step of a training with that seed would. A tape
     serves until the parameters change. `write_transposed`, and `backward` if it is asked to, have weights as (n_out,
     n_in); tapes stay good behind it, as whoever keeps the parameters says. `apply` makes the update of a step by a
-    gradient and a row of the optimizer's table.
+    gradient and a row of the optimizer's table. `over_tensors` returns what writes, predicts, and pulls back with the
+    tensors of the library whose DLPack exchange table that is, or None.
 
     Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
     `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
@@ -100,6 +101,7 @@ class Engine(Protocol):
         clip_value: float | None,
         threads: int,
     ) -> None: ...
+    def over_tensors(self, table: object) -> Any: ...
 
 
 def optimizer_state(engine: Engine) -> list[tuple[list[NDArray[Any]], list[NDArray[Any]]]]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import threading
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,13 +18,12 @@ from fastmlp.runtime import choose_backend
 from fastmlp.spec import NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.torch.activations import activation_of
+from fastmlp.torch.arrays import ArrayPasses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastmlp.spec import Array
-
-__all__ = ["Fused", "describe", "fused_for"]
+__all__ = ["Fused", "UnfitError", "describe", "fused_for"]
 
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
@@ -66,6 +63,10 @@ def fused_for(layers: str, sizes: tuple[int, ...], dtype: torch.dtype) -> Fused:
     return Fused(layers, sizes, dtype)
 
 
+class UnfitError(ValueError):
+    """Tensors are not such as an operation can take as they are; nothing has been done."""
+
+
 class Fused:
     """An engine that computes with the parameters of a run of modules: one thread at a time."""
 
@@ -79,73 +80,58 @@ class Fused:
         spec = NetworkSpec.make(
             sizes, activations[:-1], activations[-1], "squared_error", _DTYPES[dtype], dropout=self.dropout
         )
-        self.engine = choose_backend(None).engine(spec)
+        engine = choose_backend(None).engine(spec)
+        table = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of PyTorch 2.10 and newer
+        self.passes = (table and engine.over_tensors(table)) or ArrayPasses(engine, sizes, _DTYPES[dtype])
         self.lock = threading.RLock()
-        self.n_parameters = spec.n_parameters
-        self.pieces = [piece for n_in, n_out in pairwise(sizes) for piece in (n_in * n_out, n_out)]
         self.written: object = None  # stands for the parameters that the engine has
-        self._known: list[tuple[int, Array]] = [(0, np.empty(0))] * len(self.pieces)
 
-    def write(self, parameters: Sequence[Tensor]) -> object:
+    def write(self, parameters: list[Tensor]) -> object:
         """Give the engine the parameters as they are; return what stands for them from now on."""
-        arrays = []
-        for place, parameter in enumerate(parameters):
-            address, array = self._known[place]
-            plain = parameter.is_contiguous()  # a square matrix and its transpose have the same address and shape
-            if parameter.data_ptr() != address or array.shape != parameter.shape or not plain:
-                array = parameter.detach().contiguous().numpy()
-                if plain:
-                    self._known[place] = parameter.data_ptr(), array  # which keeps the memory, and so its address
-            arrays.append(array)
-        self.engine.write_transposed(arrays, torch.get_num_threads())
+        if not self.passes.write(parameters, torch.get_num_threads()):
+            raise UnfitError("parameters are of other shapes, or do not lie row by row")
         self.written = object()
         return self.written
 
-    def predict(self, x: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    def predict(self, x: Tensor, parameters: list[Tensor]) -> Tensor:
         """Compute the outputs of rows, and keep nothing."""
+        out = torch.empty((len(x), self.sizes[-1]), dtype=self.dtype)
         with self.lock:
             self.write(parameters)
-            rows = x.detach().numpy()
-            small = self.engine.predict_small(rows)
-            if small is not None:
-                return torch.from_numpy(small)
-            out = torch.empty((len(rows), self.sizes[-1]), dtype=self.dtype)
-            self.engine.predict(rows, out.numpy(), -torch.get_num_threads())
-            return out
+            if not self.passes.predict(x, out, torch.get_num_threads()):
+                raise UnfitError("inputs are of another shape or dtype")
+        return out
 
-    def forward(self, x: Tensor, parameters: Sequence[Tensor], seed: int | None) -> tuple[Tensor, Any, object]:
+    def forward(self, x: Tensor, parameters: list[Tensor], seed: int | None) -> tuple[Tensor, Any, object]:
         """Compute the outputs of rows, with dropout if there is a seed; and a tape, and what its parameters are."""
         out = torch.empty((len(x), self.sizes[-1]), dtype=self.dtype)
         with self.lock:
             written = self.write(parameters)
-            tape = self.engine.forward(x.detach().numpy(), out.numpy(), -torch.get_num_threads(), seed)
+            tape = self.passes.forward(x, out, torch.get_num_threads(), seed)
+        if tape is None:
+            raise UnfitError("inputs are of another shape or dtype")
         return out, tape, written
 
     def backward(
-        self, tape: Any, by_outputs: Tensor, parameters: Sequence[Tensor], written: object, wanted: tuple[bool, bool]
-    ) -> tuple[list[Tensor] | None, Tensor | None]:
-        """Compute the derivatives by the parameters and by the inputs, as far as they are wanted."""
-        flat = torch.empty(self.n_parameters, dtype=self.dtype) if wanted[0] else None
-        by_inputs = torch.empty((len(by_outputs), self.sizes[0]), dtype=self.dtype) if wanted[1] else None
+        self,
+        tape: Any,
+        by_outputs: Tensor,
+        parameters: list[Tensor],
+        written: object,
+        gradients: list[Tensor | None] | None,
+        by_inputs: Tensor | None,
+    ) -> None:
+        """Fill the derivatives by the parameters and by the inputs, as far as they are wanted, row by row."""
         with self.lock:
             if written is not self.written:
-                self.write(parameters)
-            self.engine.backward(
-                tape,
-                by_outputs.detach().contiguous().numpy(),
-                None if flat is None else flat.numpy(),
-                None if by_inputs is None else by_inputs.numpy(),
-                -torch.get_num_threads(),
-                True,
-            )
-        return None if flat is None else self.cut(flat), by_inputs
-
-    def cut(self, flat: Tensor) -> list[Tensor]:
-        """Cut a vector of all parameters into them, weights as (O, I)."""
-        parts = list(flat.split(self.pieces))
-        for layer, n_in in enumerate(self.sizes[:-1]):
-            parts[2 * layer] = parts[2 * layer].view(self.sizes[layer + 1], n_in)
-        return parts
+                self.write([parameter.contiguous() for parameter in parameters])
+            if not self.passes.backward(tape, by_outputs, gradients, by_inputs, torch.get_num_threads()):
+                plain = by_outputs.contiguous()
+                if not self.passes.backward(tape, plain, gradients, by_inputs, torch.get_num_threads()):
+                    raise ValueError(
+                        f"gradients by outputs must be {self.dtype} ({tape.rows}, {self.sizes[-1]}), got "
+                        f"{plain.dtype} {tuple(plain.shape)}"
+                    )
 
 
 def _activation(described: Any) -> Any:

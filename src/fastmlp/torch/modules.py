@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastmlp.spec.names import did_you_mean
 from fastmlp.torch.activations import MODULES
-from fastmlp.torch.fused import Fused, describe
+from fastmlp.torch.fused import Fused, UnfitError, describe
 from fastmlp.torch.operators import Network, network
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _SETTINGS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Softplus: ("beta",),
 }
 
+_PLAIN = Tensor, nn.Parameter
+
 
 class Run:
     """Modules, one after another, that are computed as one."""
@@ -45,6 +47,7 @@ class Run:
         assert found is not None
         self.layers = found
         self._fused: dict[tuple[Any, ...], Fused] = {}
+        self._last: Fused | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the outputs of (..., n_inputs)."""
@@ -53,23 +56,33 @@ class Run:
             own = linear._parameters  # the way through the module's attributes takes longer
             weight, bias = own.get("weight"), own.get("bias")
             parameters += [linear.weight if weight is None else weight, linear.bias if bias is None else bias]
+        random = False
+        if self.dropouts:
+            drops = [module.training for module in self.dropouts if module.p > 0]
+            random = any(drops)
+            if random and not all(drops):
+                _check(x, parameters[0])
+                return self._one_by_one(x)
+        seed = int(torch.randint(2**62, ())) if random else None
+        # Most inputs are what those before were, a plain matrix. What else they are is looked at when that has failed.
+        if self._last is not None and type(x) in _PLAIN and not x.is_neg() and not self._set_anew():
+            try:
+                return _compute(self._last, x, parameters, seed)
+            except UnfitError:
+                pass
+        return self._with_care(x, parameters, seed)
+
+    def _with_care(self, x: Tensor, parameters: list[Tensor], seed: int | None) -> Tensor:
+        """Compute outputs of anything that may come."""
         _check(x, parameters[0])
         shape = x.shape
-        drops = [module.training for module in self.dropouts if module.p > 0]
-        random = any(drops)
-        if (random and not all(drops)) or 0 in shape or (self.by_columns and len(shape) != 2):
+        if 0 in shape or (self.by_columns and len(shape) != 2):
             return self._one_by_one(x)
-        if type(x) not in (Tensor, nn.Parameter):  # of a program that is traced
+        if type(x) not in _PLAIN:  # of a program that is traced
             return self.traced(x)
-        rows = x if len(shape) == 2 else x.reshape(-1, shape[-1])
-        fused = self._fused_of(parameters)
-        seed = int(torch.randint(2**62, ())) if random else None
-        if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in parameters])):  # noqa: C419
-            out: Tensor = Network.apply(fused, seed, rows, *parameters)
-        elif random:
-            out = fused.forward(rows, parameters, seed)[0]
-        else:
-            out = fused.predict(rows, parameters)
+        self._last = self._fused_of(parameters)
+        rows = x.resolve_neg().reshape(-1, shape[-1])
+        out = _compute(self._last, rows, [p if p.is_contiguous() else p.contiguous() for p in parameters], seed)
         return out if len(shape) == 2 else out.reshape(*shape[:-1], out.shape[-1])
 
     def traced(self, x: Tensor) -> Tensor:
@@ -85,13 +98,16 @@ class Run:
             x = module(x)
         return x
 
+    def _set_anew(self) -> bool:
+        """Whether a module has been given another setting."""
+        return bool(self._settings) and [getattr(module, name) for module, name in self._settings] != self._set
+
     def _fused_of(self, parameters: Sequence[Tensor]) -> Fused:
-        settings = [getattr(module, name) for module, name in self._settings]
-        if settings != self._set:
+        if self._set_anew():
             layers = describe(self.modules)
             if layers is None:
                 raise ValueError("a module has been given a setting that fastmlp cannot compute: use to_sequential")
-            self.layers, self._set = layers, settings
+            self.layers, self._set = layers, [getattr(module, name) for module, name in self._settings]
         first = parameters[0]
         key = self.layers, first.dtype, first.shape[1], *(p.shape[0] for p in parameters[::2])
         found = self._fused.get(key)
@@ -104,6 +120,14 @@ class Run:
                     )
             found = self._fused[key] = Fused(self.layers, key[2:], first.dtype)
         return found
+
+
+def _compute(fused: Fused, x: Tensor, parameters: list[Tensor], seed: int | None) -> Tensor:
+    """Compute outputs of rows, under autograd where somebody wants a gradient."""
+    if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in parameters])):  # noqa: C419
+        out: Tensor = Network.apply(fused, seed, x, *parameters)
+        return out
+    return fused.predict(x, parameters) if seed is None else fused.forward(x, parameters, seed)[0]
 
 
 def _check(x: Tensor, weight: Tensor) -> None:
@@ -194,8 +218,8 @@ class MLP(_Holder):
     -----
     Inputs are of shape (..., n_inputs) and of the parameters' dtype. Derivatives of derivatives are refused. Between a
     forward and its backward pass parameters must not be changed in place, as everywhere in PyTorch; inputs may.
-    Weights are copied into the engine's memory at every call: steps of small networks take about as long as PyTorch's,
-    and single rows longer. What is fast is `fastmlp.MLP.fit`.
+    Weights are copied into the engine's memory at every call. What is left of a small network's step is mostly
+    PyTorch's own: the loss, the optimizer, autograd. What is fast is `fastmlp.MLP.fit`.
 
     Examples
     --------

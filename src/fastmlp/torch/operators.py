@@ -31,8 +31,8 @@ class Network(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, fused: Fused, seed: int | None, x: Tensor, *parameters: Tensor) -> Tensor:
         """Compute the outputs, and keep the tape."""
-        out, ctx.tape, ctx.written = fused.forward(x, parameters, seed)
-        ctx.fused = fused
+        out, ctx.tape, ctx.written = fused.forward(x, list(parameters), seed)
+        ctx.fused, ctx.inputs_like = fused, x.shape
         ctx.save_for_backward(*parameters)
         return out
 
@@ -42,12 +42,16 @@ class Network(torch.autograd.Function):
         parameters = ctx.saved_tensors  # an error where they have changed since
         if torch.is_grad_enabled():
             raise RuntimeError(_TWICE)
-        needs = ctx.needs_input_grad
-        wanted = any(needs[3:]), needs[2]
-        gradients, by_inputs = ctx.fused.backward(ctx.tape, grad, parameters, ctx.written, wanted)
-        if gradients is None:
-            return None, None, by_inputs, *(None for _ in parameters)
-        return None, None, by_inputs, *(g if need else None for g, need in zip(gradients, needs[3:], strict=True))
+        _, _, for_inputs, *needs = ctx.needs_input_grad
+        gradients: list[Tensor | None] | None = None
+        if all(needs):
+            gradients = [torch.empty_like(p, memory_format=torch.contiguous_format) for p in parameters]
+        elif any(needs):
+            pairs = zip(parameters, needs, strict=True)
+            gradients = [torch.empty_like(p, memory_format=torch.contiguous_format) if n else None for p, n in pairs]
+        by_inputs = grad.new_empty(ctx.inputs_like) if for_inputs else None
+        ctx.fused.backward(ctx.tape, grad, parameters, ctx.written, gradients, by_inputs)
+        return None, None, by_inputs, *(gradients or (None,) * len(parameters))
 
 
 def _sizes(parameters: Sequence[Tensor]) -> tuple[int, ...]:
@@ -58,12 +62,22 @@ def _shared(layers: str, parameters: Sequence[Tensor]) -> Fused:
     return fused_for(layers, tuple(map(int, _sizes(parameters))), parameters[0].dtype)
 
 
+def _plain(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [parameter.contiguous() for parameter in parameters]
+
+
+def _cut(flat: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Cut a vector of all parameters' derivatives into one for each."""
+    parts = flat.split([p.numel() for p in parameters])
+    return [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
+
+
 @torch.library.custom_op("fastmlp::network", mutates_args=())
 def network(x: Tensor, parameters: list[Tensor], layers: str) -> Tensor:
     """Compute a network's outputs (n, O)."""
     if not len(x):
         return x.new_empty((0, parameters[-1].shape[0]))
-    return _shared(layers, parameters).predict(x, parameters)
+    return _shared(layers, parameters).predict(x, _plain(parameters))
 
 
 @network.register_fake
@@ -78,17 +92,11 @@ def network_backward(
     """Compute derivatives by all parameters, in one vector, and by the inputs, (0,) where they are not wanted."""
     flat, found = x.new_zeros(sum(p.numel() for p in parameters)), x.new_empty(x.shape if by_inputs else 0)
     if len(x):
-        fused = _shared(layers, parameters)
+        fused, plain = _shared(layers, parameters), _plain(parameters)
         with fused.lock:
-            _, tape, _ = fused.forward(x, parameters, None)
-            fused.engine.backward(
-                tape,
-                grad.contiguous().numpy(),
-                flat.numpy(),
-                found.numpy() if by_inputs else None,
-                -torch.get_num_threads(),
-                True,
-            )
+            _, tape, written = fused.forward(x, plain, None)
+            gradients: list[Tensor | None] = list(_cut(flat, parameters))
+            fused.backward(tape, grad, plain, written, gradients, found if by_inputs else None)
     return flat, found
 
 
@@ -106,9 +114,7 @@ def _keep(ctx: FunctionCtx, inputs: tuple[Tensor, list[Tensor], str], output: Te
 def _pull_back(ctx: Any, grad: Tensor) -> tuple[Tensor | None, list[Tensor], None]:
     x, *parameters = ctx.saved_tensors
     flat, by_inputs = network_backward(grad, x, parameters, ctx.layers, ctx.needs_input_grad[0])
-    parts = flat.split([p.numel() for p in parameters])
-    gradients = [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
-    return by_inputs if ctx.needs_input_grad[0] else None, gradients, None
+    return by_inputs if ctx.needs_input_grad[0] else None, _cut(flat, parameters), None
 
 
 def _refuse(ctx: Any, *grads: Tensor) -> None:  # noqa: ARG001

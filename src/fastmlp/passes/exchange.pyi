@@ -1,0 +1,16 @@
+from typing import Any
+
+from fastmlp.passes.parameters import Parameters
+from fastmlp.passes.predict import Predictor
+from fastmlp.passes.tape import Tape
+
+class TensorPasses:
+    def __init__(
+        self, parameters: Parameters, predictor: Predictor, tape_buffers: list[Any], capsule: object
+    ) -> None: ...
+    def write(self, tensors: list[Any], threads: int) -> bool: ...
+    def predict(self, x: Any, out: Any, threads: int) -> bool: ...
+    def forward(self, x: Any, out: Any, threads: int, seed: int | None) -> Tape | None: ...
+    def backward(
+        self, tape: Tape, by_outputs: Any, gradients: list[Any] | None, by_inputs: Any, threads: int
+    ) -> bool: ...
