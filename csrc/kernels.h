@@ -130,10 +130,11 @@ typedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *c
 
 /* Rows order[0 .. rows) of a strided matrix (order NULL: rows 0 .. rows), converted, into panels, whose padding is left
  * alone. Strides in bytes. With each row, the one `ahead` places later in the order is fetched into the caches (0:
- * none); the order is `known` places long. */
+ * none); the order is `known` places long. Column c becomes (x - shift[c]) * scale[c], rounded once to the dtype,
+ * unless shift is NULL. */
 typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
                                  ptrdiff_t ahead, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
-                                 void *panels, ptrdiff_t stride);
+                                 const double *shift, const double *scale, void *panels, ptrdiff_t stride);
 
 /* Whether every element of a strided matrix is finite. */
 typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,

@@ -16,35 +16,50 @@ FM_INLINE float float_of_half(uint16_t half) {
   return scaled;
 }
 
-/* memcpy: rows of a strided array need not be aligned. `source` is a constant wherever this is inlined. */
-#define FM_LOAD_CASE(name, type)     \
-  case FM_SOURCE_##name: {           \
-    type value;                      \
-    memcpy(&value, p, sizeof value); \
-    return FM_REAL_OF_##name(value); \
+/* memcpy: rows of a strided array need not be aligned. `source` is a constant wherever these are inlined. */
+#define FM_NUMBER_OF_float64(x) (x)
+#define FM_NUMBER_OF_float32(x) (x)
+#define FM_NUMBER_OF_float16(x) float_of_half(x)
+#define FM_NUMBER_OF_uint8(x) (x)
+#define FM_NUMBER_OF_int16(x) (x)
+#define FM_NUMBER_OF_int32(x) (x)
+#define FM_NUMBER_OF_int64(x) (x)
+#define FM_LOAD_CASE(name, type)             \
+  case FM_SOURCE_##name: {                   \
+    type value;                              \
+    memcpy(&value, p, sizeof value);         \
+    return (real)FM_NUMBER_OF_##name(value); \
   }
-#define FM_REAL_OF_float64(x) (real)(x)
-#define FM_REAL_OF_float32(x) (real)(x)
-#define FM_REAL_OF_float16(x) (real) float_of_half(x)
-#define FM_REAL_OF_uint8(x) (real)(x)
-#define FM_REAL_OF_int16(x) (real)(x)
-#define FM_REAL_OF_int32(x) (real)(x)
-#define FM_REAL_OF_int64(x) (real)(x)
+#define FM_LOAD_DOUBLE_CASE(name, type)        \
+  case FM_SOURCE_##name: {                     \
+    type value;                                \
+    memcpy(&value, p, sizeof value);           \
+    return (double)FM_NUMBER_OF_##name(value); \
+  }
 FM_INLINE real real_from(const int source, const char *p) {
   switch (source) { FM_SOURCES(FM_LOAD_CASE) default : return 0; }
 }
+FM_INLINE double double_from(const int source, const char *p) {
+  switch (source) { FM_SOURCES(FM_LOAD_DOUBLE_CASE) default : return 0; }
+}
 #undef FM_LOAD_CASE
+#undef FM_LOAD_DOUBLE_CASE
 
-/* `later` is a row that will be gathered soon, whose elements follow each other, or NULL. */
+/* `later` is a row that will be gathered soon, whose elements follow each other, or NULL. (x - shift) * scale is made
+ * of doubles: a float32 would lose what is small beside a large mean. */
 FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t columns, const char *x,
-                          ptrdiff_t column_stride, const char *later, real *out, ptrdiff_t stride) {
+                          ptrdiff_t column_stride, const double *shift, const double *scale, const char *later,
+                          real *out, ptrdiff_t stride) {
   for (ptrdiff_t c = 0; c < columns; c += PANEL, out += stride, x += PANEL * column_stride) {
     const ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
     if (later) {
       for (ptrdiff_t i = c * item; i < (c + n) * item; i += 64) FM_PREFETCH(later + i);
       if (c + n == columns) FM_PREFETCH(later + columns * item - 1); /* a row need not begin with a cache line */
     }
-    if (column_stride == item)
+    if (shift)
+      for (ptrdiff_t j = 0; j < n; j++)
+        out[j] = (real)((double_from(source, x + j * column_stride) - shift[c + j]) * scale[c + j]);
+    else if (column_stride == item)
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * item);
     else
       for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * column_stride);
@@ -53,12 +68,13 @@ FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t colu
 
 FM_INLINE void gather_rows(const int source, const ptrdiff_t item, ptrdiff_t rows, ptrdiff_t columns,
                            const int64_t *order, ptrdiff_t known, ptrdiff_t ahead, const void *x, ptrdiff_t row_stride,
-                           ptrdiff_t column_stride, void *panels, ptrdiff_t stride) {
+                           ptrdiff_t column_stride, const double *shift, const double *scale, void *panels,
+                           ptrdiff_t stride) {
   if (!ahead) ahead = known = rows;
   for (ptrdiff_t r = 0; r < rows; r++) {
     const ptrdiff_t from = order ? (ptrdiff_t)order[r] : r;
     const char *later = r + ahead < known ? (const char *)x + (ptrdiff_t)order[r + ahead] * row_stride : NULL;
-    gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, later,
+    gather_row(source, item, columns, (const char *)x + from * row_stride, column_stride, shift, scale, later,
                (real *)panels + r * PANEL, stride);
   }
 }
@@ -109,10 +125,10 @@ FM_INLINE int finite_rows(const ptrdiff_t item, const uint64_t exponent, ptrdiff
 
 #define FM_DEFINE_SOURCE(name, type)                                                                                   \
   static void gather_##name(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known, ptrdiff_t ahead, \
-                            const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride, void *panels,                \
-                            ptrdiff_t stride) {                                                                        \
+                            const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride, const double *shift,         \
+                            const double *scale, void *panels, ptrdiff_t stride) {                                     \
     gather_rows(FM_SOURCE_##name, (ptrdiff_t)sizeof(type), rows, columns, order, known, ahead, x, row_stride,          \
-                column_stride, panels, stride);                                                                        \
+                column_stride, shift, scale, panels, stride);                                                          \
   }                                                                                                                    \
   static int finite_##name(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,                     \
                            ptrdiff_t column_stride) {                                                                  \

@@ -9,7 +9,7 @@ static void pack(ptrdiff_t rows, ptrdiff_t columns, const void *in, ptrdiff_t ro
   if (used)
     for (ptrdiff_t r = 0; r < rows; r++)
       for (ptrdiff_t c = used; c < PANEL; c++) ((real *)panels)[last * stride + r * PANEL + c] = 0;
-  gather_rows(source, item, rows, columns, NULL, rows, 0, in, row_stride * item, item, panels, stride);
+  gather_rows(source, item, rows, columns, NULL, rows, 0, in, row_stride * item, item, NULL, NULL, panels, stride);
 }
 
 static void unpack(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,

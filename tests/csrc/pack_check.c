@@ -2,7 +2,7 @@
  */
 #include "guard.h"
 
-enum { SOURCE, LAYOUT, ORDERED }; /* the axes of what reads rows from outside */
+enum { SOURCE, LAYOUT, ORDERED, SCALED }; /* the axes of what reads rows from outside */
 
 static ptrdiff_t size_of_source(int source) {
 #define FM_SIZE(name, type) sizeof(type),
@@ -71,23 +71,31 @@ static strided new_strided(int source, ptrdiff_t rows, ptrdiff_t columns, int la
 }
 
 static void check_gather(trial t, result *out) {
-  const int source = t.at[SOURCE], layout = t.at[LAYOUT], ordered = t.at[ORDERED];
+  const int source = t.at[SOURCE], layout = t.at[LAYOUT], ordered = t.at[ORDERED], scaled = t.at[SCALED];
   const ptrdiff_t rows = 2 * t.rows + 1; /* of the source */
   const strided x = new_strided(source, rows, t.columns, layout);
   const ptrdiff_t more = ordered ? 3 : 0, ahead = ordered && layout == CONTIGUOUS ? 2 : 0;
   array *order = new_array(t.rows + more, sizeof(int64_t));
   for (ptrdiff_t r = 0; r < t.rows + more; r++) ((int64_t *)(void *)order->data)[r] = below(rows);
+  array *numbers = new_array(2 * t.columns, sizeof(double));
+  double *shift = (double *)(void *)numbers->data, *scale = shift + t.columns;
+  for (ptrdiff_t c = 0; c < t.columns; c++) {
+    shift[c] = (double)below(1000) / 7;
+    scale[c] = (double)(1 + below(1000)) / 300;
+  }
   const matrix m = new_matrix(t.rows, t.columns);
   for (ptrdiff_t p = 0; p < m.panels; p++)
     for (ptrdiff_t r = 0; r < t.rows; r++) allow(m.memory, p * m.stride + (GUARD_ROWS + r) * T->panel, width_of(m, p));
   seal_all();
   T->gather[source](t.rows, t.columns, ordered ? (const int64_t *)(const void *)order->data : NULL, t.rows + more,
-                    ahead, x.first, x.row_stride, x.column_stride, panel_of(m, 0), m.stride);
+                    ahead, x.first, x.row_stride, x.column_stride, scaled ? shift : NULL, scaled ? scale : NULL,
+                    panel_of(m, 0), m.stride);
   check_all();
   for (ptrdiff_t r = 0; r < t.rows; r++)
     for (ptrdiff_t c = 0; c < t.columns; c++) {
       const ptrdiff_t from = ordered ? (ptrdiff_t)((int64_t *)(void *)order->data)[r] : r;
-      expect(at(m, r, c), source_value(source, x.first + from * x.row_stride + c * x.column_stride));
+      const double value = source_value(source, x.first + from * x.row_stride + c * x.column_stride);
+      expect(at(m, r, c), scaled ? rounded((value - shift[c]) * scale[c]) : value);
     }
   append_matrix(out, m);
 }
@@ -101,7 +109,7 @@ static void check_gather_halves(trial t, result *out) {
   const matrix m = new_matrix(SIDE, SIDE);
   allow_matrix(m, SIDE);
   seal_all();
-  T->gather[FM_SOURCE_float16](SIDE, SIDE, NULL, SIDE, 0, x->data, SIDE * 2, 2, panel_of(m, 0), m.stride);
+  T->gather[FM_SOURCE_float16](SIDE, SIDE, NULL, SIDE, 0, x->data, SIDE * 2, 2, NULL, NULL, panel_of(m, 0), m.stride);
   check_all();
   for (ptrdiff_t i = 0; i < SIDE * SIDE; i++)
     expect(at(m, i / SIDE, i % SIDE), source_value(FM_SOURCE_float16, x->data + 2 * i));
@@ -176,7 +184,10 @@ static const check CHECKS[] = {
     {"gather",
      check_gather,
      2,
-     {{"from", FM_SOURCE_COUNT, fm_source_name}, {"layout", LAYOUTS, layout_name}, {"ordered", 2, NULL}}},
+     {{"from", FM_SOURCE_COUNT, fm_source_name},
+      {"layout", LAYOUTS, layout_name},
+      {"ordered", 2, NULL},
+      {"scaled", 2, NULL}}},
     {"gather of all float16", check_gather_halves, 1, {{0}}},
     {"finite", check_finite, 2, {{"of", FM_SOURCE_COUNT, fm_source_name}, {"layout", LAYOUTS, layout_name}}},
     {"pack, unpack", check_pack, 2, {{"apart by three", 2, NULL}}},

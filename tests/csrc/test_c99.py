@@ -51,6 +51,10 @@ def networks() -> list[fastmlp.MLP]:
         net = fastmlp.MLP([9, 37, 3, 1, 2], activation=activation, norm=norm, dtype=dtype, seed=1)  # type: ignore[arg-type]
         net.fit(rng.normal(size=(50, 9)), rng.normal(size=(50, 2)), epochs=2)
         made.append(net)
+    for number, dtype in enumerate(("float32", "float64")):
+        net = fastmlp.MLP([5, 7, 2], dtype=dtype, seed=number, normalize="standard", normalize_targets="minmax")
+        net.adapt(rng.normal(3, 5, (9, 5)), rng.normal(3, 5, (9, 2)))
+        made.append(net)
     return made
 
 

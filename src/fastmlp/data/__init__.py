@@ -7,6 +7,7 @@ from fastmlp.data.inputs import are_chunks, as_inputs
 from fastmlp.data.parameters import as_parameters, checked_flat
 from fastmlp.data.parquet import ParquetBatches, parquet
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
+from fastmlp.data.scaling import measure_scaling
 from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
 from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets, quantiles_of_targets
@@ -37,6 +38,7 @@ __all__ = [
     "dense",
     "dense_parts",
     "mean_of_targets",
+    "measure_scaling",
     "names_of",
     "parquet",
     "quantiles_of_targets",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.files.c_source import constant, needed, renamed
-from fastmlp.spec import NORM_EPSILON
+from fastmlp.spec import NORM_EPSILON, NOT_NORMALIZED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastmlp.spec import Array, NetworkSpec
+    from fastmlp.spec import Array, NetworkSpec, Normalizing
     from fastmlp.spec.network import Layer
 
 __all__ = ["c99_of"]
@@ -95,7 +95,12 @@ _TAIL = """\
 
 
 def c99_of(
-    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], name: str, gammas: Sequence[Array] = ()
+    spec: NetworkSpec,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    name: str,
+    gammas: Sequence[Array] = (),
+    normalizing: Normalizing = NOT_NORMALIZED,
 ) -> str:
     """The text of the file.
 
@@ -108,6 +113,8 @@ def c99_of(
         What the function's name begins with, and everything else in the file.
     gammas : sequence of ndarray
         Of each layer that normalises, (n_out,).
+    normalizing : Normalizing
+        What the function does to its inputs and outputs besides.
 
     Raises
     ------
@@ -126,18 +133,18 @@ def c99_of(
     products = {(False, False): _LAYER, (True, False): _DOTS}
     products |= {(dots, True): _without_bias(text) for (dots, _), text in products.items()}
     affine = "\n".join(text for kind, text in products.items() if kind in kinds)
-    tables, flash = _tables(spec, weights, biases, gammas)
-    body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec)}"
+    tables, flash = _tables(spec, weights, biases, gammas, normalizing)
+    body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec, normalizing)}"
     names += [
         "affine",
         "affine_dots",
         "product",
         "product_dots",
         "predict",
-        *re.findall(r"^static const real (\w+)", tables, re.MULTILINE),
+        *re.findall(r"^static const (?:real|double) (\w+)", tables, re.MULTILINE),
     ]
     body = re.sub(r"\bFM_INLINE\b", "static inline", re.sub(r"\s*\bFM_UNUSED\b", "", body))
-    return _head(spec, name, flash) + "\n" + renamed(body, names, f"{name}_") + "\n" + _TAIL
+    return _head(spec, name, flash, normalizing) + "\n" + renamed(body, names, f"{name}_") + "\n" + _TAIL
 
 
 def _by_dots(layer: Layer) -> bool:
@@ -152,7 +159,7 @@ def _functions(layer: Layer) -> list[str]:
     return [] if kind == "identity" else [f"{kind}_value"]
 
 
-def _head(spec: NetworkSpec, name: str, flash: int) -> str:
+def _head(spec: NetworkSpec, name: str, flash: int, normalizing: Normalizing) -> str:
     real, item = ("float", 4) if spec.dtype == "float32" else ("double", 8)
     layers = [
         f"{number}: {layer.n_in} -> {layer.n_out}, {_shown(layer)}" for number, layer in enumerate(spec.layers, start=1)
@@ -164,7 +171,7 @@ def _head(spec: NetworkSpec, name: str, flash: int) -> str:
         inputs=f"{spec.sizes[0]} inputs",
         outputs=f"{spec.sizes[-1]} output{'s' if spec.sizes[-1] > 1 else ''}",
         flash=flash,
-        stack=item * sum(_buffers(spec).values()),
+        stack=item * sum(_buffers(spec, normalizing).values()),
         layers="\n * ".join(layers),
         excess="FLT_EVAL_METHOD == 2" + (" || FLT_EVAL_METHOD == 1" if real == "float" else ""),
     )
@@ -175,37 +182,51 @@ def _shown(layer: Layer) -> str:
     return f"{layer.activation.name}({params})" if params else layer.activation.name
 
 
-def _buffers(spec: NetworkSpec) -> dict[str, int]:
-    """Names and lengths of the buffers between the layers, which are used in turns."""
+def _buffers(spec: NetworkSpec, normalizing: Normalizing) -> dict[str, int]:
+    """Names and lengths of the buffers: of normalised inputs, and between the layers two that are used in turns."""
     widths = spec.sizes[1:-1]
-    return {name: max(of) for name, of in (("odd", widths[::2]), ("even", widths[1::2])) if of}
+    scaled = {} if normalizing.input_scaling is None else {"scaled": spec.sizes[0]}
+    return scaled | {name: max(of) for name, of in (("odd", widths[::2]), ("even", widths[1::2])) if of}
 
 
 def _tables(
-    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], gammas: Sequence[Array]
+    spec: NetworkSpec,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    gammas: Sequence[Array],
+    normalizing: Normalizing,
 ) -> tuple[str, int]:
-    """Weights by output, vectors and parameters of activations as constants, and how many bytes they are."""
+    """Weights by output, vectors, parameters of activations and scalings as constants, and how many bytes they are."""
     tables = {f"gamma{number}": gamma for number, gamma in enumerate(gammas, start=1)}
+    for of, scaling in (("in", normalizing.input_scaling), ("out", normalizing.target_scaling)):
+        if scaling is not None:
+            tables |= {f"{of}_shift": scaling.shift, f"{of}_scale": scaling.scale}
     for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True), start=1):
         tables |= {f"W{number}": np.ascontiguousarray(W.T).ravel(), f"b{number}": b}
         if layer.activation.params:
             tables[f"params{number}"] = np.array(layer.activation.params, spec.dtype)
-    text = "\n".join(_table(name, values, "f" if spec.dtype == "float32" else "") for name, values in tables.items())
+    text = "\n".join(_table(name, values) for name, values in tables.items())
     return text + "\n", sum(values.nbytes for values in tables.values())
 
 
-def _table(name: str, values: Array, suffix: str) -> str:
+def _table(name: str, values: Array) -> str:
+    suffix = "f" if values.dtype == np.float32 else ""
+    kind = "double" if name.endswith(("_shift", "_scale")) else "real"
     numbers = [f"{value.hex()}{suffix}" for value in values.tolist()]
     lines = [", ".join(numbers[start : start + 5]) for start in range(0, len(numbers), 5)]
-    return f"static const real {name}[{len(numbers)}] = {{\n  " + ",\n  ".join(lines) + "\n};"
+    return f"static const {kind} {name}[{len(numbers)}] = {{\n  " + ",\n  ".join(lines) + "\n};"
 
 
-def _predict(spec: NetworkSpec) -> str:
+def _predict(spec: NetworkSpec, normalizing: Normalizing) -> str:
     real = "float" if spec.dtype == "float32" else "double"
     signature = f"void predict(const {real} *x, {real} *y)"
     lines, last = [f"{signature};", f"{signature} {{"], len(spec.layers)
-    lines += [f"  real {name}[{length}];" for name, length in _buffers(spec).items()]
+    lines += [f"  real {name}[{length}];" for name, length in _buffers(spec, normalizing).items()]
     at = "x"
+    if normalizing.input_scaling is not None:
+        at = "scaled"
+        scaled = "(real)(((double)x[i] - in_shift[i]) * in_scale[i])"
+        lines.append(f"  for (int i = 0; i < {spec.sizes[0]}; i++) scaled[i] = {scaled};")
     for number, (layer, norm) in enumerate(zip(spec.layers, spec.norms, strict=True), start=1):
         to = "y" if number == last else ("even", "odd")[number % 2]
         dots, sizes = "_dots" if _by_dots(layer) else "", f"{layer.n_in}, {layer.n_out}"
@@ -221,6 +242,10 @@ def _predict(spec: NetworkSpec) -> str:
         if spec.residuals[number - 1]:
             lines.append(f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += {at}[o];")
         at = to
+    if normalizing.target_scaling is not None:
+        lines.append(
+            f"  for (int o = 0; o < {spec.sizes[-1]}; o++) y[o] = (real)((double)y[o] / out_scale[o] + out_shift[o]);"
+        )
     return "\n".join([*lines, "}", ""])
 
 

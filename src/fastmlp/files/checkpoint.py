@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fastmlp.data import check_finite
-from fastmlp.spec import Array, NetworkSpec, Optimizer
+from fastmlp.spec import NOT_NORMALIZED, Array, NetworkSpec, Normalizing, Optimizer
 from fastmlp.spec.checks import integer
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Checkpoint:
         Of the epochs, those before the optimizer's state began, in [0, epoch].
     feature_names : tuple of str, optional
         One for each input.
+    normalizing : Normalizing
+        What is normalised as it is read.
     training : mapping, optional
         Of a training that is not over, what else it stands on: a tree of texts, numbers and arrays (train/record.py).
 
@@ -62,6 +64,7 @@ class Checkpoint:
     step: int = 0
     first_epoch: int = 0
     feature_names: tuple[str, ...] | None = None
+    normalizing: Normalizing = NOT_NORMALIZED
     training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +76,7 @@ class Checkpoint:
         names = self.feature_names
         if names is not None and (len(names) != self.spec.sizes[0] or not all(type(name) is str for name in names)):
             raise ValueError(f"feature_names must be a string for each of {self.spec.sizes[0]} inputs")
+        self.normalizing.check(self.spec)
         if tuple(self.tensors) != kinds_of(self.states, self.average):
             raise ValueError(
                 f"tensors are of the kinds {', '.join(map(repr, self.tensors))}; "

@@ -18,7 +18,7 @@ from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_
 from fastmlp.files.header import Entry, parse_json, read_header
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.files.tree import pack, unpack
-from fastmlp.spec import Activation, Array, Loss, NetworkSpec, Optimizer
+from fastmlp.spec import NOT_NORMALIZED, Activation, Array, Loss, NetworkSpec, Normalizing, Optimizer, Scaling
 from fastmlp.spec.checks import flag, integer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _FIELDS: Final = {
     1: frozenset({"format", "spec", "seed", "epoch", "step", "optimizer", "slots"}),
     2: frozenset({"format", "needs", "spec", "seed", "epoch", "step", "optimizer", "states"}),
 }
-_NEEDS: Final[frozenset[str]] = frozenset()  # what a description may need beside its fields: nothing so far
+_NEEDS: Final = frozenset({"normalize"})  # what a description may need beside its fields
 
 
 def save_model(path: FilePath, checkpoint: Checkpoint) -> None:
@@ -76,6 +76,10 @@ def written(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, str]]:
     if checkpoint.first_epoch:
         description["first_epoch"] = checkpoint.first_epoch  # which a reader may leave out, unless schedules count it
     tensors = {file_name(kind, name): a for kind, named in checkpoint.tensors.items() for name, a in named.items()}
+    if checkpoint.normalizing is not NOT_NORMALIZED:
+        description["normalize"], more = _normalized(checkpoint.normalizing)
+        description["needs"] = ["normalize"]  # without it, the outputs would be others
+        tensors |= more
     metadata = {"fastmlp": json.dumps(description, allow_nan=False)}
     if checkpoint.feature_names is not None:  # beside it: a reader bounds the description's length
         metadata["feature_names"] = json.dumps({"names": checkpoint.feature_names})
@@ -163,7 +167,39 @@ def read_model(
         first_epoch=description.get("first_epoch", 0),
         training=_read_training(file, entries, metadata),
         feature_names=_feature_names(metadata, spec.sizes[0]),
+        normalizing=_normalizing(file, entries, description, spec),
     )
+
+
+def _normalized(normalizing: Normalizing) -> tuple[dict[str, str | None], dict[str, Array]]:
+    """Return the description of what is normalised, and the tensors of what is known of it."""
+    tensors: dict[str, Array] = {}
+    for of, scaling in (("inputs", normalizing.input_scaling), ("targets", normalizing.target_scaling)):
+        if scaling is not None:
+            tensors |= {f"{of}.shift": scaling.shift, f"{of}.scale": scaling.scale}
+    return {"inputs": normalizing.inputs, "targets": normalizing.targets}, tensors
+
+
+def _normalizing(
+    file: BinaryIO, entries: Mapping[str, Entry], description: Mapping[str, Any], spec: NetworkSpec
+) -> Normalizing:
+    """Read what is normalised, and by what; tensors that are not there have not been measured."""
+    kinds = description.get("normalize")
+    if kinds is None:
+        return NOT_NORMALIZED
+    if not isinstance(kinds, dict) or kinds.keys() != {"inputs", "targets"}:
+        raise ValueError(f"normalize is {kinds!r:.80}; it must say how inputs and targets are")
+    scalings = []
+    for of, columns in (("inputs", spec.sizes[0]), ("targets", spec.loss.target_width(spec.sizes[-1]))):
+        arrays = []
+        for name in (f"{of}.shift", f"{of}.scale"):
+            if name in entries:
+                check_tensor(name, entries[name].dtype, entries[name].shape, np.dtype(np.float64), (columns,))
+                arrays.append(read_tensor(file, name, entries[name]))
+        if len(arrays) == 1:
+            raise ValueError(f"of the tensors {of}.shift and {of}.scale one is missing")
+        scalings.append(Scaling(*arrays) if arrays else None)
+    return Normalizing(kinds["inputs"], kinds["targets"], *scalings)
 
 
 def _feature_names(metadata: Mapping[str, str], n_inputs: int) -> tuple[str, ...] | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.spec import NORM_EPSILON
+from fastmlp.spec import NORM_EPSILON, NOT_NORMALIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastmlp.spec import Array, NetworkSpec
+    from fastmlp.spec import Array, NetworkSpec, Normalizing
 
 __all__ = ["OPERATORS", "load_onnx", "onnx_of"]
 
@@ -41,12 +41,21 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def constant(self, values: Array | float, name: str | None = None) -> str:
-        """Store numbers in the network's dtype."""
+    def constant(self, values: Array | float, name: str | None = None, dtype: str | None = None) -> str:
+        """Store numbers, in the network's dtype if none is given."""
         name = name or f"constant_{len(self.constants)}"
-        array = np.ascontiguousarray(values, self.dtype) if np.ndim(values) else np.array(values, self.dtype)
+        kind = self.dtype if dtype is None else np.dtype(dtype)
+        array = np.ascontiguousarray(values, kind) if np.ndim(values) else np.array(values, kind)
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
+
+    def in_doubles(self, flowing: str, *steps: tuple[str, str, Array]) -> str:
+        """Compute operators with numbers of float64 each, and round to the network's dtype once behind them."""
+        types, double = self.onnx.TensorProto, self.dtype == np.float64
+        flowing = flowing if double else self.node("Cast", flowing, to=types.DOUBLE)
+        for operator, name, values in steps:
+            flowing = self.node(operator, flowing, self.constant(values, name, "float64"))
+        return flowing if double else self.node("Cast", flowing, to=types.FLOAT)
 
     def node(self, operator: str, *inputs: str, out: str | None = None, **attributes: float) -> str:
         """Add an operator; the name of what it makes."""
@@ -114,7 +123,11 @@ OPERATORS: dict[str, Callable[..., str]] = {
 
 
 def onnx_of(
-    spec: NetworkSpec, weights: Sequence[Array], biases: Sequence[Array], gammas: Sequence[Array] = ()
+    spec: NetworkSpec,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    gammas: Sequence[Array] = (),
+    normalizing: Normalizing = NOT_NORMALIZED,
 ) -> bytes:
     """A model of one input, ``x`` (n, n_inputs), and one output, ``y`` (n, n_outputs), as ONNX's bytes.
 
@@ -127,6 +140,11 @@ def onnx_of(
     """
     onnx = load_onnx("to_onnx")
     graph, flowing = _Graph(onnx, spec.dtype), "x"
+    inputs_by, outputs_by = normalizing.input_scaling, normalizing.target_scaling
+    if inputs_by is not None:
+        flowing = graph.in_doubles(
+            flowing, ("Sub", "inputs.shift", inputs_by.shift), ("Mul", "inputs.scale", inputs_by.scale)
+        )
     for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True)):
         kind = layer.activation
         if kind.name not in OPERATORS:
@@ -141,6 +159,10 @@ def onnx_of(
         inputs, flowing = flowing, OPERATORS[kind.name](graph, signal, *kind.params)
         if spec.residuals[number]:
             flowing = graph.node("Add", flowing, inputs)
+    if outputs_by is not None:
+        flowing = graph.in_doubles(
+            flowing, ("Div", "targets.scale", outputs_by.scale), ("Add", "targets.shift", outputs_by.shift)
+        )
     graph.node("Identity", flowing, out="y")
     if sum(W.nbytes for W in weights) + sum(b.nbytes for b in biases) >= 2**31 - 2**16:
         raise ValueError("the network has 2 GB of weights or more, and an ONNX file ends there")

@@ -59,7 +59,8 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_c")
         with self._access.reading("to_c"):
-            text = c99_of(self._learner.spec, self.weights, self.biases, name, self.gammas)
+            learner = self._learner
+            text = c99_of(learner.spec, self.weights, self.biases, name, self.gammas, learner.normalizing)
         with replacing(path) as file:
             file.write(text.encode())
 
@@ -90,7 +91,8 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_onnx")
         with self._access.reading("to_onnx"):
-            content = onnx_of(self._learner.spec, self.weights, self.biases, self.gammas)
+            learner = self._learner
+            content = onnx_of(learner.spec, self.weights, self.biases, self.gammas, learner.normalizing)
         with replacing(path) as file:
             file.write(content)
 

@@ -179,6 +179,8 @@ class Gradients(Measures):
                 "backward needs a forward before it, by the same Python thread: what that keeps serves one backward"
             )
         derivatives = _as_derivatives(dE_doutput, (tape.rows, spec.sizes[-1]), self.dtype)
+        if self._learner.normalizing.target_scaling is not None:
+            derivatives /= np.repeat(self._learner.normalizing.target_scaling.scale, spec.loss.heads)
         flat = np.empty(spec.n_parameters, spec.dtype) if out is None else checked_flat(out, spec)
         by_inputs = np.empty((tape.rows, spec.sizes[0]), spec.dtype) if wanted else None
         with self._access.reading("backward"):
@@ -192,7 +194,9 @@ class Gradients(Measures):
                     "the network's weights have changed since forward: call it again before backward"
                 ) from None
         weights, biases = weights_and_biases(_views(flat, spec))
-        return (weights, biases) if by_inputs is None else (weights, biases, by_inputs)
+        if by_inputs is None:
+            return weights, biases
+        return weights, biases, self._by_raw_inputs(by_inputs)
 
     @explained_as("MLP.apply_gradients")
     def apply_gradients(

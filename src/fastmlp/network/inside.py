@@ -92,6 +92,7 @@ class Inside(Outputs):
         Returns
         -------
         Trace
+            Of what the layers compute: where targets are normalised, the last outputs are of normalised ones.
 
         Examples
         --------
@@ -208,6 +209,10 @@ class Inside(Outputs):
                     assert sensitivities is not None
                     by_inputs.predict(sensitivities[0], found, n_threads, False)
                     (result if targets is not None else result[:, k])[part] = found
+            self._by_raw_inputs(result)
+            if targets is None and self._learner.normalizing.target_scaling is not None:
+                by_targets = np.repeat(self._learner.normalizing.target_scaling.scale, spec.loss.heads)
+                result[...] = result / by_targets[:, np.newaxis]
         self._refuse_nan(result, rows)
         return result
 

@@ -1,6 +1,7 @@
 """`MLP`: the network that users make, with its arguments; what it does is in the classes beneath it.
 
-state.py, outputs.py, inside.py, measures.py, gradients.py and training.py: each file has a class, the next one's base.
+state.py, normalized.py, outputs.py, inside.py, measures.py, gradients.py and training.py: each file has a class, the
+next one's base.
 """
 
 from __future__ import annotations
@@ -11,10 +12,18 @@ from collections.abc import Sequence  # noqa: TC003 - for those who ask for the 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002
 
-from fastmlp.data import as_parameters, as_real, as_targets, as_weights, mean_of_targets, quantiles_of_targets
+from fastmlp.data import (
+    as_parameters,
+    as_real,
+    as_targets,
+    as_weights,
+    mean_of_targets,
+    quantiles_of_targets,
+)
 from fastmlp.initializers import bias_of_mean, draw
 from fastmlp.network.exports import Exports
 from fastmlp.spec import (
+    NOT_NORMALIZED,
     Activation,
     ActivationName,
     BackendName,
@@ -23,6 +32,8 @@ from fastmlp.spec import (
     Loss,
     LossName,
     NetworkSpec,
+    Normalization,
+    Normalizing,
     NormName,
 )
 from fastmlp.spec.checks import integer
@@ -91,6 +102,15 @@ class MLP(Exports):
         a' = f(gamma x + b), x = (z - mean) / sqrt(variance + 1e-5), z = a W, with mean and (biased) variance over the
         units of each row. gamma (`gammas`) begins at 1, and like b it has neither weight decay nor l1 and l2. In
         PyTorch: Linear(bias=False), LayerNorm, whose weight is gamma and whose bias is b, and the activation.
+    normalize : {"standard", "minmax", "robust"}, optional
+        How inputs are normalised, in float64 and as they are read, in training and in all other methods: to mean 0 and
+        standard deviation 1, to the range from 0 to 1, or to median 0 and 1 between the quartiles. The first `fit`
+        measures that on the rows that it trains on (or `adapt` does); before, inputs are taken as they are. What is
+        dropped or added to inputs (`input_dropout`, `input_noise`) is behind it.
+    normalize_targets : {"standard", "minmax", "robust"}, optional
+        How targets are normalised in the same way, for a loss of errors (squared_error, absolute_error, huber,
+        log_cosh, quantile) and the output "identity". What `predict` returns is in the units of y, and so are metrics;
+        losses, and `trace`, are of normalised targets.
     backend : {"cython", "numpy"}, optional
         The compiled engine or the pure-NumPy reference. Default: compiled, or the reference with a warning where it is
         missing.
@@ -147,6 +167,8 @@ class MLP(Exports):
         max_norm: float | Sequence[float | None] | None = None,
         residual: bool = False,
         norm: NormName | None = None,
+        normalize: Normalization | None = None,
+        normalize_targets: Normalization | None = None,
     ) -> None:
         spec = NetworkSpec.make(
             sizes,
@@ -179,6 +201,10 @@ class MLP(Exports):
             ]
         except (TypeError, ValueError) as error:
             raise type(error)(f"init: {error}") from None
+        normalizing = NOT_NORMALIZED
+        if normalize is not None or normalize_targets is not None:
+            normalizing = Normalizing(normalize, normalize_targets)
+            normalizing.check(spec)
         number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = as_parameters(
@@ -190,6 +216,7 @@ class MLP(Exports):
             "init",
         )
         self._learner.engine.write(spec.beginning(weights))
+        self._learner.normalizing = normalizing
         self._loss_by_default = output is None and loss is None
 
     @explained
@@ -210,7 +237,7 @@ class MLP(Exports):
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described, or the output layer has another activation.
+            If an argument is not as described, the output layer has another activation, or targets are normalised.
 
         Examples
         --------
@@ -226,6 +253,10 @@ class MLP(Exports):
         weight = as_weights(sample_weight, n_rows)
         if not n_rows:
             raise ValueError("y has no rows; there is no mean of none")
+        if self.normalize_targets is not None:
+            raise ValueError(
+                f"outputs begin at the middle of the targets with normalize_targets={self.normalize_targets!r}"
+            )
         if spec.loss.levels and spec.loss.heads > 1 and spec.output.name == "identity":
             self.biases = (*self.biases[:-1], quantiles_of_targets(targets, weight, spec.loss.levels))
             return

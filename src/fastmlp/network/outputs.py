@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
 
 from fastmlp.data import Inputs, Table, as_inputs, check_finite, dense_parts, refuse_overflow
-from fastmlp.network.parameters import Parameters
+from fastmlp.network.normalized import Normalized
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array
 from fastmlp.spec.checks import flag
@@ -16,7 +16,7 @@ from fastmlp.spec.checks import flag
 __all__ = ["Outputs"]
 
 
-class Outputs(Parameters):
+class Outputs(Normalized):
     """A network that computes outputs."""
 
     __slots__ = ()

@@ -91,6 +91,12 @@ def as_resumed(net: State, resume: Any) -> Resumed | None:
     checkpoint = load_model(path, spec.loss if spec.loss.name == "custom" else None)
     if checkpoint.spec != spec:
         raise ValueError(f"{path}: the training is of another network, {checkpoint.spec}; this one is {spec}")
+    theirs, ours = checkpoint.normalizing.kinds, net._learner.normalizing.kinds
+    if theirs != ours:
+        raise ValueError(
+            f"{path}: the training is of a network with normalize={theirs[0]!r} and normalize_targets={theirs[1]!r}; "
+            f"this one has {ours[0]!r} and {ours[1]!r}"
+        )
     if checkpoint.training is None:
         raise ValueError(
             f"{path}: a network without a training to go on with: Checkpoint saves it, or save after a fit that was "

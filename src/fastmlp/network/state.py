@@ -200,9 +200,8 @@ class State:
             if "average" not in learner.engine.kinds:
                 raise RuntimeError("there is no average of the weights: fit(ema=0.999) keeps one")
             tensors = {"parameters": learner.engine.read("average")}
-            checkpoint = Checkpoint(
-                learner.spec, tensors, learner.seed, learner.epoch, feature_names=learner.feature_names
-            )
+            names, normalizing = learner.feature_names, learner.normalizing
+            checkpoint = Checkpoint(learner.spec, tensors, learner.seed, learner.epoch, None, 0, 0, names, normalizing)
         net = type(self).__new__(type(self))
         net._resume(checkpoint, self._requested_backend)
         return net
@@ -324,7 +323,8 @@ class State:
             f"{_written('dropout', spec.dropout)}"
             f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
             f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))}"
-            f"{', residual=True' if spec.residual else ''}{f', norm={spec.norm!r}' if spec.norm else ''})"
+            f"{', residual=True' if spec.residual else ''}{f', norm={spec.norm!r}' if spec.norm else ''}"
+            f"{self._learner.normalizing.written()})"
         )
 
     def __str__(self) -> str:

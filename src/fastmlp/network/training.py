@@ -269,6 +269,7 @@ class Training(Gradients):
         seed = self.seed if resumed is None else resumed.seed
         n_threads = engine_threads(threads)
         if y is None and not isinstance(X, Rows):
+            self._refuse_unmeasured()
             if per_sample:
                 raise ValueError("per_sample notes rows by their numbers, and X is batches, which have none")
             rows: Rows | InBatches = as_stream(
@@ -312,6 +313,8 @@ class Training(Gradients):
         plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
             report = Measured(self._history, train, rows.validation, measured)
+            if not learner.normalizing.measured and isinstance(rows, Rows):
+                learner.normalize(self._measured(rows.data.X, rows.data.y, rows.part))
             learner.rates, learner.feature_names = steps.rates, rows.names
             if per_sample:
                 self.per_sample_ = noted
@@ -370,5 +373,6 @@ class Training(Gradients):
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
         learner = self._learner
         with self._access.training("step"):
+            self._refuse_unmeasured()
             learner.rates, learner.feature_names = steps.rates, self.feature_names or names_of(X)
             return loop.step(learner, data, chosen or learner.optimizer or Adam(), n_threads, steps.options)

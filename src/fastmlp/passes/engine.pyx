@@ -102,6 +102,13 @@ cdef class Engine:
         self.gate.refuse_inside("keep_average")
         self.parameters.keep_average(keep)
 
+    def scale(self, inputs, targets):
+        self.gate.close("scale")
+        try:
+            self.parameters.scale(inputs, targets)
+        finally:
+            self.gate.open()
+
     def copy(self, into=None, int threads=1):
         return self.parameters.copy(into, threads)
 

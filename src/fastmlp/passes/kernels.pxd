@@ -34,7 +34,8 @@ cdef extern from "kernels.h" nogil:
                                          const double *h) noexcept nogil
     ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
                                       ptrdiff_t ahead, const void *x, ptrdiff_t row_stride, ptrdiff_t column_stride,
-                                      void *panels, ptrdiff_t stride) noexcept nogil
+                                      const double *shift, const double *scale, void *panels,
+                                      ptrdiff_t stride) noexcept nogil
     ctypedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                      ptrdiff_t column_stride) noexcept nogil
     ctypedef void (*fm_math_kernel)(ptrdiff_t n, const void *x, void *out) noexcept nogil

@@ -58,6 +58,11 @@ cdef struct Layer:
     char *transposed                 # the other; may be NULL
     char *weight_state[FM_MAX_STATES]   # like updated
 
+# Columns become (x - shift) * scale as they are read; as they are where the pointers are NULL.
+cdef struct Scaling:
+    const double *shift
+    const double *scale
+
 cdef struct Network:
     const fm_kernels *kernels
     ptrdiff_t item                   # bytes of an element
@@ -81,6 +86,8 @@ cdef struct Network:
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
     double norm_epsilon              # what is added to the variances where a layer normalises
+    Scaling inputs                   # of X's columns
+    Scaling targets                  # of y's, and backwards of the outputs
     double noise                     # standard deviation of what is added to inputs in training
     bint random                      # whether anything is, in a step of training
     ptrdiff_t average                # from a parameter to its moving average, in bytes; 0: there is none

@@ -6,6 +6,7 @@ cdef class Parameters:
     cdef Network net
     cdef object spec
     cdef object levels               # an array that net.levels points into, or None
+    cdef tuple scalings              # arrays that net.inputs and net.targets point into, or Nones
     cdef char *arena
     cdef char *state_arena
     cdef char *average_arena         # as large as updated_bytes; NULL where no average is kept

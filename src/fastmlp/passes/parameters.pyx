@@ -23,6 +23,7 @@ from fastmlp.passes.layers cimport (
     NO_NORM,
     NO_OPTIMIZER,
     Layer,
+    Scaling,
     Vector,
     describe,
     fill_params,
@@ -61,6 +62,19 @@ cdef char *take(char *base, size_t *used, size_t size) noexcept nogil:
     cdef char *piece = base + used[0] if base != NULL else NULL
     used[0] += aligned(size)
     return piece
+
+
+cdef Scaling scaling_of(given, str name, ptrdiff_t columns) except *:
+    """Pointers into a specification's scaling, which who has them keeps; NULL for None."""
+    cdef Scaling found
+    cdef const double[::1] shift, scale
+    found.shift = found.scale = NULL
+    if given is not None:
+        shift, scale = given.shift, given.scale
+        if shift.shape[0] != columns or scale.shape[0] != columns:
+            raise ValueError(f"the scaling of {name} has {shift.shape[0]} columns; it must have {columns}")
+        found.shift, found.scale = &shift[0], &scale[0]
+    return found
 
 
 cdef class Parameters:
@@ -179,6 +193,14 @@ cdef class Parameters:
         self.interpolation = -1 if name is None else optimizer_column(optimizer, "interpolation")
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)
+
+    def scale(self, inputs, targets):
+        """Shift and scale columns as they are loaded, each by a (shift, scale); None: take them as they are."""
+        cdef ptrdiff_t n_outputs = self.net.layers[self.net.n_layers - 1].n_out
+        cdef Scaling of_inputs = scaling_of(inputs, "inputs", self.net.layers[0].n_in)
+        cdef Scaling of_targets = scaling_of(targets, "targets", n_outputs // self.net.heads)
+        self.net.inputs, self.net.targets, self.scalings = of_inputs, of_targets, (inputs, targets)
+        self.changes += 1
 
     def keep_average(self, keep):
         """Begin a moving average at the parameters as they are, laid out as they are, or forget the one there is."""

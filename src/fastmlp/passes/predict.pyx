@@ -29,7 +29,7 @@ from fastmlp.passes.kernels cimport (
 from fastmlp.passes.layers cimport Network, multiply_adds, seconds_of_rows, threads_for
 from fastmlp.passes.loss cimport loss_rows
 from fastmlp.passes.plan cimport panels_at_once, row_block, share_by_panels
-from fastmlp.passes.rows cimport Examples, load_inputs, load_targets
+from fastmlp.passes.rows cimport Examples, load_inputs, load_targets, to_units
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
@@ -122,13 +122,20 @@ cdef void run_panels(void *context, int thread) noexcept nogil:
 cdef void forward_by_panels(Blocks *run) noexcept nogil:
     cdef Network *net = run.net
     cdef Workspace *ws = run.ws[0]
-    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out, rows = run.examples.x.rows
+    cdef ptrdiff_t rows = run.examples.x.rows
     load_inputs(net, ws, run.examples, 0, 0, rows)
     team_run(run.team, run_panels, run)
     finish_outputs(net, ws, False, 0, rows)
-    net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out, n_outputs)
+    write_outputs(net, ws, rows, run.out)
+
+
+cdef void write_outputs(Network *net, Workspace *ws, ptrdiff_t rows, char *out) noexcept nogil:
+    """The outputs of a workspace's first rows as a prediction: in the targets' units and, of each target, in order."""
+    cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
+    net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, out, n_outputs)
+    to_units(net, rows, out)
     if net.heads > 1:
-        finish_heads(net, run.out, rows * n_outputs)
+        finish_heads(net, out, rows * n_outputs)
 
 
 cdef void finish_heads(Network *net, char *out, ptrdiff_t n) noexcept nogil:
@@ -197,10 +204,7 @@ cdef void forward_block(Blocks *run, Workspace *ws, ptrdiff_t start, ptrdiff_t r
         loss_rows(net, ws, 0, rows)
         for r in range(rows):
             run.row_loss[start + r] = ws.row_loss[r]
-    net.kernels.unpack(rows, n_outputs, ws.a[net.n_layers], ws.stride, run.out + start * n_outputs * net.item,
-                       n_outputs)
-    if net.heads > 1:
-        finish_heads(net, run.out + start * n_outputs * net.item, rows * n_outputs)
+    write_outputs(net, ws, rows, run.out + start * n_outputs * net.item)
 
 
 cdef ptrdiff_t whole_blocks(Blocks *run, double rows, int team_size) noexcept:

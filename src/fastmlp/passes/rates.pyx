@@ -67,7 +67,7 @@ cdef void one_block(Probe *p, ptrdiff_t block) noexcept nogil:
         memcpy(a + p.size, a, p.size)
     elif p.what == GATHER:
         table.gather[p.X.source](p.rows, p.columns, p.order + block * p.rows, (p.blocks - block) * p.rows, p.X.ahead,
-                                 p.X.data, p.X.row_stride, p.X.column_stride, p.memory, p.stride)
+                                 p.X.data, p.X.row_stride, p.X.column_stride, NULL, NULL, p.memory, p.stride)
     elif p.what == FORWARD and table.activation[p.which].forward_rows != NULL:
         table.activation[p.which].forward_rows(p.rows, p.columns, p.numbers, a, p.stride, a)
     elif p.what == BACKWARD and table.activation[p.which].backward_rows != NULL:

@@ -51,5 +51,6 @@ cdef inline double weight_at(Examples *examples, ptrdiff_t position) noexcept no
 
 cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                       ptrdiff_t rows) noexcept nogil
+cdef void to_units(Network *net, ptrdiff_t rows, char *outputs) noexcept nogil
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
                        ptrdiff_t rows, double weight_sum) noexcept nogil

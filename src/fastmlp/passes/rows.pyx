@@ -6,6 +6,7 @@ Mirror: reference/rows.py, where NumPy checks its own bounds.
 import numpy as np
 
 from fastmlp.passes.kernels cimport Matrix
+from fastmlp.passes.layers cimport Scaling
 from fastmlp.passes.panels cimport packed, panel_row, panels_in
 from fastmlp.passes.workspace cimport block_of
 from libc.stdint cimport int32_t, int64_t
@@ -121,8 +122,8 @@ cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size):
     return sums
 
 
-cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position, char *to,
-                 ptrdiff_t rows) noexcept nogil:
+cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position,
+                 Scaling *by, char *to, ptrdiff_t rows) noexcept nogil:
     """Gather rows of X or y, from a position of the order on, to a place in one of a workspace's matrices."""
     cdef const char *data = source.data
     cdef const int64_t *order = examples.order
@@ -131,16 +132,16 @@ cdef void gather(Network *net, Workspace *ws, Examples *examples, Matrix *source
     else:
         order += position
     net.kernels.gather[source.source](rows, source.columns, order, examples.rows - position, source.ahead, data,
-                                      source.row_stride, source.column_stride, to, ws.stride)
+                                      source.row_stride, source.column_stride, by.shift, by.scale, to, ws.stride)
 
 
-cdef void mix(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position, char *to,
-              char *beside, ptrdiff_t rows) noexcept nogil:
+cdef void mix(Network *net, Workspace *ws, Examples *examples, Matrix *source, ptrdiff_t position,
+              Scaling *by, char *to, char *beside, ptrdiff_t rows) noexcept nogil:
     """m = m + share (m' - m) for rows that have been gathered, m' the next one: it lies there but for the last row's,
     which is gathered beside, since other threads may be at the next block."""
     cdef double share = examples.mixing[position // examples.batch]
     cdef ptrdiff_t last = (rows - 1) * net.panel
-    gather(net, ws, examples, source, next_of(examples, position + rows - 1), beside, 1)
+    gather(net, ws, examples, source, next_of(examples, position + rows - 1), by, beside, 1)
     for _panel in range(panels_in(net, source.columns)):
         # Upwards in memory: what is read has not been written yet.
         net.kernels.average(last, to + panel_row(net), share, to)
@@ -153,9 +154,27 @@ cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t
                       ptrdiff_t rows) noexcept nogil:
     """Rows [row, row + rows) of the batch that begins at `start` of the order: their inputs."""
     cdef char *to = block_of(net, ws, ws.a[0], row, 0)
-    gather(net, ws, examples, &examples.x, start + row, to, rows)
+    gather(net, ws, examples, &examples.x, start + row, &net.inputs, to, rows)
     if examples.mixing != NULL:
-        mix(net, ws, examples, &examples.x, start + row, to, block_of(net, ws, ws.beside[0], row, 0), rows)
+        mix(net, ws, examples, &examples.x, start + row, &net.inputs, to,
+            block_of(net, ws, ws.beside[0], row, 0), rows)
+
+
+cdef void to_units(Network *net, ptrdiff_t rows, char *outputs) noexcept nogil:
+    """What load_targets does to targets, undone for outputs (rows, O)."""
+    cdef ptrdiff_t _r, c, target, n_outputs = net.layers[net.n_layers - 1].n_out
+    if net.targets.shift == NULL:
+        return
+    for _r in range(rows):
+        for c in range(n_outputs):
+            target = c // net.heads
+            if net.item == 4:
+                (<float *> outputs)[c] = <float> ((<float *> outputs)[c] / net.targets.scale[target]
+                                                  + net.targets.shift[target])
+            else:
+                (<double *> outputs)[c] = ((<double *> outputs)[c] / net.targets.scale[target]
+                                           + net.targets.shift[target])
+        outputs += n_outputs * net.item
 
 
 cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
@@ -166,9 +185,10 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
     cdef double scale
     cdef char *to = block_of(net, ws, ws.target, row, 0)
     if not examples.labels:
-        gather(net, ws, examples, &examples.y, start + row, to, rows)
+        gather(net, ws, examples, &examples.y, start + row, &net.targets, to, rows)
         if examples.mixing != NULL:
-            mix(net, ws, examples, &examples.y, start + row, to, block_of(net, ws, ws.beside[1], row, 0), rows)
+            mix(net, ws, examples, &examples.y, start + row, &net.targets, to,
+                block_of(net, ws, ws.beside[1], row, 0), rows)
     for r in range(row, row + rows):
         if examples.labels and examples.mixing != NULL:
             mix_labels(net, ws, examples, start + r, r)

@@ -20,7 +20,7 @@ from fastmlp.passes.loss cimport apply_slopes
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.plan cimport cut_batch, row_block
 from fastmlp.passes.rowmajor cimport count_parameters, count_tensors, places_in_vector, take_tile
-from fastmlp.passes.rows cimport Examples, Inputs, load_inputs
+from fastmlp.passes.rows cimport Examples, Inputs, load_inputs, to_units
 from fastmlp.passes.threads cimport (
     Place,
     Watch,
@@ -63,6 +63,7 @@ cdef void forward_blocks(void *context, int thread) noexcept nogil:
         forward_rows(net, run.ws, False, row, rows)
         net.kernels.unpack(rows, columns, block_of(net, run.ws, run.ws.a[net.n_layers], row, 0), run.ws.stride,
                            run.outputs + row * columns * net.item, columns)
+        to_units(net, rows, run.outputs + row * columns * net.item)
     phase_end(run.team, &place)
 
 

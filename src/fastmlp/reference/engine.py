@@ -21,7 +21,7 @@ from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights
 from fastmlp.reference.step import Clock, make_step
 from fastmlp.reference.tape import Tape
 from fastmlp.reference.update import update
-from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run
+from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run, Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,6 +116,12 @@ class Engine:
         """Begin a moving average at the parameters as they are, or forget the one there is."""
         with self._gate.changing("keep_average"):
             self._plan.keep_average(keep)
+
+    def scale(self, inputs: Scaling | None, targets: Scaling | None) -> None:
+        """Shift and scale columns as they are read; None: take them as they are."""
+        with self._gate.changing("scale"):
+            self._plan.inputs, self._plan.targets = inputs, targets
+            self._changes += 1
 
     def copy(self, into: Copy | None = None, threads: int = 1) -> Copy:
         """Parameters, the optimizer's state and the average, for `restore`; into a copy that is no longer needed."""
@@ -258,9 +264,9 @@ class Engine:
             sum_of_parts: Array | None = None
             for rows in blocks(n, rest):
                 batch = plan.batch(rows.stop - rows.start)
-                gather(X, rows, batch.x)
+                gather(X, rows, batch.x, plan.inputs)
                 forward(plan, batch, batch.x, batch.outputs[-1])
-                wanted = target(batch, y, rows)
+                wanted = target(batch, y, rows, plan.targets)
                 part = scale if isinstance(scale, float) else scale[rows]
                 loss(plan, batch, batch.outputs[-1], wanted, part, row_loss[rows])
                 backward(plan, batch)
@@ -291,7 +297,7 @@ class Engine:
             deltas = None if y is None and by_outputs is None else [np.empty_like(z) for z in signals]
             for rows in blocks(n, rest):
                 batch = plan.batch(rows.stop - rows.start)
-                a = inputs(X, rows, batch.x)
+                a = inputs(X, rows, batch.x, plan.inputs)
                 for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
                     np.matmul(a, layer.W, out=z[rows])
                     x, a = a, out[rows]
@@ -306,7 +312,7 @@ class Engine:
                     apply_slope(plan, batch, len(plan.layers) - 1, outputs[-1][rows], deltas[-1][rows])
                 elif y is not None:
                     np.copyto(batch.outputs[-1], signals[-1][rows])
-                    loss(plan, batch, batch.outputs[-1], target(batch, y, rows), 1.0, batch.row_loss)
+                    loss(plan, batch, batch.outputs[-1], target(batch, y, rows, plan.targets), 1.0, batch.row_loss)
                     np.copyto(deltas[-1][rows], batch.deltas[-1])
                 for i in range(len(plan.layers) - 1, 0, -1):
                     backward_layer(plan, batch, i, deltas[i][rows], outputs[i - 1][rows], deltas[i - 1][rows])

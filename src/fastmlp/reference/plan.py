@@ -13,7 +13,7 @@ from fastmlp import spec as specs
 from fastmlp.reference.optimizer import OPTIMIZERS, OptimizerFunctions
 from fastmlp.reference.parameters import Parameters
 from fastmlp.reference.workspace import Batch, Workspace
-from fastmlp.spec import Activation, Array
+from fastmlp.spec import Activation, Array, Scaling
 
 if TYPE_CHECKING:
     from fastmlp.spec import NetworkSpec
@@ -52,6 +52,8 @@ class Plan:
         self.sizes = spec.sizes
         self.rates, self.noise = spec.dropout_rates, spec.input_noise
         self.dtype = np.dtype(spec.dtype)
+        self.inputs: Scaling | None = None  # of their columns, as they are read
+        self.targets: Scaling | None = None
         self.loss = spec.loss
         self.custom = spec.loss.custom or any(layer.activation.custom for layer in spec.layers)
         self.penalties, self.max_norm = spec.penalties, spec.max_norm

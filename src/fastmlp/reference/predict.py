@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmlp.reference.forward import activate, forward
 from fastmlp.reference.loss import loss
-from fastmlp.reference.rows import inputs, target
+from fastmlp.reference.rows import inputs, target, to_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,9 @@ def predict(plan: Plan, X: Array, out: Array, check: bool, rest: Rest) -> None:
         if check and not np.isfinite(X[rows]).all():
             raise ValueError("X holds values that are not finite")
         batch = plan.batch(rows.stop - rows.start)
-        forward(plan, batch, inputs(X, rows, batch.x), out[rows])
+        forward(plan, batch, inputs(X, rows, batch.x, plan.inputs), out[rows])
         activate(plan, batch, len(plan.layers) - 1, out[rows])
+        to_units(plan, out[rows])
         plan.loss.finish(out[rows])
 
 
@@ -45,6 +46,7 @@ def evaluate(plan: Plan, X: Array, y: Array, out: Array, row_loss: NDArray[np.fl
     """Outputs of all rows into `out`, and their losses into `row_loss`."""
     for rows in blocks(len(X), rest):
         batch = plan.batch(rows.stop - rows.start)
-        forward(plan, batch, inputs(X, rows, batch.x), out[rows])
-        loss(plan, batch, out[rows], target(batch, y, rows), 1.0, row_loss[rows])
+        forward(plan, batch, inputs(X, rows, batch.x, plan.inputs), out[rows])
+        loss(plan, batch, out[rows], target(batch, y, rows, plan.targets), 1.0, row_loss[rows])
+        to_units(plan, out[rows])
         plan.loss.finish(out[rows])

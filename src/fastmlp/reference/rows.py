@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.spec import Target
+from fastmlp.spec import Scaling, Target
 
 if TYPE_CHECKING:
+    from fastmlp.reference.plan import Plan
     from fastmlp.reference.workspace import Batch
     from fastmlp.spec import Array
 
 Rows = NDArray[np.int64] | slice
 
 
-def gather(source: Array, rows: Rows, out: Array) -> None:
-    """Rows of a matrix in their order, converted to the dtype of `out`; the source is never copied whole."""
-    if isinstance(rows, slice):
+def gather(source: Array, rows: Rows, out: Array, scaling: Scaling | None = None) -> None:
+    """Rows of a matrix in their order, converted to the dtype of `out`; the source is never copied whole.
+
+    Columns may be shifted and scaled.
+    """
+    if scaling is not None:
+        np.copyto(out, (source[rows].astype(np.float64) - scaling.shift) * scaling.scale, casting="unsafe")
+    elif isinstance(rows, slice):
         np.copyto(out, source[rows], casting="unsafe")
     elif source.dtype == out.dtype and source.flags.carray:
         np.take(source, rows, axis=0, out=out, mode="clip")  # mode="raise" would go through a copy of out
@@ -31,29 +37,38 @@ def mix(rows: Array, share: float) -> None:
     rows += rows.dtype.type(share) * (np.roll(rows, -1, axis=0) - rows)
 
 
-def target(batch: Batch, y: Array, rows: Rows, share: float | None = None) -> Target:
+def target(batch: Batch, y: Array, rows: Rows, scaling: Scaling | None, share: float | None = None) -> Target:
     """Gather the targets of these rows, as the loss wants them; with a share, mixed with those of the next rows."""
     if share is not None:
         if y.ndim == 1:
             batch.target.fill(0.0)
             batch.target[np.arange(batch.rows), y[rows]] = 1.0
         else:
-            gather(y, rows, batch.target)
+            gather(y, rows, batch.target, scaling)
         mix(batch.target, share)
         return Target(batch.target, None)
     if y.ndim == 1:
         np.add(y[rows], batch.label_base, out=batch.labels)
         return Target(None, batch.labels)
-    gather(y, rows, batch.target)
+    gather(y, rows, batch.target, scaling)
     return Target(batch.target, None)
 
 
-def inputs(X: Array, rows: slice, buffer: Array) -> Array:
+def to_units(plan: Plan, outputs: Array) -> None:
+    """Undo for outputs (B, O) what is done to targets as they are read."""
+    scaling, heads = plan.targets, plan.loss.heads
+    if scaling is not None:
+        np.copyto(
+            outputs, outputs / np.repeat(scaling.scale, heads) + np.repeat(scaling.shift, heads), casting="unsafe"
+        )
+
+
+def inputs(X: Array, rows: slice, buffer: Array, scaling: Scaling | None) -> Array:
     """Return these rows of X in the dtype of `buffer`: X's own where they are that already."""
     x = X[rows]
-    if x.dtype == buffer.dtype and x.flags.carray:
+    if x.dtype == buffer.dtype and x.flags.carray and scaling is None:
         return x
-    gather(X, rows, buffer)
+    gather(X, rows, buffer, scaling)
     return buffer
 
 

@@ -66,9 +66,9 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     ask = rest.call if plan.custom else _plainly
     rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
     batch = plan.batch(len(rows))
-    gather(run.X, rows, batch.x)
+    gather(run.X, rows, batch.x, plan.inputs)
     share = None if run.mixing is None else float(run.mixing[step])
-    wanted = target(batch, run.y, rows, share)
+    wanted = target(batch, run.y, rows, plan.targets, share)
     scale: Any = 1.0 / batch.rows
     if run.weight is not None:
         np.take(run.weight, rows, out=batch.weight, mode="clip")

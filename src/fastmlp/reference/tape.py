@@ -12,7 +12,7 @@ from fastmlp.reference.forward import activate, forward
 from fastmlp.reference.loss import apply_slope
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.predict import blocks
-from fastmlp.reference.rows import gather
+from fastmlp.reference.rows import gather, to_units
 
 if TYPE_CHECKING:
     from fastmlp.reference.dropout import Masks
@@ -37,7 +37,7 @@ class Tape:
         random = seed is not None and (plan.noise > 0 or any(plan.rates))
         for rows in [slice(0, len(X))] if random else blocks(len(X), rest):
             batch = plan.workspace.another().batch(rows.stop - rows.start)
-            gather(X, rows, batch.x)
+            gather(X, rows, batch.x, plan.inputs)
             masks: Masks = NO_MASKS
             if random and seed is not None:
                 add_noise(plan, batch, seed, step)
@@ -45,6 +45,7 @@ class Tape:
             forward(plan, batch, batch.x, batch.outputs[-1], masks)
             activate(plan, batch, len(plan.layers) - 1, batch.outputs[-1])
             np.copyto(out[rows], batch.outputs[-1])
+            to_units(plan, out[rows])
             self.batches.append((rows, batch, masks))
 
     def backward(

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.spec import NetworkSpec, Outcome, Run, name_tensors, weights_and_biases
+from fastmlp.spec import NetworkSpec, Outcome, Run, Scaling, name_tensors, weights_and_biases
 
 __all__ = ["Engine", "optimizer_state", "set_optimizer_state"]
 
@@ -34,6 +34,9 @@ class Engine(Protocol):
     gradient and a row of the optimizer's table. `over_tensors` returns what writes, predicts, and pulls back with the
     tensors of the library whose DLPack exchange table that is, or None.
 
+    `scale` normalises columns of X and y as they are read. Outputs of `predict`, `evaluate` and `forward` are in the
+    units of y then; losses, traces and the derivatives that `backward` takes and gives are of what has been normalised.
+
     Handlers of signals run where the engine is at rest: they may read, and what would change it raises a RuntimeError;
     `running` says what they interrupt. In a forked child, `forked` comes first: it is False where another thread of the
     parent was just changing parameters.
@@ -55,6 +58,7 @@ class Engine(Protocol):
     def write_transposed(self, arrays: Sequence[NDArray[Any]], threads: int) -> None: ...
     def use_optimizer(self, name: str | None) -> None: ...
     def keep_average(self, keep: bool = True) -> None: ...
+    def scale(self, inputs: Scaling | None, targets: Scaling | None) -> None: ...
     def copy(self, into: Any = None, threads: int = 1) -> object: ...
     def restore(self, copy: Any) -> None: ...
     def is_finite(self, threads: int = 1) -> bool: ...

@@ -22,6 +22,7 @@ from fastmlp.spec.losses.base import Interval, Loss, LossRows, Target
 from fastmlp.spec.losses.registry import LOSS_ALIASES, LOSS_NAMES, LOSSES, MEANS, LossName, as_loss, loss_of_output
 from fastmlp.spec.names import Array, BackendName, ClassWeight, DTypeName, Float, MetricLike, NormName
 from fastmlp.spec.network import DTYPE_NAMES, NORM_EPSILON, NORM_NAMES, Layer, NetworkSpec
+from fastmlp.spec.normalizing import NORMALIZATIONS, NOT_NORMALIZED, Normalization, Normalizing, Scaling
 from fastmlp.spec.operations import Operation
 from fastmlp.spec.optimizers import *
 from fastmlp.spec.optimizers.base import Optimizer
@@ -48,8 +49,10 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "LOSS_ALIASES",
         "LOSS_NAMES",
         "MEANS",
+        "NORMALIZATIONS",
         "NORM_EPSILON",
         "NORM_NAMES",
+        "NOT_NORMALIZED",
         "NO_CLIP",
         "NO_RATES",
         "OPTIMIZERS",
@@ -72,12 +75,15 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "MetricLike",
         "NetworkSpec",
         "NormName",
+        "Normalization",
+        "Normalizing",
         "Operation",
         "Optimizer",
         "OptimizerName",
         "Outcome",
         "Rates",
         "Run",
+        "Scaling",
         "Schedule",
         "Scratch",
         "Target",

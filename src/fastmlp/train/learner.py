@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from fastmlp.data import Data, dense
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
-from fastmlp.spec import NO_CLIP, NO_RATES, Clip, NetworkSpec, Optimizer, Outcome, Rates, Run
+from fastmlp.spec import (
+    NO_CLIP,
+    NO_RATES,
+    NOT_NORMALIZED,
+    Clip,
+    NetworkSpec,
+    Normalizing,
+    Optimizer,
+    Outcome,
+    Rates,
+    Run,
+)
 from fastmlp.train.mixing import shares_of_others
 from fastmlp.train.samples import PerSample
 
@@ -72,6 +83,8 @@ class Learner:
 
     `feature_names` are those of the columns of what was trained on, the first time that they had any.
 
+    `normalizing` says how inputs and targets are normalised, and by what: measured before the first step.
+
     `undo` is what a single step that overflows goes back to. Whoever changes the parameters or the optimizer's state
     forgets it before.
     """
@@ -86,6 +99,7 @@ class Learner:
     rows_trained: int = 0
     rates: Rates = NO_RATES
     feature_names: tuple[str, ...] | None = None
+    normalizing: Normalizing = NOT_NORMALIZED
     undo: Snapshot | None = None
     n_parameters: int = field(init=False)
 
@@ -125,6 +139,12 @@ class Learner:
         if self.optimizer is None or optimizer.name != self.optimizer.name:
             self._start(optimizer)
         self.optimizer = optimizer
+
+    def normalize(self, normalizing: Normalizing) -> None:
+        """Normalise what is read by this from now on."""
+        self.undo = None
+        self.engine.scale(normalizing.input_scaling, normalizing.target_scaling)
+        self.normalizing = normalizing
 
     def keep_average(self) -> None:
         """Have a moving average of the parameters: the one there is, or one that begins here."""
@@ -240,11 +260,23 @@ class Learner:
         kinds += [kind for kind in self.engine.kinds if kind == "average"]
         tensors = {kind: self.engine.read(kind) for kind in kinds}
         step, first_epoch = (0, 0) if optimizer is None else (self.step, self.first_epoch)
-        return Checkpoint(self.spec, tensors, self.seed, self.epoch, optimizer, step, first_epoch, self.feature_names)
+        return Checkpoint(
+            self.spec,
+            tensors,
+            self.seed,
+            self.epoch,
+            optimizer,
+            step,
+            first_epoch,
+            self.feature_names,
+            self.normalizing,
+        )
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this network."""
         self.feature_names = checkpoint.feature_names
+        if checkpoint.normalizing is not self.normalizing:
+            self.normalize(checkpoint.normalizing)
         self.engine.write(checkpoint.tensors["parameters"])
         self.position = checkpoint.epoch, None
         if checkpoint.average:

@@ -108,6 +108,8 @@ class Loss(Operation):
         Whether a row of targets is a distribution: its numbers sum to 1.
     mixes : bool
         Whether a target between two others stands for a mixture of both: then rows can be mixed (`fit(mixup=...)`).
+    in_units : bool
+        Whether it is of errors: outputs that are identities are in the targets' units, which may be others then.
     custom : bool
         Whether it is a user's own function in Python, of which engines have no kernel.
     deviations : bool
@@ -122,6 +124,7 @@ class Loss(Operation):
     labels: ClassVar[bool] = False
     distribution: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+    in_units: ClassVar[bool] = False
     custom: ClassVar[bool] = False
     deviations: ClassVar[bool] = False
     metric: ClassVar[str]

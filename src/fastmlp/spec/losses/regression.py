@@ -31,6 +31,7 @@ class _Regression(OutputsLoss):
 
     metric: ClassVar[str] = "r2"
     mixes: ClassVar[bool] = True
+    in_units: ClassVar[bool] = True
 
     def deviance(self, y: Array, mean: Array) -> Array:
         """Return the squared distance of targets and predictions."""
