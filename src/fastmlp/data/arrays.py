@@ -42,10 +42,7 @@ def as_real(value: Any, name: str) -> Array:
             )
         value = value.data
     if _is_sparse(value):
-        raise TypeError(
-            f"{name} is a sparse {type(value).__name__}; it must be dense: pass {name}.toarray(), "
-            "or fit on dense slices of its rows"
-        )
+        raise TypeError(f"{name} is a sparse {type(value).__name__}; it must be dense: pass {name}.toarray()")
     try:
         if not hasattr(value, "__array__"):
             if callable(getattr(value, "numpy", None)):

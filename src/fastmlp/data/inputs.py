@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.data.arrays import as_real, as_source
 from fastmlp.data.frames import as_frame, is_frame, names_of
+from fastmlp.data.sparse import as_sparse, is_sparse
 from fastmlp.data.table import Pieces, Table
 from fastmlp.data.values import Finite, check_finite
 
@@ -34,10 +35,10 @@ def as_inputs(
     ----------
     X : array_like of shape (n, n_features)
         NumPy array or memmap of any strides, nested lists, or anything with ``__array__``, ``numpy()`` (PyTorch),
-        ``__dlpack__`` or a buffer; a frame of pandas or polars, an Arrow table, or what exports an Arrow stream; or a
-        list of any of these that are 2-D, one below the other. float64, float32, float16, uint8, int16, int32, int64
-        and bool in native byte order are not copied; other real dtypes are converted to the smallest of these that
-        holds their values.
+        ``__dlpack__`` or a buffer; a frame of pandas or polars, an Arrow table, or what exports an Arrow stream; sparse
+        rows of SciPy (CSR, or CSC); or a list of any of these that are 2-D, one below the other. float64, float32,
+        float16, uint8, int16, int32, int64 and bool in native byte order are not copied; other real dtypes are
+        converted to the smallest of these that holds their values.
     n_features : int
         Columns that X must have.
     name : str
@@ -59,7 +60,7 @@ def as_inputs(
     Raises
     ------
     TypeError
-        X is not an array of real numbers: sparse, complex, strings, objects.
+        X is not an array of real numbers: complex, strings, objects; or sparse in another format.
     ValueError
         X has the wrong shape, no rows, masked entries, or NaN or infinity in it (with row and column), or columns of
         other names.
@@ -116,6 +117,8 @@ def _taken(X: Any, name: str, n_features: int) -> Inputs:
         return X
     if is_frame(X):
         return as_frame(X, name)
+    if is_sparse(X):
+        return as_sparse(X, name)
     if not are_chunks(X):
         return as_real(X, name)
     for place, piece in enumerate(X):

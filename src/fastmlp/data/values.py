@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from fastmlp.data.sparse import Sparse
 from fastmlp.data.table import Inputs, Table
 from fastmlp.spec import Array, Interval
 
@@ -36,6 +37,14 @@ def check_finite(array: Inputs, name: str, finite: Finite | None = None) -> None
         As for `as_inputs`; NumPy decides when it answers False, and says where.
     """
     if array.dtype.kind != "f" or 0 in array.shape:
+        return
+    if isinstance(array, Sparse):
+        wrong = _first(_table(array.values), lambda block: ~np.isfinite(block))
+        if wrong is not None:
+            row, column = array.place_of(wrong[0])
+            raise ValueError(
+                f"{name} has {array.values[wrong[0]]} at row {row}, column {column}; all values must be finite"
+            )
         return
     if isinstance(array, Table):
         if array.finite:

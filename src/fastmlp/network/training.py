@@ -92,8 +92,8 @@ class Training(Gradients):
             whatever their strides, and never converted as a whole. Read-only arrays and memmaps larger than memory are
             welcome (see Notes). Also frames of pandas and polars and Arrow tables, which are read column by column
             (`feature_names` then has their names; `fastmlp.data.table` gives codes of categories), whatever has an
-            Arrow stream, DLPack or a buffer, and a list of such pieces, one below the other; nothing is put together
-            as a whole.
+            Arrow stream, DLPack or a buffer, sparse rows of SciPy (CSR, or CSC, which is converted), and a list of such
+            pieces, one below the other; nothing is put together as a whole.
             Or batches, without y: an iterable of (X, y) or (X, y, sample_weight), such as a list or a DataLoader of
             PyTorch, which is gone through anew in every epoch, or a function that returns one. Each batch is a step. A
             thread reads the next one meanwhile: there this network cannot be used. `batch_size` and `shuffle` are for
