@@ -39,6 +39,14 @@ C_OF_MODELS = [
 C_OF_MODELS += [f"ops/{name}.inl" for name in ("activation", "softmax")]
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"
+# What Cython's own code for arrays, functions and exceptions is taken from, once instead of in every pass (Cython 3.1).
+SHARED = "fastmlp.passes._cyutility"
+# The passes that a step or the prediction of a row runs through again and again. The others do things once for a call,
+# and are compiled to be small: a third of a wheel would be theirs.
+QUICK = [
+    "apply", "backward", "bound", "by_panels", "clip", "dropout", "forward", "gemm", "gradient", "handles", "layers",
+    "loss", "plan", "predict", "rows", "step", "steps", "tape", "threads", "tiles", "update",
+]  # fmt: skip
 # The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
 # threadpoolctl set, and on Windows for the threads themselves.
 OPENMP_MODULES = {"fastmlp.passes.threads"}
@@ -51,6 +59,7 @@ CYTHON_DIRECTIVES = {
     "initializedcheck": False,
     "embedsignature": True,
     "freethreading_compatible": True,
+    "auto_pickle": False,
 }
 
 OPENMP_PROBE = """
@@ -151,21 +160,27 @@ class Flags:
             self.common += ["/UNDEBUG"] if self.debug else []
             self.kernels = ["/W3", *(["/WX"] if werror else [])]
             self.cython: list[str] = []
+            self.small: list[str] = []
             return
         # No contraction: every fused multiply-add is written as one, so that all ISAs round alike. -g0: Python's own
-        # flags often have -g, which would make the wheel four times as large.
+        # flags often have -g, which would make the wheel four times as large. No exception of C++
+        # passes through these functions, and the tables for that would be a tenth of them.
         self.common = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
         if self.sanitize:
             sanitize = [f"-fsanitize={self.sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
             self.common += ["-O1", "-g", *sanitize]
             self.link += sanitize
         else:
-            self.common += ["-O1", "-g"] if self.debug else ["-O3", "-g0"]
+            self.common += ["-O1", "-g"] if self.debug else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
         self.common += ["-UNDEBUG"] if self.debug else ["-DNDEBUG"]
         self.common += ["-Werror"] if werror else []
         self.kernels = ["-Wshadow", "-Wpedantic"]
         # What Cython generates defines helpers and parameters that a module may not use.
         self.cython = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+        released = not (self.sanitize or self.debug)
+        self.small = ["-Os"] if released else []
+        if released and sys.platform.startswith("linux"):
+            self.link.append("-Wl,-s")  # without the names of what is not for others
         if sys.platform != "win32":
             self.link.append("-pthread")
 
@@ -201,7 +216,9 @@ class BuildKernelsAndPasses(build_ext):
 
         for ext in self.extensions:
             openmp = ext.name in OPENMP_MODULES
-            ext.extra_compile_args = [*self._flags.common, *self._flags.cython, *(self._openmp[0] if openmp else [])]
+            small = ext.name.rpartition(".")[2] not in QUICK
+            ext.extra_compile_args = [*self._flags.common, *self._flags.cython, *(self._flags.small if small else [])]
+            ext.extra_compile_args += self._openmp[0] if openmp else []
             ext.extra_link_args = [*self._flags.link, *(self._openmp[1] if openmp else [])]
         self._cythonize()
         objects = self._compile_kernels()
@@ -248,8 +265,8 @@ class BuildKernelsAndPasses(build_ext):
     def _force_when_flags_changed(self) -> None:
         """Objects of another configuration are newer than their sources too: rebuild all when the flags differ."""
         flags = self._flags
-        now = [flags.common, flags.kernels, flags.cython, flags.link, self._openmp, CYTHON_DIRECTIVES, self.build_lib]
-        text = json.dumps([*now, self._compiler_version(), sys.version])
+        now = [flags.common, flags.kernels, flags.cython, flags.small, flags.link, self._openmp, CYTHON_DIRECTIVES]
+        text = json.dumps([*now, self.build_lib, self._compiler_version(), sys.version])
         stamp = Path(self.build_temp) / "flags.json"
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
             self.force = True
@@ -257,18 +274,22 @@ class BuildKernelsAndPasses(build_ext):
         stamp.write_text(text, encoding="utf-8")
 
     def _cythonize(self) -> None:
+        from Cython import __version__ as version
         from Cython.Build import cythonize
 
-        pending = [copy.copy(ext) for ext in self.extensions]
+        folder = f"build/cython/{version}"
+        pending = [copy.copy(ext) for ext in self.extensions if ext.name != SHARED]
         generated = cythonize(
             pending,
-            build_dir="build/cython",
+            build_dir=folder,
             compiler_directives=CYTHON_DIRECTIVES,
             include_path=["src"],
             nthreads=min(self.parallel, len(pending)),
+            shared_utility_qualified_name=SHARED,
         )
-        for ext, done in zip(self.extensions, generated, strict=True):
-            ext.sources = done.sources
+        sources = {done.name: done.sources for done in generated} | {SHARED: [shared_source(folder)]}
+        for ext in self.extensions:
+            ext.sources = sources[ext.name]
 
     def _compile_kernels(self) -> list[str]:
         depends = files_under("csrc", ".h", ".inl", ".def")
@@ -365,6 +386,15 @@ class BuildPure(build_py):
         copy_c_sources(Path(folder))
 
 
+def shared_source(folder: str) -> str:
+    """Have Cython write the module that the passes share: the same for whatever is in them."""
+    target = Path(folder, f"{SHARED.rpartition('.')[2]}.c")
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "cython", f"--generate-shared={target}"], check=True)
+    return target.as_posix()
+
+
 def copy_c_sources(package: Path) -> None:
     """Put the C that MLP.to_c makes its files of beside the module that takes it apart."""
     folder = package / "files/csrc"
@@ -392,7 +422,7 @@ def extensions() -> list[Extension]:
             depends=headers + kernels if name == KERNELS else headers,
         )
         for name, source in sources.items()
-    ]
+    ] + [Extension(SHARED, [])]  # which Cython writes
 
 
 def what_is_built() -> dict[str, Any]:
