@@ -16,6 +16,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import api_pages  # noqa: E402
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.animation import FuncAnimation  # noqa: E402
+from sphinx_gallery.scrapers import figure_rst  # noqa: E402
 from sphinx_gallery.sorting import FileNameSortKey  # noqa: E402
 
 import fastmlp  # noqa: E402
@@ -67,8 +70,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 1e9,  # seconds on whatever machine built the page mean nothing
     "write_computation_times": False,
-    "image_scrapers": ("matplotlib",),
-    "matplotlib_animations": (True, "jshtml"),
+    "image_scrapers": ("conf.scrape_animations", "matplotlib"),
     "default_thumb_file": str(HERE / "peers.png"),
 }
 # A picture that a script shows is scraped, not shown.
@@ -78,6 +80,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_theme_options = {
     "icon_links": [{"name": "Source", "url": META["urls"]["Homepage"], "icon": "fa-brands fa-github"}],
@@ -90,6 +94,23 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 html_sidebars = {"index": []}
+
+
+# ---- animations -----------------------------------------------------------------------------------------------------
+
+
+def scrape_animations(block: Any, names: dict[str, Any], settings: dict[str, Any]) -> str:  # noqa: ARG001
+    """Make a GIF of an animation, which needs no script in the page and no font from elsewhere."""
+    found = [value for value in names["example_globals"].values() if isinstance(value, FuncAnimation)]
+    texts = []
+    for animation in found:
+        figure = animation._fig
+        if figure in map(plt.figure, plt.get_fignums()):  # else an earlier block showed it
+            path = Path(next(names["image_path_iterator"])).with_suffix(".gif")
+            animation.save(path, writer="pillow", dpi=80)
+            plt.close(figure)
+            texts.append(figure_rst([str(path)], settings["src_dir"]))
+    return "".join(texts)
 
 
 # ---- docstrings -----------------------------------------------------------------------------------------------------
