@@ -74,3 +74,4 @@ plt.show()
 
 assert accuracy[0] == 1.0
 assert accuracy[1] < 0.7
+# sphinx_gallery_thumbnail_number = 3

@@ -83,7 +83,9 @@ def history(
     if np.isfinite(column).any():
         best = epochs[np.nanargmax(column) if _rises(monitored) else np.nanargmin(column)]
         lines.append(ax.axvline(best, color=GREY, linestyle=":", label=f"best {monitored}: epoch {best}"))
-    (right if right is not ax else ax).legend(handles=lines, loc="center right")
+    (right if right is not ax else ax).legend(
+        handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
+    )
     return ax
 
 

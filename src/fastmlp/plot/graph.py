@@ -70,7 +70,7 @@ def network(
     shown = [_shown(width, max_units) for width in net.sizes]
     values = [None] * len(net.sizes) if trace is None else _values(net, trace, inputs, row)
     tallest = max(map(len, shown))
-    ax = axes(ax, 2.2 * len(net.sizes) + (1.6 if trace is not None else 0.0), 1.2 + 0.62 * tallest)
+    ax = axes(ax, 1.6 * len(net.sizes) + (1.6 if trace is not None else 0.0), max(3.0, 1.2 + 0.62 * tallest))
     places = [np.linspace(1, -1, len(units) + 2)[1:-1] * (len(units) + 1) / 2 for units in shown]
     _draw_weights(ax, net, shown, places)
     _draw_units(ax, trace, row, shown, places, values)

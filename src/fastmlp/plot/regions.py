@@ -89,11 +89,11 @@ def decision_regions(
         place = places[label] if outputs.shape[1] <= 2 or not _is_number(label) else int(label)
         ax.scatter(
             *points[labels == label].T,
-            s=28,
+            s=36,
             color=COLOURS[place % len(COLOURS)],
             marker=MARKERS[place % len(MARKERS)],
             edgecolors="white",
-            linewidths=0.7,
+            linewidths=1.0,
             label=f"{label:g}" if _is_number(label) else str(label),
         )
     ax.set(xlabel="input 1", ylabel="input 2", xlim=horizontal[[0, -1]], ylim=vertical[[0, -1]])
