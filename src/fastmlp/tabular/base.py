@@ -17,13 +17,14 @@ from fastmlp.sklearn.compat import check_sample_weight, remember_features
 from fastmlp.spec.activations.registry import ACTIVATION_NAMES
 from fastmlp.spec.checks import choice, fraction, inner_fraction, integer, not_negative, positive
 from fastmlp.tabular import files, plots
-from fastmlp.tabular.columns import columns_of
+from fastmlp.tabular.columns import NamedColumns, columns_of
 from fastmlp.tabular.encoding import Encoder
 from fastmlp.tabular.importance import permutation_importances
 from fastmlp.tabular.recipe import EFFORTS, Recipe, recipe_for
 from fastmlp.tabular.splits import as_groups, split
 from fastmlp.tabular.targets import as_target
 from fastmlp.tabular.training import Rows, train
+from fastmlp.train.callbacks import as_callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +98,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
     def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, groups: Any) -> Self:
         begun = time.perf_counter()
         effort, given, limit, held_share = self._checked_parameters()
+        callbacks = as_callbacks(self.callbacks)
         X = _as_table(X)
         columns = columns_of(X)
         n_rows = len(columns[0])
@@ -109,7 +111,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         if n_rows < 2:
             raise ValueError(f"X has {n_rows} sample: from one row alone nothing can be learnt (n_samples={n_rows})")
         targets = self._learn_targets(y, weight)
-        remember_features(self, X, reset=True)
+        _remember(self, X, reset=True)
         categorical = self._categorical(columns)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         counts = self._class_counts(targets)
@@ -135,6 +137,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             seed=seed,
             n_threads=self.n_threads,
             deadline=None if limit is None else begun + limit,
+            callbacks=callbacks,
         )
         self.recipe_, self.metric_ = recipe, metric
         self._keep(training, columns, targets, weight, validation)
@@ -216,7 +219,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
             raise ValueError("eval_set must be (X, y) or (X, y, sample_weight), or a list with one of them")
         X = _as_table(eval_set[0])
         columns = columns_of(X, "eval_set[0]")
-        remember_features(self, X, reset=False)
+        _remember(self, X, reset=False)
         y = as_target(eval_set[1], len(columns[0]), type(self).__name__, "eval_set[1]")
         weight = _as_weight(eval_set[2] if len(eval_set) == 3 else None, len(y))
         targets = self._encode_targets(y, "eval_set[1]")
@@ -231,7 +234,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "ensemble_")
         X = _as_table(X)
         columns = columns_of(X)
-        remember_features(self, X, reset=False)
+        _remember(self, X, reset=False)
         return self.ensemble_.predict(self._encoder(columns), threads=self.n_threads)  # type: ignore[arg-type]
 
     @property
@@ -298,6 +301,18 @@ def _as_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
     weight: NDArray[np.float64] = check_sample_weight(sample_weight, np.zeros(n_rows), dtype=np.float64)
     not_negative(float(weight.min()), "sample_weight")
     return weight
+
+
+def _remember(estimator: BaseTabular, X: Any, *, reset: bool) -> None:
+    """Remember the number and the names of X's columns, or compare them with those that are remembered."""
+    if not isinstance(X, NamedColumns):
+        remember_features(estimator, X, reset=reset)
+    elif reset:
+        estimator.n_features_in_, estimator.feature_names_in_ = X.shape[1], np.array(X.names, object)
+    else:
+        known = tuple(getattr(estimator, "feature_names_in_", X.names))  # without names, their number is all there is
+        if X.names != known or len(known) != estimator.n_features_in_:
+            raise ValueError(f"X has the columns {X.names!r:.200}, in the place of {known!r:.200}")
 
 
 def _as_table(X: Any) -> Any:

@@ -68,6 +68,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         Number of threads; the result does not depend on it. Default: as `fastmlp.get_num_threads` says.
     random_state : int, RandomState instance or None, default=None
         Source of all random numbers: the same one gives the same bits.
+    callbacks : sequence of Callback or callable, default=()
+        As for `MLP.fit`; each network gets copies of them, as in `fit_many`. What stops a training leaves the network
+        as it was best.
 
     Attributes
     ----------
@@ -132,6 +135,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         validation_fraction: float = 0.2,
         n_threads: int | None = None,
         random_state: Any = None,
+        callbacks: Any = (),
     ) -> None:
         self.effort = effort
         self.time_limit = time_limit
@@ -151,6 +155,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.n_threads = n_threads
         self.random_state = random_state
+        self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, eval_set: Any = None, groups: Any = None) -> Self:
         """Learn from the rows of a table.

@@ -13,7 +13,7 @@ import numpy as np
 from fastmlp.data.frames import arrow_table, frame_columns, library_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ __all__ = [
     "Codes",
     "Column",
     "Kind",
+    "NamedColumns",
     "Scalar",
     "columns_of",
     "is_gap",
@@ -57,13 +58,31 @@ class Codes:
 Column: TypeAlias = "Array | Codes"
 
 
+class NamedColumns:
+    """A table of arrays by the names of its columns, for who has no library of frames.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        Of one length, (n,): numbers, dates or objects.
+    """
+
+    def __init__(self, columns: Mapping[str, Array]) -> None:
+        self.columns = dict(columns)
+        self.names = tuple(self.columns)
+        self.shape = (len(next(iter(self.columns.values()))) if self.columns else 0, len(self.columns))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
 def columns_of(X: Any, name: str = "X") -> list[Column]:
     """Return the columns of a table: arrays of numbers, dates or objects, and codes of categories.
 
     Parameters
     ----------
     X : array_like of shape (n, n_features), pandas or polars DataFrame, pyarrow Table, or what exports an Arrow stream
-        Arrays of numbers are not copied.
+        Or `NamedColumns`. Arrays of numbers are not copied.
     name : str
         What errors call it.
 
@@ -72,6 +91,8 @@ def columns_of(X: Any, name: str = "X") -> list[Column]:
     TypeError, ValueError
         If it is no table: sparse, complex, of another number of dimensions, without rows or columns.
     """
+    if isinstance(X, NamedColumns):
+        return list(X.columns.values())
     library = library_of(X)
     if library is not None:
         if library == "arrow":

@@ -37,13 +37,18 @@ _DESCRIPTION: Final = "tabular.description"
 _Record = TypeVar("_Record", Scaling, Bins, Errors, Scale)
 
 
-def save(estimator: Any, path: FilePath) -> None:
-    """Write a fitted estimator to a file, which then holds the old content or the new, whatever happens."""
+def save(estimator: Any, path: FilePath, more: Mapping[str, str] | None = None) -> None:
+    """Write a fitted estimator to a file, which then holds the old content or the new, whatever happens.
+
+    Metadata of somebody else are `more`.
+    """
     tensors, metadata = written_models(estimator.ensemble_._checkpoints())
     encoder: Encoder = estimator._encoder
     description = {
         "estimator": type(estimator).__name__,
-        "parameters": {name: value for name, value in estimator.get_params().items() if _is_plain(value)},
+        "parameters": {
+            name: value for name, value in estimator.get_params().items() if name != "callbacks" and _is_plain(value)
+        },
         "n_features": estimator.n_features_in_,
         "feature_names": [*getattr(estimator, "feature_names_in_", ())],
         "names": encoder.names,
@@ -74,7 +79,7 @@ def save(estimator: Any, path: FilePath) -> None:
         own["importances"] = estimator._importances
     tensors |= {f"tabular.{name}": array for name, array in own.items()}
     tensors[_DESCRIPTION] = np.frombuffer(json.dumps(description).encode(), np.uint8)
-    save_file(path, tensors, metadata | {TABULAR: "1"})
+    save_file(path, tensors, metadata | {TABULAR: "1"} | dict(more or {}))
 
 
 def read(path: FilePath, estimators: Mapping[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     ----------
     effort, time_limit, n_estimators, hidden_layer_sizes, epochs, batch_size, learning_rate, activation, dropout, n_bins
         As for `TabularClassifier`.
-    categorical_features, validation_fraction, n_threads, random_state
+    categorical_features, validation_fraction, n_threads, random_state, callbacks
         As for `TabularClassifier`.
     metric : "auto", str or metric, default="auto"
         What tells the best epoch; "auto": "rmse". Networks learn targets of mean 0 and deviation 1, by which it is
@@ -78,6 +78,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         validation_fraction: float = 0.2,
         n_threads: int | None = None,
         random_state: Any = None,
+        callbacks: Any = (),
     ) -> None:
         self.effort = effort
         self.time_limit = time_limit
@@ -94,6 +95,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.n_threads = n_threads
         self.random_state = random_state
+        self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, eval_set: Any = None, groups: Any = None) -> Self:
         """Learn from the rows of a table.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastmlp.many import Result, Results
     from fastmlp.spec import Array
     from fastmlp.tabular.recipe import Recipe
+    from fastmlp.train.callbacks import CallbackLike
 
 __all__ = ["Fold", "Rows", "Training", "train"]
 
@@ -75,6 +76,7 @@ def train(
     seed: int,
     n_threads: int | None,
     deadline: float | None,
+    callbacks: Sequence[CallbackLike] = (),
 ) -> Training:
     """Train the recipe's networks on all folds, or with other rows to validate on, or on all rows to the last epoch.
 
@@ -94,7 +96,7 @@ def train(
     n_train = len(rows) if folds is None else len(folds[0][0])
     at_once = len(networks) if folds is None else len(networks) * len(folds)
     seconds = None if deadline is None else max(0.02, deadline - time.perf_counter()) / -(-at_once // threads)
-    results = _fit(networks, rows, recipe, metric, n_train, folds, validation, threads, seconds)
+    results = _fit(networks, rows, recipe, metric, n_train, folds, validation, threads, seconds, callbacks)
     trained = [result for result in results if result.error is None]
     if not trained:
         assert results[0].error is not None
@@ -138,6 +140,7 @@ def _fit(
     validation: Rows | None,
     threads: int,
     seconds: float | None,
+    callbacks: Sequence[CallbackLike],
 ) -> Results:
     measured = folds is not None or validation is not None
     steps = recipe.epochs * -(-n_train // recipe.batch_size)
@@ -154,7 +157,7 @@ def _fit(
             folds=folds,
             validation_data=None if validation is None else _triple(validation),
             metrics=[metric] if measured else None,
-            callbacks=[EarlyStopping(f"val_{metric}", patience=NEVER)] if measured else [],
+            callbacks=[*([EarlyStopping(f"val_{metric}", patience=NEVER)] if measured else []), *callbacks],
             max_seconds=seconds,
             threads=threads,
         )
