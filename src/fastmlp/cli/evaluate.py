@@ -5,7 +5,7 @@ from typing import Any
 
 from fastmlp.cli.arguments import add_encoding, add_json, described
 from fastmlp.cli.exits import Report
-from fastmlp.cli.files import FileTable, read_table
+from fastmlp.cli.files import FileTable, read_with_target
 from fastmlp.cli.models import Model, as_targets, open_model
 from fastmlp.cli.scores import metrics_of, scores
 from fastmlp.cli.text import counted, table_of_scores
@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
     evaluate = described(commands, "evaluate", "measure a model on rows whose target is known", EXAMPLES)
     evaluate.add_argument("model", help="file that `fastmlp train`, or a network's `save`, has written")
     evaluate.add_argument("data", help="CSV (also .gz), .parquet, .npy or .npz, with the target's column")
-    evaluate.add_argument("--target", metavar="COLUMN", help="the column to compare with, by name or number (default: "
-                          "the one that the model was trained on)")  # fmt: skip
+    evaluate.add_argument("--target", metavar="COLUMN", help="the column to compare with, by name or number, or a "
+                          "file that has nothing else (default: the one that the model was trained on)")  # fmt: skip
     add_encoding(evaluate)
     add_json(evaluate)
     evaluate.set_defaults(gather=_evaluate, show=_show_evaluate)
@@ -36,8 +36,7 @@ def _evaluate(given: argparse.Namespace) -> Report:
     wanted = given.target or model.target
     if wanted is None:
         raise ValueError(f"{given.model} does not know which column it tells: pass --target")
-    table = read_table(given.data, given.encoding, model.kinds)
-    target = table.find(wanted, "--target" if given.target else "the target")
+    table, target = read_with_target(given.data, wanted, given.encoding, model.kinds)
     return {
         "model": given.model,
         "data": given.data,

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from fastmlp.cli import demo, evaluate, export, info, predict, show
+from fastmlp.cli import demo, evaluate, export, info, predict, show, train
 from fastmlp.cli.exits import FAILED, INTERRUPTED
+from fastmlp.cli.text import complain
 from fastmlp.runtime import VERSION
 from fastmlp.train.safety import TrainingDiverged
 
 __all__ = ["main"]
 
-COMMANDS = predict, evaluate, show, export, demo, info
+COMMANDS = train, predict, evaluate, show, export, demo, info
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ImportError, MemoryError, OSError, TrainingDiverged, TypeError, ValueError) as error:
         if isinstance(error, OSError):
             _forget_output()
-        _complain(f"{parser.prog}: error: {str(error) or type(error).__name__}")
+        complain(f"{parser.prog}: error: {str(error) or type(error).__name__}")
     return FAILED
 
 
@@ -66,14 +67,7 @@ def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> i
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
         given.show(report)
-    return 0
-
-
-def _complain(text: str) -> None:
-    """Print a line on standard error, if that is there and takes it."""
-    if sys.stderr is not None:  # print would take standard output instead
-        with suppress(OSError):
-            print(text, file=sys.stderr)
+    return INTERRUPTED if report.get("interrupted") else 0
 
 
 def _forget_output() -> None:

@@ -21,6 +21,8 @@ CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 300
 AT_MOST: Final = 2000
 """Rows that columns are permuted in: more would only tell more digits."""
+CELLS: Final = 200_000
+"""Of wide tables there are fewer: a column is another prediction of all of them."""
 
 
 def metrics_of(classes: int | None) -> tuple[Metric, ...]:
@@ -87,7 +89,7 @@ def importances(
         By column, the most telling first.
     """
     random = np.random.default_rng(seed)
-    rows = random.permutation(len(y))[:AT_MOST]
+    rows = random.permutation(len(y))[: max(200, min(AT_MOST, CELLS // len(columns)))]
     some, targets = {name: column[rows] for name, column in columns.items()}, y[rows]
     sign = -1.0 if metric.mode == "min" else 1.0
     best = sign * metric(targets, predict(some))

@@ -1,9 +1,11 @@
 """Text for terminals."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["counted", "shown", "table", "table_of_scores"]
+__all__ = ["complain", "counted", "shown", "table", "table_of_scores"]
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
@@ -39,3 +41,10 @@ def shown(value: float | None) -> str:
     if value is None:
         return "undefined"
     return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.4g}"
+
+
+def complain(text: str) -> None:
+    """Print a line on standard error, if that is there and takes it."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError):
+            print(text, file=sys.stderr)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["TARGET", "read_table"]
+__all__ = ["TARGET", "read_table", "read_with_target"]
 
 TARGET = "y"
 """The column of targets of an .npz file that has them apart."""
@@ -172,3 +172,20 @@ def _checked(table: FileTable) -> FileTable:
     if not len(table):
         raise ValueError(f"{table.path}: the file has no rows")
     return table
+
+
+def read_with_target(
+    path: str, target: str, encoding: str | None = None, kinds: Mapping[str, Kind] | None = None
+) -> tuple[FileTable, str]:
+    """Read a table and find its target, which may be a column, or a file of its own: return its name, too."""
+    table = read_table(path, encoding, kinds)
+    if target in table.columns or not Path(target).is_file():
+        return table, table.find(target, "--target")
+    other = read_table(target, encoding)
+    if len(other.columns) != 1:
+        raise ValueError(f"{target}: has {len(other.columns)} columns; a file of targets has one")
+    if len(other) != len(table):
+        raise ValueError(f"{target}: has {len(other):,} rows, and {path} has {len(table):,}")
+    (column,) = other.columns.values()
+    table.columns[TARGET] = column
+    return table, TARGET

@@ -94,6 +94,13 @@ class FileTable:
         kept = {name: self._as(name, kind) for name, kind in kinds.items()}
         return FileTable(self.path, kept, self.lines, self.warnings)
 
+    def refuse_infinities(self) -> None:
+        """Refuse numbers that are infinite, which nothing is learnt from."""
+        for name, column in self.columns.items():
+            wrong = np.flatnonzero(np.isinf(column)) if kind_of(column) == "number" else np.empty(0, int)
+            if wrong.size:
+                raise ValueError(f"{self.place(int(wrong[0]), name)}: is infinite; leave it empty if it is not known")
+
     def _as(self, name: str, kind: Kind) -> Array:
         column = self.columns[name]
         have = kind_of(column)

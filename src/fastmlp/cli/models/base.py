@@ -95,7 +95,7 @@ def as_targets(table: FileTable, name: str, classes: tuple[str | int | float, ..
     if missing.size:
         raise ValueError(
             f"{table.place(int(missing[0]), name)}: is empty, and is what is to be predicted"
-            + (f"; so it is in {missing.size - 1} other rows" if missing.size > 1 else "")
+            + (f", as in {missing.size - 1:,} other rows" if missing.size > 1 else "")
         )
     if classes is None:
         return table.like({name: "number"}).columns[name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastmlp.cli.models.network import NetworkModel
+from fastmlp.cli.models.tabular import TabularModel
+from fastmlp.files.tensors import reading
 
 if TYPE_CHECKING:
     from fastmlp.cli.models.base import Model
@@ -20,4 +22,6 @@ def open_model(path: str) -> Model:
     OSError, ValueError
         The file cannot be read, or holds none.
     """
-    return NetworkModel(path)
+    with reading(path) as (_, _, metadata):
+        pass
+    return TabularModel.read(path, metadata) if "fastmlp.tabular" in metadata else NetworkModel(path)
