@@ -40,7 +40,7 @@ def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     assert [line for line in required if not line.startswith("numpy")] == []
     extras = set(distribution.metadata.get_all("Provides-Extra") or [])
-    given = {"arrow", "lbfgs", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard", "torch"}
+    given = {"arrow", "completion", "lbfgs", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard", "torch"}
     assert extras == {"bench", "docs", "ecosystem", "lint", "test", *given}
 
 

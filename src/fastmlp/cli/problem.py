@@ -205,8 +205,10 @@ def split(problem: Problem, share: float, seed: int) -> tuple[NDArray[np.int64],
         rows = rows[np.argsort(problem.y[rows], kind="stable")]
     # Every so many rows one: place j is held out where the count of those until it goes up.
     held = np.diff(np.arange(n + 1, dtype=np.int64) * count // n).astype(bool)
-    if problem.classes is not None:  # the first row of each class is learnt from
-        held[np.unique(problem.y[rows], return_index=True)[1]] = False
+    if problem.classes is not None:  # of each one, a row is learnt from
+        of_class = problem.y[rows]
+        lost = np.setdiff1d(of_class, of_class[~held])
+        held[np.searchsorted(of_class, lost)] = False
         if not held.any():
             raise ValueError(f"--validation is {share:g}, which of {n} rows leaves none to hold out")
     return np.sort(rows[~held]), np.sort(rows[held])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from fastmlp.cli import demo, evaluate, export, info, predict, show, train
+from fastmlp.cli import bench, demo, evaluate, export, info, predict, show, train
 from fastmlp.cli.exits import FAILED, INTERRUPTED
 from fastmlp.cli.text import complain
 from fastmlp.runtime import VERSION
@@ -16,7 +16,7 @@ from fastmlp.train.safety import TrainingDiverged
 
 __all__ = ["main"]
 
-COMMANDS = train, predict, evaluate, show, export, demo, info
+COMMANDS = train, predict, evaluate, show, export, bench, demo, info
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Do what the arguments say, and return the exit code."""
+    _complete(parser)
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help(sys.stderr)
@@ -68,6 +69,15 @@ def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> i
     else:
         given.show(report)
     return INTERRUPTED if report.get("interrupted") else 0
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks how a word goes on, where argcomplete is installed, and end; else do nothing."""
+    if "_ARGCOMPLETE" in os.environ:
+        with suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
 
 
 def _forget_output() -> None:
