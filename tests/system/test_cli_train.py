@@ -8,6 +8,7 @@ import re
 import signal
 import struct
 import sys
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -432,6 +433,23 @@ def test_a_model_that_an_estimator_saved_itself(run, trained, tmp_path):
 def test_encodings_are_not_exported_without_a_word(run, trained, form, tmp_path):
     code, _, err = run("export", trained, form, "-o", tmp_path / "out")
     assert (code, "whose encodings" in err) == (2, True)
+
+
+def test_what_the_training_warns_of_is_a_line(run, tmp_path, monkeypatch):
+    fit = tabular.TabularClassifier.fit
+
+    def warning(*arguments, **options):
+        warnings.warn("one of the networks was lost", RuntimeWarning, stacklevel=2)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(tabular.TabularClassifier, "fit", warning)
+    data = people(tmp_path / "data.csv", 0)
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = run("train", data, "--target", "happy", "--out", tmp_path / "model.safetensors", *QUICK)
+    assert (code, err) == (0, "fastmlp: warning: one of the networks was lost\n")
+    assert warnings.showwarning is shown
 
 
 # ---- Ctrl-C ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is None:
             raise OSError("standard output is closed")
         try:
-            return _obey(parser, arguments)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return _obey(parser, arguments)
         finally:
             sys.stdout.flush()  # here, where a failure can still be told
     except KeyboardInterrupt:
@@ -69,6 +72,11 @@ def _obey(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> i
     else:
         given.show(report)
     return INTERRUPTED if report.get("interrupted") else 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Tell what some part of the work warns of as errors are told: in a line, not with a place in a source."""
+    complain(f"fastmlp: warning: {message}")
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
