@@ -41,7 +41,7 @@ MODULES = {
     "torch": "Modules for programs in PyTorch.",
 }
 #: Of modules whose other names are for the rest of the package.
-CHOSEN = {"data": ["parquet", "table"]}
+CHOSEN = {"data": ["parquet", "shard", "table"]}
 #: Names that have their place under another module or group.
 ELSEWHERE = {"many": {"Ensemble", "fit_many"}, "initializers": {"bias_of_mean", "draw"}}
 

@@ -8,6 +8,7 @@ from fastmlp.data.parameters import as_parameters, checked_flat
 from fastmlp.data.parquet import ParquetBatches, parquet
 from fastmlp.data.rows import Data, as_data, as_validation, chunk_rows, chunks
 from fastmlp.data.scaling import measure_scaling
+from fastmlp.data.shard import shard
 from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
 from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets, quantiles_of_targets
@@ -43,6 +44,7 @@ __all__ = [
     "parquet",
     "quantiles_of_targets",
     "refuse_overflow",
+    "shard",
     "split_rows",
     "table",
     "with_class_weight",

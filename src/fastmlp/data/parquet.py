@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["ParquetBatches", "parquet"]
+__all__ = ["ParquetBatches", "as_dataset", "parquet", "row_groups"]
 
 Batch = tuple["Array", ...]
 """X, y and, where they are asked for, weights."""
@@ -47,7 +47,7 @@ class ParquetBatches:
     ) -> None:
         self.dataset, self.target, self.feature_names, self.weight = dataset, target, features, weight
         self.batch_size, self.shuffle_buffer, self.seed, self.drop_last = batch_size, shuffle_buffer, seed, drop_last
-        self.n_rows: int = dataset.count_rows()
+        self.n_rows: int = sum(group.row_groups[0].num_rows for group in row_groups(dataset))
         self.epoch = 0  # of the next iteration
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class ParquetBatches:
 
     def _pieces(self, random: np.random.Generator) -> Iterator[Batch]:
         """Read the row groups, one after the other, in a random order where rows are shuffled."""
-        groups = [group for fragment in self.dataset.get_fragments() for group in fragment.split_by_row_group()]
+        groups = row_groups(self.dataset)
         for place in random.permutation(len(groups)) if self.shuffle_buffer else range(len(groups)):
             targets = (self.target,) if isinstance(self.target, str) else self.target
             weights = () if self.weight is None else (self.weight,)
@@ -138,7 +138,7 @@ def parquet(
         batches = fastmlp.data.parquet("sales.parquet", target="price", shuffle_buffer=100_000)
         net.fit(batches, epochs=5)
     """
-    dataset = _dataset(path)
+    dataset = as_dataset(path)
     known = list(dataset.schema.names)
     targets = (target,) if isinstance(target, str) else tuple(target)
     others = [*targets, *(() if sample_weight is None else (sample_weight,))]
@@ -163,7 +163,8 @@ def parquet(
     )
 
 
-def _dataset(path: Any) -> Any:
+def as_dataset(path: Any) -> Any:
+    """Return Parquet files as a dataset of pyarrow."""
     try:
         from pyarrow import dataset
     except ImportError as error:
@@ -175,6 +176,11 @@ def _dataset(path: Any) -> Any:
     if isinstance(path, list | tuple):
         return dataset.dataset([str(each) for each in path], format="parquet")
     return dataset.dataset(path, format="parquet")
+
+
+def row_groups(dataset: Any) -> list[Any]:
+    """Return a dataset's row groups, each as a fragment of its own, of which `count_rows` would be that of its file."""
+    return [group for fragment in dataset.get_fragments() for group in fragment.split_by_row_group()]
 
 
 def _mixed(pieces: Iterator[Batch], size: int, random: np.random.Generator) -> Iterator[Batch]:
