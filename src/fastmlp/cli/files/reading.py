@@ -122,7 +122,7 @@ def _read_parquet(path: str) -> FileTable:
     for name in arrow.column_names:
         column = arrow.column(name)
         if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+            column = pa.array(column.to_pylist())  # there is no cast from all that a dictionary may have
         if pa.types.is_boolean(column.type) or pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
