@@ -12,7 +12,9 @@ from sklearn.exceptions import NotFittedError
 
 import fastmlp
 from fastmlp.tabular import TabularClassifier, TabularRegressor, load
+from fastmlp.tabular.bins import Bins
 from fastmlp.tabular.budget import Pace, budget
+from fastmlp.tabular.scaling import Scaling
 
 
 def mixed(n=240, seed=0):
@@ -54,8 +56,11 @@ def test_text_numbers_dates_and_gaps_are_learnt_from(classifier):
 
 
 def test_new_categories_and_new_gaps_are_predicted(classifier):
-    p = classifier.predict_proba(np.array([["violet", 70.0, np.datetime64("2030-05-05")], ["red", None, None]], object))
-    assert np.isfinite(p).all()
+    day = np.datetime64("2024-05-05")
+    rows = [[color, 70.0, day] for color in ("violet", "red", "green", "blue")]
+    new, *known = classifier.predict_proba(np.array([*rows], object))[:, 0]
+    assert new not in known
+    assert np.isfinite(classifier.predict_proba(np.array([["red", None, None]], object))).all()
 
 
 def test_the_regressor_learns_a_curve_on_any_scale(regressor):
@@ -283,6 +288,39 @@ def test_three_rows_and_many_categories_are_sensible():
     assert reg.ensemble_[0].sizes[0] < 200
     with pytest.raises(ValueError, match="held out, of which there were none"):
         TabularRegressor("fast").fit([[0.0], [1.0], [2.0]], [0, 1, 2]).predict([[0.0]], quantiles=[0.5])
+
+
+def test_a_fit_that_is_refused_loses_none_that_there_was():
+    X, y = mixed()
+    clf = TabularClassifier("fast", epochs=1, random_state=0).fit(X, y)
+    before = clf.predict_proba(X)
+    other = {"X": np.eye(30), "y": [0, 1] * 15, "eval_set": (np.eye(30)[:3], [0, 1, 2])}
+    for wrong in (other, {"X": X, "y": np.where(y == "no", "one", None)}):
+        with pytest.raises(ValueError, match="eval_set|gap"):
+            clf.fit(**wrong)
+        assert (clf.predict_proba(X) == before).all()
+
+
+def test_a_class_of_two_rows_is_learnt_beside_many():
+    y = np.zeros(100, bool)
+    y[:2] = True
+    clf = TabularClassifier("fast", epochs=20, random_state=0).fit(np.arange(100.0).reshape(-1, 1) < 2, y)
+    assert (clf.predict(np.arange(100.0).reshape(-1, 1) < 2) == y).all()
+
+
+def test_bins_are_cut_where_values_are_when_most_rows_share_one():
+    rows = np.sort(np.concatenate([np.zeros(900), np.arange(1.0, 101.0)]))
+    scaling = Scaling.of([rows], [rows])
+    bins = Bins.of([rows], scaling, 40)
+    edges = bins.start / scaling.factor[0] + scaling.shift[0]
+    assert edges == pytest.approx(np.arange(100.0), abs=1e-4)  # quantiles of the rows alone have four beyond 0
+
+
+def test_hundreds_of_columns_have_no_bins():
+    X = np.random.default_rng(0).normal(size=(60, 300))
+    clf = TabularClassifier("fast", epochs=1, random_state=0)
+    assert clf.fit(X, X[:, 0] > 0).ensemble_[0].sizes[0] == 300
+    assert clf.fit(X[:, :20], X[:, 0] > 0).ensemble_[0].sizes[0] == 20 + 20 * 20
 
 
 def test_a_far_value_is_taken_as_the_farthest_known(regressor):

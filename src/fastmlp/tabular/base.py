@@ -96,6 +96,16 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
     # ---- training ---------------------------------------------------------------------------------------------------
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, groups: Any) -> Self:
+        before = self.__dict__.copy()
+        try:
+            self._learn(X, y, sample_weight, eval_set, groups)
+        except BaseException:  # a fit that is refused, or interrupted, loses none that there was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, groups: Any) -> None:
         begun = time.perf_counter()
         effort, given, limit, held_share = self._checked_parameters()
         callbacks = as_callbacks(self.callbacks)
@@ -141,7 +151,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         )
         self.recipe_, self.metric_ = recipe, metric
         self._keep(training, columns, targets, weight, validation)
-        return self
 
     def _keep(
         self,

@@ -26,6 +26,10 @@ FEWEST_VALUES: Final = 30
 #: Where nobody says how many: so many for all columns together, but for each no fewer and no more than these.
 BINS_OF_ALL: Final = 400
 FEWEST_BINS: Final = 8
+#: Most bins of a column whose rows are mostly of one value.
+MOST_VALUES: Final = 128
+#: More would make the first layer by far the largest: hundreds of columns, as of an image's pixels, have none.
+MOST_OF_ALL: Final = 1024
 MOST_BINS: Final = 48
 
 
@@ -44,10 +48,11 @@ class Bins:
         values = {number: rows for number, rows in values.items() if _distinct(rows) >= FEWEST_VALUES and count != 0}
         if count is None:
             count = min(MOST_BINS, max(FEWEST_BINS, BINS_OF_ALL // max(1, len(values))))
+            count = count if count * len(values) <= MOST_OF_ALL else 0
         found: list[tuple[Array, Array, Array]] = []
-        for number, rows in values.items():
-            at = np.linspace(0, len(rows) - 1, count + 1).round().astype(np.int64)
-            edges = np.unique(((rows[at] - scaling.shift[number]) * scaling.factor[number]).astype(np.float32))
+        for number, rows in values.items() if count > 1 else ():
+            cuts = (_cuts(rows, count) - scaling.shift[number]) * scaling.factor[number]
+            edges = np.unique(cuts.astype(np.float32))
             if len(edges) > 2:
                 found.append((np.full(len(edges) - 1, number), edges[:-1], 1.0 / np.diff(edges)))
         if not found:
@@ -67,6 +72,19 @@ class Bins:
         way *= self.steepness
         np.clip(way, 0.0, 1.0, out=way)
         np.subtract(way, np.float32(0.5), out=out)
+
+
+def _cuts(rows: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Cut sorted values at quantiles of the rows; where some have many of them, at those of the values, too."""
+    cuts = np.unique(_quantiles(rows, count + 1))
+    few = 2 * len(cuts) <= count  # rows are mostly of one value: what tells them apart are the others
+    left = min(MOST_VALUES, 4 * count) if few else count + 1 - len(cuts)
+    return np.union1d(cuts, _quantiles(np.unique(rows), left)) if left > 1 else cuts
+
+
+def _quantiles(rows: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return so many of these values, evenly among them, the first and the last one too."""
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
 
 
 def _distinct(rows: NDArray[np.float64]) -> int:

@@ -55,7 +55,7 @@ class Recipe:
 #: By effort: how many networks, of what layers, for how many epochs.
 EFFORTS: Final = {
     "fast": Recipe(1, (128, 128, 128), 24),
-    "default": Recipe(4, (128, 128, 128), 24),
+    "default": Recipe(3, (128, 128, 128), 24),
     "best": Recipe(6, (256, 256, 256), 24),
 }
 
