@@ -12,7 +12,7 @@ static ptrdiff_t size_of_source(int source) {
 }
 
 /* What the source holds at p, in plain C; float16 by its definition. */
-static double source_value(int source, const unsigned char *p) {
+static double source_number(int source, const unsigned char *p) {
   if (source == FM_SOURCE_float16) {
     uint16_t half;
     memcpy(&half, p, sizeof half);
@@ -22,16 +22,19 @@ static double source_value(int source, const unsigned char *p) {
                                              : ldexp(1024 + fraction, exponent - 25);
     return half >> 15 ? -magnitude : magnitude;
   }
-#define FM_VALUE(name, type)                                        \
-  if (source == FM_SOURCE_##name) {                                 \
-    type value;                                                     \
-    memcpy(&value, p, sizeof value);                                \
-    return T->itemsize == 4 ? (double)(float)value : (double)value; \
+#define FM_VALUE(name, type)         \
+  if (source == FM_SOURCE_##name) {  \
+    type value;                      \
+    memcpy(&value, p, sizeof value); \
+    return (double)value;            \
   }
   FM_SOURCES(FM_VALUE)
 #undef FM_VALUE
   abort();
 }
+
+/* The same as the gather has it without a scale: rounded to the dtype. */
+static double source_value(int source, const unsigned char *p) { return rounded(source_number(source, p)); }
 
 /* A strided matrix of any source: contiguous, columns apart at odd addresses, or both strides negative. */
 enum { CONTIGUOUS, APART, BACKWARDS, LAYOUTS };
@@ -94,8 +97,8 @@ static void check_gather(trial t, result *out) {
   for (ptrdiff_t r = 0; r < t.rows; r++)
     for (ptrdiff_t c = 0; c < t.columns; c++) {
       const ptrdiff_t from = ordered ? (ptrdiff_t)((int64_t *)(void *)order->data)[r] : r;
-      const double value = source_value(source, x.first + from * x.row_stride + c * x.column_stride);
-      expect(at(m, r, c), scaled ? rounded((value - shift[c]) * scale[c]) : value);
+      const double value = source_number(source, x.first + from * x.row_stride + c * x.column_stride);
+      expect(at(m, r, c), rounded(scaled ? (value - shift[c]) * scale[c] : value));
     }
   append_matrix(out, m);
 }
