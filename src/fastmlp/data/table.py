@@ -125,7 +125,7 @@ class Pieces(Table):
 
 def dense(X: Inputs) -> Array:
     """Return rows as one array: themselves, if they are one."""
-    return X[:] if isinstance(X, Table) else X
+    return X if type(X) is np.ndarray else X[:] if isinstance(X, Table) else X  # an array, which is asked for, first
 
 
 def dense_parts(X: Inputs, part: slice) -> Iterator[tuple[slice, Array]]:

@@ -189,13 +189,16 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
         if examples.mixing != NULL:
             mix(net, ws, examples, &examples.y, start + row, &net.targets, to,
                 block_of(net, ws, ws.beside[1], row, 0), rows)
-    for r in range(row, row + rows):
-        if examples.labels and examples.mixing != NULL:
+    elif examples.mixing != NULL:
+        for r in range(row, row + rows):
             mix_labels(net, ws, examples, start + r, r)
-        elif examples.labels:
+    else:
+        for r in range(row, row + rows):
             ws.labels[r] = label_at(net, examples, start + r)
-        scale = 1.0 if examples.weight == NULL else weight_at(examples, start + r)
-        scale = scale / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
+    scale = 1.0 / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
+    for r in range(row, row + rows):
+        if examples.weight != NULL and weight_sum != 0:
+            scale = weight_at(examples, start + r) / weight_sum * net.loss_factor
         if net.item == 4:
             (<float *> ws.scale)[r] = <float> scale
         else:

@@ -56,9 +56,11 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
     cdef const char *a
     cdef const char *d
     cdef Ahead ahead
+    cdef Aim aim
     cdef ptrdiff_t row = 0, n
     cdef ptrdiff_t done = (rows - 1) // net.block_rows * net.block_rows
     operands_of(net, ws, t, &a, &d)
+    take_aim(net, t, rule, &aim)
     what_changes(net, t, shared, &ahead)
     if done > 0:
         gradient_block(net, t.rows, done, a, d, t.columns, accumulate, &ahead, g)
@@ -70,12 +72,13 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
                                  packed(net, d, 0, done, 0), vectors_in(net, t.columns), accumulate or done > 0,
                                  packed(net, g, 0, row, 0))
         if not net.far:
-            add_penalties(net, t, row, n, g)
-            update_rows(net, t, row, n, rule, g)
+            if not aim.plain:
+                add_penalties(net, t, row, n, g)
+            update_rows(net, &aim, row, n, rule, g)
         row += n
     if net.far:  # what has been asked for needs longer than one register tile to arrive
         add_penalties(net, t, 0, t.rows, g)
-        update_rows(net, t, 0, t.rows, rule, g)
+        update_rows(net, &aim, 0, t.rows, rule, g)
     transpose_tile(net, t)
 
 
@@ -103,25 +106,48 @@ cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule
         net.kernels.average(n, parameters, rule.share, parameters + net.average)
 
 
-cdef inline void update_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
+# What the rows of a tile are updated by, found once for all of them.
+cdef struct Aim:
+    const double *step
+    char *weight
+    char *state[FM_MAX_STATES]
+    bint plain                   # there is nothing but the gradient of the loss, and the optimizer
+
+
+cdef inline void take_aim(Network *net, Tile *t, const Rule *rule, Aim *aim) noexcept nogil:
+    cdef Layer *layer = &net.layers[t.l]
+    cdef const fm_shared_columns *shared
+    cdef int slot
+    aim.step = step_of(rule, 2 * t.l)
+    aim.weight = weights_of(net, t, layer.updated, 0)
+    for slot in range(net.n_states):
+        aim.state[slot] = weights_of(net, t, layer.weight_state[slot], 0)
+    shared = shared_columns(net, aim.step)
+    aim.plain = (rule.factor == 1 and rule.most == 0 and rule.share == 0 and shared.weight_decay == 0
+                 and shared.shrinkage == 0 and layer.l1 == 0 and layer.l2 == 0)
+
+
+cdef inline void update_rows(Network *net, const Aim *aim, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
                              char *g) noexcept nogil:
     """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
-    cdef Layer *layer = &net.layers[t.l]
-    cdef char *weight = weights_of(net, t, layer.updated, row)
-    cdef const double *step = step_of(rule, 2 * t.l)
-    cdef const fm_shared_columns *shared = shared_columns(net, step)
+    cdef ptrdiff_t n = rows * net.panel, before = row * net.panel * net.item
+    cdef char *weight = aim.weight + before
+    cdef const fm_shared_columns *shared
     cdef void *state[FM_MAX_STATES]
     cdef int slot
     for slot in range(net.n_states):
-        state[slot] = weights_of(net, t, layer.weight_state[slot], row)
-    g = packed(net, g, 0, row, 0)
-    clip(net, rows * net.panel, rule, g)
-    if shared.weight_decay != 0:
-        net.kernels.regularise(rows * net.panel, weight, 0, shared.weight_decay, g)
-    if shared.shrinkage != 0:
-        net.kernels.shrink(rows * net.panel, shared.shrinkage, weight)
-    net.kernels.optimizer[net.optimizer](rows * net.panel, weight, g, state, step)
-    average(net, rows * net.panel, weight, rule)
+        state[slot] = aim.state[slot] + before
+    g += before
+    if not aim.plain:
+        shared = shared_columns(net, aim.step)
+        clip(net, n, rule, g)
+        if shared.weight_decay != 0:
+            net.kernels.regularise(n, weight, 0, shared.weight_decay, g)
+        if shared.shrinkage != 0:
+            net.kernels.shrink(n, shared.shrinkage, weight)
+    net.kernels.optimizer[net.optimizer](n, weight, g, state, aim.step)
+    if not aim.plain:
+        average(net, n, weight, rule)
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -143,22 +169,26 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
                         char *scratch) noexcept nogil:
     """One tile's update with the sum of the gradients of a batch's microbatches."""
     cdef Tile t = tile_of(net, item)
+    cdef Aim aim
     add_up(net, sums, n_sums, &t, scratch)
     if t.vector != WEIGHTS:
         update_vector(net, &t, rule, scratch)
     else:
         add_penalties(net, &t, 0, t.rows, scratch)
-        update_rows(net, &t, 0, t.rows, rule, scratch)
+        take_aim(net, &t, rule, &aim)
+        update_rows(net, &aim, 0, t.rows, rule, scratch)
         transpose_tile(net, &t)
 
 
 cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const Rule *rule) noexcept nogil:
     """One tile's update with a gradient that is stored and finished; it is clipped, and decay added, where it lies."""
     cdef Tile t = tile_of(net, item)
+    cdef Aim aim
     if t.vector != WEIGHTS:
         update_vector(net, &t, rule, place_in(gradient, &t))
         return
-    update_rows(net, &t, 0, t.rows, rule, place_in(gradient, &t))
+    take_aim(net, &t, rule, &aim)
+    update_rows(net, &aim, 0, t.rows, rule, place_in(gradient, &t))
     transpose_tile(net, &t)
 
 

@@ -160,6 +160,12 @@ def _block_of_rows(row: tuple[float, ...]) -> NDArray[np.float64]:
     return block
 
 
+@lru_cache(maxsize=64)
+def _shared_zeros(columns: tuple[str, ...]) -> dict[str, float]:
+    """Return 0 for each of the columns that all optimizers have."""
+    return {name: 0.0 for name in SHARED_COLUMNS if name in columns}
+
+
 def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """Make a table of one row per step, its columns by name: each one value for all steps, or one for every step.
 
@@ -171,7 +177,7 @@ def make_table(columns: tuple[str, ...], steps: int, **values: float | NDArray[n
     array([[1. , 0.5],
            [2. , 0.5]])
     """
-    values = {**{name: 0.0 for name in SHARED_COLUMNS if name in columns}, **values}
+    values = {**_shared_zeros(columns), **values}
     assert len(values) == len(columns), f"columns are {columns}, values are of {tuple(values)}"
     row: list[float] = []
     each = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +137,7 @@ class Epoch:
                 self._ended = True
                 self.learner.finish_epoch()
         finally:
-            if isinstance(chunks, Generator):  # an error would keep it, and what it reads, for as long as itself
+            if isinstance(chunks, GeneratorType):  # an error would keep it, and what it reads, for as long as itself
                 chunks.close()
 
     def _count(self, rows: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -32,9 +33,15 @@ _ADAM_COLUMNS = ("step_size", *_MOMENTS, "inv_sqrt_correction2", "epsilon", *SHA
 
 def correction_of(beta: float | Schedule, start: int, steps: int) -> float | NDArray[np.float64]:
     """1 - beta^t of every step, with each step's own beta; one number where no power counts any more."""
-    if isinstance(beta, Schedule):
-        return 1.0 - powers_of(beta.values(start, steps), start)
-    return 1.0 - powers(beta, start, steps) if counts(beta, start) else 1.0
+    if isinstance(beta, float):
+        return 1.0 - powers(beta, start, steps) if counts(beta, start) else 1.0
+    return 1.0 - powers_of(beta.values(start, steps), start)
+
+
+@lru_cache(maxsize=16)
+def _left_out(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of the columns of moments a rule does not have."""
+    return tuple(name for name in (*_MOMENTS, "epsilon") if name not in columns)
 
 
 @dataclass(frozen=True)
@@ -52,17 +59,12 @@ class _Moments(Optimizer):
 
     def _table(self, start: int, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """The table of these columns and those that say how the moments move."""
-        beta1, beta2 = (value_of(beta, start, steps) for beta in (self.beta1, self.beta2))
-        given: dict[str, float | NDArray[np.float64]] = {
-            "beta1": beta1,
-            "beta2": beta2,
-            "one_minus_beta1": 1.0 - beta1,
-            "one_minus_beta2": 1.0 - beta2,
-            "epsilon": self.epsilon,
-        }
-        return make_table(
-            self.columns, steps, **{name: given[name] for name in given if name in self.columns}, **columns
-        )
+        beta1, beta2 = value_of(self.beta1, start, steps), value_of(self.beta2, start, steps)
+        columns |= {"beta1": beta1, "beta2": beta2, "one_minus_beta1": 1.0 - beta1, "one_minus_beta2": 1.0 - beta2}
+        columns["epsilon"] = self.epsilon
+        for name in _left_out(self.columns):
+            del columns[name]
+        return make_table(self.columns, steps, **columns)
 
     def _adam_table(self, start: int, steps: int, **columns: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """Adam's table, with these columns besides."""
