@@ -18,7 +18,7 @@ pytest.importorskip("sklearn", reason="the estimators that are trained are sciki
 
 from fastmlp import cli, tabular
 from fastmlp.cli import scores
-from fastmlp.cli.files import read_table
+from fastmlp.cli.files import FileTable, read_table
 from fastmlp.cli.problem import as_problem, split
 from fastmlp.cli.watching import Watch
 from fastmlp.files import load_file, save_file
@@ -302,6 +302,32 @@ def test_numbers_can_be_categories_as_they_are_written(run, tmp_path):
     assert run("train", tmp_path / "data.csv", "--target", "y", "--categorical", "zip", "--out", model, *QUICK)[0] == 0
     assert sorted(tabular.load(model)._encoder.categories[0].values) == ["00", "01", "02", "03", "04"]
     assert json.loads(run("evaluate", model, tmp_path / "data.csv", "--json")[1])["scores"]["accuracy"]["value"] > 0.9
+
+
+def test_classes_are_compared_as_they_are_written(run, tmp_path):
+    """Also with a file in which all of them look like numbers."""
+    rows = "".join(f"{n % 3},{('01', '1', 'one')[n % 3]}\n" for n in range(90))
+    (tmp_path / "data.csv").write_text(f"x,y\n{rows}")
+    (tmp_path / "test.csv").write_text("x,y\n" + "0,01\n1,1\n" * 20)
+    model = tmp_path / "model.safetensors"
+    code, out, _ = run(
+        "train", tmp_path / "data.csv", "--target", "y", "--test", tmp_path / "test.csv", "--categorical", "x", "--out",
+        model, "--json", *QUICK,
+    )  # fmt: skip
+    assert code == 0
+    for scores_ in (
+        json.loads(out)["scores"]["test"],
+        json.loads(run("evaluate", model, tmp_path / "test.csv", "--json")[1])["scores"],
+    ):
+        assert scores_["accuracy"]["value"] == 1.0
+
+
+def test_large_numbers_stay_different_as_categories(tmp_path):
+    np.save(tmp_path / "data.npy", np.array([[1234567, 0.5], [1234568, np.nan]]))
+    table = read_table(str(tmp_path / "data.npy")).like({"column 1": "category", "column 2": "category"})
+    assert [column.tolist() for column in table.columns.values()] == [["1234567", "1234568"], ["0.5", None]]
+    days = FileTable("data", {"day": np.array(["2026-01-31", "NaT"], "datetime64[us]")}).like({"day": "category"})
+    assert days.columns["day"].tolist() == ["2026-01-31T00:00:00.000000", None]
 
 
 # ---- bad input ------------------------------------------------------------------------------------------------------

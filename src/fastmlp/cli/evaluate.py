@@ -36,7 +36,7 @@ def _evaluate(given: argparse.Namespace) -> Report:
     wanted = given.target or model.target
     if wanted is None:
         raise ValueError(f"{given.model} does not know which column it tells: pass --target")
-    table, target = read_with_target(given.data, wanted, given.encoding, model.kinds)
+    table, target = read_with_target(given.data, wanted, given.encoding, model.kinds_with(wanted))
     return {
         "model": given.model,
         "data": given.data,

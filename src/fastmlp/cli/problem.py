@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.cli.files import FileTable, gaps, kind_of
-from fastmlp.cli.models import as_targets, label_of
+from fastmlp.cli.files import FileTable, gaps, kind_of, label_of
+from fastmlp.cli.models import as_targets
 from fastmlp.cli.text import counted
 
 if TYPE_CHECKING:

@@ -171,6 +171,8 @@ def _parts(given: argparse.Namespace, problem: Problem) -> tuple[tuple[FileTable
 def _other(given: argparse.Namespace, problem: Problem, path: str) -> tuple[FileTable, Array]:
     """Read another file as the data were."""
     kinds = {name: kind_of(column) for name, column in problem.features.columns.items()}
+    if problem.classes is not None and isinstance(problem.classes[0], str):
+        kinds[problem.target] = "category"  # as they are written
     return problem.apply(read_table(path, given.encoding, kinds))
 
 

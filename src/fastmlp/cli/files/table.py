@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["FileTable", "Kind", "as_dates", "column_name", "gaps", "is_number", "kind_of"]
+__all__ = ["FileTable", "Kind", "as_dates", "column_name", "gaps", "is_number", "kind_of", "label_of"]
 
 Kind: TypeAlias = Literal["number", "category", "date"]
 """What a column holds: floats of which NaN are gaps, strings of which None are, or datetime64 of which NaT are."""
@@ -114,9 +114,9 @@ class FileTable:
                 "date": np.full(len(column), np.datetime64("NaT"), "datetime64[us]"),
             }[kind]
         if kind == "category":
-            text = np.array([f"{each:g}" if have == "number" else str(each) for each in column], object)
-            text[missing] = None
-            return text
+            as_text = label_of if have == "number" else str
+            texts = [None if gap else as_text(each) for each, gap in zip(column, missing, strict=True)]
+            return np.array(texts, object)
         wanted = "a number" if kind == "number" else "a date"
         row = int(np.flatnonzero(~missing)[0])
         if have == "category":
@@ -125,6 +125,14 @@ class FileTable:
         raise ValueError(
             f"{self.place(row, name)}: {str(column[row])!r:.60} is not {wanted}, as the model was trained on"
         )
+
+
+def label_of(value: Any) -> str:
+    """Return a class as text: a whole number without a point, however it is stored."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def kind_of(column: Array) -> Kind:

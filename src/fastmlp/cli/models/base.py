@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp.cli.files import FileTable, gaps, kind_of
+from fastmlp.cli.files import FileTable, gaps, kind_of, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastmlp.cli.files import Kind
     from fastmlp.spec import Array
 
-__all__ = ["Model", "as_targets", "label_of"]
+__all__ = ["Model", "as_targets"]
 
 
 class Model(ABC):
@@ -35,6 +35,11 @@ class Model(ABC):
     target: str | None
     classes: tuple[str | int | float, ...] | None
     kinds: Mapping[str, Kind] | None
+
+    def kinds_with(self, target: str | None) -> dict[str, Kind]:
+        """Return what columns of a file are to be read as, with a target's: classes of text as they are written."""
+        of_text = self.classes is not None and any(isinstance(each, str) for each in self.classes)
+        return {**(self.kinds or {}), **({target: "category"} if target and of_text else {})}
 
     @abstractmethod
     def select(self, table: FileTable) -> FileTable:
@@ -72,14 +77,6 @@ class Model(ABC):
         for label, probability in zip(labels, outputs.T, strict=True):
             columns[f"p({label})"] = probability
         return columns
-
-
-def label_of(value: Any) -> str:
-    """Return a class as text: a whole number without a point, however it is stored."""
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def as_targets(table: FileTable, name: str, classes: tuple[str | int | float, ...] | None) -> Array:
