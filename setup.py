@@ -36,7 +36,7 @@ C_OF_MODELS = [
     "isa/vec_scalar.h",
     *(f"kernels/{name}.inl" for name in ("vecmath", "reduce", "norm")),
 ]
-C_OF_MODELS += [f"ops/{name}.inl" for name in ("activation", "softmax")]
+C_OF_MODELS += [f"ops/{name}.inl" for name in ("activation", "softmax", "prelu")]
 # The extension that holds the kernels: the others reach them through the pointers of its tables.
 KERNELS = "fastmlp.passes.kernels"
 # What Cython's own code for arrays, functions and exceptions is taken from, once instead of in every pass (Cython 3.1).

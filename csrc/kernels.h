@@ -47,7 +47,7 @@ enum fm_math {
 
 /* What the slope of an activation is computed from, what it is a function of, and what a loss takes for its target. */
 enum { FM_OUTPUT, FM_SIGNAL };
-enum { FM_ELEMENTS, FM_ROWS };
+enum { FM_ELEMENTS, FM_ROWS, FM_UNITS };
 enum { FM_VALUES, FM_LABELS };
 
 /* A step's row of the table: the columns of its optimizer, then those that every step has. */
@@ -107,6 +107,13 @@ typedef struct {
                        void *kept);
   void (*backward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *kept, const double *params, void *d,
                         ptrdiff_t stride);
+  /* For one with a learned vector, NULL for any other: in the places of forward and backward. `learned` is the
+   * vector's part for the panel, or where it is shared, its one number; z goes to `kept`, which is c itself where nobody
+   * wants it. backward_units puts each row's part of the vector's gradient beside d. */
+  void (*forward_units)(ptrdiff_t rows, int vectors, const void *bias, const void *learned, int shared, void *c,
+                        void *kept);
+  void (*backward_units)(ptrdiff_t rows, int vectors, const void *kept, const void *learned, int shared, void *d,
+                         void *terms);
 } fm_activation_kernels;
 
 /* One row block of the output layer, its matrices in panels `stride` elements apart. */
@@ -177,6 +184,8 @@ typedef struct fm_kernels {
   void (*add)(ptrdiff_t n, const void *x, void *out);
   /* The sum of the squares of a matrix in panels, padding not counted. */
   double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride);
+  /* The sum of one row of a matrix in panels, padding not counted. */
+  double (*sum_row)(ptrdiff_t columns, const void *row, ptrdiff_t stride);
   /* The sum of l1 |x| + l2 x^2 over a matrix in panels, padding not counted; in another order, which is quicker. */
   double (*sum_penalties)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
                           double l2);

@@ -8,6 +8,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/epilogue.inl"
 #include "../kernels/norm.inl"
 #include "../ops/softmax.inl"
+#include "../ops/prelu.inl"
 #include "../ops/loss.inl"
 #include "../ops/cross_entropy.inl"
 #include "../ops/cosine.inl"
@@ -23,9 +24,11 @@ enum { PANEL = 2 * VL };
 
 /* Whole rows get their bias as the identity does, panel by panel. */
 #define FM_KERNELS_ELEMENTS(name) \
-  { name##_forward, name##_backward, NULL, NULL }
+  { name##_forward, name##_backward, NULL, NULL, NULL, NULL }
 #define FM_KERNELS_ROWS(name) \
-  { identity_forward, NULL, name##_forward_rows, name##_backward_rows }
+  { identity_forward, NULL, name##_forward_rows, name##_backward_rows, NULL, NULL }
+#define FM_KERNELS_UNITS(name) \
+  { identity_forward, NULL, NULL, NULL, name##_forward_units, name##_backward_units }
 #define ACTIVATION(name, params, keeps, of) [FM_ACTIVATION_##name] = FM_KERNELS_##of(name),
 #define LOSS(name, output, params, targets) [FM_LOSS_##name] = name##_rows,
 #define OPTIMIZER(name, states, ...) [FM_OPTIMIZER_##name] = name##_update,
@@ -48,6 +51,7 @@ static const fm_kernels table = {
     .sum_rows = sum_rows,
     .add = add,
     .sum_squares = sum_squares,
+    .sum_row = sum_row,
     .sum_penalties = sum_penalties,
     .square_columns = square_columns,
     .sum_columns = sum_columns,

@@ -70,11 +70,13 @@ FM_INLINE vreal kept_slope(vreal kept, const vreal *params) {
     backward_block(FM_SLOPE_##from(name), rows, vectors, kept, params, d);                                    \
   }
 #define FM_DEFINE_ROWS(name, from)
+#define FM_DEFINE_UNITS(name, from)
 #define ACTIVATION(name, params, from, of) FM_DEFINE_##of(name, from)
 #include "../ops/activation.inl"
 #undef ACTIVATION
 #undef FM_DEFINE_ELEMENTS
 #undef FM_DEFINE_ROWS
+#undef FM_DEFINE_UNITS
 #undef FM_FORWARD_OUTPUT
 #undef FM_FORWARD_SIGNAL
 #undef FM_SLOPE_OUTPUT

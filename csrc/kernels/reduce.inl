@@ -59,6 +59,13 @@ static double sum_squares(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
   return total;
 }
 
+static double sum_row(ptrdiff_t columns, const void *row, ptrdiff_t stride) {
+  lane_sums sums = lane_sums_zero();
+  for (ptrdiff_t c = 0; c < columns; c += VL)
+    lane_sums_add(&sums, c, vfirst(vload((const real *)row + at(c, stride)), columns - c));
+  return (double)lane_sums_total(&sums);
+}
+
 /* ---- Sums over a whole matrix -----------------------------------------------------------------------------------
  *
  * Each column is added up in a tree: its rows in pairs of neighbours, those sums in pairs, and so on, as if the rows

@@ -5,7 +5,8 @@
  * where f' is a function of the OUTPUT a = f(z), which is there anyway, <name>_slope of that; where it is one of the
  * SIGNAL, <name>_and_slope returns the value again and writes the slope, which the forward pass keeps: the two have
  * most of their work in common. ROWS: <name>_forward_rows and <name>_backward_rows of all outputs of a row, in
- * softmax.inl.
+ * softmax.inl. UNITS: <name>_forward_units and <name>_backward_units, by a vector that is learned, in prelu.inl; of the
+ * SIGNAL, which is kept itself.
  *
  * The list goes into enums, names and tables; the functions into isa/instantiate.inl. Mirror: spec/activations/. */
 
@@ -30,6 +31,7 @@ ACTIVATION(hardtanh, "", OUTPUT, ELEMENTS)
 ACTIVATION(hard_sigmoid, "", OUTPUT, ELEMENTS)
 ACTIVATION(hard_swish, "", SIGNAL, ELEMENTS)
 ACTIVATION(softmax, "", OUTPUT, ROWS)
+ACTIVATION(prelu, "init", SIGNAL, UNITS)
 #else
 
 FM_INLINE vreal identity_value(vreal z, const vreal *params) {

@@ -45,7 +45,7 @@ static void check_activation_forward(trial t, result *out) {
 static void check_activation_backward(trial t, result *out) {
   enum { ACTIVATION };
   const int f = t.at[ACTIVATION];
-  if (skip_if(fm_activation_of(f) == FM_ROWS)) return;
+  if (skip_if(fm_activation_of(f) != FM_ELEMENTS)) return;
   const matrix d = new_matrix(t.rows, t.columns), kept = new_matrix(t.rows, t.columns);
   fill(d, ordinary);
   fill(kept, awkward);
@@ -55,6 +55,39 @@ static void check_activation_backward(trial t, result *out) {
     T->activation[f].backward(t.rows, vectors_of(d, p), panel_of(kept, p), PARAMS, panel_of(d, p));
   check_all();
   append_matrix(out, d);
+}
+
+static void check_activation_units(trial t, result *out) {
+  enum { ACTIVATION, SHARED };
+  const int f = t.at[ACTIVATION], shared = t.at[SHARED];
+  if (skip_if(fm_activation_of(f) != FM_UNITS)) return;
+  const matrix c = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
+  const matrix bias = new_matrix(1, t.columns), learned = new_matrix(1, t.columns);
+  const matrix kept = new_matrix(t.rows, t.columns), terms = new_matrix(t.rows, t.columns);
+  fill(c, awkward);
+  fill(bias, ordinary);
+  fill(learned, ordinary);
+  fill(d, ordinary);
+  allow_matrix(c, t.columns);
+  allow_matrix(kept, t.columns);
+  allow_matrix(d, t.columns);
+  allow_matrix(terms, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++) {
+    const void *slopes = panel_of(learned, shared ? 0 : p);
+    T->activation[f].forward_units(t.rows, vectors_of(c, p), panel_of(bias, p), slopes, shared, panel_of(c, p),
+                                   panel_of(kept, p));
+    T->activation[f].backward_units(t.rows, vectors_of(c, p), panel_of(kept, p), slopes, shared, panel_of(d, p),
+                                    panel_of(terms, p));
+  }
+  check_all();
+  for (ptrdiff_t r = 0; r < t.rows; r++)
+    for (ptrdiff_t j = 0; j < t.columns; j++)
+      if (isnan(at(kept, r, j)) && !(isnan(at(c, r, j)) && isnan(at(terms, r, j)))) fail("lost a NaN");
+  append_matrix(out, c);
+  append_matrix(out, kept);
+  append_matrix(out, d);
+  append_matrix(out, terms);
 }
 
 static void check_activation_forward_rows(trial t, result *out) {
@@ -289,6 +322,10 @@ static void check_math(trial t, result *out) {
 static const check CHECKS[] = {
     {"activation.forward", check_activation_forward, 2, {{"of", FM_ACTIVATION_COUNT, fm_activation_name}}},
     {"activation.backward", check_activation_backward, 2, {{"of", FM_ACTIVATION_COUNT, fm_activation_name}}},
+    {"activation.units",
+     check_activation_units,
+     2,
+     {{"of", FM_ACTIVATION_COUNT, fm_activation_name}, {"shared", 2, NULL}}},
     {"activation.forward_rows",
      check_activation_forward_rows,
      2,

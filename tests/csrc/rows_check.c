@@ -4,6 +4,18 @@
 
 enum { ACCUMULATE }; /* the axis of sum_rows */
 
+static void check_sum_row(trial t, result *out) {
+  const matrix a = new_matrix(1, t.columns);
+  fill(a, ordinary);
+  seal_all();
+  const double got = T->sum_row(t.columns, panel_of(a, 0), a.stride);
+  check_all();
+  double wanted = 0;
+  for (ptrdiff_t j = 0; j < t.columns; j++) wanted += at(a, 0, j);
+  if (fabs(got - wanted) > 1e-4 * (double)t.columns) fail("sum_row");
+  append(out, got);
+}
+
 static void check_sum_squares(trial t, result *out) {
   const matrix a = new_matrix(t.rows, t.columns);
   fill(a, ordinary);
@@ -274,6 +286,7 @@ static void check_pull_back_rows(trial t, result *out) {
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
+    {"sum_row", check_sum_row, 1, {{0}}},
     {"sum_squares", check_sum_squares, 2, {{0}}},
     {"sum_penalties", check_sum_penalties, 3, {{"l1", 2, NULL}, {"l2", 2, NULL}}},
     {"sum_columns", check_sum_columns, 3, {{0}}},

@@ -37,15 +37,17 @@ def networks() -> list[fastmlp.MLP]:
         depth = int(rng.integers(0, 4))
         sizes = [int(width) for width in rng.integers(1, 40, depth + 2)]
         output = "softmax" if number % 3 == 0 and sizes[-1] > 1 else names[number % len(names)]
-        hidden = [names[(7 * number + layer) % len(names)] for layer in range(depth)]
+        hidden = [names[(8 * number + layer) % len(names)] for layer in range(depth)]
         if depth and number % 4 == 0:
             hidden[0] = (fastmlp.LeakyReLU(0.3), fastmlp.ELU(0.7), fastmlp.Softplus(3.0))[number // 4 % 3]
         dtype = ("float32", "float64")[number % 2]
         layers = {"activation": hidden or "relu", "output": output, "init": "he_normal"}
         net = fastmlp.MLP(sizes, **layers, dtype=dtype, seed=number)  # type: ignore[arg-type]
         net.biases = [rng.normal(size=b.shape) for b in net.biases]
+        net.slopes = [rng.normal(size=slope.shape) for slope in net.slopes]
         made.append(net)
     made.append(fastmlp.MLP([5, 6, 6, 6, 9, 9, 3], activation="gelu", residual=True, seed=NETWORKS))
+    made.append(fastmlp.MLP([5, 6, 3], activation=fastmlp.PReLU(-0.3, per_unit=False), seed=NETWORKS))
     for norm, dtype in itertools.product(NORM_NAMES, ("float32", "float64")):
         activation: Any = ["silu", "softmax", "tanh"]
         net = fastmlp.MLP([9, 37, 3, 1, 2], activation=activation, norm=norm, dtype=dtype, seed=1)  # type: ignore[arg-type]

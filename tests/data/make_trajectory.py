@@ -72,6 +72,13 @@ TRAININGS = {
         },
         "fit": {"optimizer": fastmlp.SGD(0.01, momentum=0.5, dampening=0.2), "batch_size": 8},
     },
+    "prelu": {
+        "net": {
+            "sizes": [19, 20, 17, 4], "activation": [fastmlp.PReLU(per_unit=False), "prelu"], "output": "prelu",
+            "dtype": "float32", "seed": 13,
+        },
+        "fit": {"optimizer": fastmlp.Adam(0.01), "batch_size": 8},
+    },
 } | {
     loss.name: {
         "net": {"sizes": [19, 17, 4], "activation": "relu", "loss": loss, "dtype": dtype, "seed": 11},
@@ -128,7 +135,7 @@ def trajectory(name, **options):
     history = net.fit(X, y, sample_weight=weights, epochs=3, **TRAININGS[name]["fit"], **options)
     return {
         "loss": np.array(history.loss),
-        "parameters": np.concatenate([np.ravel(a) for a in (*net.weights, *net.biases)]),
+        "parameters": np.concatenate([np.ravel(a) for a in (*net.weights, *net.biases, *net.slopes)]),
         "predictions": net.predict(X[:9]),
     }
 

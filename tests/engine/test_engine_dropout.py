@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from both_engines import CLOSE
 from compiled import ISAS, Engine
-from engine_calls import gradient_of, layers_of, set_layers, states_of
+from engine_calls import cut, gradient_of, layers_of, set_layers, states_of
 from random_networks import central_differences, fill, flat, targets
 
 from fastmlp import reference
 from fastmlp.reference.random import DROPOUT, NOISE, elements, quantile53
-from fastmlp.spec import ACTIVATION_NAMES, SGD, Adam, NetworkSpec, Run, weights_and_biases
+from fastmlp.spec import ACTIVATION_NAMES, SGD, Adam, NetworkSpec, Run
 
 SEED = 2**63 + 11
 #: Sizes, batch and rows: whose steps are cut and shared out in every way that there is.
@@ -90,7 +90,7 @@ def gradients_of_steps(engine, X, y, batch_size):
     found = []
 
     def look(step, gradient):
-        found.append((layers_of(engine), flat(weights_and_biases(gradient.read()))))
+        found.append((layers_of(engine), flat(cut(gradient.read()))))
 
     losses = np.empty(-(-len(X) // batch_size))
     table = Adam(0.01).scalars(0, len(losses))
@@ -146,7 +146,7 @@ def test_the_gradient_of_a_step_is_the_slope_of_its_loss_with_its_masks(engine_o
 
         table = np.zeros((1, len(SGD.columns)))  # a learning rate of 0
         run = Run(X, y, None, np.arange(7), 7, table, losses, seed=SEED, at_loss=keep)
-        run.at_gradient = lambda step, gradient: slopes.append(flat(weights_and_biases(gradient.read())))
+        run.at_gradient = lambda step, gradient: slopes.append(flat(cut(gradient.read())))
         assert engine.train(run, 1).status == "done"
         return found / 7, slopes[0]
 

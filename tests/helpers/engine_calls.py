@@ -1,34 +1,47 @@
-"""The engine's calls as tests like them: parameters as lists per layer, runs by their arguments."""
+"""The engine's calls as tests like them: parameters as lists of matrices and of vectors, runs by their arguments."""
 
-from fastmlp.runtime import optimizer_state, set_optimizer_state
-from fastmlp.spec import Run, name_tensors, weights_and_biases
+from fastmlp.spec import Run
 
-__all__ = ["gradient_of", "layers_of", "run_steps", "set_layers", "set_states", "states_of"]
+__all__ = ["cut", "gradient_of", "layers_of", "run_steps", "set_layers", "set_states", "states_of"]
+
+
+def cut(tensors):
+    """(weights, vectors): of a network whose layers have nothing else, an array per layer each, the vectors biases."""
+    arrays = list(tensors.values())
+    return [a for a in arrays if a.ndim == 2], [a for a in arrays if a.ndim == 1]
 
 
 def layers_of(engine):
-    """Copies of (weights, biases), lists with an array per layer."""
-    return weights_and_biases(engine.read())
+    """Copies of (weights, vectors)."""
+    return cut(engine.read())
 
 
-def set_layers(engine, weights, biases):
-    engine.write(name_tensors(weights, biases))
+def set_layers(engine, weights, vectors):
+    engine.write(named(engine, weights, vectors))
+
+
+def named(engine, weights, vectors):
+    """The inverse of `cut`: tensors by name."""
+    matrices, rows = iter(weights), iter(vectors)
+    return {name: next(matrices if name.endswith(".weight") else rows) for name in engine.read()}
 
 
 def states_of(engine):
-    """Copies of the optimizer's state, one (weights, biases) per slot."""
-    return optimizer_state(engine)
+    """Copies of the optimizer's state, one (weights, vectors) per slot."""
+    return [cut(engine.read(kind)) for kind in engine.kinds if kind.startswith("state.")]
 
 
 def set_states(engine, states, n_steps=0):
-    set_optimizer_state(engine, states, n_steps)
+    for slot, (weights, vectors) in enumerate(states):
+        engine.write(named(engine, weights, vectors), f"state.{slot}")
+    engine.n_steps = n_steps
 
 
 def gradient_of(engine, X, y, weight, threads):
-    """(loss, by weights, by biases)."""
+    """(loss, by weights, by vectors)."""
     gradient = {}
     loss = engine.gradient(X, y, weight, threads, gradient)
-    return loss, *weights_and_biases(gradient)
+    return loss, *cut(gradient)
 
 
 def run_steps(engine, X, y, order, batch_size, table, weight, losses, threads=0, squared_weights=None):

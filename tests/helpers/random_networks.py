@@ -51,7 +51,11 @@ def fill(engine, spec, seed=0, scale=1.0):
     set_layers(
         engine,
         [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
-        [(0.5 * scale * rng.normal(size=layer.n_out)).astype(spec.dtype) for layer in spec.layers],
+        [
+            (0.5 * scale * rng.normal(size=shape)).astype(spec.dtype)
+            for shape in spec.shapes.values()
+            if len(shape) == 1
+        ],
     )
     return engine
 
@@ -77,7 +81,7 @@ def targets_of_every_kind(spec, n):
 
 
 def flat(pair):
-    """(list of weights, list of biases) as one vector."""
+    """(list of weights, list of vectors) as one vector."""
     return np.concatenate([np.ravel(a) for a in itertools.chain.from_iterable(pair)])
 
 

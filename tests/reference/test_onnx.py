@@ -25,13 +25,14 @@ def random_network(number: int) -> fastmlp.MLP:
     rng = np.random.default_rng(number)
     names = [name for name in ACTIVATION_NAMES if name != "exp"]  # what is above it would be beyond all bounds
     sizes = [int(width) for width in rng.integers(1, 30, rng.integers(2, 6))]
-    hidden = [names[(5 * number + layer) % len(names)] for layer in range(len(sizes) - 2)]
+    hidden = [names[(7 * number + layer) % len(names)] for layer in range(len(sizes) - 2)]
     if hidden and number % 3 == 0:
         hidden[-1] = (fastmlp.Softplus(2.5), fastmlp.ELU(0.3), fastmlp.LeakyReLU(0.2), "exp")[number // 3 % 4]
     output = "softmax" if number % 2 and sizes[-1] > 1 else names[number % len(names)]
     dtype = "float64" if number % 5 == 0 and "gelu" not in {*hidden, output} else "float32"  # no Erf of doubles there
     net = fastmlp.MLP(sizes, activation=hidden or "relu", output=output, dtype=dtype, seed=number, init="lecun_normal")
     net.biases = [rng.normal(0, 0.1, b.shape) for b in net.biases]
+    net.slopes = [rng.normal(0, 0.3, slope.shape) for slope in net.slopes]
     return net
 
 
@@ -54,7 +55,9 @@ def test_a_random_network_goes_out_and_comes_back(number, onnx, tmp_path):
     back = fastmlp.from_onnx(path)
     assert back.sizes == net.sizes
     assert back.dtype == net.dtype
-    for ours, theirs in zip([*back.weights, *back.biases], [*net.weights, *net.biases], strict=True):
+    for ours, theirs in zip(
+        [*back.weights, *back.biases, *back.slopes], [*net.weights, *net.biases, *net.slopes], strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(back.predict(X), wanted, rtol=1e-5, atol=1e-6)
 

@@ -144,6 +144,7 @@ FORMULAS = {
     "hard_sigmoid": lambda z: np.minimum(np.maximum(z + 3, 0), 6) / 6,
     "hard_swish": lambda z: z * np.minimum(np.maximum(z + 3, 0), 6) / 6,
     "softmax": lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
+    "prelu": lambda z, slope: np.where(z > 0, z, slope * z),
 }
 
 
@@ -151,7 +152,8 @@ FORMULAS = {
 @pytest.mark.parametrize("activation", HIDDEN, ids=show)
 def test_activations_by_their_formulas(activation, dtype):
     net = engine(NetworkSpec.make([3, 3], output=activation, loss="squared_error", dtype=dtype))
-    set_layers(net, [np.eye(3, dtype=dtype)], [np.zeros(3, dtype)])
+    learned = [np.full(3, value, dtype) for value in activation.params if activation.vectors(3)]
+    set_layers(net, [np.eye(3, dtype=dtype)], [np.zeros(3, dtype), *learned])
     X = np.append(np.random.default_rng(0).normal(0, 5, (200, 3)), np.zeros((1, 3)), axis=0).astype(dtype)
     out = np.empty_like(X)
     net.predict(X, out, 0)

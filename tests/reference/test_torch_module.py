@@ -55,6 +55,17 @@ def test_outputs_and_gradients_are_pytorchs(activation, output):
     assert_same(*pair(activation=activation, output=output), rows(), tolerance)
 
 
+def test_slopes_of_units_are_of_the_last_dimension_or_pytorchs():
+    """PyTorch's PReLU has them of the second one, whatever is behind it."""
+    torch.manual_seed(1)
+    plain = nn.Sequential(nn.Linear(5, 9), nn.PReLU(9), nn.Linear(9, 3), nn.PReLU()).to(F64)
+    fused = ft.from_sequential(copy.deepcopy(plain))
+    assert_same(fused, plain, rows())
+    assert_same(fused, plain, rows(9 * 4).reshape(4, 9, 5))
+    with pytest.raises(ValueError, match="Linear, PReLU"):
+        ft.from_sequential(nn.Sequential(nn.Linear(5, 9), nn.PReLU(4)))
+
+
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (4, 3, 5), (0, 5), (300, 5)], ids=str)
 def test_inputs_of_any_leading_shape(shape):
     fused, plain = pair(activation="tanh")

@@ -17,7 +17,7 @@ __all__ = ["as_parameters", "checked_flat"]
 
 
 def as_parameters(spec: NetworkSpec, arrays: Any, name: str, *, kind: str = "weight") -> list[Array]:
-    """Copies of the arrays in the network's dtype, one for each layer that has this kind: "weight", "bias", "gamma"."""
+    """Copies of the arrays in the network's dtype, one for each layer that has this kind, such as "weight"."""
     shapes = [shape for tensor, shape in spec.shapes.items() if tensor.endswith(f".{kind}")]
     dtype, n = np.dtype(spec.dtype), len(shapes)
     layers = "layer" if n == len(spec.layers) else "hidden layer that has any"

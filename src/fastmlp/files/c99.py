@@ -100,6 +100,7 @@ def c99_of(
     biases: Sequence[Array],
     name: str,
     gammas: Sequence[Array] = (),
+    slopes: Sequence[Array] = (),
     normalizing: Normalizing = NOT_NORMALIZED,
 ) -> str:
     """The text of the file.
@@ -113,6 +114,8 @@ def c99_of(
         What the function's name begins with, and everything else in the file.
     gammas : sequence of ndarray
         Of each layer that normalises, (n_out,).
+    slopes : sequence of ndarray
+        Of each layer whose activation learns them, (n_out,) or (1,).
     normalizing : Normalizing
         What the function does to its inputs and outputs besides.
 
@@ -133,7 +136,7 @@ def c99_of(
     products = {(False, False): _LAYER, (True, False): _DOTS}
     products |= {(dots, True): _without_bias(text) for (dots, _), text in products.items()}
     affine = "\n".join(text for kind, text in products.items() if kind in kinds)
-    tables, flash = _tables(spec, weights, biases, gammas, normalizing)
+    tables, flash = _tables(spec, weights, biases, gammas, slopes, normalizing)
     body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec, normalizing)}"
     names += [
         "affine",
@@ -178,7 +181,8 @@ def _head(spec: NetworkSpec, name: str, flash: int, normalizing: Normalizing) ->
 
 
 def _shown(layer: Layer) -> str:
-    params = ", ".join(f"{value:.6g}" for value in layer.activation.params)
+    learned = layer.activation.vectors(layer.n_out)  # its parameter is what that began with
+    params = "" if learned else ", ".join(f"{value:.6g}" for value in layer.activation.params)
     return f"{layer.activation.name}({params})" if params else layer.activation.name
 
 
@@ -194,16 +198,20 @@ def _tables(
     weights: Sequence[Array],
     biases: Sequence[Array],
     gammas: Sequence[Array],
+    slopes: Sequence[Array],
     normalizing: Normalizing,
 ) -> tuple[str, int]:
     """Weights by output, vectors, parameters of activations and scalings as constants, and how many bytes they are."""
+    learned = iter(slopes)
     tables = {f"gamma{number}": gamma for number, gamma in enumerate(gammas, start=1)}
     for of, scaling in (("in", normalizing.input_scaling), ("out", normalizing.target_scaling)):
         if scaling is not None:
             tables |= {f"{of}_shift": scaling.shift, f"{of}_scale": scaling.scale}
     for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True), start=1):
         tables |= {f"W{number}": np.ascontiguousarray(W.T).ravel(), f"b{number}": b}
-        if layer.activation.params:
+        if layer.activation.vectors(layer.n_out):
+            tables[f"slope{number}"] = next(learned)
+        elif layer.activation.params:
             tables[f"params{number}"] = np.array(layer.activation.params, spec.dtype)
     text = "\n".join(_table(name, values) for name, values in tables.items())
     return text + "\n", sum(values.nbytes for values in tables.values())
@@ -253,6 +261,10 @@ def _activated(number: int, layer: Layer, row: str) -> list[str]:
     kind, params = layer.activation.name, f"params{number}" if layer.activation.params else "NULL"
     if kind == "identity":
         return []
+    if kind == "prelu":
+        place = "o" if layer.activation.vectors(layer.n_out)["slope"] > 1 else "0"
+        value = f"prelu_value({row}[o], slope{number}[{place}])"
+        return [f"  for (int o = 0; o < {layer.n_out}; o++) {row}[o] = {value};"]
     if kind == "softmax":  # the kernel's rows lie in panels of two columns
         return [f"  row_softmax({layer.n_out}, {row}, 2, row_max({layer.n_out}, {row}, 2));"]
     return [f"  for (int o = 0; o < {layer.n_out}; o++) {row}[o] = {kind}_value({row}[o], {params});"]

@@ -24,6 +24,7 @@ _FILES = (
     "norm.inl",
     "activation.inl",
     "softmax.inl",
+    "prelu.inl",
 )
 
 _NAME = re.compile(r"[A-Za-z_]\w*")

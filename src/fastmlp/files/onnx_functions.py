@@ -126,7 +126,8 @@ def _candidates(values: Array) -> Iterator[Activation]:
     """Every activation as it comes, and those with a parameter as the values say that it is."""
     for name in ACTIVATION_NAMES:
         kind: Any = as_activation(name)
-        yield kind
+        if not kind.vectors(1):  # what it has learned tells its node
+            yield kind
     at: dict[float, float] = dict(zip(PROBES.tolist(), values.tolist(), strict=True))
     slope, depth = at[-30.0] / -30.0, -at[-30.0]
     if 0 <= slope < math.inf:

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmlp.files.onnx_functions import ELEMENTWISE, PROBES, activation_with
 from fastmlp.files.onnx_write import load_onnx
-from fastmlp.spec import as_activation
+from fastmlp.spec import PReLU, as_activation
 
 if TYPE_CHECKING:
     from fastmlp.files.tensors import FilePath
@@ -40,6 +40,7 @@ class _Layer:
     W: Array
     b: Array
     activation: Activation | None = None
+    slope: Array | None = None  # that the activation has learned
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Perceptron:
     def sizes(self) -> list[int]:
         """Inputs, widths of the layers."""
         return [self.layers[0].W.shape[0], *(layer.W.shape[1] for layer in self.layers)]
+
+    @property
+    def slopes(self) -> list[Array]:
+        """What activations have learned, of the layers where one does."""
+        return [layer.slope for layer in self.layers if layer.slope is not None]
 
     @property
     def activations(self) -> list[Activation]:
@@ -187,6 +193,8 @@ class _Walk:
             self.batch_norm(node)
         elif kind == "Softmax":
             self.softmax(node)
+        elif kind == "PRelu" and alone and node.input[0] == self.at:
+            self.prelu(node)
         elif kind in _TRANSPARENT and alone and self.graph.keeps(node):
             self.at = node.output[0]
         elif not (self.activation() or (kind in _LINEAR and alone and self.linear(node))):
@@ -276,6 +284,14 @@ class _Walk:
         if self.graph.attributes(node).get("axis", 1) not in (1, -1):
             raise self.graph.error(node)
         self.activate(node, as_activation("softmax"))
+        self.at = node.output[0]
+
+    def prelu(self, node: Any) -> None:
+        """Take a rectifier with the slopes that it has learned, one for each column or one for all."""
+        slope = np.squeeze(self.graph.constant(node, 1))
+        self.activate(node, PReLU(per_unit=slope.size > 1))
+        layer = self.found.layers[-1]
+        layer.slope = self._vector(node, slope, layer.b.size)[: slope.size]
         self.at = node.output[0]
 
     def activate(self, node: Any, activation: Activation) -> None:

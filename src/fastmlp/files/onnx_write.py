@@ -97,7 +97,7 @@ def _silu(graph: _Graph, z: str) -> str:
     return graph.node("Mul", z, graph.node("Sigmoid", z))
 
 
-#: Every activation that ONNX can say: how, from the name of its signal and its parameters.
+#: Every activation that ONNX can say: how, from the name of its signal and its parameters, or of what it has learned.
 OPERATORS: dict[str, Callable[..., str]] = {
     "identity": lambda graph, z: z,  # noqa: ARG005
     "sign": _plain("Sign"),
@@ -119,6 +119,7 @@ OPERATORS: dict[str, Callable[..., str]] = {
     "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
     "hard_swish": _plain("HardSwish"),
     "softmax": _plain("Softmax", axis=1),
+    "prelu": lambda graph, z, slope: graph.node("PRelu", z, slope),
 }
 
 
@@ -127,6 +128,7 @@ def onnx_of(
     weights: Sequence[Array],
     biases: Sequence[Array],
     gammas: Sequence[Array] = (),
+    slopes: Sequence[Array] = (),
     normalizing: Normalizing = NOT_NORMALIZED,
 ) -> bytes:
     """A model of one input, ``x`` (n, n_inputs), and one output, ``y`` (n, n_outputs), as ONNX's bytes.
@@ -139,7 +141,7 @@ def onnx_of(
         If ONNX has no operators for an activation, or the model is larger than a file of it may be, 2 GB.
     """
     onnx = load_onnx("to_onnx")
-    graph, flowing = _Graph(onnx, spec.dtype), "x"
+    graph, flowing, learned = _Graph(onnx, spec.dtype), "x", iter(slopes)
     inputs_by, outputs_by = normalizing.input_scaling, normalizing.target_scaling
     if inputs_by is not None:
         flowing = graph.in_doubles(
@@ -156,7 +158,10 @@ def onnx_of(
             signal = graph.node("LayerNormalization", product, gamma, parts[1], axis=-1, epsilon=NORM_EPSILON)
         else:
             signal = graph.node("Gemm", flowing, *parts)
-        inputs, flowing = flowing, OPERATORS[kind.name](graph, signal, *kind.params)
+        params: Sequence[float | str] = kind.params
+        if kind.vectors(layer.n_out):
+            params = [graph.constant(next(learned), f"layers.{number}.slope")]
+        inputs, flowing = flowing, OPERATORS[kind.name](graph, signal, *params)
         if spec.residuals[number]:
             flowing = graph.node("Add", flowing, inputs)
     if outputs_by is not None:

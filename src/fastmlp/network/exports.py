@@ -60,7 +60,8 @@ class Exports(Training):
         self._refuse_what_files_lack("to_c")
         with self._access.reading("to_c"):
             learner = self._learner
-            text = c99_of(learner.spec, self.weights, self.biases, name, self.gammas, learner.normalizing)
+            vectors = self.gammas, self.slopes
+            text = c99_of(learner.spec, self.weights, self.biases, name, *vectors, learner.normalizing)
         with replacing(path) as file:
             file.write(text.encode())
 
@@ -92,7 +93,7 @@ class Exports(Training):
         self._refuse_what_files_lack("to_onnx")
         with self._access.reading("to_onnx"):
             learner = self._learner
-            content = onnx_of(learner.spec, self.weights, self.biases, self.gammas, learner.normalizing)
+            content = onnx_of(learner.spec, self.weights, self.biases, self.gammas, self.slopes, learner.normalizing)
         with replacing(path) as file:
             file.write(content)
 

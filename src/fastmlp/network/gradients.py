@@ -250,7 +250,7 @@ class Gradients(Measures):
             gradient = name_tensors(as_parameters(spec, dW, "dW"), as_parameters(spec, db, "db", kind="bias"))
             if gradient.keys() != spec.shapes.keys():
                 raise ValueError(
-                    "db is of biases, and this network has gammas, too: give the gradient as one vector, without db, "
+                    "db is of biases, and this network has others, too: give the gradient as one vector, without db, "
                     "as backward(..., out=gradient) fills it"
                 )
         with self._access.training("apply_gradients"):

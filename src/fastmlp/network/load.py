@@ -130,6 +130,7 @@ def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: Backe
         )
         net.weights = [layer.W for layer in found.layers]
         net.biases = [layer.b for layer in found.layers]
+        net.slopes = found.slopes
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net

@@ -53,7 +53,7 @@ class MLP(Exports):
     activation : str, Activation or sequence of them
         Of the hidden layers, one for all or one each: "identity", "sign", "logistic", "tanh", "relu", "leaky_relu",
         "elu", "softplus", "exp", "selu", "gelu", "gelu_tanh", "silu" (or "swish"), "mish", "softsign", "relu6",
-        "hardtanh", "hard_sigmoid", "hard_swish", "softmax" (of a layer's units), or `LeakyReLU`, `ELU` and
+        "hardtanh", "hard_sigmoid", "hard_swish", "softmax" (of a layer's units), "prelu", or `LeakyReLU`, `ELU` and
         `Softplus` with a parameter.
     output : str or Activation, optional
         Of the output layer: one of these; "softmax" for two and more outputs. Default: what goes with the loss.

@@ -71,8 +71,28 @@ class Parameters(State):
         self._set_kind("gamma", value, "gammas")
 
     @property
+    def slopes(self) -> tuple[Array, ...]:
+        """Slopes below 0 of each layer that learns them, (n_out,) or (1,) each: read-only copies; set like `weights`.
+
+        They are those of the layers with the activation `PReLU`.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([2, 3, 1], activation="prelu")
+        >>> net.slopes = [[0.1, 0.2, 0.3]]
+        >>> net.slopes
+        (array([0.1, 0.2, 0.3], dtype=float32),)
+        """
+        return self._read_kind("slope", "slopes")
+
+    @slopes.setter
+    def slopes(self, value: Sequence[ArrayLike]) -> None:
+        self._set_kind("slope", value, "slopes")
+
+    @property
     def n_parameters(self) -> int:
-        """Number of weights, biases and gammas: of all that is trained."""
+        """Number of weights, biases, gammas and slopes: of all that is trained."""
         return self._learner.spec.n_parameters
 
     def _read_kind(self, kind: str, call: str) -> tuple[Array, ...]:

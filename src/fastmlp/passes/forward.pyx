@@ -6,7 +6,7 @@ from fastmlp.passes.custom cimport users_activation
 from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
-from fastmlp.passes.layers cimport BIAS, Layer
+from fastmlp.passes.layers cimport BIAS, SLOPE, Layer, Vector
 from fastmlp.passes.norm cimport normalise
 from fastmlp.passes.panels cimport packed, panel_row, vectors_in
 from fastmlp.passes.workspace cimport block_of, kept_block
@@ -44,9 +44,16 @@ cdef inline void activate(Network *net, Workspace *ws, int l, int activation, pt
     """One panel of layer l's outputs in the place of its products, or z + b for an f of rows."""
     cdef Layer *layer = &net.layers[l]
     cdef char *c = block_of(net, ws, out, row, j)
-    net.kernels.activation[activation].forward(
-        rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j), layer.params,
-        c, c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
+    cdef char *kept = c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j)
+    cdef Vector *slope = &layer.vectors[SLOPE]
+    if slope.columns and activation == layer.activation:
+        net.kernels.activation[activation].forward_units(
+            rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j),
+            slope.at if slope.shared else packed(net, slope.at, 1, 0, j), slope.shared, c, kept)
+    else:
+        net.kernels.activation[activation].forward(
+            rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j),
+            layer.params, c, kept)
     if ws.numbers[l + 1] != NULL and not layer.whole_rows:
         drop_outputs(net, ws, l, row, rows, j)
     if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:

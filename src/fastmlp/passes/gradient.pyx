@@ -6,6 +6,7 @@ from fastmlp.passes.gemm cimport Ahead, gradient_block
 from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.tiles cimport operands_of, tile_of, weights_of
+from libc.string cimport memset
 
 
 cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, bint accumulate,
@@ -23,6 +24,17 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
 
 
+cdef void sum_up(Network *net, Tile *t, char *g) noexcept nogil:
+    """The sum of a row of numbers, one for each unit, in the first's place; the others become 0."""
+    cdef ptrdiff_t units = net.layers[t.l].n_out
+    cdef double total = net.kernels.sum_row(units, g, net.panel)
+    memset(g, 0, units * net.item)
+    if net.item == 4:
+        (<float *> g)[0] = <float> total
+    else:
+        (<double *> g)[0] = total
+
+
 cdef void penalise_rows(Network *net, Tile *t, ptrdiff_t row, ptrdiff_t rows, char *g) noexcept nogil:
     """Add the gradient of a layer's penalties, if it has any, to that of rows of a tile of weights."""
     cdef Layer *layer = &net.layers[t.l]
@@ -36,6 +48,8 @@ cdef void gradient_finished(Network *net, ptrdiff_t item, Network *to) noexcept 
     cdef Tile t = tile_of(net, item)
     if t.vector == WEIGHTS:
         add_penalties(net, &t, 0, t.rows, place_in(to, &t))
+    else:
+        finish_vector(net, &t, place_in(to, &t))
 
 
 cdef void gradient_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, Network *to) noexcept nogil:

@@ -11,6 +11,10 @@ cdef extern from "kernels.h" nogil:
                              void *kept) noexcept nogil
         void (*backward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *kept, const double *params, void *d,
                               ptrdiff_t stride) noexcept nogil
+        void (*forward_units)(ptrdiff_t rows, int vectors, const void *bias, const void *learned, bint shared, void *c,
+                              void *kept) noexcept nogil
+        void (*backward_units)(ptrdiff_t rows, int vectors, const void *kept, const void *learned, bint shared, void *d,
+                               void *terms) noexcept nogil
 
     ctypedef struct fm_loss_rows:
         ptrdiff_t rows
@@ -69,6 +73,7 @@ cdef extern from "kernels.h" nogil:
         void (*add)(ptrdiff_t n, const void *x, void *out) noexcept nogil
         double (*sum_squares)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix,
                               ptrdiff_t stride) noexcept nogil
+        double (*sum_row)(ptrdiff_t columns, const void *row, ptrdiff_t stride) noexcept nogil
         double (*sum_penalties)(ptrdiff_t rows, ptrdiff_t columns, const void *matrix, ptrdiff_t stride, double l1,
                                 double l2) noexcept nogil
         void (*square_columns)(ptrdiff_t rows, const void *block, void *out) noexcept nogil

@@ -11,6 +11,7 @@ cdef enum:
     WEIGHTS = -1                     # none of them, where a number stands for either
     BIAS
     GAMMA                            # of what is normalised; the biases are its beta
+    SLOPE                            # of an activation that learns it
     N_VECTORS
 
 # What of a layer's signals is normalised before its activation.
@@ -20,6 +21,7 @@ cdef enum:
 
 cdef struct Vector:
     ptrdiff_t columns                # 0: the layer has no such vector
+    bint shared                      # its one number is of all units, and its gradient the sum of theirs
     char *at                         # a row of panels
     char *state[FM_MAX_STATES]       # like it
 

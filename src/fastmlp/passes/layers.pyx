@@ -64,6 +64,7 @@ cdef ptrdiff_t row_bytes(Network *net) noexcept:
     for l in range(net.n_layers):
         width += (3 if net.layers[l].keeps_slopes or changes_outputs(net, l) else 2) * net.layers[l].n_out
         width += net.layers[l].n_out if net.layers[l].residual else 0
+        width += net.layers[l].n_out if net.layers[l].vectors[SLOPE].columns else 0
         width += 2 * net.layers[l].n_out if net.layers[l].norm else 0
     return width * net.item
 

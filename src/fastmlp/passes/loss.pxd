@@ -1,6 +1,6 @@
 # The loss of a block of rows.
-from fastmlp.passes.layers cimport Layer, Network
-from fastmlp.passes.panels cimport vectors_in
+from fastmlp.passes.layers cimport SLOPE, Layer, Network, Vector
+from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
@@ -22,6 +22,13 @@ cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, 
                              ptrdiff_t panel) noexcept nogil:
     """d *= f'(z) for one panel of the outputs of layer l - 1."""
     cdef Layer *layer = &net.layers[l - 1]
-    net.kernels.activation[layer.activation].backward(
-        rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
-        layer.params, block_of(net, ws, ws.d[l], row, panel))
+    cdef Vector *slope = &layer.vectors[SLOPE]
+    if slope.columns:
+        net.kernels.activation[layer.activation].backward_units(
+            rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
+            slope.at if slope.shared else packed(net, slope.at, 1, 0, panel), slope.shared,
+            block_of(net, ws, ws.d[l], row, panel), block_of(net, ws, ws.terms[l], row, panel))
+    else:
+        net.kernels.activation[layer.activation].backward(
+            rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
+            layer.params, block_of(net, ws, ws.d[l], row, panel))

@@ -66,6 +66,16 @@ cdef inline double row_squares(Network *net, Workspace *ws, ptrdiff_t columns, c
     return net.kernels.sum_squares(1, columns, block_of(net, ws, matrix, r, 0), ws.stride)
 
 
+cdef double slope_squares(Network *net, Workspace *ws, int l, ptrdiff_t r) noexcept nogil:
+    """The square of a row's gradient by the slopes that a layer learns."""
+    cdef Layer *layer = &net.layers[l]
+    cdef double total
+    if not layer.vectors[SLOPE].shared:
+        return row_squares(net, ws, layer.n_out, ws.terms[l + 1], r)
+    total = net.kernels.sum_row(layer.n_out, block_of(net, ws, ws.terms[l + 1], r, 0), ws.stride)
+    return total * total
+
+
 cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
                     const PerRow *noted) noexcept nogil:
     """Note each row's loss, and the norm of its gradient, which by a layer's W is a product of inputs and deltas. Where
@@ -81,6 +91,8 @@ cdef void note_rows(Network *net, Examples *examples, Workspace *ws, ptrdiff_t s
             layer = &net.layers[l]
             squares += (row_squares(net, ws, layer.n_out, ws.d[l + 1], r)
                         * (row_squares(net, ws, layer.n_in, ws.a[l], r) + (0 if layer.norm else 1)))
+            if layer.vectors[SLOPE].columns:
+                squares += slope_squares(net, ws, l, r)
             if layer.norm:
                 squares += (row_squares(net, ws, layer.n_out, ws.shifted[l + 1], r)
                             + row_squares(net, ws, layer.n_out, ws.normed[l + 1], r))

@@ -49,7 +49,7 @@ cdef enum:
 _MOST_BYTES = 1 << 46
 
 # The names of vectors, in the order of their numbers (layers.pxd).
-_VECTORS = ("bias", "gamma")
+_VECTORS = ("bias", "gamma", "slope")
 assert len(_VECTORS) == N_VECTORS
 
 
@@ -132,6 +132,7 @@ cdef class Parameters:
     cdef describe_vectors(self, Layer *to, vectors):
         for number, name in enumerate(_VECTORS):
             to.vectors[number].columns = vectors.get(name, 0)
+            to.vectors[number].shared = 0 < vectors.get(name, 0) < to.n_out
             if name in vectors:
                 to.which[to.n_vectors] = number
                 to.n_vectors += 1

@@ -14,7 +14,7 @@ from fastmlp.passes.dropout cimport draw_numbers, drop_block
 from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gate cimport REFUSED
 from fastmlp.passes.gemm cimport Ahead, gradient_block, multiply_panel
-from fastmlp.passes.gradient cimport sum_vector
+from fastmlp.passes.gradient cimport finish_vector, sum_vector
 from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
 from fastmlp.passes.loss cimport apply_slopes
 from fastmlp.passes.panels cimport packed, panel_row
@@ -36,7 +36,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
     watch_for_signals,
 )
-from fastmlp.passes.tiles cimport Tile, count_tiles, elements_of, operands_of, scratch_bytes, tile_of
+from fastmlp.passes.tiles cimport Tile, count_tiles, operands_of, scratch_bytes, summed_in, tile_of
 from fastmlp.passes.workspace cimport GRADIENT, TRAIN, block_of
 from libc.stdlib cimport calloc, free
 
@@ -139,9 +139,11 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
             gradient_block(net, t.rows, rows, packed(net, a, 0, done, 0), packed(net, d, 0, done, 0), t.columns, False,
                            &nothing, to)
         if done > 0:
-            net.kernels.add(elements_of(net, &t), to, total)
+            net.kernels.add(summed_in(net, &t), to, total)
         to = room
         done += rows
+    if t.vector != WEIGHTS:
+        finish_vector(net, &t, total)
     take_tile(net, &t, total, run.transposed, room, run.gradients)
 
 

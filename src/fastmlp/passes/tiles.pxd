@@ -63,6 +63,10 @@ cdef inline ptrdiff_t elements_of(Network *net, Tile *t) noexcept nogil:
         return (net.layers[t.l].vectors[t.vector].columns + net.lanes - 1) // net.lanes * net.lanes
     return t.rows * net.panel
 
+cdef inline ptrdiff_t summed_in(Network *net, Tile *t) noexcept nogil:
+    """Elements of its gradient before that is finished: one for each unit of a vector, also where that is shared."""
+    return net.layers[t.l].out_panels * net.panel if t.vector != WEIGHTS else t.rows * net.panel
+
 cdef inline void operands_of(Network *net, Workspace *ws, Tile *t, const char **a, const char **d) noexcept nogil:
     """The two panels whose product, a^T d, is the tile's gradient."""
     cdef bint narrow = net.layers[t.l].narrow

@@ -3,7 +3,7 @@
 The optimizer's step and the transpose follow the sums at once, but where a batch was cut. Mirror: reference/update.py.
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
-from fastmlp.passes.gradient cimport add_penalties, add_up, sum_vector
+from fastmlp.passes.gradient cimport add_penalties, add_up, finish_vector, sum_vector
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
@@ -14,6 +14,7 @@ from fastmlp.passes.tiles cimport (
     elements_of,
     operands_of,
     place_in,
+    summed_in,
     tile_of,
     transpose_of,
     weights_of,
@@ -41,9 +42,10 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
     """One tile's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Tile t = tile_of(net, item)
     if before != NULL:
-        memcpy(scratch, place_in(before, &t), elements_of(net, &t) * net.item)
+        memcpy(scratch, place_in(before, &t), summed_in(net, &t) * net.item)
     if t.vector != WEIGHTS:
         sum_vector(net, ws, 0, rows, &t, before != NULL, scratch)
+        finish_vector(net, &t, scratch)
         update_vector(net, &t, rule, scratch)
     else:
         update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)
@@ -172,6 +174,7 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
     cdef Aim aim
     add_up(net, sums, n_sums, &t, scratch)
     if t.vector != WEIGHTS:
+        finish_vector(net, &t, scratch)
         update_vector(net, &t, rule, scratch)
     else:
         add_penalties(net, &t, 0, t.rows, scratch)

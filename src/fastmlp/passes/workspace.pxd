@@ -14,6 +14,7 @@ cdef struct Workspace:
     uint16_t **numbers               # random ones, like a, where a is dropped by them; else NULL
     char **d                         # deltas dE/dz, capacity x width; NULL where not needed
     char **through                   # dE/da of the outputs of layers that add their inputs, like d; else NULL
+    char **terms                     # each row's part of the gradient of a learned slope, like d; else NULL
     char **normed                    # what a layer has normalised; NULL where it does not, as the next two
     char **shifted                   # dE/dbeta of rows, like d; their dE/dgamma are then in `normed`
     char **norm_scale                # per row: what it was multiplied by

@@ -2,7 +2,7 @@
 
 Mirror: reference/workspace.py.
 """
-from fastmlp.passes.layers cimport drops_outputs
+from fastmlp.passes.layers cimport SLOPE, drops_outputs
 from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
 from fastmlp.passes.threads cimport fm_free
 from libc.stdint cimport int32_t, uint16_t
@@ -22,13 +22,14 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(8 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(9 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
         self.ws.kept = self.ws.d + net.n_layers + 1
         self.ws.through = self.ws.kept + net.n_layers + 1
-        self.ws.normed = self.ws.through + net.n_layers + 1
+        self.ws.terms = self.ws.through + net.n_layers + 1
+        self.ws.normed = self.ws.terms + net.n_layers + 1
         self.ws.shifted = self.ws.normed + net.n_layers + 1
         self.ws.norm_scale = self.ws.shifted + net.n_layers + 1
         self.ws.numbers = <uint16_t **> (self.ws.norm_scale + net.n_layers + 1)
@@ -62,6 +63,8 @@ cdef class Buffers:
                 if (net.layers[l].keeps_slopes or net.layers[l].residual
                         or (self.purpose == TRAIN and drops_outputs(net, l))):
                     self.ws.kept[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
+                if net.layers[l].vectors[SLOPE].columns:
+                    self.ws.terms[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
                 if net.layers[l].residual:
                     self.ws.through[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
                 if self.purpose >= GRADIENT and net.layers[l].norm:

@@ -47,6 +47,11 @@ def backward(plan: Plan, batch: Batch, masks: Masks = NO_MASKS, squares: Array |
             inputs, delta = batch.inputs_t[i], batch.deltas[i]
             of_bias = 0.0 if i in batch.normed else 1.0
             squares += np.einsum("ij,ij->i", delta, delta) * (np.einsum("ji,ji->i", inputs, inputs) + of_bias)
+            if i in batch.terms:
+                by_slope = batch.terms[i]
+                if len(plan.layers[i].slope) == 1:
+                    by_slope = by_slope.sum(axis=1, keepdims=True)
+                squares += np.einsum("ij,ij->i", by_slope, by_slope)
             for terms in batch.normed[i][:2] if i in batch.normed else ():
                 squares += np.einsum("ij,ij->i", terms, terms)
         if i > 0:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmlp.reference.dropout import NO_MASKS
 from fastmlp.reference.norm import normalise
+from fastmlp.spec import PReLU
 
 if TYPE_CHECKING:
     from fastmlp.reference.dropout import Masks
@@ -48,7 +49,10 @@ def activate(plan: Plan, batch: Batch, i: int, z: Array) -> None:
     layer = plan.layers[i]
     if layer.activation.keeps == "signal":
         np.copyto(batch.signals[i], z)
-    layer.activation.forward(z, batch.scratch[i])
+    if isinstance(layer.activation, PReLU):
+        layer.activation.forward_learned(z, layer.slope, batch.scratch[i])
+    else:
+        layer.activation.forward(z, batch.scratch[i])
 
 
 def drop(plan: Plan, batch: Batch, i: int, a: Array, masks: Masks) -> None:

@@ -43,4 +43,7 @@ def layer_gradient(plan: Plan, batch: Batch, i: int) -> None:
     if i in batch.normed:
         by_gamma, by_bias, _ = batch.normed[i]
         np.matmul(batch.ones, by_gamma, out=layer.gradient["gamma"])
+    if i in batch.terms:
+        by_slope = batch.ones @ batch.terms[i]
+        layer.gradient["slope"][:] = by_slope if len(layer.slope) > 1 else by_slope.sum()
     np.matmul(batch.ones, by_bias, out=layer.gradient["bias"])  # half the time of a sum along axis 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.reference.forward import activate
-from fastmlp.spec import LossRows
+from fastmlp.spec import LossRows, PReLU
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -23,7 +23,10 @@ def apply_slope(plan: Plan, batch: Batch, i: int, out: Array, d: Array) -> None:
     """Multiply d, the derivatives by the outputs of layer i, by f'(z)."""
     layer = plan.layers[i]
     kept = batch.signals[i] if layer.activation.keeps == "signal" else out
-    layer.activation.backward(kept, d, batch.scratch[i])
+    if isinstance(layer.activation, PReLU):
+        layer.activation.backward_learned(kept, layer.slope, d, batch.terms[i])
+    else:
+        layer.activation.backward(kept, d, batch.scratch[i])
 
 
 def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_loss: NDArray[float64]) -> None:

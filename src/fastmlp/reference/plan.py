@@ -29,6 +29,7 @@ class Layer(NamedTuple):
     W_t: Array  # (O, I), the same memory
     b: Array  # (O,)
     gamma: Array  # (O,), of a layer that normalises; else empty
+    slope: Array  # (O,) or (1,), of an activation that learns it; else empty
     gradient: dict[str, Array]  # of each tensor, "weight" (I, O), "bias" (O,) and so on
     activation: Activation
 
@@ -67,6 +68,7 @@ class Plan:
                 own["weight"].T,
                 own["bias"],
                 own.get("gamma", self.parameters.vector[:0]),
+                own.get("slope", self.parameters.vector[:0]),
                 gradient,
                 layer.activation,
             )
@@ -84,7 +86,8 @@ class Plan:
         keep = {*signals, *(i - 1 for i in dropped if i), *adding}
         targets = spec.loss.target_width(spec.sizes[-1])
         norms = [i for i, norm in enumerate(spec.norms) if norm]
-        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets, norms)
+        learning = [i for i, layer in enumerate(self.layers) if layer.slope.size]
+        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets, norms, learning)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     normed: dict[
         int, tuple[Array, Array, Array]
     ]  # of those that normalise: x, derivatives by gamma x + beta, scale (B, 1)
+    terms: dict[int, Array]  # of those that learn a slope, each row's derivatives by those of the units, (B, n_out)
     scratch: list[Scratch]  # per layer; the same memory for all
     ones: Array  # (B,)
     target: Array  # (B, O), or fewer columns where there are several outputs of each
@@ -54,15 +55,18 @@ class Workspace:
         adding: list[int],
         targets: int,
         norms: list[int],
+        learning: list[int],
     ) -> None:
         self.sizes, self.dtype, self.keep, self.drop, self.adding = sizes, dtype, sorted(keep), drop, adding
-        self.targets, self.norms = targets, norms
+        self.targets, self.norms, self.learning = targets, norms, learning
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
 
     def another(self) -> Workspace:
         """Buffers for the same network, of their own."""
-        return Workspace(self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets, self.norms)
+        return Workspace(
+            self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets, self.norms, self.learning
+        )
 
     def forget(self) -> None:
         """Let buffers be made anew: of these, another thread may have left only a part."""
@@ -91,6 +95,7 @@ class Workspace:
         self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
         self._through = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.adding}
         self._normed = {i: [np.empty(rows * n, self.dtype) for n in (*(self.sizes[i + 1],) * 2, 1)] for i in self.norms}
+        self._terms = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.learning}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -122,6 +127,7 @@ class Workspace:
                 i: (first(x, widths[i]), first(d, widths[i]), first(scale, 1))
                 for i, (x, d, scale) in self._normed.items()
             },
+            {i: first(memory, widths[i]) for i, memory in self._terms.items()},
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
             first(self._target, self.targets),

@@ -57,7 +57,13 @@ class NetworkOutputs(ParameterAttributes):
         else:
             loss = as_loss(self.loss)
         training = dict(zip(TRAINING, self._training_key(), strict=True))
-        return NetworkSpec.make(sizes, activation, output, loss, dtype, **training)
+        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, **training)
+        if any(layer.activation.vectors(layer.n_out) for layer in spec.layers):
+            raise InvalidParameterError(
+                f"activation must be one that learns no slopes, which coefs_ and intercepts_ have no place for, got "
+                f"{activation!r}"
+            )
+        return spec
 
     def _spec_key(self) -> tuple[Any, ...]:
         """Return everything of `_spec` that predictions depend on, beside sizes and dtype."""

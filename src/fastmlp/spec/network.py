@@ -272,8 +272,8 @@ class NetworkSpec:
     def vectors(self) -> tuple[dict[str, int], ...]:
         """What each layer has beside its weights: the names of vectors, and their lengths."""
         return tuple(
-            {"bias": n_out, "gamma": n_out} if norm else {"bias": n_out}
-            for n_out, norm in zip(self.sizes[1:], self.norms, strict=True)
+            {"bias": layer.n_out} | ({"gamma": layer.n_out} if norm else {}) | layer.activation.vectors(layer.n_out)
+            for layer, norm in zip(self.layers, self.norms, strict=True)
         )
 
     @property
@@ -286,12 +286,14 @@ class NetworkSpec:
         return shapes
 
     def beginning(self, weights: Sequence[Array]) -> dict[str, Array]:
-        """All tensors by name as a training begins with them: these weights, biases 0, gamma 1."""
+        """All tensors by name as a training begins with them: these weights, biases 0, gamma 1, slopes as said."""
         found = {name: np.zeros(shape, self.dtype) for name, shape in self.shapes.items()}
         for number, weight in enumerate(weights):
             found[f"layers.{number}.weight"] = weight
             if "gamma" in self.vectors[number]:
                 found[f"layers.{number}.gamma"] += 1
+            if "slope" in self.vectors[number]:
+                found[f"layers.{number}.slope"] += self.layers[number].activation.params[0]
         return found
 
     @property

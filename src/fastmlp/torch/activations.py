@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fastmlp.spec import ELU, LeakyReLU, Softplus
+from fastmlp.spec import ELU, LeakyReLU, PReLU, Softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODULES", "activation_of"]
 
-#: Modules without a parameter that matters, by fastmlp's names for their functions.
+#: Modules as they come, by fastmlp's names for their functions.
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
     "logistic": nn.Sigmoid,
@@ -35,6 +35,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "mish": nn.Mish,
     "hard_swish": nn.Hardswish,
     "softmax": lambda: nn.Softmax(dim=-1),
+    "prelu": nn.PReLU,
 }
 
 _PLAIN = {
@@ -63,6 +64,8 @@ def activation_of(module: nn.Module) -> str | Activation | None:
         return "hardtanh" if (module.min_val, module.max_val) == (-1, 1) else None
     if kind is nn.Softmax:
         return "softmax" if module.dim in (-1, 1) else None
+    if kind is nn.PReLU:
+        return PReLU(per_unit=module.num_parameters > 1)
     try:
         if kind is nn.LeakyReLU:
             return LeakyReLU(module.negative_slope)

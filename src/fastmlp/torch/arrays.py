@@ -5,7 +5,6 @@ For a PyTorch before 2.10, which lends it to C in no other way, and for the NumP
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastmlp.runtime.engine import Engine
-    from fastmlp.spec import Array
+    from fastmlp.spec import Array, NetworkSpec
 
 __all__ = ["ArrayPasses"]
 
@@ -22,9 +21,9 @@ __all__ = ["ArrayPasses"]
 class ArrayPasses:
     """What an engine does with tensors; each call returns False or None where they do not fit, as in the engine's."""
 
-    def __init__(self, engine: Engine, sizes: tuple[int, ...], dtype: str) -> None:
-        self.engine, self.sizes, self.dtype = engine, sizes, np.dtype(dtype)
-        self.shapes = [shape for n_in, n_out in pairwise(sizes) for shape in ((n_out, n_in), (n_out,))]
+    def __init__(self, engine: Engine, spec: NetworkSpec) -> None:
+        self.engine, self.sizes, self.dtype = engine, spec.sizes, np.dtype(spec.dtype)
+        self.shapes = [shape[::-1] for shape in spec.shapes.values()]
 
     def write(self, tensors: list[Tensor], threads: int) -> bool:
         """Replace all parameters."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastmlp.runtime import choose_backend
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import Activation, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.torch.activations import activation_of
 from fastmlp.torch.arrays import ArrayPasses
@@ -35,20 +35,23 @@ def describe(modules: Sequence[nn.Module]) -> str | None:
     """
     layers: list[dict[str, Any]] = []
     room: tuple[str, ...] = ()  # for what may come next in the layer
+    width = 0
     for module in modules:
         if type(module) is nn.Linear:
             if module.bias is None:
                 return None
             layers.append({"activation": "identity", "dropout": 0.0})
-            room = ("activation", "dropout")
+            room, width = ("activation", "dropout"), module.out_features
         elif type(module) is nn.Dropout and "dropout" in room and module.p < 1:
             layers[-1]["dropout"], room = float(module.p), ()
         else:
             found = activation_of(module)
             if found is None or "activation" not in room:
                 return None
+            if type(module) is nn.PReLU and module.num_parameters not in {1, width}:
+                return None
             if isinstance(found, Operation):
-                layers[-1]["activation"] = [found.name, *found.params]
+                layers[-1]["activation"] = found.to_dict()
             else:
                 layers[-1]["activation"] = found
             room = ("dropout",)
@@ -82,7 +85,7 @@ class Fused:
         )
         engine = choose_backend(None).engine(spec)
         table = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of PyTorch 2.10 and newer
-        self.passes = (table and engine.over_tensors(table)) or ArrayPasses(engine, sizes, _DTYPES[dtype])
+        self.passes = (table and engine.over_tensors(table)) or ArrayPasses(engine, spec)
         self.lock = threading.RLock()
         self.written: object = None  # stands for the parameters that the engine has
 
@@ -136,9 +139,4 @@ class Fused:
 
 def _activation(described: Any) -> Any:
     """Return the activation that `describe` has written."""
-    if isinstance(described, str):
-        return described
-    from fastmlp import spec
-
-    name, *params = described
-    return {"leaky_relu": spec.LeakyReLU, "elu": spec.ELU, "softplus": spec.Softplus}[name](*params)
+    return described if isinstance(described, str) else Activation.from_dict(described)

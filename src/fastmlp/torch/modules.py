@@ -30,6 +30,9 @@ _SETTINGS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Softplus: ("beta",),
 }
 
+#: What is trained of a module, in the order of the engine's tensors.
+_PARAMETERS: dict[type[nn.Module], tuple[str, ...]] = {nn.Linear: ("weight", "bias"), nn.PReLU: ("weight",)}
+
 _PLAIN = Tensor, nn.Parameter
 
 
@@ -38,9 +41,12 @@ class Run:
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = list(modules)
-        self.linears = [module for module in modules if type(module) is nn.Linear]
+        self.holders = [(m, names) for m in modules if (names := _PARAMETERS.get(type(m)))]
         self.dropouts = [module for module in modules if type(module) is nn.Dropout]
-        self.by_columns = any(type(module) is nn.Softmax and module.dim == 1 for module in modules)
+        self.by_columns = any(
+            (type(module) is nn.Softmax and module.dim == 1) or (type(module) is nn.PReLU and module.num_parameters > 1)
+            for module in modules
+        )
         self._settings = [(m, name) for m in modules for name in _SETTINGS.get(type(m), ())]
         self._set = [getattr(module, name) for module, name in self._settings]
         found = describe(modules)
@@ -52,10 +58,11 @@ class Run:
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the outputs of (..., n_inputs)."""
         parameters = []
-        for linear in self.linears:
-            own = linear._parameters  # the way through the module's attributes takes longer
-            weight, bias = own.get("weight"), own.get("bias")
-            parameters += [linear.weight if weight is None else weight, linear.bias if bias is None else bias]
+        for module, names in self.holders:
+            own = module._parameters  # the way through the module's attributes takes longer
+            for name in names:
+                parameter = own.get(name)
+                parameters.append(getattr(module, name) if parameter is None else parameter)
         random = False
         if self.dropouts:
             drops = [module.training for module in self.dropouts if module.p > 0]
@@ -89,7 +96,7 @@ class Run:
         """Compute the same where PyTorch traces the program: by an operator, or one by one where units are dropped."""
         if any([module.training and module.p > 0 for module in self.dropouts]) or (self.by_columns and x.ndim != 2):  # noqa: C419
             return self._one_by_one(x)
-        parameters = [p for linear in self.linears for p in (linear.weight, linear.bias)]
+        parameters = [getattr(module, name) for module, names in self.holders for name in names]
         out: Tensor = network(x.reshape(-1, x.shape[-1]), parameters, self.layers)
         return out.reshape(*x.shape[:-1], out.shape[-1])
 
@@ -109,7 +116,7 @@ class Run:
                 raise ValueError("a module has been given a setting that fastmlp cannot compute: use to_sequential")
             self.layers, self._set = layers, [getattr(module, name) for module, name in self._settings]
         first = parameters[0]
-        key = self.layers, first.dtype, first.shape[1], *(p.shape[0] for p in parameters[::2])
+        key = self.layers, first.dtype, first.shape[1], *(p.shape[0] for p in parameters if p.ndim == 2)
         found = self._fused.get(key)
         if found is None:
             for parameter in parameters:
@@ -258,10 +265,10 @@ class MLP(_Holder):
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             modules.append(nn.Linear(n_in, n_out, device=device, dtype=dtype))
             if layer < last:
-                modules.append(MODULES[activation]())
+                modules.append(MODULES[activation]().to(device, dtype))
                 modules += [nn.Dropout(dropout)] * bool(dropout)
             elif output != "identity":
-                modules.append(MODULES[output]())
+                modules.append(MODULES[output]().to(device, dtype))
         super().__init__(*modules)
         self._cut()
 

@@ -54,8 +54,12 @@ class Network(torch.autograd.Function):
         return None, None, by_inputs, *(gradients or (None,) * len(parameters))
 
 
+def _widths(parameters: Sequence[Tensor]) -> list[int]:
+    return [weight.shape[0] for weight in parameters if weight.ndim == 2]
+
+
 def _sizes(parameters: Sequence[Tensor]) -> tuple[int, ...]:
-    return parameters[0].shape[1], *(weight.shape[0] for weight in parameters[::2])
+    return parameters[0].shape[1], *_widths(parameters)
 
 
 def _shared(layers: str, parameters: Sequence[Tensor]) -> Fused:
@@ -76,13 +80,13 @@ def _cut(flat: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
 def network(x: Tensor, parameters: list[Tensor], layers: str) -> Tensor:
     """Compute a network's outputs (n, O)."""
     if not len(x):
-        return x.new_empty((0, parameters[-1].shape[0]))
+        return x.new_empty((0, _widths(parameters)[-1]))
     return _shared(layers, parameters).predict(x, _plain(parameters))
 
 
 @network.register_fake
 def _(x: Tensor, parameters: list[Tensor], layers: str) -> Tensor:  # noqa: ARG001
-    return x.new_empty((x.shape[0], parameters[-1].shape[0]))
+    return x.new_empty((x.shape[0], _widths(parameters)[-1]))
 
 
 @torch.library.custom_op("fastmlp::network_backward", mutates_args=())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from fastmlp.spec.checks import choice, real, record, shown
+from fastmlp.spec.checks import choice, mapping, real, record, shown
 from fastmlp.spec.operations import Operation
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Activation(Operation):
         """Signals z at which f or f' jumps, in rising order."""
         return ()
 
+    def vectors(self, n_out: int) -> dict[str, int]:  # noqa: ARG002 - of those that learn
+        """Return what a layer of so many units has for it, beside its biases: names of vectors, and their lengths."""
+        return {}
+
     def forward(self, z: Array, scratch: Scratch) -> None:
         """Put f(z) where z (B, O) was: the NumPy engine's forward pass, and the formula for people to read."""
         raise NotImplementedError(f"{type(self).__name__} has no forward pass in NumPy")
@@ -76,11 +80,12 @@ class Activation(Operation):
                 "files hold no functions: load(path, activation=fastmlp.CustomActivation(fn, slope)), or output=, "
                 "gives it again"
             )
-        given = record(data, "activation", ("name", "param"))
-        kind = ACTIVATIONS[choice(given["name"], "activation", ACTIVATION_NAMES)]
+        kind = ACTIVATIONS[choice(mapping(data, "activation").get("name"), "activation", ACTIVATION_NAMES)]
+        others = [each.name for each in dataclasses.fields(kind) if each.kw_only and each.name in mapping(data, "")]
+        given = record(data, "activation", ("name", "param", *others))
         param = real(given["param"], "param")
         if not dataclasses.fields(kind) and param != 0.0:
             raise ValueError(f"param must be 0.0 because {kind.name} has no parameter, got {param!r}")
         if kind.later and param == 0.0:
             return kind()
-        return kind(**{field.name: param for field in dataclasses.fields(kind)})
+        return kind(**dict.fromkeys(kind.parameters(), param), **{name: given[name] for name in others})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from fastmlp.spec.activations import gates, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations import gates, learned, outputs, rectifiers, sigmoids
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.custom import CustomActivation
 from fastmlp.spec.checks import shown
@@ -18,10 +18,10 @@ __all__ = [
     "as_activation",
 ]
 
-ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name
+ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name | learned.Name
 
 #: By name.
-ACTIVATIONS: dict[str, type[Activation]] = kinds_of(Activation, outputs, sigmoids, rectifiers, gates)
+ACTIVATIONS: dict[str, type[Activation]] = kinds_of(Activation, outputs, sigmoids, rectifiers, gates, learned)
 ACTIVATION_NAMES: tuple[str, ...] = tuple(ACTIVATIONS)
 #: Other names of theirs.
 ACTIVATION_ALIASES: dict[str, str] = aliases_of(ACTIVATIONS)
