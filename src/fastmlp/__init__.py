@@ -19,6 +19,7 @@ from fastmlp.network import load as load
 from fastmlp.runtime import VERSION as __version__  # noqa: N811
 from fastmlp.runtime import get_num_threads as get_num_threads
 from fastmlp.runtime import set_num_threads as set_num_threads
+from fastmlp.runtime import set_workers as set_workers
 from fastmlp.runtime import show_config as show_config
 from fastmlp.spec import activations, losses, optimizers
 from fastmlp.spec.activations import *
@@ -84,6 +85,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "schedules",
         "search",
         "set_num_threads",
+        "set_workers",
         "show_config",
         "unpatch_sklearn",
     ]

@@ -18,6 +18,7 @@ from processes import COMMON, LINUX, PATIENCE, POSIX, run, trained
 from random_networks import fill, flat, train
 
 import fastmlp
+from fastmlp.passes import threads
 from fastmlp.spec import NetworkSpec
 
 # --- forks and processes ---------------------------------------------------------------------------------------------
@@ -54,8 +55,9 @@ print(json.dumps({"child": found, "status": status, "before": before, "after": d
 
 
 @POSIX
-def test_training_goes_on_in_a_forked_child_and_in_its_parent():
-    found = run(FORK)
+@pytest.mark.parametrize("kind", threads.kinds_of_workers())
+def test_training_goes_on_in_a_forked_child_and_in_its_parent(kind):
+    found = run(FORK, FASTMLP_WORKERS=kind)
     child = found["child"]
     assert found["status"] == child["grandchild"] == 0
     assert child["cap"] == found["cap"]

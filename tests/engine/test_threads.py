@@ -19,12 +19,23 @@ import fastmlp
 from fastmlp.passes import threads
 from fastmlp.spec import SGD, NetworkSpec
 
+each_kind = pytest.mark.parametrize("kind", threads.kinds_of_workers())
+
+
+@pytest.fixture(autouse=True)
+def default_workers():
+    yield
+    fastmlp.set_workers(None)
+
+
 # --- teams -----------------------------------------------------------------------------------------------------------
 
 
+@each_kind
 @pytest.mark.parametrize("n", [1, 2, 4, 7, 16, 64])
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_more_threads_than_cores_or_work(n, batch_size):
+def test_more_threads_than_cores_or_work(n, batch_size, kind):
+    fastmlp.set_workers(kind)
     spec = NetworkSpec.make([9, 40, 3], "tanh")
     X, y = np.random.default_rng(0).normal(size=(64, 9)), targets(spec, 64)
     found = []
@@ -38,8 +49,10 @@ def test_more_threads_than_cores_or_work(n, batch_size):
     assert found[0] == found[1]
 
 
-def test_the_engine_may_choose():
+@each_kind
+def test_the_engine_may_choose(kind):
     """It tries numbers of threads on steps that count: many steps, so that it comes to a choice within the run."""
+    fastmlp.set_workers(kind)
     rng = np.random.default_rng(0)
     for sizes, batch_size, rows in (([200, 300, 200, 3], 128, 1280), ([9, 40, 3], 8, 40_000)):
         spec = NetworkSpec.make(sizes, "tanh")
@@ -117,9 +130,22 @@ else:
 )
 
 
+@each_kind
 @pytest.mark.parametrize("way", ["return", "raise", "_exit"])
-def test_the_process_ends_while_workers_work(way):
-    assert run(EXIT, way) == 0
+def test_the_process_ends_while_workers_work(way, kind):
+    assert run(EXIT, way, FASTMLP_WORKERS=kind) == 0
+
+
+def test_workers_may_change_between_any_two_calls_of_any_thread():
+    """Every kind has the bits of one thread, also of callers that are in a region while others choose again."""
+    wanted = trained(0, 1)
+    kinds = threads.kinds_of_workers()
+
+    def train_with(number):
+        fastmlp.set_workers(kinds[number % len(kinds)])
+        return trained(0, 1 + number)
+
+    assert in_threads(*(lambda number=number: train_with(number) for number in range(4))) == [wanted] * 4
 
 
 @pytest.mark.skipif(not LINUX, reason="needs /proc")
@@ -140,7 +166,9 @@ print(json.dumps([int(worker["SigBlk"], 16) for worker in workers(2)]))
 # --- Python's threads ------------------------------------------------------------------------------------------------
 
 
-def test_eight_python_threads_train_eight_networks():
+@each_kind
+def test_eight_python_threads_train_eight_networks(kind):
+    fastmlp.set_workers(kind)
     wanted = [trained(seed, 2) for seed in range(8)]
     assert len(set(wanted)) == 8
     assert in_threads(*(lambda seed=seed: trained(seed, 2) for seed in range(8))) == wanted

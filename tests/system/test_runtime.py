@@ -192,7 +192,7 @@ def test_the_lowest_limit_caps(monkeypatch, openmp, affinity, cgroup, cap, argum
 @pytest.mark.parametrize("built", [False, True])
 def test_omp_num_threads_without_openmp(monkeypatch, value, expected, built):
     if built:
-        module = types.SimpleNamespace(openmp=False, workers="pool")
+        module = types.SimpleNamespace(openmp=False, workers=lambda: "pool")
         monkeypatch.setattr(threads, "load_passes", lambda: (module, ""))
     else:
         missing(monkeypatch)
@@ -385,6 +385,68 @@ def test_config():
         assert c["backend"] == "cython"
         assert c["workers"] == ("pool" if os.name == "posix" else "openmp" if c["openmp"] else "none")
         assert {"name": c["isa"], "available": True}.items() <= {i["name"]: i for i in c["isas"]}[c["isa"]].items()
+
+
+@pytest.fixture
+def workers_as_before():
+    yield
+    fastmlp.set_workers(None)
+
+
+@needs_extension
+@pytest.mark.parametrize("kind", ["pool", "openmp"])
+def test_set_workers(kind, workers_as_before, capsys):
+    if kind not in EXTENSION.kinds_of_workers():
+        with pytest.raises(ValueError, match=f"workers cannot be '{kind}'"):
+            fastmlp.set_workers(kind)
+        return
+    fastmlp.set_workers(kind)
+    c = runtime.config()
+    assert (c["workers"], c["workers_reason"]) == (kind, "set_workers")
+    fastmlp.show_config()
+    assert "(set_workers)" in capsys.readouterr().out
+    fastmlp.set_workers(None)
+    assert runtime.config()["workers_reason"] in {"the default", f"FASTMLP_WORKERS={c['workers']}"}
+
+
+@needs_extension
+@pytest.mark.parametrize(("wrong", "error"), [("threads", ValueError), (1, TypeError), ("OpenMP", ValueError)])
+def test_wrong_workers(wrong, error, workers_as_before):
+    before = runtime.config()["workers"]
+    with pytest.raises(error, match=f"workers must be 'pool'.* got {wrong!r}"):
+        fastmlp.set_workers(wrong)
+    assert runtime.config()["workers"] == before
+
+
+WORKERS = """
+import json, os, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import fastmlp
+    from fastmlp import runtime
+config = runtime.config()
+if hasattr(os, "fork") and os.fork() == 0:
+    child = runtime.config()
+    os._exit(child["workers"] != "pool" or (config["workers"] != "pool") != ("forked" in child["workers_reason"]))
+status = os.wait()[1] if hasattr(os, "fork") else 0
+print(json.dumps([config["workers"], config["workers_reason"], [str(w.message) for w in caught], status]))
+"""
+
+
+@needs_extension
+@pytest.mark.parametrize("wanted", ["pool", "openmp", "nonsense"])
+def test_workers_of_the_environment(wanted):
+    environment = os.environ | {"FASTMLP_WORKERS": wanted}
+    result = subprocess.run(
+        [sys.executable, "-c", WORKERS], env=environment, capture_output=True, text=True, check=True
+    )
+    kind, reason, warned, status = json.loads(result.stdout)
+    assert status == 0
+    if wanted in EXTENSION.kinds_of_workers():
+        assert (kind, reason, warned) == (wanted, f"FASTMLP_WORKERS={wanted}", [])
+    else:
+        assert (kind, reason) == (EXTENSION.kinds_of_workers()[0], "the default")
+        assert [wanted in text for text in warned] == [True]
 
 
 def test_show_config(capsys):

@@ -4,7 +4,7 @@ from fastmlp.passes import probes
 from fastmlp.passes.engine import Engine, permutation
 from fastmlp.passes.kernels import default_isa, isas
 from fastmlp.passes.sweep import finite
-from fastmlp.passes.threads import max_threads, openmp, processors, workers
+from fastmlp.passes.threads import kinds_of_workers, max_threads, openmp, processors, use_workers, workers
 
 try:
     from fastmlp import _build_config
@@ -19,10 +19,12 @@ __all__ = [
     "default_isa",
     "finite",
     "isas",
+    "kinds_of_workers",
     "max_threads",
     "openmp",
     "permutation",
     "probes",
     "processors",
+    "use_workers",
     "workers",
 ]

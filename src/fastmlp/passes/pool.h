@@ -1,5 +1,6 @@
-/* Threads that wait for work: what team_run opens its regions with on POSIX (on Windows it has OpenMP's), and how many
- * there may be. For threads.pyx alone, since a process has one set of workers and this file holds it.
+/* Threads that wait for work: what team_run opens its regions with on POSIX (on Windows, and for who wants it, it has
+ * OpenMP's), and how many there may be. For threads.pyx alone, since a process has one set of workers and this file
+ * holds it.
  *
  * There is no lock. Each worker has a word that says what it is doing, and every step is one compare-and-swap of it:
  * callers take whoever is idle, and a worker that has not begun when its caller is done is withdrawn. So nobody waits
@@ -72,6 +73,7 @@ typedef void fm_body(void *context, int thread);
 enum { FM_POOL = 0 };
 FM_SYNC_INLINE void fm_pool_start(void) {}
 FM_SYNC_INLINE void fm_pool_run(fm_body *body, void *context, int threads) { (void)threads, body(context, 0); }
+FM_SYNC_INLINE int fm_forked(void) { return 0; }
 #else
 enum { FM_POOL = 1 };
 
@@ -110,6 +112,7 @@ enum {
 };
 static fm_worker fm_workers[FM_MAX_WORKERS];
 static int fm_processors = 1;
+static int fm_is_child = 0;
 
 FM_SYNC_INLINE uint32_t fm_state(uint32_t word) { return word % FM_STATES; }
 FM_SYNC_INLINE uint32_t fm_in_state(uint32_t word, uint32_t state) { return word - fm_state(word) + state; }
@@ -287,17 +290,23 @@ static void fm_pool_run(fm_body *body, void *context, int threads) {
 
 /* ---- the process -------------------------------------------------------------------------------------------------*/
 
-/* A forked child has the thread that forked and no other: it begins with no workers and makes its own. */
+/* A forked child has the thread that forked and no other: it begins with no workers and makes its own. OpenMP does not
+ * (libgomp waits for those of the parent for ever), so that its threads are not for children. */
 static void fm_no_workers(void) {
   for (int i = 0; i < FM_MAX_WORKERS; i++) fm_prepare(&fm_workers[i]);
 }
+static void fm_in_child(void) {
+  fm_is_child = 1;
+  fm_no_workers();
+}
+FM_SYNC_INLINE int fm_forked(void) { return fm_is_child; }
 
 static void fm_pool_init(void) {
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   fm_processors = processors < 1 ? 1 : processors > FM_MAX_WORKERS ? FM_MAX_WORKERS + 1 : (int)processors;
   fm_read_places();
   fm_no_workers();
-  pthread_atfork(NULL, NULL, fm_no_workers);
+  pthread_atfork(NULL, NULL, fm_in_child);
 }
 
 FM_SYNC_INLINE void fm_pool_start(void) {

@@ -19,6 +19,7 @@ cdef extern from "pool.h" nogil:
     const bint FM_POOL
     void fm_pool_start() noexcept
     void fm_pool_run(team_body body, void *context, int threads) noexcept
+    bint fm_forked() noexcept
     int fm_openmp() noexcept
     int fm_max_threads() noexcept
     int fm_allowed_processors() noexcept
@@ -26,7 +27,9 @@ cdef extern from "pool.h" nogil:
 fm_pool_start()
 
 openmp = bool(fm_openmp())
-workers = "pool" if FM_POOL else "openmp" if openmp else "none"
+
+# Whose threads a region has: the pool's, or OpenMP's where there are any.
+cdef bint of_pool = FM_POOL
 
 cdef enum:
     # Looks at the counter before a waiting thread goes to sleep: some tens of microseconds.
@@ -35,6 +38,25 @@ cdef enum:
 
 def max_threads():
     return min(fm_max_threads(), <int> MAX_THREADS)
+
+
+def kinds_of_workers():
+    """Whose threads this build can have, the default first."""
+    return (("pool",) if FM_POOL else ()) + (("openmp",) if openmp else ()) or ("none",)
+
+
+def use_workers(kind):
+    global of_pool
+    if kind not in kinds_of_workers():
+        raise ValueError(f"workers must be one of {', '.join(map(repr, kinds_of_workers()))}, got {kind!r}")
+    of_pool = kind == "pool"
+
+
+def workers():
+    """Whose threads regions have now: a forked child cannot use an OpenMP that its parent has used."""
+    if FM_POOL and (of_pool or fm_forked()):
+        return "pool"
+    return "openmp" if openmp else "none"
 
 
 def processors():
@@ -66,7 +88,7 @@ cdef void team_run(Team *team, team_body body, void *context) noexcept nogil:
     """Run body on every thread of the team. Fewer threads than asked for are enough: they do the others' shares."""
     if team.n == 1:
         body(context, 0)
-    elif FM_POOL:
+    elif FM_POOL and (of_pool or fm_forked()):
         fm_pool_run(body, context, team.n)
     else:
         with parallel(num_threads=team.n):

@@ -3,7 +3,7 @@
 from fastmlp.runtime.backend import BACKENDS, Backend, choose_backend, get_backend, is_pure, load_passes
 from fastmlp.runtime.engine import Engine, optimizer_state, set_optimizer_state
 from fastmlp.runtime.report import VERSION, config, show_config
-from fastmlp.runtime.threads import engine_threads, get_num_threads, set_num_threads
+from fastmlp.runtime.threads import engine_threads, get_num_threads, set_num_threads, set_workers
 
 __all__ = [
     "BACKENDS",
@@ -20,5 +20,6 @@ __all__ = [
     "optimizer_state",
     "set_num_threads",
     "set_optimizer_state",
+    "set_workers",
     "show_config",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmlp.runtime.backend import is_pure, load_passes
 from fastmlp.runtime.machine import cache_sizes, cpu_model
-from fastmlp.runtime.threads import get_num_threads, thread_limits
+from fastmlp.runtime.threads import get_num_threads, thread_limits, workers_reason
 
 __all__ = ["VERSION", "config", "show_config"]
 
@@ -23,7 +23,8 @@ def config() -> dict[str, Any]:
     dict
         "version", "numpy", "python", "backend", "backend_reason", "isa", "isa_reason", "isas" (list of dicts with
         "name", "needs", "available"), "compiler", "openmp" (whether it limits the threads), "workers" (whose threads
-        there are: "pool", "openmp" or "none"), "threads", "thread_limits" (by source), "cpu" and "caches" (bytes).
+        there are: "pool", "openmp" or "none") and "workers_reason", "threads", "thread_limits" (by source), "cpu" and
+        "caches" (bytes).
     """
     module, reason = load_passes()
     wanted = os.environ.get("FASTMLP_ISA", "")
@@ -42,6 +43,7 @@ def config() -> dict[str, Any]:
             "compiler": None,
             "openmp": False,
             "workers": "none",
+            "workers_reason": "no extension",
         }
     else:
         try:
@@ -58,7 +60,8 @@ def config() -> dict[str, Any]:
             "isas": module.isas(),
             "compiler": getattr(module, "compiler", "unknown"),
             "openmp": bool(module.openmp),
-            "workers": module.workers,
+            "workers": module.workers(),
+            "workers_reason": workers_reason(),
         }
     report |= {
         "threads": get_num_threads(),
@@ -102,7 +105,7 @@ def show_config() -> None:
         ("ISAs built", isas or "none"),
         ("compiler", c["compiler"] or "none"),
         ("OpenMP", openmp),
-        ("threads", f"up to {c['threads']} (limits: {limits}), {_WORKERS[c['workers']]}"),
+        ("threads", f"up to {c['threads']} (limits: {limits}), {_WORKERS[c['workers']]} ({c['workers_reason']})"),
         ("CPU", c["cpu"]),
         ("caches", caches or "unknown"),
         ("Python", c["python"]),

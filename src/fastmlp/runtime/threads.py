@@ -4,16 +4,29 @@ import functools
 import math
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from fastmlp.runtime.backend import load_passes
 from fastmlp.spec.checks import integer
 
-__all__ = ["cgroup_quota", "check_threads", "engine_threads", "get_num_threads", "set_num_threads", "thread_limits"]
+__all__ = [
+    "Workers",
+    "cgroup_quota",
+    "check_threads",
+    "engine_threads",
+    "get_num_threads",
+    "set_num_threads",
+    "set_workers",
+    "thread_limits",
+    "workers_reason",
+]
 
 MAX_THREADS = 1024
+
+Workers: TypeAlias = Literal["pool", "openmp"]
 
 
 @dataclass
@@ -21,6 +34,7 @@ class _Process:
     """The settings that hold for this process from when they are made."""
 
     threads: int | None = None  # by set_num_threads
+    workers: tuple[str, str] = ("", "the default")  # those that were chosen, and by what
 
 
 _process = _Process()
@@ -49,6 +63,75 @@ def set_num_threads(n: int | None) -> None:
     >>> fastmlp.set_num_threads(None)
     """
     _process.threads = None if n is None else check_threads(n, "n")
+
+
+def set_workers(workers: Workers | None) -> None:
+    """Choose whose threads help the one that calls, in the whole process and from the next call on.
+
+    Results are the same to the last bit. The default is the pool, whose threads sleep when there is nothing to do;
+    OpenMP's may be wanted where other libraries of the process have the same OpenMP, and its settings
+    (``OMP_PROC_BIND``, ``OMP_WAIT_POLICY``) are to hold for all. The environment variable ``FASTMLP_WORKERS`` says the
+    same before the program starts.
+
+    Parameters
+    ----------
+    workers : {"pool", "openmp"} or None
+        "pool" are fastmlp's own threads (not on Windows), "openmp" those of the OpenMP that it was built with. None
+        goes back to what ``FASTMLP_WORKERS`` says, or the default. A forked child has the pool's whatever is chosen:
+        an OpenMP that was used before the fork does not work in it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `workers` is something else, or this build has no such threads.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.set_workers(None)
+    """
+    if workers is None:
+        _begin()
+        return
+    if not isinstance(workers, str):
+        raise TypeError(f"workers must be 'pool', 'openmp' or None, got {workers!r}")
+    _use(workers, "set_workers", "workers")
+
+
+def workers_reason() -> str:
+    """Return who chose the workers that there are."""
+    module, _ = load_passes()
+    if module is not None and _process.workers[0] not in ("", module.workers()):
+        return "a forked child has no others"
+    return _process.workers[1]
+
+
+def _use(workers: str, source: str, name: str) -> None:
+    """Have these workers from now on, or raise a ValueError that calls them `name`."""
+    if workers not in ("pool", "openmp"):
+        raise ValueError(f"{name} must be 'pool' or 'openmp', got {workers!r}")
+    module, reason = load_passes()
+    if module is None:
+        raise ValueError(f"{name}={workers!r} needs the compiled extension, which cannot be used ({reason})")
+    if workers not in module.kinds_of_workers():
+        raise ValueError(f"{name} cannot be {workers!r}: this build has none of these threads (see show_config)")
+    module.use_workers(workers)
+    _process.workers = workers, source
+
+
+def _begin() -> None:
+    """Have the workers that the environment asks for, or the default."""
+    module, _ = load_passes()
+    if module is None:
+        return
+    wanted = os.environ.get("FASTMLP_WORKERS", "")
+    module.use_workers(module.kinds_of_workers()[0])
+    _process.workers = "", "the default"
+    if wanted:
+        try:
+            _use(wanted, f"FASTMLP_WORKERS={wanted}", "FASTMLP_WORKERS")
+        except ValueError as error:  # an import does not fail for it
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
 
 
 def get_num_threads() -> int:
@@ -111,7 +194,7 @@ def engine_threads(threads: int | None) -> int:
 
 def _openmp_threads() -> int | None:
     module, _ = load_passes()
-    if module is not None and (module.openmp or module.workers == "none"):
+    if module is not None and (module.openmp or module.workers() == "none"):
         return int(module.max_threads())
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list has one entry per level of nesting
     return int(first) if first.isdecimal() and int(first) > 0 else None
@@ -173,3 +256,6 @@ def _quota_v1(group: Path) -> float | None:
         return quota / int((group / "cpu.cfs_period_us").read_text()) if quota > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+_begin()
