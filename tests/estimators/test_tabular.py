@@ -14,6 +14,7 @@ import fastmlp
 from fastmlp.tabular import TabularClassifier, TabularRegressor, load
 from fastmlp.tabular.bins import Bins
 from fastmlp.tabular.budget import Pace, budget
+from fastmlp.tabular.columns import columns_of
 from fastmlp.tabular.scaling import Scaling
 
 
@@ -164,6 +165,14 @@ def test_a_temperature_makes_the_log_loss_of_rows_held_out_less():
     loss = [-np.log(e.predict_proba(X[600:])[np.arange(300), y[600:]]).mean() for e in (raw, tempered)]
     assert loss[1] < loss[0]
     assert (raw.predict(X) == tempered.predict(X)).all()
+
+
+def test_probabilities_are_freed_of_smoothed_labels(classifier):
+    p = classifier.predict_proba(mixed(200, seed=5)[0])
+    assert classifier.recipe_.label_smoothing == 0.1
+    assert p.max() > 0.97  # a network that has learnt 0.05 and 0.95 says no more than that
+    raw = classifier.ensemble_.predict(classifier._encoder(columns_of(mixed(200, seed=5)[0])))[:, 0]
+    assert np.diff(p[np.argsort(raw), 0]).min() > -1e-9
 
 
 def test_importances_are_of_the_columns_that_matter(regressor):

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from fastmlp.spec import Array
 
-__all__ = ["Errors", "temperature_of", "tempered"]
+__all__ = ["Errors", "sharpened", "temperature_of", "tempered"]
 
+#: What is left of a smoothed label's share where a network gives no more than that.
+FLOOR: Final = 0.05
 _TINY: Final = 1e-12
 #: Rows with predictions near each other whose errors are taken as alike, at least.
 _ALIKE: Final = 50
@@ -26,6 +28,26 @@ def tempered(probabilities: Array, temperature: float) -> NDArray[np.float64]:
     logits -= logits.max(axis=1, keepdims=True)
     powers = np.exp(logits)
     result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def sharpened(probabilities: Array, smoothing: float) -> NDArray[np.float64]:
+    """Return what smoothed labels were made of: about q, where p = (1 - s) q + s / k, and more than 0.
+
+    A network that has learnt labels smoothed by s gives such p, and no temperature makes them q. The order of a row's
+    classes stays, and of two classes that of the rows.
+
+    Examples
+    --------
+    >>> sharpened(np.array([[0.05, 0.95], [0.5, 0.5]]), 0.1).round(3)
+    array([[0.003, 0.997],
+           [0.5  , 0.5  ]])
+    """
+    p = probabilities.astype(np.float64)
+    share = smoothing / p.shape[1]
+    above, floor = p - share, 2.0 * FLOOR * share
+    q = above + np.sqrt(above * above + floor * floor)
+    result: NDArray[np.float64] = q / q.sum(axis=1, keepdims=True)
     return result
 
 

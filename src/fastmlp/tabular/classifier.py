@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fastmlp.tabular.base import BaseTabular
-from fastmlp.tabular.calibration import temperature_of, tempered
+from fastmlp.tabular.calibration import sharpened, temperature_of, tempered
 from fastmlp.tabular.recipe import is_rare
 from fastmlp.tabular.targets import Classes
 
@@ -59,8 +59,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply those of their rows.
     calibrate : bool, default=True
-        Whether probabilities are brought nearer to or farther from each other, by one temperature for all, as is best
-        for rows held out.
+        Whether probabilities are freed of what smoothed labels add to them, and brought nearer to or farther from each
+        other by one temperature for all, as is best for rows held out.
     validation_fraction : float, default=0.2
         Share of the rows to hold out where no `eval_set` is given. ``effort="best"`` holds out another part of all rows
         for each of its networks.
@@ -197,7 +197,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         ndarray of shape (n, n_classes)
         """
         outputs = self._outputs(X)
-        return tempered(outputs, self.temperature_)
+        return tempered(self._sharp(outputs), self.temperature_)
 
     def predict(self, X: Any) -> Array:
         """Predict the label of each row.
@@ -213,6 +213,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         outputs = self._outputs(X)  # an estimator that is not fitted says so here
         labels: Array = self.classes_[outputs.argmax(axis=1)]
         return labels
+
+    def _sharp(self, outputs: Array) -> Array:
+        """Return outputs as they would be of labels that are not smoothed."""
+        return sharpened(outputs, self.recipe_.label_smoothing) if self.calibrate else outputs
 
     def _learn_targets(self, y: Array, weight: NDArray[np.float64] | None) -> Array:  # noqa: ARG002
         self._labels = Classes.of(y)
@@ -240,4 +244,4 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
 
     def _calibrate(self, outputs: Array | None, targets: Array, weight: NDArray[np.float64] | None) -> None:
         few = outputs is None or len(targets) < 50  # a temperature of a few rows is chance
-        self.temperature_ = 1.0 if few or not self.calibrate else temperature_of(outputs, targets, weight)  # type: ignore[arg-type]
+        self.temperature_ = 1.0 if few or not self.calibrate else temperature_of(self._sharp(outputs), targets, weight)  # type: ignore[arg-type]

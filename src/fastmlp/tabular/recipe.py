@@ -54,9 +54,9 @@ class Recipe:
 
 #: By effort: how many networks, of what layers, for how many epochs.
 EFFORTS: Final = {
-    "fast": Recipe(1, (128, 128, 128), 24),
-    "default": Recipe(3, (128, 128, 128), 24),
-    "best": Recipe(6, (256, 256, 256), 24),
+    "fast": Recipe(1, (128, 128, 128), 20),
+    "default": Recipe(3, (128, 128, 128), 20),
+    "best": Recipe(5, (256, 256, 256), 20),
 }
 
 
