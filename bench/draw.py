@@ -1,4 +1,4 @@
-"""The picture in README.md, from a report that peers.py has written.
+"""The picture in README.md and docs, from a report that peers.py has written.
 
     python bench/draw.py bench/results/peers-7b55bcf.json docs/peers.png
 

@@ -39,6 +39,11 @@ class Recipe:
         The peaks of its cycles.
     dropout : float
     label_smoothing : float
+
+    Examples
+    --------
+    >>> Recipe(n_estimators=4, hidden_layer_sizes=(256, 256), epochs=20).learning_rate
+    0.00375
     """
 
     n_estimators: int
