@@ -127,6 +127,8 @@ typedef struct {
   double *row_loss;      /* one per row */
   ptrdiff_t heads;       /* outputs of each target, which lie side by side: target k is that of k heads and on */
   const double *levels;  /* what takes the place of the first parameter for each of them; NULL where nothing does */
+  const double *weights; /* what a target's terms are multiplied by, one per target; NULL: 1 */
+  int leaves_nan_out;    /* whether terms of targets that are NaN are 0; else no target is */
 } fm_loss_rows;
 
 typedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params);

@@ -82,17 +82,20 @@ FM_INLINE void elementwise_columns(loss_function f, const fm_loss_rows *block, c
   }
 }
 
-FM_INLINE void elementwise_rows(loss_function f, const fm_loss_rows *block, const double *params) {
-  vreal p[FM_MAX_PARAMS];
-  for (int i = 0; i < FM_MAX_PARAMS; i++) p[i] = vset1((real)params[i]);
-  if (block->n_outputs == 1)
-    elementwise_column(f, block, p);
-  else
-    elementwise_columns(f, block, p);
+/* How much the terms of a row's target number k count: its weight, and 0 where it is NaN and such are left out; in its
+ * place is then 1, for which every loss is defined. */
+FM_INLINE real count_of(const fm_loss_rows *block, ptrdiff_t k, real *y) {
+  const real weight = block->weights ? (real)block->weights[k] : 1;
+  if (!block->leaves_nan_out || *y == *y) return weight;
+  *y = 1;
+  return 0;
 }
 
-/* The same of several outputs for each target, each with a level of its own in the place of the first parameter. */
-FM_INLINE void elementwise_heads(loss_function f, const fm_loss_rows *block) {
+FM_INLINE vreal counted(vreal count, vreal term) { return vselect(veq(count, vzero()), vzero(), vmul(count, term)); }
+
+/* The same, more slowly, where targets have weights or may be left out, or have several outputs, each of which has a level
+ * of its own in the place of the first parameter. A call for each vector: this is not compiled once more for each loss. */
+static void elementwise_counted(loss_function f, const fm_loss_rows *block, vreal *params) {
   const ptrdiff_t n_outputs = block->n_outputs, stride = block->stride, heads = block->heads;
   for (ptrdiff_t r = 0; r < block->rows; r++) {
     real *out = (real *)block->a + r * PANEL, *delta = (real *)block->d + r * PANEL;
@@ -100,19 +103,33 @@ FM_INLINE void elementwise_heads(loss_function f, const fm_loss_rows *block) {
     const vreal s = vset1(((const real *)block->scale)[r]);
     lane_sums sums = lane_sums_zero();
     for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
-      real wanted[VL] = {0}, levels[VL] = {0};
+      real wanted[VL] = {0}, levels[VL] = {0}, counts[VL] = {0};
       for (ptrdiff_t i = 0; i < VL && c + i < n_outputs; i++) {
-        wanted[i] = want[at((c + i) / heads, stride)];
-        levels[i] = (real)block->levels[(c + i) % heads];
+        const ptrdiff_t k = (c + i) / heads;
+        wanted[i] = want[at(k, stride)];
+        counts[i] = count_of(block, k, wanted + i);
+        if (block->levels) levels[i] = (real)block->levels[(c + i) % heads];
       }
-      const vreal level = vload(levels);
-      const loss_terms t = f(vload(out + at(c, stride)), vload(wanted), &level);
-      lane_sums_add(&sums, c, vfirst(t.term, n_outputs - c));
+      if (block->levels) params[0] = vload(levels);
+      const vreal count = vload(counts);
+      const loss_terms t = f(vload(out + at(c, stride)), vload(wanted), params);
+      lane_sums_add(&sums, c, vfirst(counted(count, t.term), n_outputs - c));
       vstore(out + at(c, stride), t.output);
-      vstore(delta + at(c, stride), vmul(vfirst(t.delta, n_outputs - c), s));
+      vstore(delta + at(c, stride), vmul(vfirst(counted(count, t.delta), n_outputs - c), s));
     }
     block->row_loss[r] = (double)lane_sums_total(&sums);
   }
+}
+
+FM_INLINE void elementwise_rows(loss_function f, const fm_loss_rows *block, const double *params) {
+  vreal p[FM_MAX_PARAMS];
+  for (int i = 0; i < FM_MAX_PARAMS; i++) p[i] = vset1((real)params[i]);
+  if (block->levels || block->weights || block->leaves_nan_out)
+    elementwise_counted(f, block, p);
+  else if (block->n_outputs == 1)
+    elementwise_column(f, block, p);
+  else
+    elementwise_columns(f, block, p);
 }
 
 /* 1/2 sum_k (a_k - y_k)^2; delta a - y. */
@@ -258,18 +275,19 @@ static void gaussian_nll_rows(const fm_loss_rows *block, const double *params) {
     lane_sums sums = lane_sums_zero();
     for (ptrdiff_t k = 0; k < n_targets; k += VL) {
       const ptrdiff_t n = n_targets - k < VL ? n_targets - k : VL;
-      real means[VL] = {0}, signals[VL] = {0}, wanted[VL] = {0};
+      real means[VL] = {0}, signals[VL] = {0}, wanted[VL] = {0}, counts[VL] = {0};
       for (ptrdiff_t i = 0; i < n; i++) {
         means[i] = out[at(2 * (k + i), stride)];
         signals[i] = out[at(2 * (k + i) + 1, stride)];
         wanted[i] = want[at(k + i, stride)];
+        counts[i] = count_of(block, k + i, wanted + i);
       }
-      const vreal error = vsub(vload(means), vload(wanted)), z = vload(signals);
+      const vreal error = vsub(vload(means), vload(wanted)), z = vload(signals), count = vload(counts);
       const vreal variance = vadd(vsoftplus(z), eps), by_mean = vdiv(error, variance), squares = vmul(error, by_mean);
       const vreal rest = vdiv(vmul(half, vsub(vset1(1), squares)), variance);
-      lane_sums_add(&sums, k, vfirst(vmul(half, vadd(vlog(variance), squares)), n));
-      vstore(means, vmul(by_mean, s));
-      vstore(signals, vmul(vmul(rest, vlogistic(z)), s));
+      lane_sums_add(&sums, k, vfirst(counted(count, vmul(half, vadd(vlog(variance), squares))), n));
+      vstore(means, vmul(counted(count, by_mean), s));
+      vstore(signals, vmul(counted(count, vmul(rest, vlogistic(z))), s));
       for (ptrdiff_t i = 0; i < n; i++) {
         delta[at(2 * (k + i), stride)] = means[i];
         delta[at(2 * (k + i) + 1, stride)] = signals[i];
@@ -310,10 +328,7 @@ static void log_cosh_rows(const fm_loss_rows *block, const double *params) {
 }
 
 static void quantile_rows(const fm_loss_rows *block, const double *params) {
-  if (block->levels)
-    elementwise_heads(quantile_terms, block);
-  else
-    elementwise_rows(quantile_terms, block, params);
+  elementwise_rows(quantile_terms, block, params);
 }
 
 static void gamma_rows(const fm_loss_rows *block, const double *params) {

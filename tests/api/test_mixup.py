@@ -20,7 +20,7 @@ def network(backend, loss="cross_entropy", **arguments):
 
 
 def targets(loss):
-    y = RNG.random((10, 4)) + 0.1
+    y = RNG.random((10, LOSSES[loss]().target_width(4))) + 0.1
     return y / y.sum(axis=1, keepdims=True) if LOSSES[loss].distribution else y / 1.1
 
 

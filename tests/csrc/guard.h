@@ -269,7 +269,7 @@ static inline double tree(double *lane) {
 
 /* The checks. ------------------------------------------------------------------------------------------------------ */
 
-enum { MAX_AXES = 5 };
+enum { MAX_AXES = 6 };
 
 /* What else than its size a check varies, by name: entries of a list, or numbers from 0 on. */
 typedef struct {

@@ -126,23 +126,29 @@ static const double CROSS_ENTROPIES[][FM_MAX_PARAMS] = {{0, 0, 1}, {0x1p-52, 0, 
 enum { HEADS = 3 };
 static const double LEVELS[HEADS] = {0.1, 0.5, 0.9};
 
+/* Weights of targets, of which some may be NaN, where the loss is a sum of terms. */
+static double share_or_nan(void) { return below(4) ? share() : NAN; }
+static int has_terms(int loss) { return fm_loss_targets(loss) != FM_LABELS && loss != FM_LOSS_cosine; }
+
 static void check_loss(trial t, result *out) {
-  enum { LOSS, VARIANT, AWKWARD, BY_LABEL, BY_HEADS };
+  enum { LOSS, VARIANT, AWKWARD, BY_LABEL, BY_HEADS, COUNTED };
   const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL], by_heads = t.at[BY_HEADS];
   const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
   if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy) ||
       skip_if(by_heads && (loss != FM_LOSS_quantile || t.columns % HEADS)) ||
-      skip_if(loss == FM_LOSS_gaussian_nll && t.columns % 2))
+      skip_if(loss == FM_LOSS_gaussian_nll && t.columns % 2) || skip_if(t.at[COUNTED] && !has_terms(loss)))
     return;
   const double *params = PARAMS;
   if (entropy) params = CROSS_ENTROPIES[t.at[VARIANT] + (T->itemsize == 4 && t.at[VARIANT] == CLIPPED ? 2 : 0)];
   const matrix a = new_matrix(t.rows, t.columns), d = new_matrix(t.rows, t.columns);
   const matrix target = new_matrix(t.rows, t.columns);
+  array *weights = new_array(t.columns, sizeof(double));
   array *labels = new_array(t.rows, sizeof(int32_t)), *scale = new_reals(t.rows);
   array *row_loss = new_array(t.rows, sizeof(double));
   fill(a, awkwardly ? awkward : ordinary);
-  fill(target, share);
+  fill(target, t.at[COUNTED] ? share_or_nan : share);
   dirty_padding(a);
+  for (ptrdiff_t c = 0; c < t.columns; c++) ((double *)(void *)weights->data)[c] = (double)below(3) / 2;
   for (ptrdiff_t r = 0; r < t.rows; r++) {
     ((int32_t *)(void *)labels->data)[r] = (int32_t)below(t.columns);
     put(scale->data, r, share());
@@ -161,7 +167,9 @@ static void check_loss(trial t, result *out) {
                               .d = panel_of(d, 0),
                               .row_loss = (double *)(void *)row_loss->data,
                               .heads = by_heads ? HEADS : 1,
-                              .levels = by_heads ? LEVELS : NULL};
+                              .levels = by_heads ? LEVELS : NULL,
+                              .weights = t.at[COUNTED] ? (const double *)(const void *)weights->data : NULL,
+                              .leaves_nan_out = t.at[COUNTED]};
   T->loss[loss](&block, params);
   check_all();
   if (!awkwardly) check_padding(d, round_up(t.columns, T->lanes));
@@ -341,7 +349,8 @@ static const check CHECKS[] = {
       {"variant", VARIANTS, NULL},
       {"awkward", 2, NULL},
       {"by label", 2, NULL},
-      {"by heads", 2, NULL}}},
+      {"by heads", 2, NULL},
+      {"counted", 2, NULL}}},
     {"optimizer",
      check_optimizer,
      2,

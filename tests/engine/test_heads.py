@@ -13,16 +13,28 @@ from fastmlp.spec import NetworkSpec
 RNG = np.random.default_rng(0)
 X, TARGETS = RNG.normal(size=(50, 4)), RNG.normal(size=(50, 11))
 LOSSES = [fastmlp.Quantile([0.1, 0.5, 0.8]), fastmlp.GaussianNLL(0.01)]
-every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+GAPS = TARGETS > 0.5
+COUNTED = [  # weights of targets, some of which are missing
+    fastmlp.Quantile([0.1, 0.5, 0.8], ignore_nan=True, output_weights=range(7)),
+    fastmlp.GaussianNLL(0.01, ignore_nan=True, output_weights=range(11)),
+    fastmlp.LogCosh(ignore_nan=True, output_weights=range(11)),
+]
+every_loss = pytest.mark.parametrize("loss", [*LOSSES, *COUNTED], ids=lambda loss: repr(loss).split(",")[0])
 
 
 def network(loss, dtype):
-    """With more outputs than a panel of the widest vectors of float64 has."""
-    return NetworkSpec.make([4, 9, 21 + 21 % loss.heads], "tanh", loss=loss, dtype=dtype)
+    """With more outputs than a panel of the widest vectors of float64 has, where each target has several."""
+    outputs = {1: 11, 2: 22, 3: 21}[loss.heads]
+    return NetworkSpec.make([4, 9, outputs], "tanh", loss=loss, dtype=dtype)
+
+
+def targets_of(loss, outputs):
+    y = TARGETS[:, : loss.target_width(outputs)]
+    return np.where(GAPS[:, : y.shape[1]], np.nan, y) if loss.ignores_nan else y
 
 
 def computed(engine, spec, threads):
-    y = TARGETS[:, : spec.loss.target_width(spec.sizes[-1])]
+    y = targets_of(spec.loss, spec.sizes[-1])
     out, losses = np.empty((50, spec.sizes[-1]), spec.dtype), np.empty(50)
     engine.evaluate(X, y, out, losses, threads)
     predicted = np.empty_like(out)
@@ -56,7 +68,7 @@ def test_the_numpy_engine_agrees(loss):
 @every_loss
 def test_gradient_by_central_differences(loss):
     spec = network(loss, "float64")
-    engine, y = fill(Engine(spec), spec), TARGETS[:, : loss.target_width(spec.sizes[-1])]
+    engine, y = fill(Engine(spec), spec), targets_of(loss, spec.sizes[-1])
 
     def losses():
         out, row_loss = np.empty((50, spec.sizes[-1])), np.empty(50)

@@ -11,7 +11,14 @@ from fastmlp.data.scaling import measure_scaling
 from fastmlp.data.shard import shard
 from fastmlp.data.split import chosen, split_rows
 from fastmlp.data.table import Inputs, Table, dense, dense_parts
-from fastmlp.data.targets import as_targets, as_weights, count_classes, mean_of_targets, quantiles_of_targets
+from fastmlp.data.targets import (
+    as_targets,
+    as_weights,
+    count_classes,
+    leave_out,
+    mean_of_targets,
+    quantiles_of_targets,
+)
 from fastmlp.data.values import Finite, check_finite, refuse_overflow
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "count_classes",
     "dense",
     "dense_parts",
+    "leave_out",
     "mean_of_targets",
     "measure_scaling",
     "names_of",

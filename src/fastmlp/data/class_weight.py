@@ -48,7 +48,8 @@ def with_class_weight(spec: NetworkSpec, data: Data, class_weight: Any) -> Data:
         error = ValueError if isinstance(class_weight, str) else TypeError
         raise error(f"class_weight must be 'balanced' or a mapping from classes to weights, got {shown(class_weight)}")
     classes, which = _classes(data.y, spec.loss, spec.sizes[-1])
-    counts = np.bincount(which, minlength=len(classes))
+    counted = which if data.weight is None or not spec.loss.leaves_out else which[data.weight > 0]
+    counts = np.bincount(counted, minlength=len(classes))
     by_class = _balanced(counts) if balanced else _chosen(class_weight, classes, counts)
     weight = by_class[which] if data.weight is None else by_class[which] * data.weight
     return Data(data.X, data.y, as_weights(weight, len(data), "class_weight"))
@@ -85,7 +86,8 @@ def _classes(y: Array, loss: Loss, n_outputs: int) -> tuple[list[int], NDArray[n
         )
     no, yes = int(loss.targets.low), int(loss.targets.high)
     column = y[:, 0]
-    _refuse(np.flatnonzero((column != no) & (column != yes)), f"is neither {no} nor {yes}")
+    mixed = (column != no) & (column != yes) & ~(loss.ignores_nan & np.isnan(column))
+    _refuse(np.flatnonzero(mixed), f"is neither {no} nor {yes}")
     return [no, yes], (column == yes).astype(np.intp)
 
 

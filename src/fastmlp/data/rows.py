@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.data.inputs import as_inputs
-from fastmlp.data.targets import as_targets, as_weights
+from fastmlp.data.targets import as_targets, as_weights, leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,15 +45,18 @@ def as_data(
     names: Sequence[str] = (),
     finite: Finite | None = None,
     columns: tuple[str, ...] | None = None,
+    some: bool = True,
 ) -> Data:
     """The three arguments as data for a network, each checked; `names` is what errors call them.
 
-    `columns` are the names that X's columns must have, where they have any.
+    `columns` are the names that X's columns must have, where they have any. Rows without a target weigh 0, where the
+    loss takes such; `some`: one has to have a target.
     """
     X_name, y_name, weight_name = names or ("X", "y", "sample_weight")
     rows = as_inputs(X, spec.sizes[0], X_name, finite=finite, names=columns)
     targets = as_targets(y, spec.loss, spec.sizes[-1], len(rows), y_name, finite=finite)
-    return Data(rows, targets, as_weights(sample_weight, len(rows), weight_name))
+    weight = as_weights(sample_weight, len(rows), weight_name)
+    return Data(rows, *leave_out(targets, weight, spec.loss, y_name, some=some))
 
 
 def as_validation(

@@ -13,7 +13,17 @@ from fastmlp.spec import Array, Interval, Loss
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_targets", "as_weights", "count_classes", "mean_of_targets", "quantiles_of_targets"]
+__all__ = [
+    "as_targets",
+    "as_weights",
+    "count_classes",
+    "leave_out",
+    "mean_of_targets",
+    "quantiles_of_targets",
+]
+
+#: What stands in the place of a class where a row has none.
+NO_CLASS = -1
 
 
 def as_targets(
@@ -39,8 +49,8 @@ def as_targets(
     Returns
     -------
     ndarray
-        Classes: int32, C-contiguous, shape (n_rows,). All others: one of `SOURCE_DTYPES`, shape (n_rows, n_outputs),
-        possibly a view of y.
+        Classes: int32, C-contiguous, shape (n_rows,), with -1 for the loss's number for none. All others: one of
+        `SOURCE_DTYPES`, shape (n_rows, n_outputs), possibly a view of y.
 
     Raises
     ------
@@ -51,7 +61,7 @@ def as_targets(
     """
     array = as_real(_joined(y, n_rows, name), name)
     if loss.labels and array.ndim == 1:
-        return _as_classes(array, n_outputs, n_rows, name)
+        return _as_classes(array, n_outputs, n_rows, name, loss.ignored)
 
     width = loss.target_width(n_outputs)
     if array.ndim == 1 and width == 1:
@@ -63,7 +73,7 @@ def as_targets(
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
     array = as_source(array)
-    check_finite(array, name, finite)
+    check_finite(array, name, finite, nan=loss.ignores_nan)
     what = "probabilities" if loss.distribution else f"targets of {loss.name}"
     check_range(array, loss.targets, name, f"{what} must {loss.targets.rule}")
     if loss.distribution:
@@ -112,6 +122,55 @@ def as_weights(sample_weight: Any, n_rows: int, name: str = "sample_weight") -> 
     return weights
 
 
+def leave_out(
+    y: Array, weight: NDArray[np.float64] | None, loss: Loss, name: str = "y", *, some: bool = True
+) -> tuple[Array, NDArray[np.float64] | None]:
+    """Have rows without any target weigh 0, where the loss takes such.
+
+    Parameters
+    ----------
+    y, weight : ndarray
+        What `as_targets` and `as_weights` returned.
+    loss : Loss
+    name : str
+        What y is called in messages.
+    some : bool
+        Whether it is an error if no row is left.
+
+    Returns
+    -------
+    y : ndarray
+        With the first class where a row has none, for engines know of classes alone. NaN stays.
+    weight : ndarray or None
+        The same where no row is without target.
+
+    Raises
+    ------
+    ValueError
+        If no row that weighs something has a target.
+
+    Examples
+    --------
+    >>> from fastmlp.spec import SquaredError
+    >>> leave_out(np.array([[1.0], [np.nan]]), None, SquaredError(ignore_nan=True))[1]
+    array([1., 0.])
+    """
+    if y.ndim == 1 and loss.ignored is not None:
+        without = y == NO_CLASS
+    elif loss.ignores_nan and y.dtype.kind == "f":
+        without = np.isnan(y).all(axis=1)
+    else:
+        return y, weight
+    if not without.any():
+        return y, weight
+    if y.ndim == 1:
+        y = np.where(without, np.int32(0), y)
+    weight = np.where(without, 0.0, 1.0 if weight is None else weight)
+    if some and not weight.any():
+        raise ValueError(f"{name} has no target that counts: those of all rows are left out, or weigh 0")
+    return y, weight
+
+
 def count_classes(y: Array) -> int:
     """Count the classes, from 3 to 20, that the targets of a network with one output seem to number; 0 if they do not.
 
@@ -140,6 +199,8 @@ def count_classes(y: Array) -> int:
 def mean_of_targets(y: Array, weight: NDArray[np.float64] | None, n_outputs: int) -> NDArray[np.float64]:
     """Return the mean of each output's targets, of classes their shares; summed in the order of the rows.
 
+    Targets that are NaN do not count; an output that has no others has the mean NaN.
+
     Parameters
     ----------
     y, weight : ndarray
@@ -154,15 +215,19 @@ def mean_of_targets(y: Array, weight: NDArray[np.float64] | None, n_outputs: int
     weights = np.ones(len(y)) if weight is None else weight
     if y.ndim == 1:
         sums = np.bincount(y, weights, n_outputs).astype(np.float64, copy=False)
+        totals: Any = np.add.accumulate(weights)[-1]
     else:
-        sums = np.zeros(n_outputs)
+        sums, totals = np.zeros((2, n_outputs))
         rows = max(1, BLOCK_ELEMENTS // n_outputs)
         for start in range(0, len(y), rows):
             block = y[start : start + rows].astype(np.float64)
-            block *= weights[start : start + rows, np.newaxis]
+            counted = np.where(np.isnan(block), 0.0, weights[start : start + rows, np.newaxis])
+            block = np.where(counted == 0.0, 0.0, block * counted)
             block[0] += sums
-            sums = np.add.accumulate(block, axis=0)[-1]
-    means: NDArray[np.float64] = sums / np.add.accumulate(weights)[-1]
+            counted[0] += totals
+            sums, totals = np.add.accumulate(block, axis=0)[-1], np.add.accumulate(counted, axis=0)[-1]
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = sums / totals
     return means
 
 
@@ -180,6 +245,8 @@ def quantiles_of_targets(
     y: Array, weight: NDArray[np.float64] | None, levels: tuple[float, ...]
 ) -> NDArray[np.float64]:
     """Return of each column of targets the smallest that at least so many of the weights do not exceed, for each level.
+
+    Targets that are NaN do not count; a column that has no others has quantiles that are NaN.
 
     Parameters
     ----------
@@ -200,14 +267,15 @@ def quantiles_of_targets(
     """
     found = []
     for column in y.T:
-        order = np.argsort(column, kind="stable")
-        sums = np.add.accumulate(np.ones(len(column)) if weight is None else weight[order])
-        places = np.searchsorted(sums, np.multiply(levels, sums[-1])).clip(max=len(column) - 1)
+        order = np.argsort(column, kind="stable")  # NaN at the end
+        order = order[: max(np.count_nonzero(column == column), 1)]
+        sums = np.add.accumulate(np.ones(len(order)) if weight is None else weight[order])
+        places = np.searchsorted(sums, np.multiply(levels, sums[-1])).clip(max=len(order) - 1)
         found.append(column[order[places]].astype(np.float64))
     return np.concatenate(found)
 
 
-def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray[np.int32]:
+def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str, ignored: int | None) -> NDArray[np.int32]:
     if array.shape[0] != n_rows:
         raise ValueError(f"{name} has {array.shape[0]} rows, the inputs have {n_rows}; they must have the same number")
     if array.dtype.kind == "f":
@@ -218,6 +286,10 @@ def _as_classes(array: Array, n_outputs: int, n_rows: int, name: str) -> NDArray
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     rule = f"classes must lie in [0, {n_outputs}), as the network has outputs"
+    if ignored is not None:
+        without = array == ignored
+        check_range(np.where(without, array.dtype.type(0), array), Interval(0, n_outputs - 1), name, rule)
+        return np.where(without, np.int32(NO_CLASS), array.astype(np.int32))
     check_range(array, Interval(0, n_outputs - 1), name, rule)
     return np.ascontiguousarray(array, dtype=np.int32)
 

@@ -24,7 +24,7 @@ BLOCK_ELEMENTS: Final = 1 << 16
 BLOCK_COLUMNS: Final = 1 << 12
 
 
-def check_finite(array: Inputs, name: str, finite: Finite | None = None) -> None:
+def check_finite(array: Inputs, name: str, finite: Finite | None = None, *, nan: bool = False) -> None:
     """Raise a ValueError with the place of the first NaN or infinity of a 1-D or 2-D array, in bounded memory.
 
     Parameters
@@ -35,6 +35,8 @@ def check_finite(array: Inputs, name: str, finite: Finite | None = None) -> None
         What the array is called in the message.
     finite : callable, optional
         As for `as_inputs`; NumPy decides when it answers False, and says where.
+    nan : bool
+        Whether NaN is no fault.
     """
     if array.dtype.kind != "f" or 0 in array.shape:
         return
@@ -56,7 +58,7 @@ def check_finite(array: Inputs, name: str, finite: Finite | None = None) -> None
     table = _table(array)
     if finite is not None and finite(table):
         return
-    place = _first(table, lambda block: ~np.isfinite(block))
+    place = _first(table, np.isinf if nan else lambda block: ~np.isfinite(block))
     if place is not None:
         raise ValueError(f"{name} has {table[place]} at {_place(array, place)}; all values must be finite")
 

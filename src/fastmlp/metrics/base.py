@@ -56,6 +56,11 @@ class Task:
         return cls(kind, loss.target_width(spec.sizes[-1]), loss, spec.output.name in ("softmax", "logistic"))
 
     @property
+    def gaps(self) -> bool:
+        """Whether a row may lack some of its targets, which are NaN then. (Rows that lack all are not shown.)"""
+        return self.loss.ignores_nan and self.n_outputs > 1
+
+    @property
     def threshold(self) -> float:
         """The number from which on an output, or a target, is a yes: the middle of what targets may be."""
         interval = self.loss.targets
@@ -120,6 +125,7 @@ class Metric(ABC):
 
     kind: ClassVar[str]
     mode: ClassVar[Mode | None] = "max"
+    takes_gaps: ClassVar[bool] = False  # whether it leaves out targets that are NaN
     of_classes: ClassVar[bool] = False  # or of answers: 1-D predictions of an integer dtype are then numbers of classes
 
     @property
@@ -217,6 +223,30 @@ class Mean(Score):
         return float(self.end(self.sums / self.total))
 
 
+class MeanOfThere(Score):
+    """The mean over rows of what a function makes of each output, of those that have a target.
+
+    `end` makes one number of the columns' means; without, it is the mean over all of them.
+    """
+
+    def __init__(self, of_rows: Callable[[Array, Array], Array], end: Callable[[Any], Any] | None = np.mean) -> None:
+        self.of_rows, self.end = of_rows, end
+        self.sums: Any = 0.0
+        self.totals: Any = 0.0
+
+    def add(self, y: Array, outputs: Array, weight: NDArray[np.float64]) -> None:
+        there = ~np.isnan(y)
+        values = np.where(there, self.of_rows(y, outputs), 0.0)
+        self.sums = self.sums + (weight[:, np.newaxis] * values).sum(axis=0)
+        self.totals = self.totals + (weight[:, np.newaxis] * there).sum(axis=0)
+
+    def value(self) -> float:
+        if self.end is None:
+            return float(self.sums.sum() / self.totals.sum())
+        any_there = self.totals > 0
+        return float(self.end(self.sums[any_there] / self.totals[any_there]))
+
+
 class Whole(Score):
     """A score that needs all rows at once, and memory for their outputs: `of_all` is told targets, outputs, weights."""
 
@@ -250,9 +280,12 @@ class Function(Metric):
     """A user's function ``f(y_true, y_pred)`` in the place of a metric, known by its ``__name__``.
 
     It is given arrays (n,) where there is one output. Sample weights go to its parameter ``sample_weight`` if it has
-    one; without, all rows count alike. Its `mode` is its attribute of this name, or what scikit-learn promises of
-    functions whose names end in ``_score``, ``_error``, ``_loss`` or ``_deviance``.
+    one; without, all rows count alike. Rows without target are left out; where a row may lack some of several, these
+    are NaN. Its `mode` is its attribute of this name, or what scikit-learn promises of functions whose names end in
+    ``_score``, ``_error``, ``_loss`` or ``_deviance``.
     """
+
+    takes_gaps: ClassVar[bool] = True  # it is shown them
 
     function: Callable[..., Any]
 

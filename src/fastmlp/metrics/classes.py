@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from fastmlp.metrics.base import Mean, Metric, Mode, Score, Task
+from fastmlp.metrics.base import Mean, MeanOfThere, Metric, Mode, Score, Task
 from fastmlp.spec.checks import choice, integer
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ class Accuracy(OfClasses):
     """
 
     kind: ClassVar[str] = "accuracy"
+    takes_gaps: ClassVar[bool] = True
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
+        if task.gaps:
+            return MeanOfThere(lambda y, outputs: task.answers(y) == task.answers(outputs), None)
         if task.kind == "answers":
             return Mean(lambda y, outputs: (task.answers(y) == task.answers(outputs)).mean(axis=1))
         return Mean(lambda y, outputs: task.classes(y) == task.classes(outputs))

@@ -94,6 +94,8 @@ def as_metrics(metrics: object, spec: NetworkSpec) -> tuple[Metric, ...]:
         metric = as_metric(each, f"metrics[{place}]")
         try:
             metric.check(task)
+            if task.gaps and not metric.takes_gaps:
+                raise ValueError(f"{metric.name} is not defined for rows of which some targets are NaN")
         except ValueError as error:
             raise ValueError(f"metrics[{place}]: {error}") from None
         if metric.name in _RESERVED or metric.name.startswith("val_"):

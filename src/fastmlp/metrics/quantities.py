@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastmlp.data import chunks
-from fastmlp.metrics.base import Mean, Metric, Mode, Score, Task
+from fastmlp.metrics.base import Mean, MeanOfThere, Metric, Mode, Score, Task
 from fastmlp.spec import Loss, LossName, SquaredError, as_loss
 from fastmlp.spec.checks import inner_fraction
 
@@ -35,10 +35,12 @@ class _OfErrors(OfQuantities):
     """Base of the means of errors."""
 
     mode: ClassVar[Mode | None] = "min"
+    takes_gaps: ClassVar[bool] = True
     end: ClassVar[Callable[[Any], Any]] = np.mean
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:  # noqa: ARG002
-        return Mean(lambda y, outputs: self._of(task.numbers(y), outputs), type(self).end)
+        kind = MeanOfThere if task.gaps else Mean
+        return kind(lambda y, outputs: self._of(task.numbers(y), outputs), type(self).end)
 
     @abstractmethod
     def _of(self, y: Array, outputs: Array) -> Array:
@@ -208,32 +210,49 @@ class Explained(Score):
 
     def add(self, y: Array, outputs: Array, weight: NDArray[np.float64]) -> None:
         target, column = self.task.numbers(y), weight[:, np.newaxis]
-        self.residual += (column * self.deviance(target, outputs)).sum(axis=0)
-        self.spread += (column * self.deviance(target, self.constant)).sum(axis=0)
+        column = np.where(np.isnan(target), 0.0, column) if self.task.gaps else column
+        self.residual += self._sum(column, self.deviance(target, outputs))
+        self.spread += self._sum(column, self.deviance(target, self.constant))
 
     def value(self) -> float:
         flat = self.spread == 0
         ratio = self.residual / np.where(flat, 1.0, self.spread)
-        return float(np.where(flat, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio).mean())
+        explained = np.where(flat, np.where(self.residual == 0, 1.0, 0.0), 1 - ratio)
+        return float((explained[~np.isnan(self.constant)] if self.task.gaps else explained).mean())
+
+    def _sum(self, weight: Array, deviance: Array) -> Array:
+        """Add up over the rows; where targets may be NaN, what weighs 0 is nothing."""
+        terms = weight * deviance
+        sums: Array = (np.where(weight == 0.0, 0.0, terms) if self.task.gaps else terms).sum(axis=0)
+        return sums
 
 
 def _mean(task: Task, y: Array, weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Compute the mean of each column first: sums of squares around it do not cancel."""
-    total, sums = 0.0, np.zeros(task.n_outputs)
+    total: Any = 0.0
+    sums = np.zeros(task.n_outputs)
     for part in chunks(len(y), task.n_outputs):
         w = np.ones(part.stop - part.start) if weight is None else weight[part]
-        sums += (task.numbers(y[part]) * w[:, np.newaxis]).sum(axis=0)
-        total += float(w.sum())
-    return sums / total
+        numbers = task.numbers(y[part])
+        if task.gaps:
+            there = ~np.isnan(numbers)
+            numbers = np.where(there, numbers, 0.0)
+            total = total + (w[:, np.newaxis] * there).sum(axis=0)
+        else:
+            total += float(w.sum())
+        sums += (numbers * w[:, np.newaxis]).sum(axis=0)
+    means: NDArray[np.float64] = sums / total
+    return means
 
 
 def _quantile(task: Task, y: Array, weight: NDArray[np.float64] | None, q: float) -> NDArray[np.float64]:
     """Find in each column the smallest number that at least a share q of the rows do not exceed."""
     found = np.empty(task.n_outputs)
     for k, column in enumerate(task.numbers(y).T):
-        order = np.argsort(column, kind="stable")
-        sums = np.cumsum(np.ones(len(column)) if weight is None else weight[order])
-        found[k] = column[order[np.searchsorted(sums, q * sums[-1]).clip(max=len(column) - 1)]]
+        order = np.argsort(column, kind="stable")  # NaN at the end
+        order = order[: max(np.count_nonzero(column == column), 1)]
+        sums = np.cumsum(np.ones(len(order)) if weight is None else weight[order])
+        found[k] = column[order[np.searchsorted(sums, q * sums[-1]).clip(max=len(order) - 1)]]
     return found
 
 
@@ -250,6 +269,7 @@ class R2(OfQuantities):
     """
 
     kind: ClassVar[str] = "r2"
+    takes_gaps: ClassVar[bool] = True
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         return Explained(task, SquaredError().deviance, _mean(task, y, weight))
@@ -273,6 +293,7 @@ class D2(OfQuantities):
     """
 
     kind: ClassVar[str] = "d2"
+    takes_gaps: ClassVar[bool] = True
 
     loss: LossName | Loss | None = None
 
@@ -314,6 +335,7 @@ class D2Pinball(_OfQuantile):
     """
 
     kind: ClassVar[str] = "d2_pinball"
+    takes_gaps: ClassVar[bool] = True
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         return Explained(task, lambda y, a: _pinball(y, a, self.q), _quantile(task, y, weight, self.q))
@@ -330,6 +352,7 @@ class D2AbsoluteError(OfQuantities):
     """
 
     kind: ClassVar[str] = "d2_absolute_error"
+    takes_gaps: ClassVar[bool] = True
 
     def start(self, task: Task, y: Array, weight: NDArray[np.float64] | None) -> Score:
         return Explained(task, lambda y, a: np.abs(y - a), _quantile(task, y, weight, 0.5))

@@ -240,6 +240,8 @@ def _decay(ema: object) -> float:
 def _mixed(mixup: object, spec: NetworkSpec) -> float:
     """Check the argument ``mixup``."""
     alpha = not_negative(mixup, "mixup")
+    if alpha and spec.loss.leaves_out:
+        raise ValueError(f"mixup must be 0 with {spec.loss!r}: rows without target have none to mix, got {alpha}")
     if alpha and not spec.loss.mixes:
         raise ValueError(
             f"mixup must be 0 with the loss {spec.loss.name!r}, for which nothing is between two targets, got {alpha}"

@@ -81,7 +81,7 @@ def _as_batch(spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: An
         raise TypeError(f"{called} must be (X, y) or (X, y, sample_weight), got {what}")
     X, y, *weight = given
     each = [f"{name} of {called}" for name in ("X", "y", "sample_weight")]
-    plain = as_data(spec, X, y, weight[0] if weight else None, each, columns=names)
+    plain = as_data(spec, X, y, weight[0] if weight else None, each, columns=names, some=False)
     data = with_class_weight(spec, plain, class_weight)
     copied = None if data.weight is None else data.weight.copy()
     return Data(np.array(dense(data.X)), np.array(data.y), copied)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike  # noqa: TC002 - for those who ask for the types of the methods
 
-from fastmlp.data import Inputs, as_targets, chunks, dense, refuse_overflow
+from fastmlp.data import Inputs, as_targets, chunks, dense, leave_out, refuse_overflow
 from fastmlp.network.outputs import Outputs
 from fastmlp.runtime import engine_threads
 from fastmlp.spec import Array, NetworkSpec
@@ -16,6 +16,7 @@ from fastmlp.spec.checks import integer
 from fastmlp.spec.hints import explained_as
 
 if TYPE_CHECKING:
+    from fastmlp.data import Finite
     from fastmlp.runtime import Engine
 
 __all__ = ["Inside", "Trace"]
@@ -105,9 +106,12 @@ class Inside(Outputs):
         n_threads = engine_threads(threads)
         spec, finite = self._learner.spec, self._finite()
         rows = self._inputs(X)
-        targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
+        targets, left_out = _targets_of(spec, y, len(rows), finite)
         with self._access.reading("trace"):
-            return Trace(*self._learner.engine.trace(dense(rows), targets, n_threads))
+            found = self._learner.engine.trace(dense(rows), targets, n_threads)
+        for sensitivities in found[2] or ():
+            sensitivities[left_out] = 0.0
+        return Trace(*found)
 
     @explained_as("MLP.transform")
     def transform(self, X: ArrayLike, layer: int = -2, *, threads: int | None = None) -> Array:
@@ -191,7 +195,7 @@ class Inside(Outputs):
         n_threads = engine_threads(threads)
         spec, finite = self._learner.spec, self._finite()
         rows = self._inputs(X)
-        targets = None if y is None else as_targets(y, spec.loss, spec.sizes[-1], len(rows), finite=finite)
+        targets, left_out = _targets_of(spec, y, len(rows), finite)
         n, n_inputs, n_outputs = len(rows), spec.sizes[0], spec.sizes[-1]
         engine = self._learner.engine
         with self._access.reading("input_gradient"):
@@ -213,6 +217,7 @@ class Inside(Outputs):
             if targets is None and self._learner.normalizing.target_scaling is not None:
                 by_targets = np.repeat(self._learner.normalizing.target_scaling.scale, spec.loss.heads)
                 result[...] = result / by_targets[:, np.newaxis]
+        result[left_out] = 0.0
         self._refuse_nan(result, rows)
         return result
 
@@ -235,3 +240,12 @@ class Inside(Outputs):
         """Raise a ValueError where a result is NaN for values that the network's dtype cannot hold."""
         if rows.dtype == np.float64 != self.dtype and np.isnan(result).any():
             refuse_overflow(rows, self.dtype, "X")
+
+
+def _targets_of(spec: NetworkSpec, y: Any, n_rows: int, finite: Finite | None) -> tuple[Array | None, Any]:
+    """Check the argument ``y``; tell which rows have no target, where the loss takes such."""
+    if y is None:
+        return None, slice(0)
+    targets = as_targets(y, spec.loss, spec.sizes[-1], n_rows, finite=finite)
+    targets, weight = leave_out(targets, None, spec.loss, some=False)
+    return targets, slice(0) if weight is None else weight == 0.0

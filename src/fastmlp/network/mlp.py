@@ -17,6 +17,7 @@ from fastmlp.data import (
     as_real,
     as_targets,
     as_weights,
+    leave_out,
     mean_of_targets,
     quantiles_of_targets,
 )
@@ -250,13 +251,15 @@ class MLP(Exports):
         spec = self._learner.spec
         n_rows, n_outputs = len(np.atleast_1d(as_real(y, "y"))), spec.sizes[-1]
         targets = as_targets(y, spec.loss, n_outputs, n_rows, finite=self._finite())
-        weight = as_weights(sample_weight, n_rows)
+        targets, weight = leave_out(targets, as_weights(sample_weight, n_rows), spec.loss)
         if not n_rows:
             raise ValueError("y has no rows; there is no mean of none")
         if self.normalize_targets is not None:
             raise ValueError(
                 f"outputs begin at the middle of the targets with normalize_targets={self.normalize_targets!r}"
             )
+        if spec.loss.ignores_nan and np.isnan(targets).all(axis=0).any():
+            raise ValueError(f"y has nothing but NaN in column {np.isnan(targets).all(axis=0).argmax()}")
         if spec.loss.levels and spec.loss.heads > 1 and spec.output.name == "identity":
             self.biases = (*self.biases[:-1], quantiles_of_targets(targets, weight, spec.loss.levels))
             return

@@ -28,6 +28,8 @@ cdef extern from "kernels.h" nogil:
         double *row_loss
         ptrdiff_t heads
         const double *levels
+        const double *weights
+        int leaves_nan_out
 
     ctypedef void (*fm_loss_kernel)(const fm_loss_rows *block, const double *params) noexcept nogil
     ctypedef struct fm_shared_columns:

@@ -77,6 +77,8 @@ cdef struct Network:
     double[FM_MAX_PARAMS] loss_params
     ptrdiff_t heads                  # outputs of each target, side by side; predictions have them in their order
     const double *levels             # of each of them, for the loss; NULL where they have none
+    const double *target_weights     # of each target's terms in the loss; NULL where they are alike
+    bint leaves_nan_out              # targets may be NaN, and have no terms then
     bint deviations                  # of two outputs of each target, the second tells the first's standard deviation
     double loss_factor               # of row losses and deltas: 1, or less for a mean over outputs
     bint fused                       # the loss starts from logits

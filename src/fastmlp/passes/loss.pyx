@@ -24,6 +24,7 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     block.d = block_of(net, ws, ws.d[last], row, 0)
     block.row_loss = ws.row_loss + row
     block.heads, block.levels = net.heads, net.levels
+    block.weights, block.leaves_nan_out = net.target_weights, net.leaves_nan_out
     if net.loss == NULL:         # of which nothing is known before users_loss
         return True
     net.loss(&block, net.loss_params)

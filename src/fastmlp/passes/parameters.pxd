@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t
 cdef class Parameters:
     cdef Network net
     cdef object spec
-    cdef object levels               # an array that net.levels points into, or None
+    cdef object levels               # arrays that net.levels and net.target_weights point into, or None
+    cdef object target_weights
     cdef tuple scalings              # arrays that net.inputs and net.targets point into, or Nones
     cdef char *arena
     cdef char *state_arena

@@ -81,7 +81,7 @@ cdef class Parameters:
     """Weights, vectors and optimizer state of one network, in panels; and a moving average of weights and vectors."""
 
     def __cinit__(self, spec, isa=None):
-        cdef double[::1] levels
+        cdef double[::1] levels, weights
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
         self.spec = spec
         self.net.kernels = table
@@ -96,6 +96,10 @@ cdef class Parameters:
         if self.net.heads > 1 and spec.loss.levels:
             self.levels = levels = np.array(spec.loss.levels)
             self.net.levels = &levels[0]
+        if spec.loss.weights:
+            self.target_weights = weights = np.array(spec.loss.weights)
+            self.net.target_weights = &weights[0]
+        self.net.leaves_nan_out = spec.loss.ignores_nan
         self.net.optimizer, self.interpolation = NO_OPTIMIZER, -1
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)

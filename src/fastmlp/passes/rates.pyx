@@ -79,6 +79,7 @@ cdef void one_block(Probe *p, ptrdiff_t block) noexcept nogil:
         for panel in range(p.panels):
             table.activation[p.which].backward(p.rows, 2, a + panel * step, p.numbers, a + p.size + panel * step)
     elif p.what == LOSS:
+        memset(&rows, 0, sizeof(rows))
         rows.rows, rows.n_outputs, rows.stride = p.rows, p.columns, p.stride
         rows.a, rows.d, rows.scale, rows.row_loss = a, a + p.size, p.scale, p.row_loss
         rows.target, rows.labels = NULL if p.labels else a + 2 * p.size, p.label if p.labels else NULL

@@ -36,7 +36,7 @@ def loss(plan: Plan, batch: Batch, out: Array, wanted: Target, scale: Any, row_l
         activate(plan, batch, last, out)
     if plan.loss_factor != 1.0:
         scale = scale * plan.loss_factor
-    plan.loss.rows(LossRows(out, wanted, scale, delta, row_loss, batch.scratch[-1]))
+    plan.loss.counted_rows(LossRows(out, wanted, scale, delta, row_loss, batch.scratch[-1]))
     if plan.loss_factor != 1.0:
         row_loss *= plan.loss_factor
     if not plan.loss.output:

@@ -135,6 +135,11 @@ class NetworkSpec:
                 f"sizes must end with a multiple of {self.loss.heads}, the outputs that the loss {self.loss.name!r} "
                 f"has for each target, got {sizes[-1]}"
             )
+        targets = self.loss.target_width(sizes[-1])
+        if self.loss.weights and len(self.loss.weights) != targets:
+            raise ValueError(
+                f"output_weights of the loss must be one for each of {targets} targets, got {len(self.loss.weights)}"
+            )
         choice(self.dtype, "dtype", DTYPE_NAMES)
         for name, (kind, check) in _OF_LAYERS.items():
             layers = len(sizes) - (1 if kind == "layer" else 2)

@@ -69,6 +69,8 @@ class Normalizing:
                 "normalize_targets is for regression, by a loss of errors and with the output 'identity'; this network "
                 f"has the loss {spec.loss.name} and the output {spec.output.name}"
             )
+        if self.targets is not None and spec.loss.ignores_nan:
+            raise ValueError(f"normalize_targets is measured on targets, of which {spec.loss!r} may lack some")
         for of, kind, scaling, columns in (
             ("inputs", self.inputs, self.input_scaling, spec.sizes[0]),
             ("targets", self.targets, self.target_scaling, spec.loss.target_width(spec.sizes[-1])),

@@ -33,18 +33,29 @@ def evaluate(
     out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
-        scores = {metric.name: metric.start(task, data.y, data.weight) for metric in metrics}
+        counted = _counted(spec, data)
+        weights = np.ones(len(data)) if data.weight is None else data.weight
+        shown = (data.y, data.weight) if counted is None else (data.y[counted], weights[counted])
+        scores = {metric.name: metric.start(task, *shown) for metric in metrics}
         for part in chunks(len(data), n_outputs):
             y = data.y[part]
             outputs, losses = out[: len(y)], row_loss[: len(y)]
             for place, X in dense_parts(data.X, part):
                 engine.evaluate(X, y[place], outputs[place], losses[place], threads)
-            weight = np.ones(len(y)) if data.weight is None else data.weight[part]
+            weight = weights[part]
             loss += float((weight * losses).sum())
             total += float(weight.sum())
+            if counted is not None:
+                there = counted[part]
+                y, outputs, weight = y[there], outputs[there], weight[there]
             for metric in metrics:
                 scores[metric.name].add(y, metric.columns(spec.loss, outputs), weight)
         return {"loss": loss / total + engine.penalty(), **{name: score.value() for name, score in scores.items()}}
+
+
+def _counted(spec: NetworkSpec, data: Data) -> NDArray[np.bool_] | None:
+    """Tell which rows metrics are shown, where some may have no target; None: all of them."""
+    return data.weight > 0.0 if spec.loss.leaves_out and data.weight is not None else None
 
 
 # ---- after an epoch -------------------------------------------------------------------------------------------------

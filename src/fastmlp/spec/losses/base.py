@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastmlp.spec.checks import choice, shown
+from fastmlp.spec.checks import check_fields, choice, flag, not_negative, shown
 from fastmlp.spec.operations import Operation, read_operation
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastmlp.spec.activations.base import Scratch
     from fastmlp.spec.names import Array
 
-__all__ = ["Interval", "Loss", "LossRows", "OutputsLoss", "Target"]
+__all__ = ["ElementwiseLoss", "Interval", "Loss", "LossRows", "OutputsLoss", "Target"]
 
 
 class Target(NamedTuple):
@@ -129,6 +129,15 @@ class Loss(Operation):
     deviations: ClassVar[bool] = False
     metric: ClassVar[str]
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.__repr__ = Loss.__repr__  # type: ignore[method-assign] # which a dataclass then leaves alone
+
+    def __repr__(self) -> str:
+        told = [each for each in fields(self) if not each.kw_only or not self._is_default(each)]
+        given = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in told)
+        return f"{type(self).__name__}({given})"
+
     @property
     def heads(self) -> int:
         """How many outputs each target has, side by side."""
@@ -154,6 +163,30 @@ class Loss(Operation):
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that `evaluate` reports where nobody names others."""
         return (self.metric,)
+
+    @property
+    def ignored(self) -> int | None:
+        """The number in the place of a class by which rows say that they have none, and are left out."""
+        return None
+
+    @property
+    def ignores_nan(self) -> bool:
+        """Whether targets may be NaN, and are left out then."""
+        return False
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether rows may have no target, and weigh 0 then."""
+        return self.ignores_nan or self.ignored is not None
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What the terms of each target are multiplied by; none: they count alike."""
+        return ()
+
+    def counted_rows(self, block: LossRows) -> None:
+        """Compute what `rows` does, with the weights of targets and without those that are left out."""
+        self.rows(block)
 
     def rows(self, block: LossRows) -> None:
         """Compute row losses and the delta of a block of rows: the NumPy engine's, and the formula for people to read.
@@ -216,16 +249,72 @@ class OutputsLoss(Loss):
     def __post_init__(self) -> None:
         choice(self.reduction, "reduction", ("sum", "mean"))
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        cls.__repr__ = OutputsLoss.__repr__  # type: ignore[method-assign] # which a dataclass then leaves alone
-
-    def __repr__(self) -> str:
-        given = [f"{name}={getattr(self, name)!r}" for name in self.parameters()]
-        if self.reduction != "sum":
-            given.append(f"reduction={self.reduction!r}")
-        return f"{type(self).__name__}({', '.join(given)})"
-
     def factor(self, n_outputs: int) -> float:
         """1, or that of a mean."""
         return 1.0 if self.reduction == "sum" else self.mean_factor / n_outputs
+
+
+@dataclass(frozen=True)
+class ElementwiseLoss(OutputsLoss):
+    """Base of the losses that are sums of a term for each target, which may count more or less than the others.
+
+    Parameters
+    ----------
+    reduction : {"sum", "mean"}, default "sum", by keyword only
+        Over the outputs of a row, also of those whose targets are left out.
+    ignore_nan : bool, default False, by keyword only
+        Whether targets may be NaN: their terms are 0, and so are their gradients. A row of which all targets are NaN
+        weighs 0. Without, NaN is an error.
+    output_weights : sequence of float, optional, by keyword only
+        What the terms of each target are multiplied by, >= 0, one for each of the row's targets.
+    """
+
+    later: ClassVar[tuple[str, ...]] = (*OutputsLoss.later, "ignore_nan", "output_weights")
+
+    ignore_nan: bool = field(default=False, kw_only=True)
+    output_weights: tuple[float, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, ignore_nan=flag, output_weights=_weights)
+
+    @property
+    def ignores_nan(self) -> bool:
+        """As asked for."""
+        return self.ignore_nan
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """As asked for."""
+        return self.output_weights or ()
+
+    def counted_rows(self, block: LossRows) -> None:
+        """Compute what `rows` does, each target as a row of its own, of which some are left out and others weighted."""
+        if not self.ignore_nan and self.output_weights is None:
+            self.rows(block)
+            return
+        n_rows, heads = len(block.a), self.heads
+        y = block.y.reshape(-1, 1)
+        there = ~np.isnan(y)
+        size = (len(y), heads)
+        scratch = type(block.scratch)(np.empty_like(block.a, shape=size), np.empty(size, bool), np.empty_like(y))
+        terms, d = np.empty(len(y)), np.empty_like(block.d, shape=size)
+        target = type(block.target)(np.where(there, y, np.ones_like(y)), None)
+        self.rows(LossRows(block.a.reshape(size), target, 1.0, d, terms, scratch))
+        count = there * np.resize(self.weights or 1.0, y.shape)
+        counted = np.where(count == 0.0, 0.0, terms[:, np.newaxis] * count)
+        np.sum(counted.reshape(n_rows, -1), axis=1, out=block.row_loss)
+        delta = np.where(count == 0.0, 0.0, d * count).reshape(block.d.shape)
+        np.multiply(delta, block.scale, out=block.d, casting="same_kind")
+
+
+def _weights(value: object, name: str) -> tuple[float, ...] | None:
+    """Check the argument ``output_weights``."""
+    if value is None:
+        return None
+    if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)} of type {type(value).__name__}")
+    weights = tuple(not_negative(each, f"{name}[{place}]") for place, each in enumerate(value))
+    if not any(weights):
+        raise ValueError(f"{name} must have a number > 0, got {shown(list(weights))}")
+    return weights

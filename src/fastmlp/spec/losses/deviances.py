@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import check_fields, positive
-from fastmlp.spec.losses.base import Interval, OutputsLoss
+from fastmlp.spec.losses.base import ElementwiseLoss, Interval
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -21,7 +21,7 @@ Name: TypeAlias = Literal["poisson", "gamma", "tweedie"]
 
 
 @dataclass(frozen=True)
-class Poisson(OutputsLoss):
+class Poisson(ElementwiseLoss):
     """sum_k y_k log(y_k / a_k) - y_k + a_k, half the Poisson deviance, over outputs a = exp(z), computed from z.
 
     Targets are counts or rates, >= 0; 0 log 0 = 0. The metric that goes with it is the share of the deviance that is
@@ -63,7 +63,7 @@ class Poisson(OutputsLoss):
 
 
 @dataclass(frozen=True)
-class Gamma(OutputsLoss):
+class Gamma(ElementwiseLoss):
     """sum_k y_k / a_k - 1 - log(y_k / a_k), half the gamma deviance, over outputs a = exp(z), computed from z.
 
     Targets are > 0, as amounts that are never nothing. The metric that goes with it is the share of the deviance that
@@ -102,7 +102,7 @@ class Gamma(OutputsLoss):
 
 
 @dataclass(frozen=True)
-class Tweedie(OutputsLoss):
+class Tweedie(ElementwiseLoss):
     """Half the deviance of Tweedie's distribution, of a power between Poisson's and gamma's, over outputs a = exp(z).
 
     sum_k y^(2 - p) / ((1 - p) (2 - p)) - y a^(1 - p) / (1 - p) + a^(2 - p) / (2 - p). Targets are amounts >= 0 of which

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.checks import check_fields, fraction, positive
-from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss, Target
+from fastmlp.spec.checks import check_fields, fraction, integer, positive
+from fastmlp.spec.losses.base import ElementwiseLoss, Interval, Loss, Target
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -38,8 +38,8 @@ class _Clipped(Loss):
         object.__setattr__(self, "clip", number)
         if number and self.params[1:] != type(self)().params[1:]:
             raise ValueError(f"clip is for the report of the plain loss and must be 0.0 here, got {number!r}")
-        if isinstance(self, OutputsLoss):
-            OutputsLoss.__post_init__(self)
+        if isinstance(self, ElementwiseLoss):
+            ElementwiseLoss.__post_init__(self)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,9 @@ class CrossEntropy(_Clipped):
     label_smoothing : float, default 0.0
         >= 0 and < 1. Of so much of a row's target, each of the K classes gets the same: (1 - s) y + s / K, as in Keras
         and PyTorch (Szegedy et al. 2016).
+    ignore_index : int, optional, by keyword only
+        A number in the place of a class, such as -100, that says that a row has none: it weighs 0, as in PyTorch, and
+        no metric counts it. Only where targets are numbers of classes.
 
     Examples
     --------
@@ -72,7 +75,19 @@ class CrossEntropy(_Clipped):
     distribution: ClassVar[bool] = True
     metric: ClassVar[str] = "accuracy"
     mixes: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+    later: ClassVar[tuple[str, ...]] = ("label_smoothing", "ignore_index")
+
+    ignore_index: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ignore_index is not None:
+            object.__setattr__(self, "ignore_index", integer(self.ignore_index, "ignore_index", -(2**31), 2**31 - 1))
+
+    @property
+    def ignored(self) -> int | None:
+        """As asked for."""
+        return self.ignore_index
 
     def rows(self, block: LossRows) -> None:
         """-sum_k y_k log softmax(z)_k; delta p sum_k y_k - y.
@@ -128,7 +143,7 @@ class CrossEntropy(_Clipped):
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(_Clipped, OutputsLoss):
+class BinaryCrossEntropy(_Clipped, ElementwiseLoss):
     """-sum_k y_k log a_k + (1 - y_k) log(1 - a_k) over logistic outputs a, computed from their logits.
 
     Parameters
@@ -156,7 +171,7 @@ class BinaryCrossEntropy(_Clipped, OutputsLoss):
     targets: ClassVar[Interval] = Interval(0, 1)
     metric: ClassVar[str] = "accuracy"
     mixes: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("label_smoothing", "pos_weight", "reduction")
+    later: ClassVar[tuple[str, ...]] = ("label_smoothing", "pos_weight", *ElementwiseLoss.later)
 
     pos_weight: float = 1.0
 

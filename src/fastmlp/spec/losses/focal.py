@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import check_fields, positive
-from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss
+from fastmlp.spec.losses.base import ElementwiseLoss, Interval, Loss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -74,7 +74,7 @@ class Focal(Loss):
 
 
 @dataclass(frozen=True)
-class BinaryFocal(OutputsLoss):
+class BinaryFocal(ElementwiseLoss):
     """-sum_k y_k (1 - a_k)^gamma log a_k + (1 - y_k) a_k^gamma log(1 - a_k) over logistic outputs a, from their logits.
 
     Keras's BinaryFocalCrossentropy, and with ``alpha=-1`` torchvision's sigmoid_focal_loss (Lin et al. 2017).

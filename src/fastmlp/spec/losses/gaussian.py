@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import check_fields, positive
-from fastmlp.spec.losses.base import OutputsLoss
+from fastmlp.spec.losses.base import ElementwiseLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def _softplus(z: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class GaussianNLL(OutputsLoss):
+class GaussianNLL(ElementwiseLoss):
     """Negative log likelihood of normal targets, whose mean and variance are outputs of the network.
 
     Every target has two outputs, side by side: its mean m, and a signal z of which its variance is made,
@@ -58,6 +58,7 @@ class GaussianNLL(OutputsLoss):
     name: ClassVar[str] = "gaussian_nll"
     metric: ClassVar[str] = "r2"
     deviations: ClassVar[bool] = True
+    mixes: ClassVar[bool] = True
 
     eps: float = 1e-6
 

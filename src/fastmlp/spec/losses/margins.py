@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from fastmlp.spec.losses.base import Interval, Loss, OutputsLoss
+from fastmlp.spec.losses.base import ElementwiseLoss, Interval, Loss, OutputsLoss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -19,7 +19,7 @@ Name: TypeAlias = Literal["hinge", "squared_hinge", "perceptron", "multi_hinge",
 
 
 @dataclass(frozen=True)
-class _Margin(OutputsLoss):
+class _Margin(ElementwiseLoss):
     """Base of the losses of scores a that are compared with targets -1 and 1; right is the score's sign."""
 
     targets: ClassVar[Interval] = Interval(-1, 1)

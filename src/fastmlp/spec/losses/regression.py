@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from fastmlp.spec.checks import check_fields, inner_fraction, positive, shown
-from fastmlp.spec.losses.base import OutputsLoss
+from fastmlp.spec.losses.base import ElementwiseLoss
 
 if TYPE_CHECKING:
     from fastmlp.spec.losses.base import LossRows
@@ -26,7 +26,7 @@ Name: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class _Regression(OutputsLoss):
+class _Regression(ElementwiseLoss):
     """Base of the losses of errors a - y; their metric is that of the squared error."""
 
     metric: ClassVar[str] = "r2"
