@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import scipy.sparse
 from estimators import coefficients
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -341,6 +342,20 @@ def test_partial_fit_has_no_average(digits):
     with pytest.raises(ValueError, match="partial_fit does not support ema"):
         MLPClassifier(8, ema=0.9).partial_fit(X, y, classes=range(10))
     assert not math.isnan(MLPClassifier(8, ema=0.9, max_iter=1).fit(X, y).loss_)
+
+
+def test_residual_layers_predict_alike_from_dense_and_sparse_rows(digits):
+    X, y = (part[:ROWS] for part in digits)
+    clf = MLPClassifier((9, 9), residual=True, random_state=0, max_iter=3).fit(X, y)
+    net = fastmlp.MLP([64, 9, 9, 10], residual=True, output="softmax", dtype="float64")
+    net.weights, net.biases = clf.coefs_, clf.intercepts_
+    assert clf.predict_proba(X).tobytes() == net.predict(X).tobytes()
+    few = np.where(np.random.default_rng(0).random(X.shape) < 0.02, X, 0.0)
+    assert clf.predict_proba(scipy.sparse.csr_matrix(few)).tobytes() == net.predict(few).tobytes()
+    changed = clf.set_params(residual=False).predict_proba(X)
+    assert changed.tobytes() != net.predict(X).tobytes()
+    with pytest.raises(ValueError, match="no residual"):
+        to_sklearn(clf.set_params(residual=True))
 
 
 def test_scikit_learn_has_no_such_loss(digits):

@@ -129,6 +129,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     callbacks : list or None, default=None
         Callbacks and functions of `fastmlp`, such as ``fastmlp.EarlyStopping("val_loss")``. They are called with an
         `fastmlp.MLP` of the estimator's network and the measures of the epoch.
+    residual : bool, default=False
+        Whether hidden layers as wide as the one before add their inputs to their outputs.
 
     Attributes
     ----------
@@ -235,6 +237,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         lr_factors: Any = None,
         metrics: Any = None,
         callbacks: Any = None,
+        residual: bool = False,
     ) -> None:
         self._keep(locals())  # get_params reads the names from this signature, so each class writes its own
 

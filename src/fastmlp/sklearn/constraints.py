@@ -84,6 +84,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     "optimizer": [StrOptions(set(OPTIMIZER_NAMES)), Optimizer, None],
+    "residual": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left"), NumberPerLayer()],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
     "input_noise": [Interval(Real, 0, None, closed="left")],

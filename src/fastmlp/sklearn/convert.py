@@ -130,6 +130,8 @@ def to_sklearn(estimator: MLPClassifier | MLPRegressor) -> BaseEstimator:
     known, given = theirs.get_params(deep=False), estimator.get_params(deep=False)
     if estimator.activation not in ("identity", "logistic", "tanh", "relu"):
         raise ValueError(f"scikit-learn has no activation={estimator.activation!r}")
+    if estimator.residual:
+        raise ValueError("scikit-learn has no residual=True")
     if isinstance(estimator, MLPClassifier) and estimator.loss != "log_loss":
         raise ValueError(f"scikit-learn's MLPClassifier has no loss={estimator.loss!r}")
     if "loss" not in known and isinstance(estimator, MLPRegressor) and estimator.loss != "squared_error":

@@ -57,7 +57,7 @@ class NetworkOutputs(ParameterAttributes):
         else:
             loss = as_loss(self.loss)
         training = dict(zip(TRAINING, self._training_key(), strict=True))
-        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, **training)
+        spec = NetworkSpec.make(sizes, activation, output, loss, dtype, residual=self.residual, **training)
         if any(layer.activation.vectors(layer.n_out) for layer in spec.layers):
             raise InvalidParameterError(
                 f"activation must be one that learns no slopes, which coefs_ and intercepts_ have no place for, got "
@@ -67,7 +67,7 @@ class NetworkOutputs(ParameterAttributes):
 
     def _spec_key(self) -> tuple[Any, ...]:
         """Return everything of `_spec` that predictions depend on, beside sizes and dtype."""
-        return self.activation, self.out_activation_, self.loss
+        return self.activation, self.out_activation_, self.loss, self.residual
 
     def _training_key(self) -> tuple[Any, ...]:
         """Return the rest, which is for training alone."""
@@ -120,7 +120,7 @@ class NetworkOutputs(ParameterAttributes):
                 current = shared.both()
         engine, spec = current
         outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)
-        if is_sparse(rows) and pays(rows, spec.sizes[1]):
+        if is_sparse(rows) and not spec.residual and pays(rows, spec.sizes[1]):
             with shared.access.reading("predict"):
                 self._engine()
                 shared.sparse_first_layer().predict(rows, outputs, engine_threads(self.n_threads))

@@ -47,7 +47,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         As for `MLPClassifier`; early stopping watches the coefficient of determination.
     n_iter_no_change, max_fun, optimizer, n_threads, max_seconds
         As for `MLPClassifier`.
-    dropout, input_dropout, input_noise, l1, max_norm, clip_norm, clip_value, ema, lr_factors, metrics, callbacks
+    dropout, input_dropout, input_noise, l1, max_norm, clip_norm, clip_value, ema, lr_factors, metrics, callbacks,
+    residual
         As for `MLPClassifier`.
 
     Attributes
@@ -122,6 +123,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         lr_factors: Any = None,
         metrics: Any = None,
         callbacks: Any = None,
+        residual: bool = False,
     ) -> None:
         self._keep(locals())  # get_params reads the names from this signature, so each class writes its own
 
