@@ -225,3 +225,56 @@ def test_the_same_bits_on_every_instruction_set_and_number_of_threads(case, dtyp
             assert all((average[name] != tensor).any() for name, tensor in engine.read().items())
             found.add(b"".join(tensor.tobytes() for tensor in average.values()))
     assert len(found) == 1
+
+
+# ---- measured ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keeping", [{"ema": 0.9}, {"swa": 2}], ids=lambda keeping: next(iter(keeping)))
+def test_what_is_measured_may_be_the_average(backend, keeping):
+    rng = np.random.default_rng(0)
+    X, y, held = rng.normal(size=(40, 3)), rng.normal(size=(40, 1)), rng.normal(size=(20, 3))
+    held_y, told = held[:, :1], []
+    validation = {"batch_size": 8, "validation_data": (held, held_y), "metrics": ["mae"]}
+    plain, net = (fastmlp.MLP([3, 8, 1], activation="tanh", l2=0.1, seed=0, backend=backend) for _ in range(2))
+    plain.fit(X, y, epochs=4, **keeping, **validation)
+    history = None
+    for _ in range(4):  # the average as it is between two calls
+        history = net.fit(X, y, epochs=1, validate_average=True, **keeping, **validation)
+        told.append(history.val_loss[0])
+        begun = "ema" in keeping or net.n_epochs >= 2
+        measured = (net.averaged() if begun else net).evaluate(held, held_y, metrics=["mae"])
+        assert measured == {"loss": history.val_loss[0], "mae": history.val_mae[0]}
+        assert history.loss[0] == plain.history.loss[net.n_epochs - 1]
+    assert net.get_flat().tobytes() == plain.get_flat().tobytes()
+    assert told != plain.history.val_loss
+    whole = fastmlp.MLP([3, 8, 1], activation="tanh", l2=0.1, seed=0, backend=backend)
+    assert whole.fit(X, y, epochs=4, validate_average=True, **keeping, **validation).val_loss == told
+
+
+def test_early_stopping_by_the_average_restores_it(backend):
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))
+    net = fastmlp.MLP([3, 8, 1], seed=0, backend=backend)
+    stop = fastmlp.EarlyStopping("val_loss", patience=3, restore_best=True)
+    history = net.fit(
+        X, y, epochs=60, batch_size=4, ema=0.9, validate_average=True, optimizer=fastmlp.Adam(0.03),
+        validation_data=(X[::-1], y), callbacks=[stop],
+    )  # fmt: skip
+    assert len(history.val_loss) < 60
+    assert net.averaged().evaluate(X[::-1], y)["loss"] == min(history.val_loss)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"validate_average": 1, "ema": 0.9}, TypeError, "validate_average must be True or False, got 1"),
+        ({"validate_average": True, "metrics": []}, ValueError, "give ema or swa, which keep one"),
+        ({"validate_average": True, "ema": 0.9}, ValueError, "give validation_data or metrics"),
+    ],
+)
+def test_an_average_that_cannot_be_measured_is_refused(given, error, message):
+    net = fastmlp.MLP([1, 1])
+    with pytest.raises(error, match=message):
+        net.fit(np.ones((3, 1)), np.ones(3), **given)
+    assert net.n_steps == 0

@@ -38,7 +38,7 @@ STEPS = frozenset({"clip_norm", "clip_value", "ema", "swa", "mixup", "lr_factors
 #: Those that end a training.
 LIMITS = frozenset({"epochs", "max_steps", "max_seconds", "tol", "patience", "target_loss"})
 #: Those that are yes or no.
-FLAGS = ("shuffle", "train_metrics", "per_sample")
+FLAGS = ("shuffle", "train_metrics", "per_sample", "validate_average")
 
 
 @dataclass

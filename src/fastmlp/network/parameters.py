@@ -120,3 +120,14 @@ class Parameters(State):
         with self._access.setting(call):
             self._learner.undo = None
             self._learner.engine.write({**self._learner.engine.read(), **tensors})
+
+    def _average(self) -> dict[str, Array] | None:
+        """Copies of the average of all that, if there is one."""
+        with self._access.reading("averaged"):
+            return self._learner.engine.read("average") if "average" in self._learner.engine.kinds else None
+
+    def _set_average(self, tensors: Mapping[str, Array]) -> None:
+        """Set the average, of a network that has one."""
+        with self._access.setting("average ="):
+            self._learner.undo = None
+            self._learner.engine.write(tensors, "average")

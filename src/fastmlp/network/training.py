@@ -69,6 +69,7 @@ class Training(Gradients):
         per_sample: bool = False,
         swa: int | None = None,
         mixup: float = 0.0,
+        validate_average: bool = False,
         max_steps: int | None = None,
         max_seconds: float | None = None,
         tol: float | None = None,
@@ -177,6 +178,10 @@ class Training(Gradients):
             of both (of quantities, it is the loss of the mixed one), and so are weights. The history's loss is that of
             mixed rows; what is measured is not mixed. Not for hinges and the perceptron criterion, whose targets have
             nothing between them, and not together with `per_sample`. 0: nothing is mixed.
+        validate_average : bool
+            Whether what is measured after every epoch, validation data and metrics, is the average of the weights that
+            `ema` or `swa` keeps, in the place of the weights. `EarlyStopping` and others then decide by it, and where
+            the best weights are restored, so is the average beside them. (Before the epoch of `swa`, the weights.)
         max_steps : int, optional
             How many updates to make, at most, also where that is in the middle of an epoch.
         max_seconds : float, optional
@@ -239,7 +244,7 @@ class Training(Gradients):
         batch_size, verbose = integer(batch_size, "batch_size", 1), integer(verbose, "verbose", 0, 2)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
-        per_sample = flag(per_sample, "per_sample")
+        per_sample, validate_average = flag(per_sample, "per_sample"), flag(validate_average, "validate_average")
         called = as_callbacks(callbacks)
         limits = as_limits(epochs, max_steps, max_seconds, tol, patience, target_loss, called)
         steps = as_steps(
@@ -298,6 +303,11 @@ class Training(Gradients):
         learner, n_rows = self._learner, rows.n_rows
         asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
+        if validate_average and not (steps.options.average or steps.options.swa):
+            raise ValueError("validate_average=True measures an average: give ema or swa, which keep one")
+        if validate_average and not asked:
+            raise ValueError("validate_average=True is of what is measured: give validation_data or metrics")
+        averaged = self._backend.engine(learner.spec) if validate_average else None
         train = rows.plain if measured and (train_metrics or not rows.validation) else None
         first, made = (learner.epoch, 0) if resumed is None else resumed.place
         bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs, made * batch_size)] if progress else []
@@ -312,7 +322,7 @@ class Training(Gradients):
             bar.append(Lines(epoch, None if limits.epochs is None else first + limits.epochs, verbose))
         plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
-            report = Measured(self._history, train, rows.validation, measured)
+            report = Measured(self._history, train, rows.validation, measured, averaged)
             if not learner.normalizing.measured and isinstance(rows, Rows):
                 learner.normalize(self._measured(rows.data.X, rows.data.y, rows.part))
             learner.rates, learner.feature_names = steps.rates, rows.names

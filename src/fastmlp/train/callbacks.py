@@ -283,8 +283,9 @@ class EarlyStopping(Watching):
     min_delta : float
         A change must be larger than this to be an improvement.
     restore_best : bool
-        Whether weights and biases go back to those of the best epoch when training ends, stopped early or not.
-        Optimizer state and counters stay; an exception that ends the training leaves the weights, too.
+        Whether weights and biases go back to those of the best epoch when training ends, stopped early or not, and so
+        does the average of them that `ema` or `swa` keeps. Optimizer state and counters stay; an exception that ends
+        the training leaves the weights, too.
     mode : {"auto", "max", "min"}
         Whether what is watched is to rise or to fall. "auto": as losses and metrics say of themselves; a function of
         your own does by its attribute ``mode``, or by a name that ends in ``_score``, ``_loss`` or ``_error``.
@@ -324,6 +325,7 @@ class EarlyStopping(Watching):
         self.stopped_epoch: int | None = None
         self._waited = self._best_step = 0
         self._parameters: dict[str, Any] | None = None  # tensors by name
+        self._average: dict[str, Any] | None = None
 
     def on_train_begin(self, net: "MLP", logs: Logs) -> None:
         super().on_train_begin(net, logs)
@@ -333,7 +335,7 @@ class EarlyStopping(Watching):
         if self._improves(logs[self.monitor]):
             self.best_epoch, self._best_step, self._waited = logs["epoch"], net.n_steps, 0
             if self.restore_best:
-                self._parameters = net._tensors()
+                self._parameters, self._average = net._tensors(), net._average()
             return False
         self._waited += 1
         if self._waited < self.patience:
@@ -345,7 +347,9 @@ class EarlyStopping(Watching):
         at_best = (logs.get("epoch"), net.n_steps) == (self.best_epoch, self._best_step)
         if self._parameters is not None and not at_best:
             net._set_tensors(self._parameters)
-        self._parameters = None
+            if self._average is not None:
+                net._set_average(self._average)
+        self._parameters = self._average = None
 
     def state_dict(self) -> dict[str, Any]:
         weights, biases = weights_and_biases(self._parameters or {})
@@ -360,13 +364,14 @@ class EarlyStopping(Watching):
             "weights": weights,
             "biases": biases,
             **({"others": others} if others else {}),
+            **({} if self._average is None else {"average": self._average}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.best_epoch, self._best_step = state["best"], state["best_epoch"], state["best_step"]
         self.stopped_epoch, self._waited = state["stopped_epoch"], state["waited"]
         tensors = name_tensors(state["weights"], state["biases"]) | state.get("others", {})
-        self._parameters = tensors or None
+        self._parameters, self._average = tensors or None, state.get("average")
 
     def __repr__(self) -> str:
         return (

@@ -14,6 +14,7 @@ from fastmlp.spec import (
     NO_CLIP,
     NO_RATES,
     NOT_NORMALIZED,
+    Array,
     Clip,
     NetworkSpec,
     Normalizing,
@@ -152,16 +153,18 @@ class Learner:
             self.undo = None
             self.engine.keep_average()
 
+    def mean_of(self, number: int) -> dict[str, Array]:
+        """Return the mean of `number` parameters: those that the average is of, and the present ones."""
+        tensors = self.engine.read()
+        if number <= 1:
+            return tensors
+        means = self.engine.read("average")
+        return {name: means[name] + (w - means[name]) * w.dtype.type(1.0 / number) for name, w in tensors.items()}
+
     def take_in(self, number: int) -> None:
         """Take the parameters into the average, which is a mean of `number` with them."""
         self.undo = None
-        tensors = self.engine.read()
-        if number > 1:
-            means = self.engine.read("average")
-            tensors = {
-                name: means[name] + (w - means[name]) * w.dtype.type(1.0 / number) for name, w in tensors.items()
-            }
-        self.engine.write(tensors, "average")
+        self.engine.write(self.mean_of(number), "average")
 
     def reset_average(self) -> None:
         """Forget the average."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data import Data, chunk_rows, chunks, dense_parts
 from fastmlp.runtime import Engine
-from fastmlp.spec import NetworkSpec
+from fastmlp.spec import Array, NetworkSpec
 
 if TYPE_CHECKING:
     from fastmlp.metrics import Metric, Mode
@@ -65,12 +65,18 @@ class Measured:
     """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides.
 
     Metrics are taken of `train`, if it is not None, under their names, and of each set of `validation`, after its name
-    and "_".
+    and "_". With `averaged`, an engine of its own, all of that is the average's of the weights.
     """
 
     def __init__(
-        self, history: "History", train: Data | None, validation: Mapping[str, Data], metrics: Sequence["Metric"]
+        self,
+        history: "History",
+        train: Data | None,
+        validation: Mapping[str, Data],
+        metrics: Sequence["Metric"],
+        averaged: Engine | None = None,
     ) -> None:
+        self.averaged = averaged
         self.history, self.train, self.validation, self.metrics = history, train, validation, metrics
         named: dict[str, Mode | None] = {metric.name: metric.mode for metric in metrics}
         measured: dict[str, Mode | None] = {"loss": "min"}
@@ -102,12 +108,24 @@ class Measured:
 
     def _evaluate(self, epoch: "Epoch", logs: dict[str, Any]) -> None:
         engine, spec, threads = epoch.learner.engine, epoch.learner.spec, epoch.threads
+        if self.averaged is not None:
+            engine, normalizing = self.averaged, epoch.learner.normalizing
+            engine.scale(normalizing.input_scaling, normalizing.target_scaling)
+            engine.write(_average_of(epoch))
         if self.train is not None:
             measured = evaluate(engine, spec, self.train, threads, self.metrics)
             logs |= {metric.name: measured[metric.name] for metric in self.metrics}
         for prefix, data in self.validation.items():
             measured = evaluate(engine, spec, data, threads, self.metrics)
             logs |= {f"{prefix}_{name}": value for name, value in measured.items()}
+
+
+def _average_of(epoch: "Epoch") -> dict[str, Array]:
+    """Return the average of the weights at the end of an epoch; before a mean begins, the weights."""
+    learner, first = epoch.learner, epoch.options.swa
+    if not first:
+        return learner.engine.read("average")
+    return learner.mean_of(max(learner.epoch - first + 1, 1))
 
 
 def _sum(values: NDArray[np.float64]) -> float:
