@@ -115,6 +115,7 @@ def test_outputs_begin_at_the_quantiles_of_the_targets(backend):
     [
         (lambda: fastmlp.Quantile([0.5, 0.1]), ValueError, r"each number larger than the one before, got \[0.5, 0.1\]"),
         (lambda: fastmlp.Quantile([0.5, 1.0]), ValueError, r"q\[1\] must be >= 0 and < 1, got 1.0"),
+        (lambda: fastmlp.Quantile([0.1, 0.1000001]), ValueError, r"differ in six digits, .* got \(0.1, 0.1000001\)"),
         (lambda: fastmlp.Quantile([]), ValueError, "q must be a number or several, got none"),
         (lambda: fastmlp.Quantile("0.5"), TypeError, "q must be a real number"),
         (lambda: network(outputs=4), ValueError, "sizes must end with a multiple of 3, .* got 4"),

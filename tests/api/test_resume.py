@@ -357,7 +357,12 @@ def test_a_damaged_record_is_refused(backend, tmp_path):
     path, net = tmp_path / "run.safetensors", a_net(backend)
     net.fit(X, LABELS, max_steps=12, batch_size=7, callbacks=[fastmlp.Checkpoint(path, "1 hour")])
     tensors, metadata = tensor_files.load_file(path)
-    for old, new in (('"first": 0', '"first": 9'), ('"part": {', '"part": 3, "p": {'), ('"finished"', '"f"')):
+    for old, new in (
+        ('"first": 0', '"first": 9'),
+        ('"part": {', '"part": 3, "p": {'),
+        ('"finished"', '"f"'),
+        ('"batch_size": 7', '"batch_size": Infinity'),
+    ):
         assert old in metadata["training"]
         tensor_files.save_file(path, tensors, metadata | {"training": metadata["training"].replace(old, new)})
         with pytest.raises(ValueError, match=r"run\.safetensors"):

@@ -110,7 +110,7 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
             "callbacks": [(str(name), dict(state)) for name, state in record["callbacks"]],
         }
         found["part"] = None if part is None else _part(part, given)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"the record of its training is damaged: {error!r}") from error
     return found
 

@@ -189,6 +189,8 @@ class Quantile(_Regression):
                 raise ValueError("q must be a number or several, got none")
             if any(low >= high for low, high in itertools.pairwise(several)):
                 raise ValueError(f"q must have each number larger than the one before, got {shown(list(several))}")
+            if len({f"{each:g}" for each in several}) < len(several):
+                raise ValueError(f"q must have numbers that differ in six digits, as their metrics do, got {several}")
             object.__setattr__(self, "q", several if len(several) > 1 else several[0])
         else:
             check_fields(self, q=inner_fraction)
