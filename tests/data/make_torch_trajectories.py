@@ -68,6 +68,11 @@ TRAININGS = {
         {"name": "adadelta", "learning_rate": 0.5, "weight_decay": 0.1},
         {"name": "rprop", "learning_rate": 0.02},
     ]
+} | {
+    "shares": (
+        [6, 7, 5, 2], ["softmax", "softmax", "identity"], "squared_error",
+        SGD | {"momentum": 0.9, "weight_decay": 0.05}, True,
+    ),
 }  # fmt: skip
 PARAMETERS = {"leaky_relu": 0.1, "elu": 0.7, "huber": 0.5, "quantile": 0.8, "tweedie": 1.25}
 
@@ -173,6 +178,7 @@ def torch_trajectory(name, rule=None, epochs=EPOCHS, hooks=lambda optimizer: ((l
         # Written out: the slopes of F.hardsigmoid and F.hardswish are multiples of float32's 1/6.
         "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,
         "hard_swish": lambda z: z * F.relu6(z + 3) / 6,
+        "softmax": lambda z: F.softmax(z, dim=1),
     }
     # Of a row each, and from the signals of the last layer. PyTorch's own means would be over its outputs as well.
     row_losses = {

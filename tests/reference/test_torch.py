@@ -63,6 +63,8 @@ def test_everything_that_pytorch_has_is_stored():
         "sign",
         "prelu",
     }  # whose slopes engine/test_prelu.py has
+    hidden = {name for _, activations, *_ in trainings for name in activations[:-1]}  # rows of which have a Jacobian
+    assert hidden >= {name for name, kind in ACTIVATIONS.items() if kind.whole_rows}
     assert {loss for _, _, loss, _, _ in trainings} <= set(LOSSES)  # of others, test_torch_losses.py
 
 
