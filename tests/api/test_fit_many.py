@@ -3,6 +3,7 @@
 import copy
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -337,3 +338,23 @@ def test_a_log_for_each_network(rows, tmp_path):
     logs = [[fastmlp.CSVLogger(tmp_path / f"{number}.csv")] for number in range(2)]
     assert not fastmlp.fit_many(nets, X, y, epochs=2, callbacks=logs).failed
     assert [len((tmp_path / f"{number}.csv").read_text().splitlines()) for number in range(2)] == [3, 3]
+
+
+def test_callbacks_that_cannot_be_copied_are_named(rows):
+    class Holding(fastmlp.Callback):
+        def __deepcopy__(self, memo):
+            raise OSError("a socket is one alone")
+
+    nets = [fastmlp.MLP([4, 1], seed=seed) for seed in range(2)]
+    with pytest.raises(TypeError, match=r"callbacks are copied for each training, .* \(a socket is one alone\)"):
+        fastmlp.fit_many(nets, *rows, epochs=1, callbacks=[Holding()])
+    assert nets[0].n_steps == 0
+
+
+def test_pickles_have_what_was_noted_of_rows(rows):
+    net = fastmlp.MLP([4, 1], seed=0)
+    net.fit(*rows, epochs=1, per_sample=True)
+    other = pickle.loads(pickle.dumps(net))
+    assert other.per_sample_.losses.tobytes() == net.per_sample_.losses.tobytes()
+    assert other.per_sample_.grad_norms.tobytes() == net.per_sample_.grad_norms.tobytes()
+    assert pickle.loads(pickle.dumps(fastmlp.MLP([1, 1]))).per_sample_ is None

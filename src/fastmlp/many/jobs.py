@@ -106,7 +106,7 @@ def as_jobs(
         with _naming(index):
             parts = [rows_of_fold(net._learner.spec, whole, fold, weights) for fold in pairs]
         for number, part in enumerate(parts):
-            alone = given if number == 0 else given | {"callbacks": copy.deepcopy(given.get("callbacks", ()))}
+            alone = given if number == 0 else given | {"callbacks": _copied(given.get("callbacks", ()))}
             jobs.append(Job(index, number, net, part, alone))
     return jobs
 
@@ -121,8 +121,19 @@ def _own_options(options: dict[str, Any], n_networks: int) -> list[dict[str, Any
         if n_networks > 1:
             _refuse_shared_files(options["callbacks"])
         for given in own:  # they may remember something
-            given["callbacks"] = copy.deepcopy(given["callbacks"])
+            given["callbacks"] = _copied(given["callbacks"])
     return own
+
+
+def _copied(callbacks: Any) -> Any:
+    """Copies of callbacks for one of several trainings."""
+    try:
+        return copy.deepcopy(callbacks)
+    except Exception as error:
+        raise TypeError(
+            f"callbacks are copied for each training, and one of {shown(callbacks)} cannot be ({error}): give each "
+            "network a list of its own, or one that can be copied"
+        ) from error
 
 
 def _refuse_shared_files(callbacks: Any) -> None:

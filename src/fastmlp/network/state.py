@@ -286,7 +286,7 @@ class State:
         for place in range(len(learnt.epoch)):
             self._history.append({name: learnt[name][place] for name in learnt})
         self._history.stopped = learnt.stopped
-        self._unfinished = other._unfinished
+        self._unfinished, self.per_sample_ = other._unfinished, other.per_sample_
 
     def _resume(self, checkpoint: Checkpoint, backend: str | None) -> None:
         """Become the network of a checkpoint."""
@@ -303,12 +303,14 @@ class State:
                 "history": self.history,
                 "backend": self._requested_backend,
                 "loss_by_default": self._loss_by_default,
+                **({} if self.per_sample_ is None else {"per_sample": self.per_sample_}),
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._resume(state["checkpoint"], state["backend"])
         self._history = state["history"].since(0)
         self._loss_by_default = state.get("loss_by_default", False)
+        self.per_sample_ = state.get("per_sample")
         for name, value in state.get("attributes", {}).items():
             setattr(self, name, value)
 
