@@ -391,7 +391,9 @@ def shared_source(folder: str) -> str:
     target = Path(folder, f"{SHARED.rpartition('.')[2]}.c")
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "cython", f"--generate-shared={target}"], check=True)
+        # The name, which Cython 3.1 does not ask for, keeps the module out of sys.modules as "_cyutility".
+        command = [sys.executable, "-m", "cython", f"--generate-shared={target}", "--module-name", SHARED]
+        subprocess.run(command, check=True)
     return target.as_posix()
 
 

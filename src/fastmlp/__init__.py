@@ -11,7 +11,6 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastmlp import datasets as datasets
 from fastmlp.network import MLP as MLP
 from fastmlp.network import Trace as Trace
 from fastmlp.network import from_onnx as from_onnx
@@ -38,6 +37,7 @@ from fastmlp.train.safety import TrainingDiverged as TrainingDiverged
 from fastmlp.train.samples import PerSample as PerSample
 
 if TYPE_CHECKING:
+    from fastmlp import datasets as datasets
     from fastmlp import metrics as metrics
     from fastmlp import plot as plot
     from fastmlp import schedules as schedules
@@ -105,7 +105,7 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     """What is imported when it is asked for: the patch needs scikit-learn, all else takes a while."""
-    if name in ("metrics", "plot", "schedules", "search"):
+    if name in ("datasets", "metrics", "plot", "schedules", "search"):
         return importlib.import_module(f"fastmlp.{name}")
     if name in ("Ensemble", "fit_many"):
         return getattr(importlib.import_module("fastmlp.many"), name)

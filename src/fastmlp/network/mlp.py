@@ -6,7 +6,7 @@ next one's base.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence  # noqa: TC003 - for those who ask for the types of MLP's methods
 
 import numpy as np
@@ -206,7 +206,7 @@ class MLP(Exports):
         if normalize is not None or normalize_targets is not None:
             normalizing = Normalizing(normalize, normalize_targets)
             normalizing.check(spec)
-        number = secrets.randbits(63) if seed is None else integer(seed, "seed", 0, 2**64 - 1)
+        number = int.from_bytes(os.urandom(8), "little") >> 1 if seed is None else integer(seed, "seed", 0, 2**64 - 1)
         self._set_up(spec, number, backend, stacklevel=5)
         weights = as_parameters(
             spec,

@@ -4,7 +4,6 @@ Figures are measured when they are asked for: by profiles, `fastmlp demo`, `fast
 """
 
 import os
-import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -173,7 +172,11 @@ def phase_seconds(threads: int, seconds: float = 0.05) -> float:
     deadline, runs = time.perf_counter() + seconds, [measure(threads)]
     while time.perf_counter() < deadline and len(runs) < 25:
         runs.append(measure(threads))
-    return statistics.quantiles(runs, n=4)[2] if len(runs) > 1 else runs[0]
+    if len(runs) == 1:
+        return runs[0]
+    from statistics import quantiles
+
+    return quantiles(runs, n=4)[2]
 
 
 def limit_threads(n: int | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -118,6 +117,8 @@ class Profile:
         for stage, seconds in self.seconds.items():
             part = self.peak_share(stage)
             rows.append([stage, f"{seconds:.4f}", f"{seconds / busy:.1%}", "" if part is None else f"{part:.0%}"])
+        from html import escape
+
         advice = "".join(f"<p>{escape(line)}</p>" for line in self.advice)
         return table(head, ["stage", "seconds", "share", "of FMA peak"], rows, advice)
 
