@@ -149,6 +149,11 @@ typedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_
 typedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                 ptrdiff_t column_stride);
 
+/* Entries of a sparse row, converted: `n` values and their columns, without those that are none of 0 .. n_columns, and
+ * how many these are. */
+typedef ptrdiff_t (*fm_entries_kernel)(ptrdiff_t n, const int32_t *columns, const void *values, ptrdiff_t n_columns,
+                                       int32_t *to_columns, void *to_values);
+
 /* What the random numbers of a matrix's rows are functions of: the block of Philox of this index, the row's number,
  * of which `first` is that of the first row, and the column. */
 typedef struct {
@@ -224,6 +229,16 @@ typedef struct fm_kernels {
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];
   fm_finite_kernel finite[FM_SOURCE_COUNT];
+  fm_entries_kernel entries[FM_SOURCE_COUNT];
+  /* What gemm_rows and gemm_dots give for a row of which these entries are not 0, columns rising: c, one row of as many
+   * panels (c_stride apart) as `vectors` need, of the panels of b; and one of the handful of columns. */
+  void (*gemm_entries)(ptrdiff_t n, const int32_t *columns, const void *values, const void *b, ptrdiff_t b_stride,
+                       ptrdiff_t vectors, void *c, ptrdiff_t c_stride);
+  void (*dots_entries)(ptrdiff_t n, const int32_t *columns, const void *values, const void *b, ptrdiff_t b_stride,
+                       ptrdiff_t n_outputs, void *c);
+  /* g (a panel block) += a^T d for a sparse block a, whose entries come with their rows, rising in each column. */
+  void (*add_entries)(ptrdiff_t n, const int32_t *rows, const int32_t *columns, const void *values, const void *d,
+                      int vectors, void *g);
   /* Row-major matrix (row_stride elements apart) from and to panels. pack zeroes the padding. */
   void (*pack)(ptrdiff_t rows, ptrdiff_t columns, const void *in, ptrdiff_t row_stride, void *panels, ptrdiff_t stride);
   void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,

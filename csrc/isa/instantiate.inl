@@ -19,6 +19,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/gather.inl"
 #include "../kernels/pack.inl"
 #include "../kernels/random.inl"
+#include "../kernels/sparse.inl"
 #include "../kernels/dropout.inl"
 #include "../kernels/noise.inl"
 
@@ -35,6 +36,7 @@ enum { PANEL = 2 * VL };
 #define MATH(name, ulp32, ulp64) [FM_MATH_##name] = name##_array,
 #define FM_ROW_GATHER(name, type) [FM_SOURCE_##name] = gather_##name,
 #define FM_ROW_FINITE(name, type) [FM_SOURCE_##name] = finite_##name,
+#define FM_ROW_ENTRIES(name, type) [FM_SOURCE_##name] = entries_##name,
 
 static const fm_kernels table = {
     .isa = FM_ISA_NAME,
@@ -78,6 +80,10 @@ static const fm_kernels table = {
         },
     .gather = {FM_SOURCES(FM_ROW_GATHER)},
     .finite = {FM_SOURCES(FM_ROW_FINITE)},
+    .entries = {FM_SOURCES(FM_ROW_ENTRIES)},
+    .gemm_entries = gemm_entries,
+    .dots_entries = dots_entries,
+    .add_entries = add_entries,
     .pack = pack,
     .unpack = unpack,
     .transpose = transpose,

@@ -5,7 +5,7 @@ import pytest
 from conftest import parameters
 
 import fastmlp
-from fastmlp.data.sparse import as_sparse
+from fastmlp.data.sparse import Sparse, as_sparse
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -149,3 +149,97 @@ def test_numbers_of_any_dtype_are_read(backend, dtype):
     rows.data = (rows.data * 9).astype(dtype)
     net = make(backend)
     assert net.predict(rows).tobytes() == net.predict(rows.toarray()).tobytes()
+
+
+# ---- in the engine --------------------------------------------------------------------------------------------------
+
+#: By the kind of first layer: wide, of a vector, of dot products, the only one; and how a batch of it is cut.
+NETWORKS = {
+    "wide": ([N_INPUTS, 40, 3], {}),
+    "two panels and a half": ([N_INPUTS, 83, 3], {"l2": 0.01}),
+    "narrow": ([N_INPUTS, 7, 3], {"l1": 0.001}),
+    "dots": ([N_INPUTS, 4, 3], {"dropout": 0.2}),
+    "alone": ([N_INPUTS, 3], {"max_norm": 1.0}),
+    "normalised": ([N_INPUTS, 20, 3], {"norm": "layer"}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_engine_gives_sparse_rows_the_bits_of_dense_ones(name, dtype, backend):
+    sizes, arguments = NETWORKS[name]
+    nets = [fastmlp.MLP(sizes, output="softmax", dtype=dtype, seed=2, backend=backend, **arguments) for _ in range(2)]
+    for net, rows in zip(nets, (CSR, X), strict=True):
+        net.fit(rows, Y, epochs=2, batch_size=32, ema=0.9)
+        net.fit(rows, Y, epochs=1, batch_size=N, clip_norm=0.1, sample_weight=np.arange(N) / N)
+    assert parameters(nets[0]) == parameters(nets[1])
+    for rows in (slice(0, 1), slice(0, 2), slice(0, N)):
+        assert nets[0].predict(CSR[rows]).tobytes() == nets[1].predict(X[rows]).tobytes()
+    assert nets[0].evaluate(CSR, Y) == nets[1].evaluate(X, Y)
+
+
+@pytest.mark.parametrize("batch_size", [2, 50, 600])
+def test_threads_change_no_bit_of_sparse_rows(batch_size):
+    rows = sparse.vstack([CSR] * 5, format="csr")  # 600: in microbatches
+    targets = np.tile(Y, 5)
+    found = set()
+    for threads in (1, 2, 3):
+        net = make("cython", (N_INPUTS, 40, 3))
+        net.fit(rows, targets, epochs=2, batch_size=batch_size, threads=threads)
+        found.add(parameters(net) + net.predict(rows, threads=threads).tobytes())
+    dense = make("cython", (N_INPUTS, 40, 3))
+    dense.fit(rows.toarray(), targets, epochs=2, batch_size=batch_size)
+    assert found == {parameters(dense) + dense.predict(rows.toarray()).tobytes()}
+
+
+def test_large_batches_go_through_in_parts(monkeypatch):
+    rows = sparse.random(900, 3000, density=0.01, format="csr", dtype=np.float32, random_state=2)
+    targets = np.arange(900) % 3
+    nets = [make("cython", (3000, 70, 3)) for _ in range(2)]  # parts of fewer rows than a batch
+    for net, given in zip(nets, (rows, rows.toarray()), strict=True):
+        net.fit(given, targets, epochs=1, batch_size=900, threads=2)
+    assert parameters(nets[0]) == parameters(nets[1])
+
+
+def test_indices_that_change_meanwhile_are_not_followed():
+    rows = as_sparse(CSR.copy())
+    engine = make("cython")._learner.engine
+    rows.indices[::3] = 2**30
+    rows.indices[1::3] = -5
+    out = np.empty((N, 3), np.float32)
+    assert engine.predict(rows, out, 2)
+    assert np.isfinite(out).all()
+    rows.indptr[3] = 10**9
+    with pytest.raises(ValueError, match="indptr must have|row 3 has entries"):
+        engine.predict(rows, out, 2)
+
+
+def test_no_more_rows_become_dense_than_the_last_ones_that_are_looked_at(monkeypatch):
+    fill, most = Sparse.fill, []
+
+    def noted(self, out, rows):
+        most.append(len(out))
+        fill(self, out, rows)
+
+    monkeypatch.setattr(Sparse, "fill", noted)
+    net = make("cython")
+    net.fit(CSR, Y, epochs=1, validation_data=(CSR, Y))
+    net.predict(CSR)
+    net.evaluate(CSR, Y)
+    assert most == [32]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_isa_gives_sparse_rows_the_same_bits(name):
+    passes = pytest.importorskip("fastmlp.passes")
+    sizes, arguments = NETWORKS[name]
+    net = fastmlp.MLP(sizes, output="softmax", seed=2, **arguments)
+    spec, found = net._learner.spec, set()
+    for isa in (each["name"] for each in passes.isas() if each["available"]):
+        engine = passes.Engine(spec, isa)
+        engine.write(net._learner.engine.read())
+        out, gradient = np.empty((N, 3), np.float32), {}
+        engine.predict(as_sparse(CSR), out, 2)
+        engine.gradient(as_sparse(CSR), Y.astype(np.int32), None, 2, gradient)
+        found.add(out.tobytes() + gradient["layers.0.weight"].tobytes())
+    assert len(found) == 1

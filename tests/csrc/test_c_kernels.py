@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from places import CSRC
 
-PROGRAMS = [Path(__file__).with_name(f"{family}_check.c") for family in ("gemm", "rows", "ops", "pack")]
+PROGRAMS = [Path(__file__).with_name(f"{family}_check.c") for family in ("gemm", "rows", "ops", "pack", "sparse")]
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 
 pytestmark = pytest.mark.skipif(

@@ -81,7 +81,7 @@ def as_inputs(
     if array.shape[0] == 0 and not allow_empty:
         raise ValueError(f"{name} has shape {array.shape}; it must have at least one row")
     rows = array if isinstance(array, Table) else as_source(array)
-    if check:
+    if check or (isinstance(rows, Table) and rows.sparse):  # of which an engine looks at no value
         check_finite(rows, name, finite)
     return rows
 

@@ -35,6 +35,8 @@ class Sparse(Table):
         The entries.
     """
 
+    sparse = True
+
     def __init__(self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: Array, n_columns: int) -> None:
         self.indptr, self.indices, self.values = indptr, indices, values
         self.shape, self.dtype = (len(indptr) - 1, n_columns), values.dtype
@@ -48,6 +50,12 @@ class Sparse(Table):
         entries = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
         out.fill(0)
         out[np.repeat(np.arange(len(numbers)), lengths), self.indices[entries]] = self.values[entries]
+
+    def part(self, rows: slice) -> Sparse:
+        """Return rows that follow each other, without a copy of their entries."""
+        indptr = self.indptr[rows.start : rows.stop + 1]
+        first, end = int(indptr[0]), int(indptr[-1])
+        return Sparse(indptr - first, self.indices[first:end], self.values[first:end], self.shape[1])
 
     def place_of(self, entry: int) -> tuple[int, int]:
         """Return the row and the column of an entry."""

@@ -33,6 +33,8 @@ class Table(ABC):
         Names of the columns.
     finite : bool
         Whether all values are known to be finite, so that nobody has to look.
+    sparse : bool
+        Whether an engine can read it as it is, if it takes sparse rows.
     """
 
     ndim: Final = 2
@@ -40,6 +42,7 @@ class Table(ABC):
     dtype: np.dtype[Any]
     names: tuple[str, ...] | None = None
     finite: bool = False
+    sparse: bool = False
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -54,6 +57,10 @@ class Table(ABC):
     @abstractmethod
     def fill(self, out: Array, rows: Any) -> None:
         """Write rows, as many as `out` has, where they belong: a slice, or numbers of 0 and more."""
+
+    def part(self, rows: slice) -> Table:
+        """Return rows that follow each other as a table of the same kind, where that is sparse."""
+        raise NotImplementedError(f"{type(self).__name__} is put together")
 
     @property
     def rows_at_once(self) -> int:
@@ -128,8 +135,14 @@ def dense(X: Inputs) -> Array:
     return X if type(X) is np.ndarray else X[:] if isinstance(X, Table) else X  # an array, which is asked for, first
 
 
-def dense_parts(X: Inputs, part: slice) -> Iterator[tuple[slice, Array]]:
-    """Rows of a part, in arrays of bounded size where they are put together, each with its place in the part."""
+def dense_parts(X: Inputs, part: slice, sparse: bool = False) -> Iterator[tuple[slice, Any]]:
+    """Rows of a part, in arrays of bounded size where they are put together, each with its place in the part.
+
+    With `sparse`, rows that are sparse stay so.
+    """
+    if sparse and isinstance(X, Table) and X.sparse:
+        yield slice(0, part.stop - part.start), X.part(part)
+        return
     if not isinstance(X, Table):
         yield slice(0, part.stop - part.start), X[part]
         return

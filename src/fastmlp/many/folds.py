@@ -104,9 +104,9 @@ class JobRows(Rows):
 
     stop: Stop | None = None
 
-    def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:
+    def source(self, net: Measures, shuffle: bool, seed: int | None = None, sparse: bool = False) -> Source:
         """Return what an epoch reads, in the order in which a training on these rows alone would."""
-        source = super().source(net, shuffle, seed)
+        source = super().source(net, shuffle, seed, sparse)
         return source if self.stop is None else Interruptible(source, self.stop, net.n_parameters)
 
 

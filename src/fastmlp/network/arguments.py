@@ -95,11 +95,14 @@ class Rows:
         """The rows that are trained on, with the weights of the classes."""
         return self.data if self.part is None else chosen(self.data, self.part)
 
-    def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:
-        """Return what an epoch reads: all rows, in an order that a seed, the network's, and the epoch's number give."""
+    def source(self, net: Measures, shuffle: bool, seed: int | None = None, sparse: bool = False) -> Source:
+        """Return what an epoch reads: all rows, in an order that a seed, the network's, and the epoch's number give.
+
+        Sparse rows stay so with `sparse`.
+        """
         seed = net.seed if seed is None else seed
         order = shuffled(net._backend.permutation, seed, len(self)) if shuffle else in_order(len(self))
-        return source_of(self.data, order if self.part is None else of_rows(self.part, order))
+        return source_of(self.data, order if self.part is None else of_rows(self.part, order), sparse)
 
 
 def as_rows(

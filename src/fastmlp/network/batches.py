@@ -40,7 +40,7 @@ class InBatches:
     plain: None = None
     n_rows: None = None
 
-    def source(self, net: Measures, shuffle: bool, seed: int | None = None) -> Source:  # noqa: ARG002 - as they come
+    def source(self, net: Measures, shuffle: bool, seed: int | None = None, sparse: bool = False) -> Source:  # noqa: ARG002 - as they come
         """Return what an epoch reads."""
         return self.stream
 

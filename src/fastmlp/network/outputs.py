@@ -111,7 +111,7 @@ class Outputs(Normalized):
     def _fill(self, out: Array, rows: Inputs, threads: int, check: bool) -> None:
         self._access.check_whole()
         try:
-            for place, part in dense_parts(rows, slice(0, len(rows))):
+            for place, part in dense_parts(rows, slice(0, len(rows)), self._learner.engine.takes_sparse):
                 self._fill_part(out[place], part, threads, check)
         except ValueError:
             check_finite(rows, "X")  # says which value, and where

@@ -317,7 +317,8 @@ class Training(Gradients):
             batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
         noted = PerSample(len(rows.data)) if per_sample and isinstance(rows, Rows) else None
         options = steps.options._replace(noted=noted)
-        epoch = Epoch(learner, rows.source(self, shuffle, seed), batch_size, n_threads, options=options)
+        source = rows.source(self, shuffle, seed, learner.reads_sparse(options))
+        epoch = Epoch(learner, source, batch_size, n_threads, options=options)
         if verbose:
             bar.append(Lines(epoch, None if limits.epochs is None else first + limits.epochs, verbose))
         plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)

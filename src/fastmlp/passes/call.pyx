@@ -12,6 +12,7 @@ from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
 from fastmlp.passes.plan cimport cut_batch, share_batch
+from fastmlp.passes.rows cimport most_entries
 from fastmlp.passes.step cimport run_steps
 from fastmlp.passes.steps cimport N_STAGES
 from fastmlp.passes.threads cimport (
@@ -132,7 +133,8 @@ cdef class Call:
         tiles = self.tiles
         share_batch(&self.plan, team_size, by_panels, &tiles[0] if by_panels else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
-            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT, mixing))
+            self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT, mixing,
+                                        most_entries(&self.inputs.examples, self.plan.part)))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels and not mixing

@@ -12,7 +12,7 @@ from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
 from fastmlp.passes.predict cimport Predictor
 from fastmlp.passes.rowmajor cimport write_transposed
-from fastmlp.passes.rows cimport Inputs, check_order, sums_of_weights
+from fastmlp.passes.rows cimport Inputs, check_order, most_entries, sums_of_weights
 from fastmlp.passes.steps cimport N_STAGES
 from fastmlp.passes.tape cimport Tape
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
@@ -31,6 +31,13 @@ def permutation(seed, epoch, n, into=None):
     order = np.empty(n, np.int64) if into is None else into
     permute_into(seed, epoch, order)
     return order
+
+
+cdef bint fits(Buffers buffers, ptrdiff_t rows, bint mixing, ptrdiff_t entries) except -1:
+    """Whether buffers of a training serve another one."""
+    cdef ptrdiff_t room = buffers.ws.entries.room
+    return (buffers.ws.capacity == rows and buffers.mixing == mixing and room >= entries
+            and (room > 0) == (entries > 0))
 
 
 cdef class Engine:
@@ -109,6 +116,10 @@ cdef class Engine:
         finally:
             self.gate.open()
 
+    @property
+    def takes_sparse(self):
+        return self.parameters.net.inputs.shift == NULL
+
     def copy(self, into=None, int threads=1):
         return self.parameters.copy(into, threads)
 
@@ -171,6 +182,9 @@ cdef class Engine:
                              "or there is no optimizer")
         if run.average != 0 and net.average == 0:
             raise ValueError("a run with an average needs keep_average first")
+        if inputs.entries is not None and (run.mixing is not None or row_losses is not None or net.noise > 0
+                                           or net.layers[0].drop_scale > 0):
+            raise ValueError("sparse rows are neither mixed nor noted, and nothing is dropped of them or added to them")
         if run.mixing is not None and row_losses is not None:
             raise ValueError("rows that are mixed have no losses of their own")
         if steps == 0:
@@ -184,9 +198,9 @@ cdef class Engine:
             if self.whole_gradient is None:
                 self.whole_gradient = Parameters(self.parameters.spec, self.isa)
             call.store_gradient_in(self.whole_gradient)
-        if self.training and ((<Buffers> self.training[0]).ws.capacity != call.plan.part
-                              or (<Buffers> self.training[0]).mixing != (run.mixing is not None)):
-            self.training = []
+        entries = most_entries(&inputs.examples, call.plan.part)
+        self.training = [each for each in self.training
+                         if fits(each, call.plan.part, run.mixing is not None, entries)]
         call.buffers, call.profile = self.training, self.profile
         call.follow(table, run.groups)
         call.steps.seed = run.seed

@@ -9,6 +9,7 @@ from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport BIAS, SLOPE, Layer, Vector
 from fastmlp.passes.norm cimport normalise
 from fastmlp.passes.panels cimport packed, panel_row, vectors_in
+from fastmlp.passes.sparse cimport has_entries, multiply_entries
 from fastmlp.passes.workspace cimport block_of, kept_block
 from libc.string cimport memcpy
 
@@ -21,15 +22,20 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
     cdef ptrdiff_t j, columns
     cdef const char *a = block_of(net, ws, ws.a[l], row, 0)
     cdef char *c
-    cdef bint few = rows <= net.kernels.few_rows and not layer.dots
-    if few:
+    cdef bint sparse = has_entries(ws, l)
+    cdef bint few = rows <= net.kernels.few_rows and not layer.dots and not sparse
+    if sparse:
+        multiply_entries(net, ws, row, rows, panel, panels, out)
+    elif few:
         multiply_few(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, panel),
                      min(layer.n_out - panel * net.panel, panels * net.panel), panels,
                      block_of(net, ws, out, row, panel), ws.stride)
     for j in range(panel, panel + panels):
         columns = layer.n_out - j * net.panel
         c = block_of(net, ws, out, row, j)
-        if layer.dots:
+        if sparse:
+            pass
+        elif layer.dots:
             net.kernels.gemm_dots(rows, layer.n_in, a, ws.stride, packed(net, layer.weight_t, 0, j * net.panel, 0),
                                   layer.n_out * net.panel, min(columns, net.panel), c)
         elif not few:

@@ -5,6 +5,7 @@ A training stores it only for the parts of a batch and for microbatches: see upd
 from fastmlp.passes.gemm cimport Ahead, gradient_block
 from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed
+from fastmlp.passes.sparse cimport entries_gradient, has_entries
 from fastmlp.passes.tiles cimport operands_of, tile_of, weights_of
 from libc.string cimport memset
 
@@ -19,6 +20,8 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     nothing.n = 0
     if t.vector != WEIGHTS:
         sum_vector(net, ws, 0, rows, &t, accumulate, place_in(to, &t))
+    elif has_entries(ws, t.l):
+        entries_gradient(net, ws, &t, accumulate, place_in(to, &t))
     else:
         operands_of(net, ws, &t, &a, &d)
         gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))

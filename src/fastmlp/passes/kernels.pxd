@@ -44,6 +44,8 @@ cdef extern from "kernels.h" nogil:
                                       ptrdiff_t stride) noexcept nogil
     ctypedef int (*fm_finite_kernel)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride,
                                      ptrdiff_t column_stride) noexcept nogil
+    ctypedef ptrdiff_t (*fm_entries_kernel)(ptrdiff_t n, const int32_t *columns, const void *values,
+                                            ptrdiff_t n_columns, int32_t *to_columns, void *to_values) noexcept nogil
     ctypedef void (*fm_math_kernel)(ptrdiff_t n, const void *x, void *out) noexcept nogil
 
     ctypedef struct fm_row_keys:
@@ -98,6 +100,13 @@ cdef extern from "kernels.h" nogil:
         fm_optimizer_kernel *optimizer
         fm_gather_kernel *gather
         fm_finite_kernel *finite
+        fm_entries_kernel *entries
+        void (*gemm_entries)(ptrdiff_t n, const int32_t *columns, const void *values, const void *b, ptrdiff_t b_stride,
+                             ptrdiff_t vectors, void *c, ptrdiff_t c_stride) noexcept nogil
+        void (*dots_entries)(ptrdiff_t n, const int32_t *columns, const void *values, const void *b, ptrdiff_t b_stride,
+                             ptrdiff_t n_outputs, void *c) noexcept nogil
+        void (*add_entries)(ptrdiff_t n, const int32_t *rows, const int32_t *columns, const void *values, const void *d,
+                            int vectors, void *g) noexcept nogil
         void (*pack)(ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t row_stride, void *panels,
                      ptrdiff_t stride) noexcept nogil
         void (*unpack)(ptrdiff_t rows, ptrdiff_t columns, const void *panels, ptrdiff_t stride, void *out,

@@ -29,7 +29,7 @@ from fastmlp.passes.kernels cimport (
 from fastmlp.passes.layers cimport Network, multiply_adds, seconds_of_rows, threads_for
 from fastmlp.passes.loss cimport loss_rows
 from fastmlp.passes.plan cimport panels_at_once, row_block, share_by_panels
-from fastmlp.passes.rows cimport Examples, load_inputs, load_targets, to_units
+from fastmlp.passes.rows cimport Examples, load_inputs, load_targets, most_entries, to_units
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
@@ -292,9 +292,17 @@ cdef class Predictor:
         cdef Blocks run
         cdef int thread
         cdef bint targets = row_loss != NULL
+        cdef ptrdiff_t entries
         cdef bint by_panels = share_by_panels(net, rows, team_size) and not targets
         run.block = rows if by_panels else row_block(net, rows, team_size, False)
-        buffers = self.take_buffers(run.block, EVALUATE if targets else PREDICT, 1 if by_panels else team_size)
+        purpose = EVALUATE if targets else PREDICT
+        entries = most_entries(examples, run.block)
+        if entries == 0:
+            buffers = self.take_buffers(run.block, purpose, 1 if by_panels else team_size)
+        else:
+            check = False        # which has been done where they were taken in
+            buffers = [Buffers(self.parameters, run.block, purpose, False, entries)
+                       for _thread in range(1 if by_panels else team_size)]
         for thread in range(len(buffers)):
             spaces[thread] = &(<Buffers> buffers[thread]).ws
             spaces[thread].has_labels = examples.labels
@@ -304,7 +312,8 @@ cdef class Predictor:
             self.few_rows(&run, team_size)
         else:
             self.waves(&run, team_size)
-        self.put_back(buffers)
+        if entries == 0:
+            self.put_back(buffers)
 
     cdef few_rows(self, Blocks *run, int team_size):
         run.team = team_new(team_size)

@@ -3,7 +3,7 @@ from fastmlp.passes.kernels cimport Matrix, Rows
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.workspace cimport Workspace
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 # What a run reads: rows of X and y, by their numbers in `order` (NULL: as they come).
 cdef struct Examples:
@@ -13,6 +13,10 @@ cdef struct Examples:
     const double *weight             # per row of X, or NULL
     const int64_t *order
     ptrdiff_t rows                   # in the order; of X where there is none
+    # Of sparse rows, of which x has the values, one below the other; NULL: they are dense.
+    const int64_t *indptr            # per row of X: where its entries begin; their end
+    const int32_t *columns           # per entry
+    const int64_t *offsets           # per place in the order: entries before it; all of them
     const double *mixing             # of each step, the share of the next row's in a row; NULL: rows stay as they are
     ptrdiff_t batch                  # rows of a step, where they are mixed
 
@@ -23,13 +27,17 @@ cdef class Inputs:
     cdef object weight               # memoryviews, which hold the arrays, or None
     cdef object order
     cdef object mixing
+    cdef tuple entries               # of sparse rows: arrays that `examples` points into, or None
     cdef bint has_targets
     cdef ptrdiff_t rows              # in the order, or in X when there is none
     cdef check_labels(self, y, ptrdiff_t n_outputs)
     cdef weight_sums(self, ptrdiff_t batch_size)
+    cdef take_entries(self, X)
+    cdef place_entries(self, X, order)
     cdef mix(self, loss, shares, ptrdiff_t batch_size)
 
 cdef check_order(order, ptrdiff_t rows)
+cdef ptrdiff_t most_entries(Examples *examples, ptrdiff_t rows) noexcept nogil
 cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size)
 
 cdef inline ptrdiff_t number_of(Examples *examples, ptrdiff_t position) noexcept nogil:

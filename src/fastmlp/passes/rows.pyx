@@ -8,7 +8,7 @@ import numpy as np
 from fastmlp.passes.kernels cimport Matrix
 from fastmlp.passes.layers cimport Scaling
 from fastmlp.passes.panels cimport packed, panel_row, panels_in
-from fastmlp.passes.workspace cimport block_of
+from fastmlp.passes.workspace cimport Entries, block_of
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -33,8 +33,13 @@ cdef class Inputs:
     def __init__(self, Parameters parameters, X, y, weight, order):
         cdef Network *net = &parameters.net
         cdef ptrdiff_t n_outputs = net.layers[net.n_layers - 1].n_out
-        self.x = Rows(X)
+        cdef bint sparse = hasattr(X, "indptr")
+        self.x = Rows(X.values if sparse else X)
         self.examples.x = self.x.matrix
+        if sparse:
+            self.take_entries(X)
+            if net.inputs.shift != NULL:
+                raise ValueError("sparse rows are not shifted")
         self.has_targets = y is not None
         if X.ndim != 2 or self.examples.x.columns != net.layers[0].n_in:
             raise ValueError(f"X has shape {X.shape}; it must be (rows, {net.layers[0].n_in})")
@@ -68,6 +73,30 @@ cdef class Inputs:
             if self.has_targets:
                 self.examples.y.ahead = rows_ahead(&self.examples.y, self.y.view.itemsize)
         self.examples.rows = self.rows
+        if sparse:
+            self.place_entries(X, order)
+
+    cdef take_entries(self, X):
+        """Point at the entries of sparse rows, once they are known to lie where they should."""
+        cdef const int64_t[::1] indptr = X.indptr
+        cdef const int32_t[::1] columns = X.indices
+        cdef ptrdiff_t r, rows = X.shape[0], n = min(columns.shape[0], self.examples.x.rows)
+        if indptr.shape[0] != rows + 1 or indptr[0] != 0 or indptr[rows] > n:
+            raise ValueError(f"indptr must have {rows + 1} numbers, from 0 to {n} at most")
+        for r in range(rows):
+            if indptr[r] > indptr[r + 1]:
+                raise ValueError(f"row {r} has entries from {indptr[r]} to {indptr[r + 1]}")
+        self.examples.x.rows, self.examples.x.columns = rows, X.shape[1]
+        self.examples.indptr, self.examples.columns = &indptr[0], &columns[0] if columns.shape[0] else NULL
+
+    cdef place_entries(self, X, order):
+        """Count the entries before each place in the order."""
+        cdef const int64_t[::1] offsets
+        lengths = np.diff(X.indptr)
+        offsets = places = np.zeros(self.rows + 1, np.int64)
+        np.cumsum(lengths if order is None else lengths[order], out=places[1:])
+        self.entries = X.indptr, X.indices, places
+        self.examples.offsets = &offsets[0]
 
     cdef check_labels(self, y, ptrdiff_t n_outputs):
         cdef ptrdiff_t r
@@ -103,6 +132,17 @@ cdef check_order(order, ptrdiff_t rows):
     for i in range(numbers.shape[0]):
         if not 0 <= numbers[i] < rows:
             raise ValueError(f"order[{i}] is {numbers[i]}; X has {rows} rows")
+
+
+cdef ptrdiff_t most_entries(Examples *examples, ptrdiff_t rows) noexcept nogil:
+    """The most entries of so many rows that follow each other in the order, and 1 at least; 0 of dense rows."""
+    cdef ptrdiff_t place, most = 1
+    if examples.indptr == NULL:
+        return 0
+    rows = min(rows, examples.rows)
+    for place in range(examples.rows - rows + 1):
+        most = max(most, <ptrdiff_t> (examples.offsets[place + rows] - examples.offsets[place]))
+    return most
 
 
 cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size):
@@ -154,10 +194,28 @@ cdef void load_inputs(Network *net, Workspace *ws, Examples *examples, ptrdiff_t
                       ptrdiff_t rows) noexcept nogil:
     """Rows [row, row + rows) of the batch that begins at `start` of the order: their inputs."""
     cdef char *to = block_of(net, ws, ws.a[0], row, 0)
+    if examples.indptr != NULL:
+        load_entries(net, ws, examples, start, row, rows)
+        return
     gather(net, ws, examples, &examples.x, start + row, &net.inputs, to, rows)
     if examples.mixing != NULL:
         mix(net, ws, examples, &examples.x, start + row, &net.inputs, to,
             block_of(net, ws, ws.beside[0], row, 0), rows)
+
+
+cdef void load_entries(Network *net, Workspace *ws, Examples *examples, ptrdiff_t start, ptrdiff_t row,
+                       ptrdiff_t rows) noexcept nogil:
+    """Sparse rows [row, row + rows) of that batch: their entries, each row's at a place of its own."""
+    cdef Entries *to = &ws.entries
+    cdef ptrdiff_t r, first, begin, n
+    for r in range(row, row + rows):
+        first = examples.offsets[start + r] - examples.offsets[start]
+        n = examples.offsets[start + r + 1] - examples.offsets[start + r]
+        begin = examples.indptr[number_of(examples, start + r)]
+        to.first[r] = first
+        to.count[r] = net.kernels.entries[examples.x.source](
+            n, examples.columns + begin, examples.x.data + begin * examples.x.row_stride, net.layers[0].n_in,
+            to.columns + first, to.values + first * net.item)
 
 
 cdef void to_units(Network *net, ptrdiff_t rows, char *outputs) noexcept nogil:

@@ -22,6 +22,7 @@ from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
 from fastmlp.passes.parameters cimport penalty_of, squared_weights_of
 from fastmlp.passes.rows cimport load_inputs, load_targets
+from fastmlp.passes.sparse cimport has_entries, sort_entries
 from fastmlp.passes.steps cimport (
     BACKWARD,
     FORWARD,
@@ -97,6 +98,8 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
             if run.at_loss != NULL and not by_calling_thread(run, place, run.at_loss, &part):
                 return False
             backward_phase(run, place, &part)
+        if part.microbatch == 0 and has_entries(run.workspaces[0], 0):
+            sort_phase(run, place, part.rows)
         tiles_phase(run, place, &part)
         done += part.rows
         if run.plan.wave > 0 and done < batch and done // run.plan.wave != (done - part.rows) // run.plan.wave:
@@ -216,6 +219,8 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
                 return since
             since = block_of_rows(run, ws, thread, &part, row, min(run.plan.block, part.rows - row), since)
             row += run.plan.block
+        if has_entries(ws, 0):
+            sort_entries(run.plan.net, ws, part.rows)
         for item in range(count_tiles(run.plan.net)):
             gradient_item(run.plan.net, ws, part.rows, item, not part.first, run.sums[number])
         run.out.sums_of_losses[number] = add_row_losses(run.plan.net, run.examples, ws, part.start, part.rows,
@@ -236,6 +241,14 @@ cdef inline void sums_of_layer(Steps *run, int layer) noexcept nogil:
     run.out.penalties[layer] = penalty_of(run.plan.net, layer)
     if run.out.squared_weights != NULL:
         run.out.layer_norms[layer] = squared_weights_of(run.plan.net, layer)
+
+
+cdef void sort_phase(Steps *run, Place *place, ptrdiff_t rows) noexcept nogil:
+    """Sort a part's entries, which takes one thread a share of what their products take."""
+    phase_begin(run.team, place, 1)
+    while phase_next(run.team, place) >= 0:
+        sort_entries(run.plan.net, run.workspaces[0], rows)
+    phase_end(run.team, place)
 
 
 cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:

@@ -197,8 +197,8 @@ cdef class Tape:
         cdef Inputs inputs = Inputs(self.parameters, X, None, None, None)
         cdef Py_buffer view
         self.rows = inputs.rows
-        if self.rows == 0:
-            raise ValueError("X has no rows")
+        if self.rows == 0 or inputs.entries is not None:
+            raise ValueError("X has no rows, or they are sparse")
         self.check_matrix(out, "out", net.layers[net.n_layers - 1].n_out)
         PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:

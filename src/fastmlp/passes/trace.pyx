@@ -27,6 +27,8 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
     cdef Workspace *ws = &buffers.ws
     cdef int l, last = net.n_layers - 1
     cdef bint backward = inputs.has_targets or by_outputs is not None
+    if inputs.entries is not None:
+        raise ValueError("traces are of dense rows")
     spec = parameters.spec
     signals, outputs, sensitivities = ([np.empty((total, layer.n_out), spec.dtype) for layer in spec.layers]
                                        for _kind in range(3))

@@ -7,6 +7,7 @@ from fastmlp.passes.gradient cimport add_penalties, add_up, finish_vector, sum_v
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
+from fastmlp.passes.sparse cimport entries_gradient, has_entries
 from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
 from fastmlp.passes.tiles cimport (
     Tile,
@@ -41,12 +42,19 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
                       const Rule *rule, bint shared, char *scratch) noexcept nogil:
     """One tile's gradient, and its update; `before` (NULL: nothing) holds the sums over the batch's earlier rows."""
     cdef Tile t = tile_of(net, item)
+    cdef Aim aim
     if before != NULL:
         memcpy(scratch, place_in(before, &t), summed_in(net, &t) * net.item)
     if t.vector != WEIGHTS:
         sum_vector(net, ws, 0, rows, &t, before != NULL, scratch)
         finish_vector(net, &t, scratch)
         update_vector(net, &t, rule, scratch)
+    elif has_entries(ws, t.l):
+        entries_gradient(net, ws, &t, before != NULL, scratch)
+        take_aim(net, &t, rule, &aim)
+        add_penalties(net, &t, 0, t.rows, scratch)
+        update_rows(net, &aim, 0, t.rows, rule, scratch)
+        transpose_tile(net, &t)
     else:
         update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)
 

@@ -3,6 +3,18 @@ from fastmlp.passes.layers cimport Network
 from fastmlp.passes.panels cimport place
 from libc.stdint cimport int32_t, uint16_t
 
+# Entries of sparse rows, converted: row by row, and once more by blocks of P columns, the rows of each in order.
+cdef struct Entries:
+    ptrdiff_t room                   # for so many; 0: rows are dense
+    ptrdiff_t *first                 # per row
+    ptrdiff_t *count
+    int32_t *columns
+    char *values
+    ptrdiff_t *block_first           # per block of columns, and its end behind the last one
+    int32_t *block_rows
+    int32_t *block_columns           # seen from the block's first
+    char *block_values
+
 # Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
 cdef struct Workspace:
     ptrdiff_t capacity
@@ -24,6 +36,7 @@ cdef struct Workspace:
     char *scale                      # per row: weight / sum of weights
     double *row_loss
     void *raised                     # what a user's own activation raised, until somebody sees it; else NULL
+    Entries entries                  # of sparse rows, in the place of a[0]
 
 cdef enum Purpose:
     PREDICT    # outputs only
@@ -37,6 +50,7 @@ cdef class Buffers:
     cdef bint mixing                 # whether rows are mixed in training
     cdef char *arena
     cdef size_t lay_out(self, Network *net, char *base)
+    cdef lay_out_entries(self, Network *net, char *base, size_t *used)
 
 cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrdiff_t row,
                            ptrdiff_t panel) noexcept nogil:

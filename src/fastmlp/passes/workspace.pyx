@@ -12,7 +12,8 @@ from libc.stdlib cimport calloc, free
 cdef class Buffers:
     """The workspace for up to `capacity` rows at once."""
 
-    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose, bint mixing=False):
+    def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose, bint mixing=False,
+                  ptrdiff_t entries=0):
         cdef Network *net = &parameters.net
         cdef ptrdiff_t rows = (capacity + net.kernels.tile_rows - 1) // net.kernels.tile_rows * net.kernels.tile_rows
         # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
@@ -33,7 +34,7 @@ cdef class Buffers:
         self.ws.shifted = self.ws.normed + net.n_layers + 1
         self.ws.norm_scale = self.ws.shifted + net.n_layers + 1
         self.ws.numbers = <uint16_t **> (self.ws.norm_scale + net.n_layers + 1)
-        self.purpose, self.mixing = purpose, mixing
+        self.purpose, self.mixing, self.ws.entries.room = purpose, mixing, entries
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
 
@@ -45,7 +46,10 @@ cdef class Buffers:
         cdef size_t used = 0
         cdef size_t panel = self.ws.stride * net.item
         cdef int l, last = net.n_layers
-        self.ws.a[0] = take(base, &used, net.layers[0].in_panels * panel)
+        if self.ws.entries.room > 0:
+            self.lay_out_entries(net, base, &used)
+        else:
+            self.ws.a[0] = take(base, &used, net.layers[0].in_panels * panel)
         for l in range(2 if self.purpose == TRAIN and net.noise > 0 else 0):
             self.ws.noise[l] = <uint16_t *> take(base, &used, net.layers[0].in_panels * self.ws.stride
                                                  * sizeof(uint16_t))
@@ -77,3 +81,16 @@ cdef class Buffers:
             self.ws.scale = take(base, &used, self.ws.capacity * net.item)
             self.ws.row_loss = <double *> take(base, &used, self.ws.capacity * sizeof(double))
         return used
+
+    cdef lay_out_entries(self, Network *net, char *base, size_t *used):
+        cdef Entries *to = &self.ws.entries
+        cdef size_t numbers = to.room * sizeof(int32_t)
+        to.first = <ptrdiff_t *> take(base, used, self.ws.capacity * sizeof(ptrdiff_t))
+        to.count = <ptrdiff_t *> take(base, used, self.ws.capacity * sizeof(ptrdiff_t))
+        to.columns = <int32_t *> take(base, used, numbers)
+        to.values = take(base, used, to.room * net.item)
+        if self.purpose >= GRADIENT:
+            to.block_first = <ptrdiff_t *> take(base, used, (net.layers[0].in_panels + 2) * sizeof(ptrdiff_t))
+            to.block_rows = <int32_t *> take(base, used, numbers)
+            to.block_columns = <int32_t *> take(base, used, numbers)
+            to.block_values = take(base, used, to.room * net.item)

@@ -123,6 +123,11 @@ class Engine:
             self._plan.inputs, self._plan.targets = inputs, targets
             self._changes += 1
 
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether X may be sparse rows: a batch of them is made dense."""
+        return self._plan.inputs is None
+
     def copy(self, into: Copy | None = None, threads: int = 1) -> Copy:
         """Parameters, the optimizer's state and the average, for `restore`; into a copy that is no longer needed."""
         with self._gate.reading("copy"):

@@ -24,7 +24,7 @@ def gather(source: Array, rows: Rows, out: Array, scaling: Scaling | None = None
     """
     if scaling is not None:
         np.copyto(out, (source[rows].astype(np.float64) - scaling.shift) * scaling.scale, casting="unsafe")
-    elif isinstance(rows, slice):
+    elif isinstance(rows, slice) or not isinstance(source, np.ndarray):  # sparse rows
         np.copyto(out, source[rows], casting="unsafe")
     elif source.dtype == out.dtype and source.flags.carray:
         np.take(source, rows, axis=0, out=out, mode="clip")  # mode="raise" would go through a copy of out

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import Data, dense
+from fastmlp.data import Data, Table, dense
 from fastmlp.files import Checkpoint
 from fastmlp.runtime import Engine
 from fastmlp.spec import (
@@ -206,7 +206,7 @@ class Learner:
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
         run = Run(
-            dense(data.X),
+            data.X if isinstance(data.X, Table) and data.X.sparse else dense(data.X),  # type: ignore[arg-type]
             data.y,
             weight,
             order,
@@ -232,6 +232,11 @@ class Learner:
             outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
         self.count(outcome.steps, min(outcome.steps * batch_size, len(order)))  # the last batch may be smaller
         return outcome
+
+    def reads_sparse(self, options: StepOptions) -> bool:
+        """Whether steps can read sparse rows as they are: nothing is done to their inputs, and nobody looks at them."""
+        untouched = self.normalizing.inputs is None and not (self.spec.dropout_rates[0] or self.spec.input_noise)
+        return untouched and not options.mixup and options.noted is None
 
     def apply(self, gradient: Mapping[str, NDArray[Any]], threads: int, clip: Clip = NO_CLIP) -> None:
         """Make one update by a gradient that somebody else has computed, of rows that are not known."""

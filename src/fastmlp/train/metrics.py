@@ -40,7 +40,7 @@ def evaluate(
         for part in chunks(len(data), n_outputs):
             y = data.y[part]
             outputs, losses = out[: len(y)], row_loss[: len(y)]
-            for place, X in dense_parts(data.X, part):
+            for place, X in dense_parts(data.X, part, engine.takes_sparse):
                 engine.evaluate(X, y[place], outputs[place], losses[place], threads)
             weight = weights[part]
             loss += float((weight * losses).sum())

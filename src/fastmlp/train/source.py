@@ -154,8 +154,8 @@ class TableRows(_Ordered):
             yield Chunk(Data(block, self.y[rows], weight), places[: len(rows)], rows)
 
 
-def source_of(data: Data, order: Order) -> Source:
-    """Return the source of these rows in this order."""
-    if isinstance(data.X, Table):
+def source_of(data: Data, order: Order, sparse: bool = False) -> Source:
+    """Return the source of these rows in this order; with `sparse`, sparse ones stay so."""
+    if isinstance(data.X, Table) and not (sparse and data.X.sparse):
         return TableRows(data.X, data.y, data.weight, order)
     return Arrays(data, order)
