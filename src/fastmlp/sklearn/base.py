@@ -240,9 +240,10 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
             rows, held_out = self._split(problem)
         solver, alpha, threads = self._optimizer, float(self.alpha), engine_threads(self.n_threads)
         learner = self._learner(engine, solver, alpha)
-        source = UntilLost(problem, stream(rows, self._random_state if self.shuffle else None))
-        batch_size = self._rows_of_a_batch(len(rows))
         options = self._step_options()
+        order = stream(rows, self._random_state if self.shuffle else None)
+        source = UntilLost(problem, order, learner.reads_sparse(options))
+        batch_size = self._rows_of_a_batch(len(rows))
         share = options.average
         epoch = Epoch(learner, source, batch_size, threads, squared_weights=bool(alpha), options=options)
         watch = self._watch(learner, problem, held_out)

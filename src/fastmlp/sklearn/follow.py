@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.data import Data
+from fastmlp.data.sparse import as_sparse
 from fastmlp.sklearn.sparse import is_sparse
 from fastmlp.train import loop
 from fastmlp.train.callbacks import LoopCallback
@@ -61,15 +62,19 @@ def stream(rows: NDArray[np.int64], random: np.random.RandomState | None) -> Ord
 
 
 class UntilLost:
-    """The rows of a problem, up to where a loss was not finite: then there are no more, but orders are still drawn."""
+    """The rows of a problem, up to where a loss was not finite: then there are no more, but orders are still drawn.
 
-    def __init__(self, problem: Problem, order: Order) -> None:
+    With `sparse`, those that are sparse stay so.
+    """
+
+    def __init__(self, problem: Problem, order: Order, sparse: bool) -> None:
         self.order, self.lost = order, False
         self.source: Arrays | SparseRows
-        if is_sparse(problem.X):
+        if is_sparse(problem.X) and not sparse:
             self.source = SparseRows(problem.X, problem.y, problem.weight, order)
         else:
-            self.source = Arrays(Data(problem.X, problem.y, problem.weight), order)
+            X = as_sparse(problem.X) if is_sparse(problem.X) else problem.X
+            self.source = Arrays(Data(X, problem.y, problem.weight), order)
 
     @property
     def n_rows(self) -> int:

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator
 
 from fastmlp.access import Access
 from fastmlp.runtime import Backend, Engine, choose_backend, optimizer_state, set_optimizer_state
-from fastmlp.sklearn.sparse import SparseFirstLayer
 from fastmlp.spec import Array, NetworkSpec, name_tensors, weights_and_biases
 
 __all__ = ["LayerArrays", "ParameterAttributes", "SharedParameters"]
@@ -35,7 +34,6 @@ class SharedParameters:
         self.training_key: Any = None  # those that only training depends on, where the spec has been made of them
         self.optimizer: str | None = None  # of which the engine has the state
         self._engine: Engine | None = None
-        self._sparse: SparseFirstLayer | None = None  # with the parameters as they are now
         self._lists: dict[str, list[Array]] = {}
         self._seen: list[Array] = []  # copies of the arrays in the lists, as the engine has them
         self._state: tuple[str, list[LayerArrays]] | None = None  # of the optimizer, until there is an engine
@@ -71,7 +69,7 @@ class SharedParameters:
             self._make_engine(spec).write(name_tensors(weights, biases))
 
     def _make_engine(self, spec: NetworkSpec) -> Engine:
-        self._engine, self._sparse, self._known = self.backend.engine(spec), None, None
+        self._engine, self._known = self.backend.engine(spec), None
         self.access.engine = self._engine
         self.spec, self.n_parameters, self.optimizer = spec, spec.n_parameters, None
         return self._engine
@@ -137,7 +135,6 @@ class SharedParameters:
         assert self._engine is not None
         contiguous = [np.ascontiguousarray(array, dtype=dtype) for array in arrays]
         self._engine.write(name_tensors(contiguous[:n_layers], contiguous[n_layers:]))
-        self._sparse = None
         self._seen = [array.copy() for array in arrays]
 
     def _become(self, spec: NetworkSpec) -> None:
@@ -170,7 +167,6 @@ class SharedParameters:
 
     def trained(self) -> None:
         """Write what the engine has learnt into the arrays that the user holds."""
-        self._sparse = None
         if self._lists:
             assert self._engine is not None
             weights, biases = weights_and_biases(self._engine.read())
@@ -182,14 +178,6 @@ class SharedParameters:
                         np.copyto(held, array)
                     else:
                         self._lists[name][place] = array.copy()
-
-    def sparse_first_layer(self) -> SparseFirstLayer:
-        """Return what predicts from very sparse rows; kept until the parameters change. Call `engine` before."""
-        if self._sparse is None:
-            assert self._engine is not None
-            assert self.spec is not None
-            self._sparse = SparseFirstLayer(self.spec, self._engine.read(), self.backend)
-        return self._sparse
 
     def is_finite_array(self, X: Array) -> bool:
         """Return whether all of a 2-D float array is finite, by the backend's kernel if it has one."""

@@ -12,7 +12,7 @@ from fastmlp.data import SOURCE_DTYPES, as_source
 from fastmlp.runtime import engine_threads
 from fastmlp.sklearn.compat import InvalidParameterError
 from fastmlp.sklearn.parameters import ParameterAttributes
-from fastmlp.sklearn.sparse import is_sparse, pays, predict_rows
+from fastmlp.sklearn.sparse import predict_rows
 from fastmlp.sklearn.validation import as_rows, validate_features
 from fastmlp.spec import (
     Activation,
@@ -120,11 +120,6 @@ class NetworkOutputs(ParameterAttributes):
                 current = shared.both()
         engine, spec = current
         outputs = np.empty((rows.shape[0], spec.sizes[-1]), spec.dtype)
-        if is_sparse(rows) and not spec.residual and pays(rows, spec.sizes[1]):
-            with shared.access.reading("predict"):
-                self._engine()
-                shared.sparse_first_layer().predict(rows, outputs, engine_threads(self.n_threads))
-            return outputs
         small = rows.shape[0] * shared.n_parameters <= ONE_THREAD
         threads = 1 if small else engine_threads(self.n_threads)
         if not predict_rows(engine, rows, outputs, threads):

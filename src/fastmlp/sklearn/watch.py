@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.data.sparse import dense_blocks
+from fastmlp.data.sparse import as_sparse
 from fastmlp.network import MLP
 from fastmlp.sklearn.sparse import is_sparse
 from fastmlp.train.callbacks import Lent
@@ -44,8 +44,7 @@ def evaluate(engine: Engine, rows: Rows, n_outputs: int, dtype: str, threads: in
     """Compute outputs (n, n_outputs) and losses (n,) of rows."""
     X, y, _ = rows
     outputs, losses = np.empty((len(y), n_outputs), dtype), np.empty(len(y))
-    for part, block in dense_blocks(X) if is_sparse(X) else [(slice(None), X)]:
-        engine.evaluate(block, y[part], outputs[part], losses[part], threads)
+    engine.evaluate(as_sparse(X) if is_sparse(X) else X, y, outputs, losses, threads)  # type: ignore[arg-type]
     return outputs, losses
 
 
