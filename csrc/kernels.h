@@ -108,8 +108,8 @@ typedef struct {
   void (*backward_rows)(ptrdiff_t rows, ptrdiff_t n_outputs, const void *kept, const double *params, void *d,
                         ptrdiff_t stride);
   /* For one with a learned vector, NULL for any other: in the places of forward and backward. `learned` is the
-   * vector's part for the panel, or where it is shared, its one number; z goes to `kept`, which is c itself where nobody
-   * wants it. backward_units puts each row's part of the vector's gradient beside d. */
+   * vector's part for the panel, or where it is shared, its one number; z goes to `kept`, which is c itself where
+   * nobody wants it. backward_units puts each row's part of the vector's gradient beside d. */
   void (*forward_units)(ptrdiff_t rows, int vectors, const void *bias, const void *learned, int shared, void *c,
                         void *kept);
   void (*backward_units)(ptrdiff_t rows, int vectors, const void *kept, const void *learned, int shared, void *d,

@@ -227,8 +227,8 @@ static void check_normalise_rows(trial t, result *out) {
     allow(scale, 0, t.rows);
   }
   seal_all();
-  T->normalise_rows(t.rows, t.columns, 1e-5, gains->data, panel_of(c, 0), c.stride,
-                    t.at[KEEPS] ? panel_of(x, 0) : NULL, t.at[KEEPS] ? scale->data : NULL);
+  T->normalise_rows(t.rows, t.columns, 1e-5, gains->data, panel_of(c, 0), c.stride, t.at[KEEPS] ? panel_of(x, 0) : NULL,
+                    t.at[KEEPS] ? scale->data : NULL);
   check_all();
   check_padding(c, round_up(t.columns, T->lanes));
   for (ptrdiff_t r = 0; r < t.rows; r++) {
