@@ -93,7 +93,7 @@ def test_names_of_columns_are_those_of_the_frame_that_a_network_learnt_from(run,
     net.fit(pd.DataFrame(X, columns=["width", "height"]), X[:, 0], epochs=2)
     net.save(tmp_path / "net.safetensors")
     np.savetxt(
-        tmp_path / "data.csv", np.c_[X[:, 1], X], delimiter=",", header="height,other,again", comments="", fmt="%r"
+        tmp_path / "data.csv", np.c_[X[:, 1], X], delimiter=",", header="height,other,again", comments="", fmt="%.17g"
     )
     code, _, err = run("predict", tmp_path / "net.safetensors", tmp_path / "data.csv")
     assert (code, "has no column 'width', which the model was trained on" in err) == (2, True)
