@@ -43,6 +43,7 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "max_norm": (PLAIN | {"max_norm": 1.0}, fastmlp.Adam(1e-4), None),
     "residual": (PLAIN | {"residual": True}, fastmlp.Adam(1e-4), 1.05),
     "layer norm": (PLAIN | {"norm": "layer"}, fastmlp.Adam(1e-4), 1.2),
+    "batch norm": (PLAIN | {"norm": "batch"}, fastmlp.Adam(1e-4), 1.4),
     "clip_norm": (PLAIN, fastmlp.Adam(1e-4), 1.15),
     "clip_value": (PLAIN, fastmlp.Adam(1e-4), None),
     "ema": (PLAIN, fastmlp.Adam(1e-4), 1.1),

@@ -209,6 +209,16 @@ typedef struct fm_kernels {
    * product with x to `normed`: their sums over the rows are the gradients of beta and gamma. */
   void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
                          ptrdiff_t stride, void *normed, void *shifted);
+  /* The same with mean and variance of each column over all rows of one panel, which are left, as is `scale`. */
+  void (*normalise_batch)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, void *c, void *normed,
+                          void *mean, void *variance, void *scale);
+  void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale, void *d, void *normed,
+                          void *shifted);
+  /* And with mean and variance that are no functions of c; `normed` may be NULL here. */
+  void (*normalise_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *mean,
+                          const void *variance, void *c, void *normed);
+  void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
+                          void *d, void *normed, void *shifted);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];

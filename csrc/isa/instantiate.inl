@@ -59,6 +59,10 @@ static const fm_kernels table = {
     .sum_columns = sum_columns,
     .normalise_rows = normalise_rows,
     .pull_back_rows = pull_back_rows,
+    .normalise_batch = normalise_batch,
+    .pull_back_batch = pull_back_batch,
+    .normalise_fixed = normalise_fixed,
+    .pull_back_fixed = pull_back_fixed,
     .activation =
         {
 #include "../ops/activation.inl"

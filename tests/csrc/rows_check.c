@@ -283,6 +283,123 @@ static void check_pull_back_rows(trial t, result *out) {
   append_matrix(out, dz);
 }
 
+/* The sum of a column, or of its products with another's, in blocks of 64 rows. */
+static double down_column(matrix x, matrix y, ptrdiff_t c, int products) {
+  double total = 0, sum = 0;
+  for (ptrdiff_t r = 0; r < x.rows; r++) {
+    sum = products ? fused(at(x, r, c), at(y, r, c), sum) : rounded(sum + at(x, r, c));
+    if (r % 64 == 63 || r == x.rows - 1) {
+      total = rounded(total + sum);
+      sum = 0;
+    }
+  }
+  return total;
+}
+
+static double inverse_root_of(double variance) { return rounded(1 / rounded(sqrt(rounded(variance + rounded(1e-5))))); }
+
+/* A row of numbers, one for each column, as a vector of parameters lies. */
+static array *new_row(matrix like, double (*value)(void)) {
+  array *row = new_reals(like.panels * T->panel);
+  for (ptrdiff_t j = 0; j < like.panels * T->panel; j++) put(row->data, j, value && j < like.columns ? value() : 0);
+  return row;
+}
+
+static void *from(const array *row, ptrdiff_t panel) { return row->data + (size_t)(panel * T->panel * T->itemsize); }
+
+static void check_normalise_columns(trial t, result *out) {
+  enum { FIXED, KEEPS };
+  const ptrdiff_t rows = t.rows * t.k, end = round_up(t.columns, T->lanes);
+  const matrix z = new_matrix(rows, t.columns), c = new_matrix(rows, t.columns), x = new_matrix(rows, t.columns);
+  const array *gamma = new_row(z, ordinary), *kept_mean = new_row(z, ordinary), *kept_variance = new_row(z, share);
+  array *mean = new_row(z, NULL), *variance = new_row(z, NULL), *scale = new_row(z, NULL);
+  const int keeps = t.at[KEEPS] || !t.at[FIXED];
+  fill(z, ordinary);
+  copy_matrix(c, z);
+  allow_matrix(c, t.columns);
+  if (keeps) allow_matrix(x, t.columns);
+  if (!t.at[FIXED]) {
+    allow(mean, 0, end);
+    allow(variance, 0, end);
+    allow(scale, 0, end);
+  }
+  seal_all();
+  for (ptrdiff_t p = 0; p < c.panels; p++) {
+    void *normed = keeps ? panel_of(x, p) : NULL;
+    if (t.at[FIXED])
+      T->normalise_fixed(rows, vectors_of(c, p), 1e-5, from(gamma, p), from(kept_mean, p), from(kept_variance, p),
+                         panel_of(c, p), normed);
+    else
+      T->normalise_batch(rows, vectors_of(c, p), 1e-5, from(gamma, p), panel_of(c, p), normed, from(mean, p),
+                         from(variance, p), from(scale, p));
+  }
+  check_all();
+  for (ptrdiff_t j = 0; j < t.columns; j++) {
+    double middle = get(kept_mean->data, j), spread = get(kept_variance->data, j);
+    if (!t.at[FIXED]) {
+      middle = rounded(down_column(z, z, j, 0) / (double)rows);
+      double total = 0, sum = 0;
+      for (ptrdiff_t r = 0; r < rows; r++) {
+        const double off = rounded(at(z, r, j) - middle);
+        sum = fused(off, off, sum);
+        if (r % 64 == 63 || r == rows - 1) {
+          total = rounded(total + sum);
+          sum = 0;
+        }
+      }
+      spread = rounded(total / (double)rows);
+      expect(get(mean->data, j), middle);
+      expect(get(variance->data, j), spread);
+      expect(get(scale->data, j), inverse_root_of(spread));
+    }
+    for (ptrdiff_t r = 0; r < rows; r++) {
+      const double normed = rounded(rounded(at(z, r, j) - middle) * inverse_root_of(spread));
+      if (keeps) expect(at(x, r, j), normed);
+      expect(at(c, r, j), rounded(get(gamma->data, j) * normed));
+    }
+  }
+  append_matrix(out, c);
+}
+
+static void check_pull_back_columns(trial t, result *out) {
+  enum { FIXED };
+  const ptrdiff_t rows = t.rows * t.k;
+  const matrix d = new_matrix(rows, t.columns), x = new_matrix(rows, t.columns), dz = new_matrix(rows, t.columns),
+               normed = new_matrix(rows, t.columns), shifted = new_matrix(rows, t.columns);
+  const array *gamma = new_row(d, ordinary), *given = new_row(d, share); /* a variance, or what it was scaled by */
+  fill(d, ordinary);
+  fill(x, ordinary);
+  copy_matrix(normed, x);
+  copy_matrix(dz, d);
+  allow_matrix(dz, t.columns);
+  allow_matrix(normed, t.columns);
+  allow_matrix(shifted, t.columns);
+  seal_all();
+  for (ptrdiff_t p = 0; p < d.panels; p++) {
+    if (t.at[FIXED])
+      T->pull_back_fixed(rows, vectors_of(d, p), 1e-5, from(gamma, p), from(given, p), panel_of(dz, p),
+                         panel_of(normed, p), panel_of(shifted, p));
+    else
+      T->pull_back_batch(rows, vectors_of(d, p), from(gamma, p), from(given, p), panel_of(dz, p), panel_of(normed, p),
+                         panel_of(shifted, p));
+  }
+  check_all();
+  check_padding(dz, round_up(t.columns, T->lanes));
+  for (ptrdiff_t j = 0; j < t.columns; j++) {
+    const double scale = t.at[FIXED] ? inverse_root_of(get(given->data, j)) : get(given->data, j);
+    const double mean = t.at[FIXED] ? 0 : rounded(down_column(d, d, j, 0) / (double)rows);
+    const double along = t.at[FIXED] ? 0 : rounded(down_column(d, x, j, 1) / (double)rows);
+    const double factor = rounded(get(gamma->data, j) * scale);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+      const double rest = fused(-at(x, r, j), along, rounded(at(d, r, j) - mean));
+      expect(at(dz, r, j), rounded(rest * factor));
+      expect(at(shifted, r, j), at(d, r, j));
+      expect(at(normed, r, j), rounded(at(x, r, j) * at(d, r, j)));
+    }
+  }
+  append_matrix(out, dz);
+}
+
 static const check CHECKS[] = {
     {"sum_rows", check_sum_rows, 2, {{"accumulate", 2, NULL}}},
     {"add", check_add, 2, {{0}}},
@@ -292,6 +409,8 @@ static const check CHECKS[] = {
     {"sum_columns", check_sum_columns, 3, {{0}}},
     {"normalise_rows", check_normalise_rows, 2, {{"keeps", 2, NULL}}},
     {"pull_back_rows", check_pull_back_rows, 2, {{0}}},
+    {"normalise_columns", check_normalise_columns, 3, {{"fixed", 2, NULL}, {"keeps", 2, NULL}}},
+    {"pull_back_columns", check_pull_back_columns, 3, {{"fixed", 2, NULL}}},
     {"philox", check_philox, 2, {{0}}},
     {"random_rows", check_random_rows, 3, {{0}}},
     {"add_noise", check_add_noise, 2, {{"deviation", 2, NULL}}},

@@ -11,7 +11,7 @@ import numpy as np
 
 PATH = Path(__file__).with_name("torch_norm.npz")
 SIZES, ROWS, BATCH, STEPS = [6, 9, 7, 2], 40, 8, 20
-NORMS = ("layer",)
+NORMS = ("layer", "batch")
 ACTIVATIONS = ("tanh", "silu")  # whose slopes are computed from outputs, and from signals
 TRAININGS = tuple(itertools.product(NORMS, ACTIVATIONS))
 

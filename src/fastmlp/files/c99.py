@@ -11,7 +11,7 @@ from fastmlp.files.c_source import constant, needed, renamed
 from fastmlp.spec import NORM_EPSILON, NOT_NORMALIZED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastmlp.spec import Array, NetworkSpec, Normalizing
     from fastmlp.spec.network import Layer
@@ -102,6 +102,7 @@ def c99_of(
     gammas: Sequence[Array] = (),
     slopes: Sequence[Array] = (),
     normalizing: Normalizing = NOT_NORMALIZED,
+    statistics: Sequence[tuple[Array, Array]] = (),
 ) -> str:
     """The text of the file.
 
@@ -118,6 +119,8 @@ def c99_of(
         Of each layer whose activation learns them, (n_out,) or (1,).
     normalizing : Normalizing
         What the function does to its inputs and outputs besides.
+    statistics : sequence of (ndarray, ndarray)
+        Means and variances of each layer with a batch norm.
 
     Raises
     ------
@@ -136,7 +139,10 @@ def c99_of(
     products = {(False, False): _LAYER, (True, False): _DOTS}
     products |= {(dots, True): _without_bias(text) for (dots, _), text in products.items()}
     affine = "\n".join(text for kind, text in products.items() if kind in kinds)
-    tables, flash = _tables(spec, weights, biases, gammas, slopes, normalizing)
+    norms_of = {f"gamma{number}": gamma for number, gamma in enumerate(gammas, start=1)}
+    for number, (mean, variance) in enumerate(statistics, start=1):
+        norms_of |= {f"mean{number}": mean, f"scale{number}": scale_of(variance)}
+    tables, flash = _tables(spec, weights, biases, norms_of, slopes, normalizing)
     body = f"{code}\n\n{affine}\n{tables}\n{_predict(spec, normalizing)}"
     names += [
         "affine",
@@ -197,13 +203,13 @@ def _tables(
     spec: NetworkSpec,
     weights: Sequence[Array],
     biases: Sequence[Array],
-    gammas: Sequence[Array],
+    norms: Mapping[str, Array],
     slopes: Sequence[Array],
     normalizing: Normalizing,
 ) -> tuple[str, int]:
     """Weights by output, vectors, parameters of activations and scalings as constants, and how many bytes they are."""
     learned = iter(slopes)
-    tables = {f"gamma{number}": gamma for number, gamma in enumerate(gammas, start=1)}
+    tables = dict(norms)
     for of, scaling in (("in", normalizing.input_scaling), ("out", normalizing.target_scaling)):
         if scaling is not None:
             tables |= {f"{of}_shift": scaling.shift, f"{of}_scale": scaling.scale}
@@ -215,6 +221,12 @@ def _tables(
             tables[f"params{number}"] = np.array(layer.activation.params, spec.dtype)
     text = "\n".join(_table(name, values) for name, values in tables.items())
     return text + "\n", sum(values.nbytes for values in tables.values())
+
+
+def scale_of(variance: Array) -> Array:
+    """What batch norms multiply by, as the kernels compute it."""
+    scale: Array = 1 / np.sqrt(variance + variance.dtype.type(NORM_EPSILON))
+    return scale
 
 
 def _table(name: str, values: Array) -> str:
@@ -241,9 +253,14 @@ def _predict(spec: NetworkSpec, normalizing: Normalizing) -> str:
         if norm is None:
             lines.append(f"  affine{dots}({sizes}, W{number}, b{number}, {at}, {to});")
         else:  # of one row, in panels of two columns
+            x = f"({to}[o] - mean{number}[o]) * scale{number}[o]"
+            normalise = {
+                "layer": f"  normalise_rows(1, {layer.n_out}, {NORM_EPSILON}, gamma{number}, {to}, 2, NULL, NULL);",
+                "batch": f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] = gamma{number}[o] * ({x});",
+            }
             lines += [
                 f"  product{dots}({sizes}, W{number}, {at}, {to});",
-                f"  normalise_rows(1, {layer.n_out}, {NORM_EPSILON}, gamma{number}, {to}, 2, NULL, NULL);",
+                normalise[norm],
                 f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += b{number}[o];",
             ]
         lines += _activated(number, layer, to)

@@ -88,7 +88,7 @@ class Checkpoint:
             self._check(kind, tensors)
 
     def _check(self, kind: str, tensors: Mapping[str, Array]) -> None:
-        shapes = self.spec.shapes
+        shapes = shapes_of(self.spec, kind)
         dtype = np.dtype(self.spec.dtype)
         if tensors.keys() != shapes.keys():
             different = min(tensors.keys() ^ shapes.keys())
@@ -101,6 +101,8 @@ class Checkpoint:
             check_tensor(full, array.dtype, array.shape, dtype, shape)
             if kind in ("parameters", "average"):
                 check_finite(array, full)
+                if name.endswith(".running_var") and array.min() < 0:
+                    raise ValueError(f"{full} has a negative variance in it")
             elif np.isnan(array.min()):  # NaN wins a minimum
                 raise ValueError(f"{full} has NaN in it")
 
@@ -118,6 +120,11 @@ class Checkpoint:
 def kinds_of(states: int, average: bool = False) -> tuple[str, ...]:
     """The kinds of tensors of a network whose optimizer keeps so many numbers for each parameter, and of an average."""
     return ("parameters", *(f"state.{state}" for state in range(states)), *(("average",) if average else ()))
+
+
+def shapes_of(spec: NetworkSpec, kind: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a kind: statistics that are not trained have no optimizer's state."""
+    return spec.all_shapes if kind in ("parameters", "average") else spec.shapes
 
 
 def file_name(kind: str, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of
+from fastmlp.files.checkpoint import Checkpoint, check_tensor, file_name, kinds_of, shapes_of
 from fastmlp.files.header import Entry, parse_json, read_header
 from fastmlp.files.tensors import FilePath, read_tensor, reading, save_file
 from fastmlp.files.tree import pack, unpack
@@ -239,8 +239,8 @@ def _places(
     The specification says which there must be, so that no other is read or allocated.
     """
     n_layers = len(spec.sizes) - 1
-    shapes, dtype = spec.shapes, np.dtype(spec.dtype)
-    n_tensors = len(shapes) * len(kinds)
+    dtype = np.dtype(spec.dtype)
+    n_tensors = sum(len(shapes_of(spec, kind)) for kind in kinds)
     if len(entries) < n_tensors or (version == 1 and len(entries) > n_tensors):
         states = sum(kind.startswith("state.") for kind in kinds)
         raise ValueError(f"{len(entries)} tensors; {n_layers} layers and {states} optimizer states make {n_tensors}")
@@ -248,7 +248,7 @@ def _places(
     known = set()
     for kind in kinds:
         places[kind] = {}
-        for name, shape in shapes.items():
+        for name, shape in shapes_of(spec, kind).items():
             called = file_name(kind.replace("state", "optimizer") if version == 1 else kind, name)
             if called not in entries:
                 raise ValueError(f"tensor {called!r} is missing")

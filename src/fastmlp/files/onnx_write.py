@@ -123,6 +123,12 @@ OPERATORS: dict[str, Callable[..., str]] = {
 }
 
 
+def _folded(W: Array, b: Array, gamma: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
+    """Weights and biases that do what a layer does by the statistics of its batch norm."""
+    factor = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + NORM_EPSILON)
+    return (W * factor).astype(W.dtype), (b - mean * factor).astype(b.dtype)
+
+
 def onnx_of(
     spec: NetworkSpec,
     weights: Sequence[Array],
@@ -130,6 +136,7 @@ def onnx_of(
     gammas: Sequence[Array] = (),
     slopes: Sequence[Array] = (),
     normalizing: Normalizing = NOT_NORMALIZED,
+    statistics: Sequence[tuple[Array, Array]] = (),
 ) -> bytes:
     """A model of one input, ``x`` (n, n_inputs), and one output, ``y`` (n, n_outputs), as ONNX's bytes.
 
@@ -148,11 +155,13 @@ def onnx_of(
             flowing, ("Sub", "inputs.shift", inputs_by.shift), ("Mul", "inputs.scale", inputs_by.scale)
         )
     for number, (layer, W, b) in enumerate(zip(spec.layers, weights, biases, strict=True)):
+        if spec.norms[number] == "batch":
+            W, b = _folded(W, b, gammas[number], *statistics[number])
         kind = layer.activation
         if kind.name not in OPERATORS:
             raise ValueError(f"ONNX has no operators for the activation of layer {number}, {kind!r}")
         parts = graph.constant(W, f"layers.{number}.weight"), graph.constant(b, f"layers.{number}.bias")
-        if spec.norms[number]:
+        if spec.norms[number] == "layer":
             gamma = graph.constant(gammas[number], f"layers.{number}.gamma")
             product = graph.node("MatMul", flowing, parts[0])
             signal = graph.node("LayerNormalization", product, gamma, parts[1], axis=-1, epsilon=NORM_EPSILON)

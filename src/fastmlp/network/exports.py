@@ -59,9 +59,9 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_c")
         with self._access.reading("to_c"):
-            learner = self._learner
+            learner, statistics = self._learner, self.running_statistics
             vectors = self.gammas, self.slopes
-            text = c99_of(learner.spec, self.weights, self.biases, name, *vectors, learner.normalizing)
+            text = c99_of(learner.spec, self.weights, self.biases, name, *vectors, learner.normalizing, statistics)
         with replacing(path) as file:
             file.write(text.encode())
 
@@ -69,7 +69,7 @@ class Exports(Training):
         """Write the network as an ONNX model: a Gemm and its activation for each layer, any number of rows.
 
         Needs onnx: ``pip install 'fastmlp[onnx]'``. `fastmlp.from_onnx` reads it again where there are no
-        residual connections and no layer normalisation.
+        residual connections and no layer normalisation; batch normalisation is folded into the weights.
 
         Parameters
         ----------
@@ -92,8 +92,9 @@ class Exports(Training):
 
         self._refuse_what_files_lack("to_onnx")
         with self._access.reading("to_onnx"):
-            learner = self._learner
-            content = onnx_of(learner.spec, self.weights, self.biases, self.gammas, self.slopes, learner.normalizing)
+            learner, statistics = self._learner, self.running_statistics
+            vectors = self.gammas, self.slopes
+            content = onnx_of(learner.spec, self.weights, self.biases, *vectors, learner.normalizing, statistics)
         with replacing(path) as file:
             file.write(content)
 

@@ -82,6 +82,11 @@ class Gradients(Measures):
         """
         training, n_threads = flag(training, "training"), engine_threads(threads)
         spec = self._learner.spec
+        if training and spec.norm == "batch":
+            raise ValueError(
+                "training=True is not for norm='batch': the statistics of a batch are taken by fit and step alone; "
+                "take norm='layer', or training=False, which normalises by the running statistics"
+            )
         rows = self._inputs(X)
         out = np.empty((len(rows), spec.sizes[-1]), spec.dtype)
         with self._access.reading("forward"):
@@ -283,7 +288,7 @@ class Gradients(Measures):
         flat = np.empty(spec.n_parameters, spec.dtype) if out is None else checked_flat(out, spec)
         with self._access.reading("get_flat"):
             tensors = self._learner.engine.read()
-        np.concatenate([tensor.ravel() for tensor in tensors.values()], out=flat)
+        np.concatenate([tensors[name].ravel() for name in spec.shapes], out=flat)
         return flat
 
     def set_flat(self, parameters: ArrayLike) -> None:
@@ -303,9 +308,7 @@ class Gradients(Measures):
         array([[6.]], dtype=float32)
         """
         tensors = _views(_as_flat(parameters, "parameters", self._learner.spec), self._learner.spec)
-        with self._access.setting("set_flat"):
-            self._learner.undo = None
-            self._learner.engine.write(tensors)
+        self._set_tensors(tensors, "set_flat")
 
 
 def _views(flat: Array, spec: NetworkSpec) -> dict[str, Array]:

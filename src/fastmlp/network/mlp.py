@@ -98,11 +98,15 @@ class MLP(Exports):
         Residual connections (He and others, 2016): a hidden layer as wide as the hidden layer before it adds its inputs
         to what leaves its activation, a' = f(a W + b) + a, as ``x + act(linear(x))`` in PyTorch. What is dropped is
         f(a W + b) alone: the sum is not. Inputs of the network and the output layer have none.
-    norm : {None, "layer"}
-        Layer normalisation (Ba, Kiros and Hinton, 2016) of the hidden layers, between product and activation:
-        a' = f(gamma x + b), x = (z - mean) / sqrt(variance + 1e-5), z = a W, with mean and (biased) variance over the
-        units of each row. gamma (`gammas`) begins at 1, and like b it has neither weight decay nor l1 and l2. In
-        PyTorch: Linear(bias=False), LayerNorm, whose weight is gamma and whose bias is b, and the activation.
+    norm : {None, "layer", "batch"}
+        What hidden layers normalise between product and activation: a' = f(gamma x + b) with z = a W and
+        x = (z - mean) / sqrt(variance + 1e-5). gamma (`gammas`) begins at 1; like b it has neither weight decay nor l1
+        and l2. Mean and (biased) variance are, with "layer" (Ba, Kiros and Hinton, 2016), those over the units of each
+        row; with "batch" (Ioffe and Szegedy, 2015), those of each unit over the rows of a batch, whatever they weigh,
+        in `fit` and `step`, and elsewhere, in `loss_and_grad`, too, the `running_statistics`: these begin at 0 and 1
+        and move a tenth of the way to each batch's mean and unbiased variance. A batch of one row has no variance: they
+        stay, and x is 0. `ema` and `swa` take means of them, too. In PyTorch: Linear(bias=False), LayerNorm or
+        BatchNorm1d, whose weight is gamma and whose bias is b, and the activation.
     normalize : {"standard", "minmax", "robust"}, optional
         How inputs are normalised, in float64 and as they are read, in training and in all other methods: to mean 0 and
         standard deviation 1, to the range from 0 to 1, or to median 0 and 1 between the quartiles. The first `fit`

@@ -91,6 +91,23 @@ class Parameters(State):
         self._set_kind("slope", value, "slopes")
 
     @property
+    def running_statistics(self) -> tuple[tuple[Array, Array], ...]:
+        """Means and variances that hidden layers normalise by outside of training, with ``norm="batch"``: read-only.
+
+        A pair of arrays (n_out,) for each hidden layer; none without.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> net = fastmlp.MLP([1, 2, 1], norm="batch", init="zeros")
+        >>> loss = net.step([[0.0], [1.0]], [0.0, 0.0])
+        >>> net.running_statistics
+        ((array([0., 0.], dtype=float32), array([0.9, 0.9], dtype=float32)),)
+        """
+        means, variances = (self._read_kind(kind, "running_statistics") for kind in ("running_mean", "running_var"))
+        return tuple(zip(means, variances, strict=True))
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights, biases, gammas and slopes: of all that is trained."""
         return self._learner.spec.n_parameters

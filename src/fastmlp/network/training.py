@@ -260,7 +260,15 @@ class Training(Gradients):
         method = steps.method
         if per_sample and steps.options.mixup:
             raise ValueError(f"per_sample notes rows of X, and mixup={mixup!r} mixes them: give one of the two")
+        if per_sample and self.norm == "batch":
+            raise ValueError(
+                "per_sample notes each row's own gradient, and with norm='batch' rows have none of their own"
+            )
         if isinstance(method, LBFGS):
+            if self.norm == "batch":
+                raise ValueError(
+                    "LBFGS makes no steps, in which norm='batch' would take its statistics: take norm='layer'"
+                )
             limits = limits.of_search(method)
             if profile:
                 raise ValueError("profile=True measures steps, of which LBFGS makes none")

@@ -5,9 +5,9 @@ those of what it normalises. Mirror: reference/backward.py.
 """
 from fastmlp.passes.dropout cimport drop_block
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
-from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.layers cimport BATCH_NORM, LAYER_NORM, Layer
 from fastmlp.passes.loss cimport apply_slope, apply_slopes
-from fastmlp.passes.norm cimport pull_back_norm
+from fastmlp.passes.norm cimport pull_back_norm, pull_back_panel
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.workspace cimport block_of
 from libc.string cimport memcpy
@@ -38,9 +38,11 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
             drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
         if not net.layers[l - 1].whole_rows:
             apply_slope(net, ws, l, row, rows, j)
+        if net.layers[l - 1].norm == BATCH_NORM:
+            pull_back_panel(net, ws, l - 1, row, rows, j)
     if net.layers[l - 1].whole_rows:
         apply_slopes(net, ws, l, row, rows)
-    if net.layers[l - 1].norm:
+    if net.layers[l - 1].norm == LAYER_NORM:
         pull_back_norm(net, ws, l - 1, row, rows)
 
 

@@ -46,7 +46,7 @@ cdef void panels_backward(Steps *run, Place *place, Part *part) noexcept nogil:
     cdef Network *net = run.plan.net
     cdef ptrdiff_t item, at_once
     cdef int64_t since
-    cdef int l, layers = net.n_layers - (1 if narrow_end(run) else 0)
+    cdef int l, layers = net.n_layers - (1 if backward_with_loss(run) else 0)
     for l in range(layers - 1, 0, -1):
         if not goes_on_after_rest(run, place, part):
             return
@@ -68,6 +68,12 @@ cdef inline bint narrow_end(Steps *run) noexcept nogil:
     return run.plan.net.layers[run.plan.net.n_layers - 1].out_panels < run.team.n
 
 
+cdef inline bint backward_with_loss(Steps *run) noexcept nogil:
+    """Whether the last layer's backward pass goes with the loss, too: not where that is apart, or where what comes
+    before it is normalised over all rows."""
+    return narrow_end(run) and not (run.plan.loss_apart or run.plan.whole_batch)
+
+
 cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
     """Outputs, losses and output deltas of a part, a block of rows at a time: they need whole rows."""
     cdef Network *net = run.plan.net
@@ -86,8 +92,8 @@ cdef void loss_phase(Steps *run, Place *place, Part *part) noexcept nogil:
             forward_layer(net, ws, last, elementwise(net, last, net.fused), row, rows, 0, net.layers[last].out_panels,
                           ws.a[last + 1])
         finish_outputs(net, ws, net.fused, row, rows)
-        if not loss_rows(net, ws, row, rows):
+        if ws.raised != NULL or not loss_rows(net, ws, row, rows):
             fm_counter_store(run.team.failed, 1)
-        elif with_layer and last > 0:
+        elif backward_with_loss(run) and last > 0:
             backward_layer(net, ws, last, row, rows, 0, net.layers[last].in_panels)
     phase_end(run.team, place)

@@ -85,7 +85,7 @@ cdef class Call:
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
         cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
-                  not counts or at_gradient is not None or clip_norm is not None)
+                  not counts or at_gradient is not None or clip_norm is not None, counts)
 
     cdef follow(self, table, tuple groups):
         """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
@@ -101,7 +101,7 @@ cdef class Call:
         cdef ptrdiff_t number
         self.gradients = gradients
         while len(gradients) < self.plan.n_sums:
-            gradients.append(Parameters(self.parameters.spec, self.parameters.isa))
+            gradients.append(Parameters(self.parameters.spec, self.parameters.isa, False))
         for number in range(self.plan.n_sums):
             self.steps.sums[number] = &(<Parameters> gradients[number]).net
         self.steps.gradient = self.steps.sums[0] if self.plan.n_sums else NULL

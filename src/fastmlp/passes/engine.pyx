@@ -196,7 +196,7 @@ cdef class Engine:
         call.keep_sums_in(self.gradients)
         if call.plan.gradient_stored:
             if self.whole_gradient is None:
-                self.whole_gradient = Parameters(self.parameters.spec, self.isa)
+                self.whole_gradient = Parameters(self.parameters.spec, self.isa, False)
             call.store_gradient_in(self.whole_gradient)
         entries = most_entries(&inputs.examples, call.plan.part)
         self.training = [each for each in self.training
@@ -302,7 +302,7 @@ cdef class Engine:
 
     def gradient(self, X, y, weight, int threads=0, out=None):
         cdef Inputs inputs = Inputs(self.parameters, X, y, weight, None)
-        cdef Parameters gradients = Parameters(self.parameters.spec, self.isa)
+        cdef Parameters gradients = Parameters(self.parameters.spec, self.isa, False)
         cdef double[::1] losses = np.zeros(1)
         cdef Call call
         if inputs.rows == 0:
@@ -345,7 +345,7 @@ cdef class Engine:
 
     def apply(self, tensors, table, groups=(), clip_norm=None, clip_value=None, int threads=0):
         if self.whole_gradient is None:
-            self.whole_gradient = Parameters(self.parameters.spec, self.isa)
+            self.whole_gradient = Parameters(self.parameters.spec, self.isa, False)
         self.gate.refuse_inside("apply_gradients")
         self.whole_gradient.write(tensors)
         apply_gradient(self.parameters, self.gate, self.whole_gradient, table, groups, clip_norm, clip_value,

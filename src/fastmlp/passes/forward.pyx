@@ -6,8 +6,8 @@ from fastmlp.passes.custom cimport users_activation
 from fastmlp.passes.dropout cimport drop_outputs
 from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
-from fastmlp.passes.layers cimport BIAS, SLOPE, Layer, Vector
-from fastmlp.passes.norm cimport normalise
+from fastmlp.passes.layers cimport BATCH_NORM, BIAS, LAYER_NORM, SLOPE, Layer, Vector
+from fastmlp.passes.norm cimport normalise, normalise_panel
 from fastmlp.passes.panels cimport packed, panel_row, vectors_in
 from fastmlp.passes.sparse cimport has_entries, multiply_entries
 from fastmlp.passes.workspace cimport block_of, kept_block
@@ -41,7 +41,9 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         elif not few:
             multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
                            c)
-        if not layer.norm:
+        if layer.norm == BATCH_NORM and out == ws.a[l + 1]:
+            normalise_panel(net, ws, l, row, rows, j)
+        if not layer.norm or (layer.norm == BATCH_NORM and out == ws.a[l + 1]):
             activate(net, ws, l, activation, row, rows, j, out)
 
 
@@ -111,7 +113,7 @@ cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, 
     cdef int l
     for l in range(net.n_layers):
         forward_layer(net, ws, l, elementwise(net, l, logits), row, rows, 0, net.layers[l].out_panels, ws.a[l + 1])
-        if net.layers[l].norm:
+        if net.layers[l].norm == LAYER_NORM:
             normalise(net, ws, l, row, rows)
             for j in range(net.layers[l].out_panels):
                 activate(net, ws, l, elementwise(net, l, logits), row, rows, j, ws.a[l + 1])

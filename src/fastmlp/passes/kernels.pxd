@@ -87,6 +87,14 @@ cdef extern from "kernels.h" nogil:
                                ptrdiff_t stride, void *normed, void *scale) noexcept nogil
         void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
                                ptrdiff_t stride, void *normed, void *shifted) noexcept nogil
+        void (*normalise_batch)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, void *c, void *normed,
+                                void *mean, void *variance, void *scale) noexcept nogil
+        void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale, void *d,
+                                void *normed, void *shifted) noexcept nogil
+        void (*normalise_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *mean,
+                                const void *variance, void *c, void *normed) noexcept nogil
+        void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
+                                void *d, void *normed, void *shifted) noexcept nogil
         fm_activation_kernels *activation
         fm_loss_kernel *loss
         void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g) noexcept nogil

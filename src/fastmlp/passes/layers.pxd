@@ -13,11 +13,16 @@ cdef enum:
     GAMMA                            # of what is normalised; the biases are its beta
     SLOPE                            # of an activation that learns it
     N_VECTORS
+    # Statistics of a batch norm, which are not trained, but follow those of each batch.
+    RUNNING_MEAN = N_VECTORS
+    RUNNING_VAR
+    N_ROWS                           # of numbers, trained and not
 
 # What of a layer's signals is normalised before its activation.
 cdef enum:
     NO_NORM
     LAYER_NORM                       # each row of them
+    BATCH_NORM                       # each unit's, over the rows of a batch
 
 cdef struct Vector:
     ptrdiff_t columns                # 0: the layer has no such vector
@@ -45,8 +50,8 @@ cdef struct Layer:
     double max_norm                  # that the weights into a unit may have after an update; 0: any
     char *weight                     # I x O, for the forward pass; NULL where that makes dot products with W^T
     char *weight_t                   # O x I, for the backward pass; NULL where neither that nor the update needs it
-    Vector vectors[N_VECTORS]
-    int n_vectors                    # that the layer has, and which they are
+    Vector vectors[N_ROWS]
+    int n_vectors                    # that the layer has and trains, and which they are
     int which[N_VECTORS]
     # The update works on one of the two and transposes it into the other: on W, but on W^T where O is so narrow that
     # W's panels would be mostly padding.
@@ -89,6 +94,7 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
+    bint batch_norm                  # layers are normalised over a batch's rows: a step takes all of them at once
     double norm_epsilon              # what is added to the variances where a layer normalises
     Scaling inputs                   # of X's columns
     Scaling targets                  # of y's, and backwards of the outputs

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 cdef class Parameters:
     cdef Network net
     cdef object spec
+    cdef bint statistics             # whether those of a batch norm are here, which a gradient has not
     cdef object levels               # arrays that net.levels and net.target_weights point into, or None
     cdef object target_weights
     cdef tuple scalings              # arrays that net.inputs and net.targets point into, or Nones
@@ -26,7 +27,8 @@ cdef class Parameters:
     cdef void interpolate(self, char *w, char *z, char *x, ptrdiff_t size, double interpolation) noexcept nogil
     cdef void arrive(self) noexcept nogil
     cdef void transpose_layer(self, Layer *layer, char *to) noexcept nogil
-    cdef dict checked(self, tensors)
+    cdef dict checked(self, tensors, int state)
+    cdef rows_of(self, Layer *layer, bint trained)
     cdef char *weights_of(self, Layer *layer, int state) noexcept
     cdef char *vector_of(self, Vector *vector, int state) noexcept
 

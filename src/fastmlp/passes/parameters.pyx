@@ -18,16 +18,8 @@ from fastmlp.passes.kernels cimport (
     optimizer_states,
 )
 from fastmlp.passes.layers cimport (
-    LAYER_NORM,
-    N_VECTORS,
-    NO_NORM,
-    NO_OPTIMIZER,
-    Layer,
-    Scaling,
-    Vector,
-    describe,
-    fill_params,
-    weight_bytes,
+    BATCH_NORM, LAYER_NORM, N_ROWS, N_VECTORS, NO_NORM, RUNNING_MEAN, RUNNING_VAR, NO_OPTIMIZER, Layer, Scaling,
+    Vector, describe, fill_params, weight_bytes,
 )
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.sweep cimport all_finite, copy_bytes
@@ -35,7 +27,7 @@ from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastmlp.spec import NORM_EPSILON
+from fastmlp.spec import NORM_EPSILON, NORM_NAMES
 
 cdef enum:
     ALIGNMENT = 128
@@ -47,10 +39,10 @@ cdef enum:
     FAR_BYTES = 4 * 1024 * 1024
 
 _MOST_BYTES = 1 << 46
-
 # The names of vectors, in the order of their numbers (layers.pxd).
-_VECTORS = ("bias", "gamma", "slope")
-assert len(_VECTORS) == N_VECTORS
+_ROWS = ("bias", "gamma", "slope", "running_mean", "running_var")
+_VECTORS = _ROWS[:N_VECTORS]
+assert len(_ROWS) == N_ROWS
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -80,10 +72,10 @@ cdef Scaling scaling_of(given, str name, ptrdiff_t columns) except *:
 cdef class Parameters:
     """Weights, vectors and optimizer state of one network, in panels; and a moving average of weights and vectors."""
 
-    def __cinit__(self, spec, isa=None):
+    def __cinit__(self, spec, isa=None, bint statistics=True):
         cdef double[::1] levels, weights
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
-        self.spec = spec
+        self.spec, self.statistics = spec, statistics and spec.norm == "batch"
         self.net.kernels = table
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
@@ -125,8 +117,9 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.describe_vectors(&self.net.layers[l], self.spec.vectors[l])
-            self.net.layers[l].norm = NO_NORM if self.spec.norms[l] is None else LAYER_NORM
+            self.net.layers[l].norm = (NO_NORM, LAYER_NORM, BATCH_NORM)[(None, *NORM_NAMES).index(self.spec.norms[l])]
             self.net.by_rows |= self.net.layers[l].norm == LAYER_NORM
+            self.net.batch_norm |= self.net.layers[l].norm == BATCH_NORM
             self.net.layers[l].residual = self.spec.residuals[l]
             self.net.layers[l].l1, self.net.layers[l].l2 = self.spec.penalties[l]
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
@@ -151,8 +144,9 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             layer.updated = take(base, &used, layer.column_panels * layer.rows * width)
-            for v in range(layer.n_vectors):
-                layer.vectors[layer.which[v]].at = take(base, &used, layer.out_panels * width)
+            for v in self.rows_of(layer, False):
+                layer.vectors[v].at = take(base, &used, layer.out_panels * width)
+                layer.vectors[v].columns = layer.n_out if v >= N_VECTORS else layer.vectors[v].columns
         self.updated_bytes = used
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
@@ -162,6 +156,11 @@ cdef class Parameters:
             layer.weight = layer.transposed if layer.narrow else layer.updated
             layer.weight_t = layer.updated if layer.narrow else layer.transposed
         return used
+
+    cdef rows_of(self, Layer *layer, bint trained):
+        """Which rows of numbers a layer has, or which that are trained, in the order of their names."""
+        others = (RUNNING_MEAN, RUNNING_VAR) if self.statistics and layer.norm == BATCH_NORM and not trained else ()
+        return [*[number for number in layer.which[:layer.n_vectors]], *others]
 
     cdef size_t lay_out_state(self, char *base):
         cdef size_t used = 0
@@ -277,6 +276,7 @@ cdef class Parameters:
     def read(self, int state=-1):
         """Copies of the parameters by name, of one slot of the optimizer's state or, behind these, of the average."""
         tensors = {}
+        cdef int given = state
         if state < 0 and self.departed:
             state = 2
         cdef Layer *layer
@@ -290,13 +290,14 @@ cdef class Parameters:
             self.net.kernels.unpack(layer.rows, layer.columns, self.weights_of(layer, state),
                                     layer.rows * self.net.panel, &weights[0, 0], layer.columns)
             tensors[f"layers.{l}.weight"] = np.ascontiguousarray(weight.T) if layer.narrow else weight
-            for v in layer.which[:layer.n_vectors]:
+            for v in self.rows_of(layer, 0 <= given < self.net.n_states):
                 vector = &layer.vectors[v]
                 array = np.empty(vector.columns, self.spec.dtype)
                 numbers = array.view(np.int8)
-                self.net.kernels.unpack(1, vector.columns, self.vector_of(vector, state), self.net.panel, &numbers[0],
-                                        vector.columns)
-                tensors[f"layers.{l}.{_VECTORS[v]}"] = array
+                self.net.kernels.unpack(1, vector.columns,
+                                        self.vector_of(vector, state if v < N_VECTORS else given),
+                                        self.net.panel, &numbers[0], vector.columns)
+                tensors[f"layers.{l}.{_ROWS[v]}"] = array
         return tensors
 
     def write(self, tensors, int state=-1):
@@ -305,7 +306,7 @@ cdef class Parameters:
         cdef Vector *vector
         cdef const char[:, ::1] weights
         cdef const char[::1] numbers
-        arrays = self.checked(tensors)
+        arrays = self.checked(tensors, state)
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             weight = arrays[f"layers.{l}.weight"]
@@ -314,9 +315,9 @@ cdef class Parameters:
             weights = weight.view(np.int8)
             self.net.kernels.pack(layer.rows, layer.columns, &weights[0, 0], layer.columns,
                                   self.weights_of(layer, state), layer.rows * self.net.panel)
-            for v in layer.which[:layer.n_vectors]:
+            for v in self.rows_of(layer, 0 <= state < self.net.n_states):
                 vector = &layer.vectors[v]
-                numbers = arrays[f"layers.{l}.{_VECTORS[v]}"].view(np.int8)
+                numbers = arrays[f"layers.{l}.{_ROWS[v]}"].view(np.int8)
                 self.net.kernels.pack(1, vector.columns, &numbers[0], vector.columns, self.vector_of(vector, state),
                                       self.net.panel)
         if state < 0:
@@ -333,9 +334,9 @@ cdef class Parameters:
             return vector.at + (0 if state < 0 else self.net.average)
         return vector.state[state]
 
-    cdef dict checked(self, tensors):
+    cdef dict checked(self, tensors, int state):
         """Return tensors as C-contiguous arrays, if they are all that there are and what they have to be."""
-        shapes = self.spec.shapes
+        shapes = self.spec.shapes if 0 <= state < self.net.n_states or not self.statistics else self.spec.all_shapes
         if tensors.keys() != shapes.keys():
             raise ValueError(f"tensors are {', '.join(tensors)}; they must be {', '.join(shapes)}")
         arrays = {name: np.ascontiguousarray(tensors[name]) for name in shapes}

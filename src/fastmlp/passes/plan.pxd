@@ -26,6 +26,7 @@ cdef struct Plan:
     # The seams. With A open, a batch is not cut into microbatches, which a thread takes over it alone.
     bint loss_apart              # A is open: backward is a phase of its own, and before it a hook sees the loss
     bint gradient_stored         # B is open: the whole batch's gradient is stored; who asked for it comes next
+    bint whole_batch             # statistics are of all of its rows, which go through each layer together, by panels
     # How the batch is cut. It decides the order of the sums, so it depends on the network and the batch alone.
     ptrdiff_t batch
     ptrdiff_t microbatch         # 0: the batch is not cut so
@@ -43,7 +44,7 @@ cdef struct Plan:
     ptrdiff_t microbatch_wave    # of each of its microbatches
 
 cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
-                    bint gradient_stored) noexcept
+                    bint gradient_stored, bint training) noexcept
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1
 cdef int most_threads(const Plan *plan) noexcept
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept

@@ -30,14 +30,15 @@ cdef double WATCH_MULTIPLY_ADDS = 5e6
 
 
 cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
-                    bint gradient_stored) noexcept:
+                    bint gradient_stored, bint training) noexcept:
     """Begin a plan for `rows` rows in batches, with these seams open."""
     cdef ptrdiff_t last = rows % batch
     plan.net, plan.batch, plan.loss_apart, plan.gradient_stored = net, batch, loss_apart, gradient_stored
-    plan.microbatch = plan.last_microbatch = 0 if loss_apart else microbatch_rows(net, batch)
+    plan.whole_batch = training and net.batch_norm
+    plan.microbatch = plan.last_microbatch = 0 if loss_apart or plan.whole_batch else microbatch_rows(net, batch)
     if plan.microbatch > 0 and last > 0:
         plan.last_microbatch = microbatch_rows(net, last)
-    plan.part = part_rows(net, plan.microbatch or batch, plan.microbatch > 0)
+    plan.part = batch if plan.whole_batch else part_rows(net, plan.microbatch or batch, plan.microbatch > 0)
     plan.n_sums = microbatches(net, batch) if plan.microbatch > 0 else plan.part < batch
 
 
@@ -45,7 +46,7 @@ cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *t
     """Complete a plan for so many threads."""
     cdef ptrdiff_t share
     plan.team_size, plan.by_panels = team_size, by_panels and team_size > 1
-    plan.by_panels = plan.by_panels and not (plan.loss_apart or plan.net.by_rows)
+    plan.by_panels = plan.whole_batch or (plan.by_panels and not (plan.loss_apart or plan.net.by_rows))
     plan.tiles = tiles if plan.by_panels else NULL
     plan.block = row_block(plan.net, plan.part, 1 if plan.microbatch else team_size, True)
     plan.watch_steps = 1 + <ptrdiff_t> (WATCH_MULTIPLY_ADDS / multiply_adds(plan.net, plan.batch, True))

@@ -20,6 +20,7 @@ from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
+from fastmlp.passes.norm cimport follow_statistics
 from fastmlp.passes.parameters cimport penalty_of, squared_weights_of
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.sparse cimport has_entries, sort_entries
@@ -75,9 +76,13 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     run.out.finished[thread] = run.last
 
 
+cdef inline ptrdiff_t rows_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
+    return min(run.plan.batch, run.rows - step * run.plan.batch)
+
+
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
-    cdef ptrdiff_t batch = min(run.plan.batch, run.rows - step * run.plan.batch), done = 0
+    cdef ptrdiff_t batch = rows_of_step(run, step), done = 0
     cdef int64_t since
     cdef Part part
     part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
@@ -88,7 +93,7 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         if run.plan.by_panels and part.microbatch == 0:
             rows_phase(run, place, &part, 0, part.rows)  # which loads them
             panels_forward(run, place, &part)
-            if goes_on(run):
+            if goes_on(run) and not run.plan.loss_apart:
                 panels_backward(run, place, &part)
         else:
             rows_phases(run, place, &part)
@@ -97,7 +102,12 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         if run.plan.loss_apart:
             if run.at_loss != NULL and not by_calling_thread(run, place, run.at_loss, &part):
                 return False
-            backward_phase(run, place, &part)
+            if run.plan.by_panels:
+                panels_backward(run, place, &part)
+                if not goes_on(run):
+                    return False
+            else:
+                backward_phase(run, place, &part)
         if part.microbatch == 0 and has_entries(run.workspaces[0], 0):
             sort_phase(run, place, part.rows)
         tiles_phase(run, place, &part)
@@ -263,6 +273,8 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
             break
         if item == 0:
             add_loss(run, part)
+            if run.plan.whole_batch and not run.plan.gradient_stored:
+                follow_statistics(run.plan.net, run.workspaces[0], part.rows, run.average)
         else:
             tile_item(run, place.thread, part, &rule,
                       item - 1 if run.plan.tiles == NULL else run.plan.tiles[item - 1])
@@ -298,17 +310,20 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
 
 
 cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
-    """The update by a gradient that is stored: a tile of weights at a time."""
-    cdef ptrdiff_t item
+    """The update by a gradient that is stored: a tile of weights at a time; and of what follows the batch."""
+    cdef ptrdiff_t item, tiles = count_tiles(run.plan.net)
     cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
     cdef Rule rule = rule_of(run, step, 1)
     if run.squares != NULL:
         rule.factor = clip_factor(run.gradient, run.squares, run.clip_norm)
-    phase_begin(run.team, place, count_tiles(run.plan.net))
+    phase_begin(run.team, place, tiles + run.plan.whole_batch)
     while True:
         item = phase_next(run.team, place)
         if item < 0:
             break
+        if item == tiles:
+            follow_statistics(run.plan.net, run.workspaces[0], rows_of_step(run, step), run.average)
+            continue
         update_stored(run.plan.net, run.gradient, item if run.plan.tiles == NULL else run.plan.tiles[item],
                       &rule)
     since = lap(run, place.thread, UPDATE, since)

@@ -211,7 +211,7 @@ cdef class Tape:
         cdef Entry entry
         cdef Pass run
         self.rows = examples.rows
-        cut_batch(&self.plan, net, self.rows, self.rows, net.loss == NULL, True)
+        cut_batch(&self.plan, net, self.rows, self.rows, net.loss == NULL, True, False)
         self.take_buffers(seed is not None and net.random)
         run.net, run.ws, run.examples, run.rows, run.outputs = net, &self.buffers.ws, examples, self.rows, outputs
         run.block = row_block(net, self.rows, team_size, True)

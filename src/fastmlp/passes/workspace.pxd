@@ -29,7 +29,9 @@ cdef struct Workspace:
     char **terms                     # each row's part of the gradient of a learned slope, like d; else NULL
     char **normed                    # what a layer has normalised; NULL where it does not, as the next two
     char **shifted                   # dE/dbeta of rows, like d; their dE/dgamma are then in `normed`
-    char **norm_scale                # per row: what it was multiplied by
+    char **norm_scale                # per row, or per unit in a step's batch: what it was multiplied by
+    char **batch_mean                # per unit, of the batch of a step; NULL where statistics are those that are kept
+    char **batch_var                 # as they are, biased
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
     bint has_labels                  # which of the two

@@ -2,7 +2,7 @@
 
 Mirror: reference/workspace.py.
 """
-from fastmlp.passes.layers cimport SLOPE, drops_outputs
+from fastmlp.passes.layers cimport BATCH_NORM, LAYER_NORM, SLOPE, drops_outputs
 from fastmlp.passes.parameters cimport Parameters, allocate, refuse_too_large, take
 from fastmlp.passes.threads cimport fm_free
 from libc.stdint cimport int32_t, uint16_t
@@ -23,7 +23,7 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(9 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(11 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
@@ -33,7 +33,9 @@ cdef class Buffers:
         self.ws.normed = self.ws.terms + net.n_layers + 1
         self.ws.shifted = self.ws.normed + net.n_layers + 1
         self.ws.norm_scale = self.ws.shifted + net.n_layers + 1
-        self.ws.numbers = <uint16_t **> (self.ws.norm_scale + net.n_layers + 1)
+        self.ws.batch_mean = self.ws.norm_scale + net.n_layers + 1
+        self.ws.batch_var = self.ws.batch_mean + net.n_layers + 1
+        self.ws.numbers = <uint16_t **> (self.ws.batch_var + net.n_layers + 1)
         self.purpose, self.mixing, self.ws.entries.room = purpose, mixing, entries
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
@@ -44,7 +46,7 @@ cdef class Buffers:
 
     cdef size_t lay_out(self, Network *net, char *base):
         cdef size_t used = 0
-        cdef size_t panel = self.ws.stride * net.item
+        cdef size_t panel = self.ws.stride * net.item, row
         cdef int l, last = net.n_layers
         if self.ws.entries.room > 0:
             self.lay_out_entries(net, base, &used)
@@ -74,7 +76,13 @@ cdef class Buffers:
                 if self.purpose >= GRADIENT and net.layers[l].norm:
                     self.ws.normed[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
                     self.ws.shifted[l + 1] = take(base, &used, net.layers[l].out_panels * panel)
-                    self.ws.norm_scale[l + 1] = take(base, &used, self.ws.capacity * net.item)
+                    if net.layers[l].norm == LAYER_NORM:
+                        self.ws.norm_scale[l + 1] = take(base, &used, self.ws.capacity * net.item)
+                if self.purpose == TRAIN and net.layers[l].norm == BATCH_NORM:
+                    row = net.layers[l].out_panels * net.panel * net.item
+                    self.ws.norm_scale[l + 1] = take(base, &used, row)
+                    self.ws.batch_mean[l + 1] = take(base, &used, row)
+                    self.ws.batch_var[l + 1] = take(base, &used, row)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
             self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))

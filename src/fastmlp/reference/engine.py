@@ -81,7 +81,7 @@ class Engine:
             if kind == "gradient" and gradient is not None:
                 return {name: tensor.copy() for name, tensor in gradient.items()}
             if kind == "parameters" and self._departed:
-                kind = "state.2"
+                return self._plan.parameters.read() | self._plan.state[2].read()
             return self._tensors(kind, self.kinds).read()
 
     def write(self, tensors: Mapping[str, Array], kind: str = "parameters") -> None:
@@ -93,8 +93,8 @@ class Engine:
     def write_transposed(self, arrays: Sequence[Array], threads: int = 0) -> None:
         """Replace all parameters by those of arrays, weights (O, I) and biases (O,) of each layer; tapes stay good."""
         with self._gate.changing("write_transposed"):
-            names = self._spec.shapes
-            self._plan.parameters.write({name: array.T for name, array in zip(names, arrays, strict=True)})
+            given = {name: array.T for name, array in zip(self._spec.shapes, arrays, strict=True)}
+            self._plan.parameters.write(self._plan.parameters.read() | given)
 
     def _tensors(self, kind: str, kinds: tuple[str, ...]) -> Parameters:
         if kind not in kinds:
@@ -218,7 +218,8 @@ class Engine:
         if "interpolation" not in self._plan.columns or not len(run.table):
             yield
             return
-        y, z, x = (part.vector for part in (self._plan.parameters, self._plan.state[0], self._plan.state[2]))
+        z, x = self._plan.state[0].vector, self._plan.state[2].vector
+        y = self._plan.parameters.vector[: x.size]
         np.copyto(x, y)
         if self._n_steps == 0:
             np.copyto(z, y)

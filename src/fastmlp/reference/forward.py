@@ -17,23 +17,25 @@ if TYPE_CHECKING:
     from fastmlp.spec import Array
 
 
-def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MASKS) -> None:
+def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MASKS, training: bool = False) -> None:
     """Outputs of the hidden layers of x into the batch, signals of the output layer into `out` (B, O)."""
     last = len(plan.layers) - 1
     for i, layer in enumerate(plan.layers):
         z = out if i == last else batch.outputs[i]
         np.matmul(x, layer.W, out=z)
         if i < last:
-            finish(plan, batch, i, x, z, masks)
+            finish(plan, batch, i, x, z, masks, training)
         else:
             np.add(z, layer.b, out=z)
         x = z
 
 
-def finish(plan: Plan, batch: Batch, i: int, x: Array, z: Array, masks: Masks = NO_MASKS) -> None:
+def finish(
+    plan: Plan, batch: Batch, i: int, x: Array, z: Array, masks: Masks = NO_MASKS, training: bool = False
+) -> None:
     """Outputs of a hidden layer in the place of its products z: f(z + b), what is dropped of it, and its inputs x."""
     if i in batch.normed:
-        normalise(plan, batch, i, z)
+        normalise(plan, batch, i, z, training)
     np.add(z, plan.layers[i].b, out=z)
     activate(plan, batch, i, z)
     if i + 1 in masks:

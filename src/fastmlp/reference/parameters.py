@@ -17,22 +17,29 @@ if TYPE_CHECKING:
 
 
 class Parameters:
-    """One number per parameter of a network in one vector: all weights, then the layers' vectors; and views of them."""
+    """One number per parameter of a network in one vector: all weights, then the layers' vectors; and views of them.
 
-    def __init__(self, spec: NetworkSpec) -> None:
-        shapes = spec.shapes
+    With `statistics`, those of batch norms come last.
+    """
+
+    def __init__(self, spec: NetworkSpec, statistics: bool = False) -> None:
+        shapes = spec.all_shapes if statistics else spec.shapes
         sizes = {name: math.prod(shape) for name, shape in shapes.items()}
         weights = [name for name, shape in shapes.items() if len(shape) == 2]
         self.n_weights = sum(sizes[name] for name in weights)
         self.vector: Array = np.zeros(sum(sizes.values()), spec.dtype)
         self._tensors = dict.fromkeys(shapes, self.vector)  # in the order of names
         at = 0
-        for name in (*weights, *(name for name in shapes if name not in weights)):
+        trained = (name for name in spec.shapes if name not in weights)
+        for name in (*weights, *trained, *(name for name in shapes if name not in spec.shapes)):
             self._tensors[name] = self.vector[at : at + sizes[name]].reshape(shapes[name])
             at += sizes[name]
         self.layers = [
-            {name: self._tensors[f"layers.{layer}.{name}"] for name in ("weight", *vectors)}
-            for layer, vectors in enumerate(spec.vectors)
+            {
+                name: self._tensors[f"layers.{layer}.{name}"]
+                for name in ("weight", *vectors, *(others if statistics else ()))
+            }
+            for layer, (vectors, others) in enumerate(zip(spec.vectors, spec.statistics, strict=True))
         ]
 
     def read(self) -> dict[str, Array]:

@@ -30,6 +30,7 @@ class Layer(NamedTuple):
     b: Array  # (O,)
     gamma: Array  # (O,), of a layer that normalises; else empty
     slope: Array  # (O,) or (1,), of an activation that learns it; else empty
+    running: tuple[Array, ...]  # mean and variance that a batch norm keeps, (O,)
     gradient: dict[str, Array]  # of each tensor, "weight" (I, O), "bias" (O,) and so on
     activation: Activation
 
@@ -61,7 +62,7 @@ class Plan:
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
         self.residuals = spec.residuals
         self.spec = spec
-        self.parameters, self.gradient = Parameters(spec), Parameters(spec)
+        self.parameters, self.gradient = Parameters(spec, statistics=True), Parameters(spec)
         self.layers = [
             Layer(
                 own["weight"],
@@ -69,10 +70,13 @@ class Plan:
                 own["bias"],
                 own.get("gamma", self.parameters.vector[:0]),
                 own.get("slope", self.parameters.vector[:0]),
+                tuple(own[name] for name in statistics),
                 gradient,
                 layer.activation,
             )
-            for layer, own, gradient in zip(spec.layers, self.parameters.layers, self.gradient.layers, strict=True)
+            for layer, own, statistics, gradient in zip(
+                spec.layers, self.parameters.layers, spec.statistics, self.gradient.layers, strict=True
+            )
         ]
         self.optimizer: OptimizerFunctions | None = None
         self.columns: tuple[str, ...] = ()
@@ -85,7 +89,7 @@ class Plan:
         adding = [i for i, adds in enumerate(self.residuals) if adds]
         keep = {*signals, *(i - 1 for i in dropped if i), *adding}
         targets = spec.loss.target_width(spec.sizes[-1])
-        norms = [i for i, norm in enumerate(spec.norms) if norm]
+        norms: dict[int, str] = {i: norm for i, norm in enumerate(spec.norms) if norm}
         learning = [i for i, layer in enumerate(self.layers) if layer.slope.size]
         self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets, norms, learning)
 
@@ -101,7 +105,7 @@ class Plan:
         known, blocks = self._blocks
         if known == groups and blocks:
             return blocks
-        n, n_weights = self.parameters.vector.size, self.parameters.n_weights
+        n, n_weights = self.gradient.vector.size, self.parameters.n_weights
         runs = [(0, n, 0)]
         if groups:
             sizes = [layer.W.size for layer in self.layers]
@@ -125,7 +129,7 @@ class Plan:
 
     def keep_average(self, keep: bool) -> None:
         """Begin a moving average at the parameters as they are, or forget the one there is."""
-        self.average = Parameters(self.spec) if keep else None
+        self.average = Parameters(self.spec, statistics=True) if keep else None
         self.average_scratch = np.empty(min(self.parameters.vector.size, UPDATE_BLOCK) if keep else 0, self.dtype)
         if self.average is not None:
             np.copyto(self.average.vector, self.parameters.vector)

@@ -15,6 +15,7 @@ from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
 from fastmlp.reference.loss import loss
 from fastmlp.reference.noise import add_noise
+from fastmlp.reference.norm import follow_statistics
 from fastmlp.reference.parameters import sum_of_squares
 from fastmlp.reference.rows import gather, mean, mix, scales, target
 from fastmlp.reference.update import follow, update
@@ -80,7 +81,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     add_noise(plan, batch, run.seed, updates)
     masks = draw_masks(plan, batch, run.seed, updates)
     clock.lap("gather")
-    ask(forward, plan, batch, batch.x, batch.outputs[-1], masks)
+    ask(forward, plan, batch, batch.x, batch.outputs[-1], masks, True)
     clock.lap("forward")
     ask(loss, plan, batch, batch.outputs[-1], wanted, scale, batch.row_loss)
     if run.at_loss is not None:
@@ -105,6 +106,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
         rest.call(run.at_gradient, step, plan.gradient)
     update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
     bound(plan)
+    follow_statistics(plan, batch)
     if run.average != 0.0:
         follow(plan, run.average)
     clock.lap("update")

@@ -31,8 +31,9 @@ class Batch(NamedTuple):
     through: dict[int, Array]  # of the layers that add their inputs, derivatives by their outputs, (B, n_out)
     normed: dict[
         int, tuple[Array, Array, Array]
-    ]  # of those that normalise: x, derivatives by gamma x + beta, scale (B, 1)
+    ]  # of those that normalise: x, by gamma x + beta, scale (B, 1) or (1, O)
     terms: dict[int, Array]  # of those that learn a slope, each row's derivatives by those of the units, (B, n_out)
+    statistics: dict[int, tuple[Array, Array]]  # of a step's batch, where a batch norm has taken them: mean, variance
     scratch: list[Scratch]  # per layer; the same memory for all
     ones: Array  # (B,)
     target: Array  # (B, O), or fewer columns where there are several outputs of each
@@ -54,7 +55,7 @@ class Workspace:
         drop: list[int],
         adding: list[int],
         targets: int,
-        norms: list[int],
+        norms: dict[int, str],
         learning: list[int],
     ) -> None:
         self.sizes, self.dtype, self.keep, self.drop, self.adding = sizes, dtype, sorted(keep), drop, adding
@@ -94,7 +95,12 @@ class Workspace:
         self._signals = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.keep}
         self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
         self._through = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.adding}
-        self._normed = {i: [np.empty(rows * n, self.dtype) for n in (*(self.sizes[i + 1],) * 2, 1)] for i in self.norms}
+        self._normed = {
+            i: [np.empty(n * self.sizes[i + 1], self.dtype) for n in (rows, rows, 1)]
+            if norm == "batch"
+            else [np.empty(rows * n, self.dtype) for n in (self.sizes[i + 1], self.sizes[i + 1], 1)]
+            for i, norm in self.norms.items()
+        }
         self._terms = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.learning}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
@@ -114,6 +120,7 @@ class Workspace:
 
         values = [first(memory, width) for memory, width in zip(self._values, self.sizes, strict=True)]
         widths = self.sizes[1:]
+        row_norms = [i for i, norm in self.norms.items() if norm == "layer"]
         return Batch(
             rows,
             values[0],
@@ -124,10 +131,15 @@ class Workspace:
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
             {i: first(memory, widths[i]) for i, memory in self._through.items()},
             {
-                i: (first(x, widths[i]), first(d, widths[i]), first(scale, 1))
+                i: (
+                    first(x, widths[i]),
+                    first(d, widths[i]),
+                    scale[:rows, np.newaxis] if i in row_norms else scale[np.newaxis],
+                )
                 for i, (x, d, scale) in self._normed.items()
             },
             {i: first(memory, widths[i]) for i, memory in self._terms.items()},
+            {},
             [Scratch(first(self._matrix, width), first(self._mask, width), self._column[:rows]) for width in widths],
             self._ones[:rows],
             first(self._target, self.targets),

@@ -28,7 +28,7 @@ Float: TypeAlias = DTypeName | type[float] | type[np.floating[Any]] | np.dtype[n
 Array: TypeAlias = NDArray[Any]
 BackendName: TypeAlias = Literal["cython", "numpy"]
 #: What hidden layers may normalise.
-NormName: TypeAlias = Literal["layer"]
+NormName: TypeAlias = Literal["layer", "batch"]
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping[int, float]
 #: A metric's name, an object of `fastmlp.metrics`, which is a function, or another function (y_true, y_pred).
 MetricLike: TypeAlias = str | Callable[..., Any]

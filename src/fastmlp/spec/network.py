@@ -76,8 +76,8 @@ class NetworkSpec:
         One per layer, each >= 0, or none: its weights W add l1 sum |W| + l2 / 2 sum W^2 to the loss.
     residual : bool
         Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
-    norm : "layer" or None
-        What hidden layers normalise between their products and their activations: each row of them.
+    norm : "layer", "batch" or None
+        What hidden layers normalise between their products and their activations: each row, or each unit over a batch.
     max_norm : tuple of float or None
         One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
 
@@ -153,6 +153,9 @@ class NetworkSpec:
             choice(self.norm, "norm", NORM_NAMES)
             if len(sizes) == 2:
                 raise ValueError(f"norm is for hidden layers, of which sizes has none: {sizes}")
+        of_rows = [kind.written() for kind in self.activations if kind.custom or kind.name == "softmax"]
+        if self.norm == "batch" and of_rows:
+            raise ValueError(f"norm='batch' is for activations of single numbers, got {of_rows[0]}; 'layer' is for any")
         if self.n_parameters > MAX_PARAMETERS:
             raise ValueError(f"sizes must make at most {MAX_PARAMETERS} parameters, got {self.n_parameters}")
 
@@ -200,7 +203,7 @@ class NetworkSpec:
             The largest norm of the weights into a unit, of all layers or one per layer.
         residual : bool, default False
             Whether a hidden layer as wide as the hidden layer before it adds its inputs to its outputs.
-        norm : {None, "layer"}
+        norm : {None, "layer", "batch"}
             What hidden layers normalise between their products and their activations.
 
         Returns
@@ -282,24 +285,32 @@ class NetworkSpec:
         )
 
     @property
+    def statistics(self) -> tuple[dict[str, int], ...]:
+        """What each layer keeps that is not trained: the names of vectors, and their lengths."""
+        return tuple(
+            {"running_mean": n_out, "running_var": n_out} if norm == "batch" else {}
+            for n_out, norm in zip(self.sizes[1:], self.norms, strict=True)
+        )
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names of all tensors, layer by layer, and their shapes."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for number, (layer, vectors) in enumerate(zip(self.layers, self.vectors, strict=True)):
-            shapes[f"layers.{number}.weight"] = layer.n_in, layer.n_out
-            shapes.update({f"layers.{number}.{name}": (length,) for name, length in vectors.items()})
-        return shapes
+        """The names of all tensors that are trained, layer by layer, and their shapes."""
+        return _shapes(self.layers, self.vectors)
+
+    @property
+    def all_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names of all tensors, with those of statistics, and their shapes."""
+        return _shapes(self.layers, [own | kept for own, kept in zip(self.vectors, self.statistics, strict=True)])
 
     def beginning(self, weights: Sequence[Array]) -> dict[str, Array]:
-        """All tensors by name as a training begins with them: these weights, biases 0, gamma 1, slopes as said."""
-        found = {name: np.zeros(shape, self.dtype) for name, shape in self.shapes.items()}
-        for number, weight in enumerate(weights):
-            found[f"layers.{number}.weight"] = weight
-            if "gamma" in self.vectors[number]:
-                found[f"layers.{number}.gamma"] += 1
-            if "slope" in self.vectors[number]:
-                found[f"layers.{number}.slope"] += self.layers[number].activation.params[0]
-        return found
+        """All tensors by name as a training begins with them: these weights, gammas and variances 1, slopes as said."""
+        found = {name: np.zeros(shape, self.dtype) for name, shape in self.all_shapes.items()}
+        for name, array in found.items():
+            if name.endswith((".gamma", ".running_var")):
+                array += 1
+            elif name.endswith(".slope"):
+                array += self.layers[int(name.split(".")[1])].activation.params[0]
+        return found | {f"layers.{number}.weight": weight for number, weight in enumerate(weights)}
 
     @property
     def n_parameters(self) -> int:
@@ -350,6 +361,15 @@ class NetworkSpec:
             **given,
             **{name: fields[name] for name in _OF_ALL if name in later},
         )
+
+
+def _shapes(layers: Sequence[Layer], vectors: Sequence[dict[str, int]]) -> dict[str, tuple[int, ...]]:
+    """Name the tensors of all layers: their weights, and vectors of these lengths."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number, (layer, own) in enumerate(zip(layers, vectors, strict=True)):
+        shapes[f"layers.{number}.weight"] = layer.n_in, layer.n_out
+        shapes.update({f"layers.{number}.{name}": (length,) for name, length in own.items()})
+    return shapes
 
 
 def _sizes(sizes: object) -> tuple[int, ...]:
