@@ -44,8 +44,8 @@ SHARED = "fastmlp.passes._cyutility"
 # The passes that a step or the prediction of a row runs through again and again. The others do things once for a call,
 # and are compiled to be small: a third of a wheel would be theirs.
 QUICK = [
-    "apply", "backward", "bound", "by_panels", "clip", "dropout", "forward", "gemm", "gradient", "handles", "layers",
-    "loss", "plan", "predict", "rows", "step", "steps", "tape", "threads", "tiles", "update",
+    "apply", "backward", "bound", "by_panels", "clip", "dropout", "exchange", "forward", "gemm", "gradient", "handles",
+    "layers", "loss", "norm", "plan", "predict", "rowmajor", "rows", "step", "steps", "tape", "threads", "tiles", "update",
 ]  # fmt: skip
 # The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
 # threadpoolctl set, and on Windows for the threads themselves.

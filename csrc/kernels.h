@@ -217,8 +217,8 @@ typedef struct fm_kernels {
   /* And with mean and variance that are no functions of c; `normed` may be NULL here. */
   void (*normalise_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *mean,
                           const void *variance, void *c, void *normed);
-  void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
-                          void *d, void *normed, void *shifted);
+  void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance, void *d,
+                          void *normed, void *shifted);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   fm_loss_kernel loss[FM_LOSS_COUNT];

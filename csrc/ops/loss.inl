@@ -93,8 +93,9 @@ FM_INLINE real count_of(const fm_loss_rows *block, ptrdiff_t k, real *y) {
 
 FM_INLINE vreal counted(vreal count, vreal term) { return vselect(veq(count, vzero()), vzero(), vmul(count, term)); }
 
-/* The same, more slowly, where targets have weights or may be left out, or have several outputs, each of which has a level
- * of its own in the place of the first parameter. A call for each vector: this is not compiled once more for each loss. */
+/* The same, more slowly, where targets have weights or may be left out, or have several outputs, each of which has a
+ * level of its own in the place of the first parameter. A call for each vector: this is not compiled once more for each
+ * loss. */
 static void elementwise_counted(loss_function f, const fm_loss_rows *block, vreal *params) {
   const ptrdiff_t n_outputs = block->n_outputs, stride = block->stride, heads = block->heads;
   for (ptrdiff_t r = 0; r < block->rows; r++) {
@@ -263,8 +264,8 @@ FM_INLINE loss_terms tweedie_terms(vreal z, vreal y, const vreal *params) {
   return (loss_terms){vexp(z), vsub(mean, target), term};
 }
 
-/* Of each target y a mean m and, beside it, the signal z of a variance v = softplus(z) + eps: sum_k (log v + e^2 / v) / 2
- * with e = m - y; deltas e / v and (1 - e^2 / v) logistic(z) / 2v. Lakshminarayanan et al. 2017. */
+/* Of each target y a mean m and, beside it, the signal z of a variance v = softplus(z) + eps: sum_k (log v + e^2 / v) /
+ * 2 with e = m - y; deltas e / v and (1 - e^2 / v) logistic(z) / 2v. Lakshminarayanan et al. 2017. */
 static void gaussian_nll_rows(const fm_loss_rows *block, const double *params) {
   const ptrdiff_t n_outputs = block->n_outputs, n_targets = n_outputs / 2, stride = block->stride;
   const vreal half = vset1((real)0.5), eps = vset1((real)params[0]);

@@ -27,7 +27,8 @@ from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastmlp.spec import NORM_EPSILON, NORM_NAMES
+from fastmlp.spec import NORM_EPSILON as _NORM_EPSILON
+from fastmlp.spec import NORM_NAMES as _NORM_NAMES
 
 cdef enum:
     ALIGNMENT = 128
@@ -96,7 +97,7 @@ cdef class Parameters:
         self.describe_layers()
         self.net.loss_factor = spec.loss.factor(self.net.layers[self.net.n_layers - 1].n_out)
         self.net.noise = spec.input_noise
-        self.net.norm_epsilon = NORM_EPSILON
+        self.net.norm_epsilon = _NORM_EPSILON
         self.net.random |= self.net.noise > 0
         self.arena = allocate(self.lay_out(NULL))
         self.lay_out(self.arena)
@@ -117,7 +118,7 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             describe(&self.net.layers[l], &self.net, layers[l], self.spec.dropout_rates[l])
             self.describe_vectors(&self.net.layers[l], self.spec.vectors[l])
-            self.net.layers[l].norm = (NO_NORM, LAYER_NORM, BATCH_NORM)[(None, *NORM_NAMES).index(self.spec.norms[l])]
+            self.net.layers[l].norm = (NO_NORM, LAYER_NORM, BATCH_NORM)[(None, *_NORM_NAMES).index(self.spec.norms[l])]
             self.net.by_rows |= self.net.layers[l].norm == LAYER_NORM
             self.net.batch_norm |= self.net.layers[l].norm == BATCH_NORM
             self.net.layers[l].residual = self.spec.residuals[l]
