@@ -45,7 +45,8 @@ SHARED = "fastmlp.passes._cyutility"
 # and are compiled to be small: a third of a wheel would be theirs.
 QUICK = [
     "apply", "backward", "bound", "by_panels", "clip", "dropout", "exchange", "forward", "gemm", "gradient", "handles",
-    "layers", "loss", "norm", "plan", "predict", "rowmajor", "rows", "step", "steps", "tape", "threads", "tiles", "update",
+    "layers", "loss", "norm", "plan", "predict", "rowmajor", "rows", "step", "steps", "tape", "threads", "tiles",
+    "update",
 ]  # fmt: skip
 # The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
 # threadpoolctl set, and on Windows for the threads themselves.
