@@ -80,6 +80,23 @@ def test_what_is_stored_is_what_pytorch_says(norm, activation):
             np.testing.assert_allclose(array, wanted[f"{norm}/{activation}/{key}"], rtol=1e-11, atol=1e-12)
 
 
+# ---- tapes ----------------------------------------------------------------------------------------------------------
+
+
+@each_norm
+def test_a_tape_is_pulled_back_again(norm, backend):
+    net, rng = random_net(norm, [5, 40, 9, 3], backend), np.random.default_rng(3)
+    engine, outputs, found = net._learner.engine, np.empty((70, 3)), []
+    tape = engine.forward(rng.normal(size=(70, 5)), outputs, 2)
+    by_outputs = rng.normal(size=(70, 3))
+    for threads, factor in ((1, 1.0), (2, 2.0), (3, 1.0)):
+        gradient, by_inputs = np.empty(net.n_parameters), np.empty((70, 5))
+        engine.backward(tape, by_outputs * factor, gradient, by_inputs, threads)
+        found.append(np.concatenate([gradient, by_inputs.ravel()]) / factor)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
 # ---- slopes ---------------------------------------------------------------------------------------------------------
 
 

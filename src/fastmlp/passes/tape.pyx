@@ -19,6 +19,7 @@ from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
 from fastmlp.passes.loss cimport apply_slopes
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.plan cimport cut_batch, row_block
+from fastmlp.passes.parameters cimport take
 from fastmlp.passes.rowmajor cimport count_parameters, count_tensors, places_in_vector, take_tile
 from fastmlp.passes.rows cimport Examples, Inputs, load_inputs, to_units
 from fastmlp.passes.threads cimport (
@@ -39,6 +40,7 @@ from fastmlp.passes.threads cimport (
 from fastmlp.passes.tiles cimport Tile, count_tiles, operands_of, scratch_bytes, summed_in, tile_of
 from fastmlp.passes.workspace cimport GRADIENT, TRAIN, block_of
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 cdef double WAVE_SECONDS = 0.02          # about, between two looks for signals
 cdef Py_ssize_t MOST_KEPT = 4            # buffers that wait for another tape of as many rows
@@ -145,6 +147,27 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
     if t.vector != WEIGHTS:
         finish_vector(net, &t, total)
     take_tile(net, &t, total, run.transposed, room, run.gradients)
+
+
+cdef size_t copy_normed(Network *net, Workspace *ws, char *base) noexcept nogil:
+    """Give a workspace its own copy of what layers have normalised, which a backward pass multiplies by dE/dbeta in
+    place; with base NULL only the room for it is counted."""
+    cdef size_t used = 0, size
+    cdef char **places = <char **> take(base, &used, (net.n_layers + 1) * sizeof(char *))
+    cdef char *to
+    cdef int l
+    for l in range(net.n_layers + 1):
+        to = NULL
+        if ws.normed[l] != NULL:
+            size = net.layers[l - 1].out_panels * ws.stride * net.item
+            to = take(base, &used, size)
+            if base != NULL:
+                memcpy(to, ws.normed[l], size)
+        if base != NULL:
+            places[l] = to
+    if base != NULL:
+        ws.normed = places
+    return used
 
 
 cdef in_waves(Pass *run, team_body body, ptrdiff_t items, double seconds, int team_size):
@@ -292,16 +315,19 @@ cdef class Tape:
         cdef Layer *first = &net.layers[0]
         cdef double seconds = seconds_of_rows(net, self.rows, True) / team_size
         cdef size_t for_inputs = run.block * panel_row(net) if run.by_inputs != NULL else 0
-        cdef size_t transpose = 0
+        cdef size_t transpose = 0, scratch
+        cdef Workspace ws = self.buffers.ws  # the tape's, but for what cannot be pulled back a second time
         if run.by_inputs != NULL and first.weight_t == NULL:
             transpose = first.in_panels * first.n_out * panel_row(net)
         run.scratch_bytes = (max(2 * scratch_bytes(net), for_inputs) + 127) // 128 * 128
-        run.scratch = <char *> fm_allocate(team_size * run.scratch_bytes + transpose)
+        scratch = team_size * run.scratch_bytes
+        run.scratch = <char *> fm_allocate(scratch + copy_normed(net, &ws, NULL) + transpose)
         if run.scratch == NULL:
             raise MemoryError("no memory for the threads' scratch tiles")
-        run.weight_t = first.weight_t
+        scratch += copy_normed(net, &ws, run.scratch + scratch)
+        run.ws, run.weight_t = &ws, first.weight_t
         if transpose > 0:
-            run.weight_t = run.scratch + team_size * run.scratch_bytes
+            run.weight_t = run.scratch + scratch
             self.parameters.transpose_layer(first, <char *> run.weight_t)
         in_waves(run, backward_blocks, (self.rows + run.block - 1) // run.block, seconds * 0.5, team_size)
         if run.gradients != NULL:

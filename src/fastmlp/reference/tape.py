@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Tape:
-    """Inputs and outputs of all layers for some rows, until the derivatives by the last ones are known."""
+    """Inputs and outputs of all layers for some rows, until the derivatives by the last ones are known.
+
+    A tape may be pulled back any number of times until the parameters change.
+    """
 
     def __init__(self, plan: Plan, changes: int) -> None:
         self.plan, self.changes = plan, changes
@@ -58,7 +61,9 @@ class Tape:
             rest.handlers()
             np.copyto(batch.deltas[-1], by_outputs[rows])
             apply_slope(plan, batch, len(plan.layers) - 1, batch.outputs[-1], batch.deltas[-1])
-            backward(plan, batch, masks)
+            # A backward pass multiplies what has been normalised in place, and a tape may be pulled back again.
+            normed = {i: (x.copy(), shifted, scale) for i, (x, shifted, scale) in batch.normed.items()}
+            backward(plan, batch._replace(normed=normed), masks)
             if by_inputs is not None:
                 np.matmul(batch.deltas[0], plan.layers[0].W_t, out=by_inputs[rows])
                 if 0 in masks:
