@@ -109,9 +109,9 @@ def predict(net: MLP, x: Array, y: Array, threads: int) -> None:
 def forward(net: MLP, x: Array, y: Array, training: bool, threads: int) -> Any:
     """Fill y with the outputs for x, and return the tape."""
     _finite(x, "x")
-    n_threads = engine_threads(threads or None)
+    n_threads, seed = engine_threads(threads or None), net._drawn_by(training)
     with net._access.reading("forward"):
-        return net._learner.engine.forward(x, y, n_threads, net.seed if training else None)
+        return net._learner.engine.forward(x, y, n_threads, seed)
 
 
 def backward(net: MLP, tape: Any, dy: Array, gradient: Array | None, dx: Array | None, threads: int) -> None:
@@ -120,11 +120,13 @@ def backward(net: MLP, tape: Any, dy: Array, gradient: Array | None, dx: Array |
     n_threads = engine_threads(threads or None)
     with net._access.reading("backward"):
         try:
-            net._learner.engine.backward(tape, dy, gradient, dx, n_threads)
+            net._learner.engine.backward(tape, net._by_scaled_outputs(dy), gradient, dx, n_threads)
         except RuntimeError as error:
             if "changed" not in str(error):
                 raise
             raise Stale(str(error)) from None
+        if dx is not None:
+            net._by_raw_inputs(dx)
 
 
 def step(net: MLP, gradient: Array, optimizer: str | None, learning_rate: float, threads: int) -> None:

@@ -135,6 +135,39 @@ def test_gradients_are_those_of_python(training, api):
     api.release(handle)
 
 
+@pytest.mark.parametrize(
+    "how", [{"norm": "layer"}, {"norm": "batch"}, {"normalize": "standard", "normalize_targets": "minmax"}], ids=str
+)
+def test_gradients_are_those_of_python_in_the_units_that_were_given(how, api):
+    net, rng = fastmlp.MLP([5, 16, 3], dtype="float64", seed=2, **how), np.random.default_rng(1)
+    X, dy = rng.normal(3, 2, (7, 5)), rng.normal(size=(7, 3))
+    if "normalize" in how:
+        net.adapt(X, rng.normal(50, 10, (7, 3)))
+    handle = handle_of(net)
+    y, gradient, dx, tape = np.empty((7, 3)), np.empty(net.n_parameters), np.empty((7, 5)), ctypes.c_void_p()
+    assert api.forward(handle, *of(X), *of(y), 0, 1, tape) == CODES["OK"]
+    expected = np.empty_like(gradient)
+    assert_array_equal(y, net.forward(X))
+    _, _, by_inputs = net.backward(dy, out=expected, input_gradient=True)
+    for _time in range(2):
+        assert api.backward(tape, *of(dy), *of(gradient), *of(dx), 1) == CODES["OK"]
+        assert_array_equal(gradient, expected)
+        assert_array_equal(dx, by_inputs)
+    api.release_tape(tape)
+    api.release(handle)
+
+
+def test_no_training_pass_where_a_batch_is_normalised(api):
+    net = fastmlp.MLP([5, 16, 3], norm="batch", dropout=0.5, dtype="float64")
+    handle, tape = handle_of(net), ctypes.c_void_p()
+    X, y = rows(net, 7), np.zeros((7, 3))
+    assert api.forward(handle, *of(X), *of(y), CODES["TRAINING"], 1, tape) == CODES["ARGUMENT"]
+    assert b"norm='batch'" in api.last_error()
+    assert not tape
+    assert not y.any()
+    api.release(handle)
+
+
 def test_an_update_that_overflows_is_taken_back(api, net, handle):
     before = net.get_flat()
     gradient = np.full_like(before, np.finfo(net.dtype).max)

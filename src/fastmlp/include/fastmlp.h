@@ -113,7 +113,8 @@ typedef struct fastmlp_api {
 
   /* -- gradients of any loss: the GIL is taken; any threads, for tapes of their own -- */
 
-  /* Outputs as of `predict`, and a tape, which `release_tape` gives back. `flags`: 0 or FASTMLP_TRAINING. */
+  /* Outputs as of MLP.forward, and a tape, which `release_tape` gives back. `flags`: 0 or FASTMLP_TRAINING, which is
+   * FASTMLP_ARGUMENT for norm="batch". */
   int (*forward)(fastmlp_net *net, const void *x, size_t x_bytes, void *y, size_t y_bytes, int flags, int threads,
                  fastmlp_tape **tape);
   /* From dE/dy (rows, n_outputs) to the gradient of all parameters, sums over the rows, and to dE/dx (rows, n_inputs);

@@ -82,16 +82,11 @@ class Gradients(Measures):
         """
         training, n_threads = flag(training, "training"), engine_threads(threads)
         spec = self._learner.spec
-        if training and spec.norm == "batch":
-            raise ValueError(
-                "training=True is not for norm='batch': the statistics of a batch are taken by fit and step alone; "
-                "take norm='layer', or training=False, which normalises by the running statistics"
-            )
+        seed = self._drawn_by(training)
         rows = self._inputs(X)
         out = np.empty((len(rows), spec.sizes[-1]), spec.dtype)
         with self._access.reading("forward"):
             self._tapes.tape = None  # its buffers serve this one
-            seed = self._learner.seed if training else None
             self._tapes.tape = self._learner.engine.forward(dense(rows), out, n_threads, seed)
         if rows.dtype == np.float64 != self.dtype and np.isnan(out).any():
             self._tapes.tape = None
@@ -184,8 +179,7 @@ class Gradients(Measures):
                 "backward needs a forward before it, by the same Python thread: what that keeps serves one backward"
             )
         derivatives = _as_derivatives(dE_doutput, (tape.rows, spec.sizes[-1]), self.dtype)
-        if self._learner.normalizing.target_scaling is not None:
-            derivatives /= np.repeat(self._learner.normalizing.target_scaling.scale, spec.loss.heads)
+        derivatives = self._by_scaled_outputs(derivatives)
         flat = np.empty(spec.n_parameters, spec.dtype) if out is None else checked_flat(out, spec)
         by_inputs = np.empty((tape.rows, spec.sizes[0]), spec.dtype) if wanted else None
         with self._access.reading("backward"):
@@ -202,6 +196,22 @@ class Gradients(Measures):
         if by_inputs is None:
             return weights, biases
         return weights, biases, self._by_raw_inputs(by_inputs)
+
+    def _drawn_by(self, training: bool) -> int | None:
+        """Return what dropout and noise of a forward pass are drawn by: None outside of a training."""
+        if training and self._learner.spec.norm == "batch":
+            raise ValueError(
+                "training=True is not for norm='batch': the statistics of a batch are taken by fit and step alone; "
+                "take norm='layer', or training=False, which normalises by the running statistics"
+            )
+        return self._learner.seed if training else None
+
+    def _by_scaled_outputs(self, derivatives: Array) -> Array:
+        """Take derivatives (n, n_outputs) by outputs in the targets' units to those by what the last layer has."""
+        scaling = self._learner.normalizing.target_scaling
+        if scaling is None:
+            return derivatives
+        return (derivatives / np.repeat(scaling.scale, self._learner.spec.loss.heads)).astype(derivatives.dtype)
 
     @explained_as("MLP.apply_gradients")
     def apply_gradients(
