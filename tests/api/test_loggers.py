@@ -43,6 +43,22 @@ def test_a_resumed_training_has_each_epoch_once(backend, name, tmp_path):
     assert [row["loss"] for row in rows(path)] == net.history.loss
 
 
+@pytest.mark.parametrize("name", ["CSVLogger", "JSONLogger"])
+def test_entries_by_steps_and_by_epochs(backend, name, tmp_path):
+    path, kind = tmp_path / ("log.csv" if name == "CSVLogger" else "log.jsonl"), getattr(fastmlp, name)
+    net = fastmlp.MLP([2, 4, 1], seed=0, backend=backend)
+    net.fit(X, Y, epochs=5, batch_size=1, callbacks=[kind(path, every="2 epochs")])
+    assert [row["epoch"] for row in rows(path)] == [2, 4]
+    net.fit(X, Y, epochs=4, batch_size=1, callbacks=[kind(path, every=3)])
+    assert [row["steps"] for row in rows(path)] == [3, 6, 9, 12, 15]
+    assert all(set(row) == {"steps", "loss"} for row in rows(path))
+    if name == "CSVLogger":
+        with pytest.raises(ValueError, match="cannot go on with .* whose columns are steps, loss"):
+            net.fit(X, Y, epochs=1, callbacks=[kind(path, append=True)])
+    with pytest.raises(ValueError, match="every must be such as"):
+        kind(path, every="now and then")
+
+
 def test_columns_stay_what_the_first_row_says(backend, tmp_path):
     path, net = tmp_path / "log.csv", fastmlp.MLP([2, 4, 1], seed=0, backend=backend)
     sets = {name: (X, Y[:k] + [9.0] * (4 - k)) for k, name in enumerate("ab")}

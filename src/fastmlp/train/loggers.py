@@ -1,4 +1,4 @@
-"""Callbacks that write epochs to a file, or call functions."""
+"""Callbacks that write epochs, or some steps, to a file, or call functions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.spec.checks import flag
 from fastmlp.train.callbacks import Callback
+from fastmlp.train.due import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,24 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["CSVLogger", "JSONLogger", "LambdaCallback"]
 
 
-class _Log(Callback):
-    """A file that grows by an entry with each epoch; a resumed training cuts off what came after its checkpoint."""
+class _Log(Timed):
+    """A file that grows by an entry with each epoch, or now and then; a resumed training cuts off what came after its
+    checkpoint.
+    """
 
     writes_files = True
 
-    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], append: bool = False, every: str | float = "1 epoch") -> None:
+        super().__init__(every)
         self.path, self.append = os.fsdecode(path), flag(append, "append")
         self._end = 0
 
     def _written(self, logs: Logs) -> str:
-        """Return an epoch as text."""
+        """Return an entry as text."""
         raise NotImplementedError
 
     def on_train_begin(self, net: MLP, logs: Logs) -> None:  # noqa: ARG002
         path = Path(self.path)
         self._end = path.stat().st_size if self.append and path.exists() else 0
 
-    def on_epoch_end(self, net: MLP, logs: Logs) -> None:  # noqa: ARG002
+    def look(self, net: MLP, logs: Logs) -> None:  # noqa: ARG002
         text = self._written(logs).encode()
         path = Path(self.path)
         with path.open("r+b" if path.exists() else "wb") as file:
@@ -57,18 +61,22 @@ class _Log(Callback):
 
 
 class CSVLogger(_Log):
-    """Write every epoch's row of the history to a file of comma-separated values, below a row of names.
+    """Write epochs' rows of the history to a file of comma-separated values, below a row of names.
 
     Parameters
     ----------
     path : str or path-like
     append : bool
         Whether to go on with a file that is there, in place of a new one. A resumed training goes on by itself.
+    every : str, int or float
+        "1 epoch", "5 epochs", "100 steps", "30 seconds"; an int counts steps, a float seconds. By steps and seconds a
+        row has the number of steps that were made, "steps", and the latest ones' mean "loss".
 
     Raises
     ------
-    ValueError
-        By `fit`, if it is to go on with a file that has other columns than what is measured.
+    TypeError, ValueError
+        If an argument is not as described; by `fit`, if it is to go on with a file that has other columns than what is
+        measured.
 
     Examples
     --------
@@ -83,7 +91,7 @@ class CSVLogger(_Log):
 
     def on_train_begin(self, net: MLP, logs: Logs) -> None:
         super().on_train_begin(net, logs)
-        self._check(self._header(), logs["names"])
+        self._check(self._header(), logs["names"] if self.in_epochs else ("steps", "loss"))
 
     def _written(self, logs: Logs) -> str:
         text = io.StringIO()
@@ -114,11 +122,11 @@ class CSVLogger(_Log):
 
 
 class JSONLogger(_Log):
-    """Write every epoch's row of the history to a file, as a line of JSON; what is not finite is null there.
+    """Write epochs' rows of the history to a file, as a line of JSON each; what is not finite is null there.
 
     Parameters
     ----------
-    path, append
+    path, append, every
         As for `CSVLogger`.
 
     Examples
