@@ -209,6 +209,19 @@ def test_inputs_that_lie_otherwise_in_memory(change):
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def test_derivatives_whose_memory_has_the_other_sign():
+    """As those of a complex loss may be."""
+    fused, plain = pair((5, 9, 1))
+    x, by_outputs = rows(1), torch.full((1, 1, 2), 0.7, dtype=F64)
+    by_outputs = torch.view_as_complex(by_outputs).conj().imag
+    assert by_outputs.is_neg()
+    assert by_outputs.is_contiguous()
+    for ours, theirs in zip(
+        *(torch.autograd.grad(m(x), m.parameters(), by_outputs) for m in (fused, plain)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 def test_what_wants_no_gradient_gets_none():
     fused, _ = pair(activation="tanh")
     x = rows()

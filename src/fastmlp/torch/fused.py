@@ -125,6 +125,7 @@ class Fused:
         by_inputs: Tensor | None,
     ) -> None:
         """Fill the derivatives by the parameters and by the inputs, as far as they are wanted, row by row."""
+        by_outputs = by_outputs.resolve_neg()  # what a complex loss gives may be memory of the other sign
         with self.lock:
             if written is not self.written:
                 self.write([parameter.contiguous() for parameter in parameters])
