@@ -6,7 +6,6 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +44,9 @@ def split(
     """
     if n_rows < FEWEST_ROWS:
         return None
+    # It takes longer to import than all else here, and predictions do without.
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
     parts = count if count > 1 else max(2, round(1.0 / fraction), -(-n_rows // MOST_HELD))
     if groups is not None:
         parts = min(parts, int(groups.max()) + 1)
