@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "Encoder"]
 
-#: Encoded rows of up to so many bytes are kept as they are; more are encoded anew whenever they are read.
-KEPT_BYTES: Final = 128 << 20
+#: Encoded rows of up to so many bytes are kept as they are; more are encoded anew whenever they are read, which of many
+#: columns takes longer than to learn from them. MNIST's images are 240 MB.
+KEPT_BYTES: Final = 512 << 20
 
 
 @dataclass(frozen=True)
