@@ -1,6 +1,9 @@
 """The tabular estimators: what comes in as columns, what goes out, and what is kept between the two."""
 
+import datetime as dt
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ from fastmlp.tabular import TabularClassifier, TabularRegressor, load
 from fastmlp.tabular.bins import Bins
 from fastmlp.tabular.budget import Pace, budget
 from fastmlp.tabular.columns import columns_of
+from fastmlp.tabular.encoding import Encoder
 from fastmlp.tabular.scaling import Scaling
+from fastmlp.tabular.targets import Scale
 
 
 def mixed(n=240, seed=0):
@@ -353,3 +358,75 @@ def test_rows_that_are_not_kept_are_encoded_to_the_same_bits(monkeypatch):
     monkeypatch.setattr(encoding, "KEPT_BYTES", 0)
     lazy = TabularClassifier("fast", epochs=2, random_state=0).fit(X, y)
     assert (kept.predict_proba(X) == lazy.predict_proba(X)).all()
+
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([HOUR * (k % 24) for k in range(48)] + [None], "timedelta64[s]"),
+        [HOUR * (k % 24) for k in range(48)] + [None],
+        [dt.time(k % 24) for k in range(48)] + [None],
+    ],
+    ids=["timedelta64", "timedelta", "time"],
+)
+def test_durations_and_times_of_the_day_are_numbers(column):
+    X = np.array(column).reshape(-1, 1)
+    encoder = Encoder.of(columns_of(X), ["0"], frozenset(), 0)
+    assert encoder.kinds == ("number",)
+    rows = encoder(columns_of(X))
+    assert rows.shape == (49, 2)
+    assert np.diff(rows[:24, 0]) == pytest.approx(rows[1, 0] - rows[0, 0], rel=1e-5)
+    assert (rows[:, 1] == [0.0] * 48 + [1.0]).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [5e-323, 1e-200, 1e200, 1e303])
+def test_columns_and_targets_of_any_size_are_learnt_from(unit):
+    x = np.random.default_rng(0).integers(-9, 10, 400).astype(float)
+    rows = Encoder.of([x * unit], ["0"], frozenset(), 0)([x * unit])
+    assert np.isfinite(rows).all()
+    if unit > 1e-300:  # where all digits are there
+        np.testing.assert_allclose(rows, Encoder.of([x], ["0"], frozenset(), 0)([x]), rtol=1e-5)
+        scale, plain = (Scale.of(y.reshape(-1, 1), None) for y in (x * unit, x))
+        np.testing.assert_allclose(scale.spread / unit, plain.spread)
+
+
+def test_an_integer_that_no_float_can_be_is_refused_by_its_column():
+    X = np.array([[10**400], [1], [2]], object)
+    with pytest.raises(ValueError, match="column 0 has an integer beyond 1e308"):
+        TabularRegressor("fast").fit(X, [1.0, 2.0, 3.0])
+
+
+def test_dates_are_no_targets_of_a_regression():
+    with pytest.raises(ValueError, match=r"y must be numbers for a regressor, got datetime64\[D\]"):
+        TabularRegressor("fast").fit([[1], [2]], np.array(["2024-01-01", "2024-01-02"], "datetime64[D]"))
+
+
+def test_a_class_is_named_as_users_write_it():
+    with pytest.raises(ValueError, match="y has one class only, 'a', and"):
+        TabularClassifier("fast").fit([[1], [2]], ["a", "a"])
+
+
+def test_rows_to_validate_on_without_weight_are_as_if_they_were_not_there():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = X[:, 0] + 0.1 * X[:, 1]
+    weight = np.repeat([1.0, 0.0], 50)
+    far = np.where(weight > 0, y[:100], 1e3)
+    fits = [
+        TabularRegressor("fast", epochs=2, random_state=0).fit(X, y, eval_set=eval_set)
+        for eval_set in ((X[:100], far, weight), (X[:50], y[:50], np.ones(50)))
+    ]
+    first, second = (fit.predict(X, quantiles=[0.1, 0.9]) for fit in fits)
+    assert (first == second).all()
+
+
+def test_the_import_is_of_what_predictions_need():
+    program = (
+        "import sys, fastmlp.tabular; print(*sorted({'sklearn.model_selection', 'sklearn.metrics', "
+        "'sklearn.neural_network', 'sklearn.preprocessing', 'fastmlp.sklearn.base'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

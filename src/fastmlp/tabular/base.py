@@ -231,6 +231,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]
         _remember(self, X, reset=False)
         y = as_target(eval_set[1], len(columns[0]), type(self).__name__, "eval_set[1]")
         weight = _as_weight(eval_set[2] if len(eval_set) == 3 else None, len(y))
+        if weight is not None:
+            columns, y, weight, _ = _weighing(columns, y, weight, None)
         targets = self._encode_targets(y, "eval_set[1]")
         some = slice(None, None, max(1, len(y) // 2000))
         self._seen = ([column[some] for column in columns], targets[some])

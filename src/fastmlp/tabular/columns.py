@@ -6,6 +6,7 @@ What a column is, is found here; how it becomes numbers that a network reads, in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -112,6 +113,7 @@ def columns_of(X: Any, name: str = "X") -> list[Column]:
         raise ValueError(f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of 1 is required.")
     if array.shape[1] == 0:
         raise ValueError(f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    array = _seconds(array) if array.dtype.kind == "m" else array
     return [array[:, place] for place in range(array.shape[1])]
 
 
@@ -125,6 +127,8 @@ def _frame_column(column: Any, library: str) -> Column:
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
         if getattr(column.dtype, "kind", "O") == "M":
             return np.asarray(column.dt.tz_localize(None).to_numpy(), "datetime64[us]")
+        if getattr(column.dtype, "kind", "O") == "m":
+            return _seconds(np.asarray(column.to_numpy(), "timedelta64[us]"))
         return np.asarray(column.to_numpy(dtype=object) if column.dtype.kind not in "fiub" else column.to_numpy())
     if library == "polars":
         named = type(column.dtype).__name__
@@ -139,7 +143,16 @@ def _frame_column(column: Any, library: str) -> Column:
 def _with_gaps(array: Any) -> Array:
     """Return a column as polars and Arrow give it: dates in one unit, and objects as they are."""
     column: Array = np.asarray(array)
+    if column.dtype.kind == "m":
+        return _seconds(column)
     return column.astype("datetime64[us]") if column.dtype.kind == "M" else column
+
+
+def _seconds(durations: Array) -> NDArray[np.float64]:
+    """Return durations as seconds, NaN where there is a gap."""
+    seconds = durations.astype("timedelta64[us]").astype(np.float64) / 1e6
+    seconds[np.isnat(durations)] = np.nan
+    return seconds
 
 
 def kind_of(column: Column) -> Kind:
@@ -151,9 +164,9 @@ def kind_of(column: Column) -> Kind:
     if column.dtype.kind == "M":
         return "date"
     found = [value for value in column.tolist() if not is_gap(value)]
-    if all(isinstance(value, int | float | np.number | np.bool_) for value in found):
+    if all(isinstance(value, int | float | np.number | np.bool_ | time | timedelta) for value in found):
         return "number"  # one without any value, too: a gap everywhere
-    if found and all(hasattr(value, "isoformat") for value in found):
+    if found and all(isinstance(value, date | np.datetime64) for value in found):
         return "date"
     return "category"
 
@@ -249,8 +262,14 @@ def _number(value: Any, name: str) -> float:
     """Return the number that a value of a column of numbers is, or says; NaN for a gap."""
     if is_gap(value) or (isinstance(value, str) and value.strip().lower() in _GAPS):
         return float("nan")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, time):  # of the day
+        return ((value.hour * 60 + value.minute) * 60 + value.second) + value.microsecond / 1e6
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(f"column {name} has an integer beyond 1e308, which no float can be") from None
     except (TypeError, ValueError):
         raise ValueError(
             f"could not convert string to float: column {name} had numbers in the data to learn from, "

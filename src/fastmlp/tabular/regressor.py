@@ -182,6 +182,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
 def _numbers(y: Array, name: str) -> NDArray[np.float64]:
     """Return targets as numbers, of one dimension where they are one for each row."""
+    if y.dtype.kind in "mM":
+        raise ValueError(f"{name} must be numbers for a regressor, got {y.dtype}: pass them in a unit, such as days")
     try:
         numbers = np.asarray(y, np.float64)
     except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,6 +23,8 @@ HEAVY: Final = 8.0
 MARGIN: Final = 1.0
 #: Values farther away are taken as so many standard deviations away.
 FARTHEST: Final = 1000.0
+#: Most that a column is multiplied by: what it is divided by is no smaller than a float's reciprocal can be.
+LARGEST: Final = 2.0**1022
 #: Rows by which the places of a column's values are judged.
 SAMPLE: Final = 50_000
 
@@ -48,7 +51,7 @@ class Scaling:
     high: NDArray[np.float64]
     flagged: NDArray[np.bool_]  # whether a gap is told by a column of its own
     heavy: NDArray[np.bool_]
-    spread: NDArray[np.float64]  # of the second view: that of the middle half
+    spread: NDArray[np.float64]  # of the second view: that of the middle half; 1 without
 
     @classmethod
     def of(cls, columns: Sequence[Array], samples: Sequence[NDArray[np.float64]]) -> Self:
@@ -62,12 +65,13 @@ class Scaling:
             if len(values) == 0:  # all are gaps, or those that are none were not in the sample
                 low, high = (low, high) if low <= high else (0.0, 0.0)
                 values = np.array([low])
-            middle, mean = float(np.median(values)), float(values.mean())
-            deviation = float(np.sqrt(np.square(values - mean).mean())) or high - low
-            factor = 1.0 / deviation if deviation > 0.0 else 0.0
-            quarters = np.quantile(values, (0.25, 0.75))
-            spread = float(quarters[1] - quarters[0]) or deviation
+            middle, mean = _median(values), float(values.mean())
+            # In units of a power of two, which changes no bit: squares of 1e200 and of 1e-200 are numbers, then.
+            unit = 2.0 ** min(1000, max(-1000, math.frexp(max(high - mean, mean - low))[1]))
+            deviation = unit * float(np.sqrt(np.square((values - mean) / unit).mean())) or high - low
+            factor = min(1.0 / deviation, LARGEST) if deviation > 0.0 else 0.0
             far = max(high - mean, mean - low) * factor
+            spread = (_middle_half(values) or deviation) if far > HEAVY else 1.0
             if far > FARTHEST:  # one that a sample has not met: the others are not to vanish beside it
                 low, high = max(low, mean - FARTHEST * deviation), min(high, mean + FARTHEST * deviation)
             margin = MARGIN * deviation
@@ -93,6 +97,17 @@ class Scaling:
             near = (x[:, self.heavy] - self.middle[self.heavy]) / self.spread[self.heavy]
             out[:, n + flags :] = near / np.sqrt(1.0 + (near / 3.0) ** 2)  # RealMLP's smooth clip
         return z
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return the median of sorted values."""
+    return float((values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2.0)
+
+
+def _middle_half(values: NDArray[np.float64]) -> float:
+    """Return how far the quarters of values are apart."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(high - low)
 
 
 def _range(column: Array) -> tuple[float, float]:

@@ -74,7 +74,8 @@ class Classes:
         labels = np.unique(y)
         if len(labels) < 2:
             raise ValueError(
-                f"y has one class only, {labels[0]!r}, and a classifier learns to tell classes apart: give rows of two"
+                f"y has one class only, {labels.tolist()[0]!r}, and a classifier learns to tell classes apart: "
+                "give rows of two"
             )
         return cls(labels)
 
@@ -85,7 +86,7 @@ class Classes:
         other = self.labels[places] != y
         if other.any():
             row = int(np.flatnonzero(other)[0])
-            raise ValueError(f"{name} has the class {y[row]!r} in row {row}, which is not among those of y")
+            raise ValueError(f"{name} has the class {y.tolist()[row]!r} in row {row}, which is not among those of y")
         return places.astype(np.int64)
 
 
@@ -102,7 +103,9 @@ class Scale:
     def of(cls, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> Self:
         """Learn from targets (n, k)."""
         middle = np.average(y, axis=0, weights=weight)
-        spread = np.sqrt(np.average((y - middle) ** 2, axis=0, weights=weight))
+        # In units of a power of two, which changes no bit: squares of 1e200 and of 1e-200 are numbers, then.
+        unit = np.ldexp(1.0, np.clip(np.frexp(np.abs(y - middle).max(axis=0))[1], -1000, 1000))
+        spread = unit * np.sqrt(np.average(((y - middle) / unit) ** 2, axis=0, weights=weight))
         return cls(middle, np.where(spread > 0.0, spread, 1.0), y.min(axis=0), y.max(axis=0))
 
     def scaled(self, y: NDArray[np.float64]) -> NDArray[np.float32]:
