@@ -296,6 +296,7 @@ def test_without_any_output_the_exit_code_tells(output):
 def test_table():
     text = cli.table(["name", "n"], [["a", "1"], ["long name", "100"]], 1)
     assert text.splitlines() == ["name         n", "a            1", "long name  100"]
+    assert cli.table(["a\nb"], [["\x1b[31mé"]], 1).splitlines() == [r"a\nb", r"\x1b[31mé"]
 
 
 def test_bench_and_cli_need_nothing_but_numpy():

@@ -252,5 +252,7 @@ def test_nothing_is_written_over(tmp_path):
     refuse_existing([str(there)], True)
     with pytest.raises(ValueError, match="is what is read"):
         refuse_existing([str(there)], True, [str(there)])
+    with pytest.raises(ValueError, match="two of the files to write are this one"):
+        refuse_existing([str(new), str(tmp_path / "no" / ".." / "new")], True)
     write(str(there), "new")
     assert there.read_text() == "new"

@@ -350,7 +350,7 @@ def test_large_numbers_stay_different_as_categories(tmp_path):
         ("a,y\ninf,5\n2,6\n", (), r"line 2, column 'a': is infinite"),
         ("a,y\n1,2026-01-01\n2,2026-01-02\n", (), r"column 'y': has dates"),
         ("y\n1\n2\n", (), r"no column is left to predict 'y' from"),
-        ("a,y\n,1\n,2\n", (), r"no column is left to predict 'y' from"),
+        ("a,y\n,1\n,2\n", (), r"no column is left to predict 'y' from; 'a' is left out: it is empty in all rows"),
         ("a,y\n1,1\n2,0\n", ("--ignore", "b"), r"--ignore is 'b', which is no column"),
         ("a,y\n1,1\n2,0\n", ("--ignore", "y"), r"--ignore has 'y', which is the target"),
         ("a,y\n1,1\n2,0\n", (), r"--validation is 0\.2, which of 2 rows leaves none"),

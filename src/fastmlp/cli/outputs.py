@@ -27,7 +27,12 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 
 def refuse_existing(paths: Iterable[str | None], force: bool, sources: Sequence[str] = ()) -> None:
     """Refuse files that are there already, before any work is done, and at all times the ones that are read."""
+    found: set[Path] = set()
     for path in filter(None, paths):
+        place = Path(path).resolve()
+        if place in found:
+            raise ValueError(f"{path}: two of the files to write are this one")
+        found.add(place)
         if any(Path(source).exists() and Path(path).exists() and Path(path).samefile(source) for source in sources):
             raise ValueError(f"{path}: is what is read, and would be written over")
         if Path(path).is_dir():

@@ -122,7 +122,8 @@ def as_problem(
     found += [f"column {each!r} is left out: {why}" for each, why in left_out.items() if why != "ignored"]
     features = features.without(left_out)
     if not features.columns:
-        raise ValueError(f"{table.path}: no column is left to predict {name!r} from")
+        why = "".join(f"; {each!r} is left out: {reason}" for each, reason in [*left_out.items()][:3])
+        raise ValueError(f"{table.path}: no column is left to predict {name!r} from{why}")
     features.refuse_infinities()
     if classes is not None:
         counts = np.bincount(y, minlength=len(classes))

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["complain", "counted", "shown", "table", "table_of_scores"]
+__all__ = ["complain", "counted", "line_of", "shown", "table", "table_of_scores"]
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
     """Lay out rows under a line of names, the first `left` columns flush left and all others flush right."""
+    names, *rows = ([line_of(cell) for cell in cells] for cells in (names, *rows))
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -20,6 +21,11 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) ->
         return "  ".join(padded).rstrip()
 
     return "\n".join(map(line, [names, *rows]))
+
+
+def line_of(text: str) -> str:
+    """Return text of somebody else's, such as a column's name, without what would move a terminal's cursor."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def counted(number: int, thing: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.cli.files import FileTable, Kind
 from fastmlp.cli.models.base import Model
 from fastmlp.cli.models.network import network_text
+from fastmlp.cli.text import line_of
 from fastmlp.files.header import parse_json
 
 if TYPE_CHECKING:
@@ -98,11 +99,10 @@ class TabularModel(Model):
     def text(self) -> str:
         lines = [f"{type(self.estimator).__name__} of {self.target!r}"]
         if self.classes is not None:
-            lines.append(
-                f"classes   {', '.join(map(str, self.classes[:20]))}" + ("..." if len(self.classes) > 20 else "")
-            )
+            shown = ", ".join(line_of(str(each)) for each in self.classes[:20])
+            lines.append(f"classes   {shown}" + ("..." if len(self.classes) > 20 else ""))
         for kind, plural in (("number", "numbers"), ("category", "categories"), ("date", "dates")):
-            names = [name for name, each in self.kinds.items() if each == kind]
+            names = [line_of(name) for name, each in self.kinds.items() if each == kind]
             if names:
                 more = f" and {len(names) - 20:,} others" if len(names) > 20 else ""
                 lines.append(f"{plural:<11}{', '.join(names[:20])}{more}")
