@@ -21,6 +21,7 @@ from sklearn.neural_network import _multilayer_perceptron
 
 from fastmlp.runtime import load_passes
 from fastmlp.sklearn import classifier, regressor
+from fastmlp.sklearn import convert as _convert  # noqa: F401 # now, while scikit-learn's names are its own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
