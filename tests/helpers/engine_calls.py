@@ -23,7 +23,8 @@ def set_layers(engine, weights, vectors):
 def named(engine, weights, vectors):
     """The inverse of `cut`: tensors by name."""
     matrices, rows = iter(weights), iter(vectors)
-    return {name: next(matrices if name.endswith(".weight") else rows) for name in engine.read()}
+    found = {name: next(matrices if name.endswith(".weight") else rows, None) for name in engine.read()}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def states_of(engine):

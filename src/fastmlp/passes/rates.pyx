@@ -72,6 +72,14 @@ cdef void one_block(Probe *p, ptrdiff_t block) noexcept nogil:
         table.activation[p.which].forward_rows(p.rows, p.columns, p.numbers, a, p.stride, a)
     elif p.what == BACKWARD and table.activation[p.which].backward_rows != NULL:
         table.activation[p.which].backward_rows(p.rows, p.columns, a, p.numbers, a + p.size, p.stride)
+    elif p.what == FORWARD and table.activation[p.which].forward_units != NULL:
+        for panel in range(p.panels):
+            table.activation[p.which].forward_units(p.rows, 2, p.bias, p.bias, False, a + panel * step,
+                                                    a + panel * step)
+    elif p.what == BACKWARD and table.activation[p.which].backward_units != NULL:
+        for panel in range(p.panels):  # the terms of the vector's gradient go where the deltas follow them
+            table.activation[p.which].backward_units(p.rows, 2, a + panel * step, p.bias, False,
+                                                     a + p.size + panel * step, a + p.size + panel * step)
     elif p.what == FORWARD:
         for panel in range(p.panels):
             table.activation[p.which].forward(p.rows, 2, p.bias, p.numbers, a + panel * step, a + panel * step)

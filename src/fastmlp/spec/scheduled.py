@@ -122,4 +122,4 @@ def value_of(hyperparameter: float | Schedule, start: int, steps: int) -> float 
     """One number for all steps, or the schedule's for each."""
     if isinstance(hyperparameter, float):  # asked first: whether it is of an abstract class takes ten times as long
         return hyperparameter
-    return hyperparameter.values(start, steps)
+    return hyperparameter.values(start, steps) if isinstance(hyperparameter, Schedule) else hyperparameter
