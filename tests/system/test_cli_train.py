@@ -483,7 +483,8 @@ def test_what_the_training_warns_of_is_a_line(run, tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupting(monkeypatch):
-    """Let Ctrl-C be pressed so many times at the end of the second epoch."""
+    """Let Ctrl-C be pressed so many times at the end of the second epoch; some shells have jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press(times):
         after = Watch.on_epoch_end
@@ -496,7 +497,8 @@ def interrupting(monkeypatch):
 
         monkeypatch.setattr(Watch, "on_epoch_end", on_epoch_end)
 
-    return press
+    yield press
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_leaves_the_model_as_far_as_it_came(run, interrupting, tmp_path):
