@@ -118,8 +118,10 @@ def scheduled(check: Callable[[object, str], float]) -> Callable[[object, str], 
     return number_or_schedule
 
 
-def value_of(hyperparameter: float | Schedule, start: int, steps: int) -> float | NDArray[np.float64]:
-    """One number for all steps, or the schedule's for each."""
+def value_of(
+    hyperparameter: float | Schedule | NDArray[np.float64], start: int, steps: int
+) -> float | NDArray[np.float64]:
+    """One number for all steps, or the schedule's for each, unless it is them."""
     if isinstance(hyperparameter, float):  # asked first: whether it is of an abstract class takes ten times as long
         return hyperparameter
     return hyperparameter.values(start, steps) if isinstance(hyperparameter, Schedule) else hyperparameter
