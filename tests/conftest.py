@@ -1,6 +1,7 @@
 """What all tests share: the backends there are, and a loud failure where something missing would pass unnoticed."""
 
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -69,9 +70,13 @@ def backend(request):
 
 
 @pytest.fixture(autouse=True)
-def _num_threads():
+def _settings_of_the_process():
+    """Give each test PyTorch's own dtype, which oracles in float64 change, and as many threads as there are."""
     yield
     fastmlp.set_num_threads(None)
+    set_dtype = getattr(sys.modules.get("torch"), "set_default_dtype", None)
+    if set_dtype is not None:
+        set_dtype(sys.modules["torch"].float32)
 
 
 @pytest.fixture
