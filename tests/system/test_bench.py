@@ -283,10 +283,17 @@ def test_short_trainings_are_measured_and_written(tmp_path):
         ("memory.py", "--workload tiny --gigabytes 0.01"),
         ("alternate.py", "--orders alone --rounds 1 --calls 2 --microseconds 20"),
         ("sklearn_suite.py", "--tasks iris --rounds 1 --threads 1"),
+        ("command_line.py", "--data digits --rivals plain --effort fast --seeds 2 --threads 1"),
     ],
 )
 def test_the_other_scripts_run(script, options, tmp_path):
-    for needed in {"memory.py": [], "alternate.py": [], "sklearn_suite.py": ["sklearn"]}.get(script, ["threadpoolctl"]):
+    wanted = {
+        "memory.py": [],
+        "alternate.py": [],
+        "sklearn_suite.py": ["sklearn"],
+        "command_line.py": ["pandas", "sklearn"],
+    }
+    for needed in wanted.get(script, ["threadpoolctl"]):
         pytest.importorskip(needed)
     if script in ("threads.py", "memory.py") and sys.platform != "linux":
         pytest.skip("needs Linux")
