@@ -86,3 +86,17 @@ def test_a_script_of_the_gallery_is_short_and_asserts_what_it_says(path: Path) -
     tree = ast.parse(text)
     assert (ast.get_docstring(tree) or "").splitlines()[1].startswith("=")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+
+
+# ---- the drawings ---------------------------------------------------------------------------------------------------
+
+
+def test_the_drawings_are_what_their_script_draws_and_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = DOCS / "drawings"
+    monkeypatch.syspath_prepend(folder)
+    drawings = importlib.import_module("draw").DRAWINGS
+    shown = (DOCS / "design.md").read_text(encoding="utf-8")
+    assert {path.name for path in folder.glob("*.svg")} == set(drawings)
+    for name, draw in drawings.items():
+        assert (folder / name).read_text(encoding="utf-8") == draw()
+        assert f"(drawings/{name})" in shown
