@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from manual import DOCS, boxes, run
+
+from fastmlp.cli import main
 
 COMING_FROM = sorted(path for path in (DOCS / "coming_from").glob("*.md") if path.stem != "index")
 
@@ -37,7 +40,10 @@ def test_every_line_of_coming_from_runs(path: Path, tmp_path: Path, monkeypatch:
     for there, here in lines:
         ast.parse(there)
         assert here, there
-        run(here, path, names)
+        if here.startswith("$ fastmlp "):
+            assert main(shlex.split(here)[2:]) == 0
+        else:
+            run(here, path, names)
 
 
 @pytest.mark.parametrize("stem", ["sklearn", "pytorch"])
