@@ -5,7 +5,7 @@ import pytest
 
 import fastmlp
 from fastmlp.data import Data
-from fastmlp.train import loop
+from fastmlp.train import learner, loop
 from fastmlp.train.callbacks import LoopCallback
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.source import Arrays, Chunk, SparseRows, in_order
@@ -158,3 +158,21 @@ def test_an_exception_of_a_callback_closes_the_others_once_training_has_begun(me
     assert net.n_epochs == (method == "on_epoch_end")
     train(net, arrays())
     assert net.n_epochs == 3 + (method == "on_epoch_end")
+
+
+@pytest.mark.parametrize("factors", [None, {"bias": 0.5}], ids=["plain", "factors"])
+def test_scalars_that_are_made_ahead_are_those_of_each_epoch_made_alone(monkeypatch, factors):
+    def trained(ahead):
+        monkeypatch.setattr(learner, "AHEAD", ahead)
+        net = fastmlp.MLP([3, 4, 1], dtype="float64", seed=0)
+
+        def change(net, logs):
+            if logs["epoch"] in (40, 55):  # in the middle of what is ahead, and to an equal one
+                net.optimizer = fastmlp.Adam(0.02, beta1=0.8)
+
+        net.fit(X, Y, epochs=100, batch_size=20, optimizer=fastmlp.Adam(0.01), callbacks=[change], lr_factors=factors)
+        net.fit(X, Y, epochs=20, batch_size=20, optimizer=fastmlp.Adam(fastmlp.schedules.Exponential(0.1, 10, 0.9)))
+        net.fit(X, Y, epochs=20, batch_size=20, optimizer=fastmlp.Adam(0.01))
+        return np.concatenate([array.ravel() for array in net.weights + net.biases])
+
+    np.testing.assert_array_equal(trained(256), trained(0))

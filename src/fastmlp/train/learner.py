@@ -70,6 +70,24 @@ class StepOptions(NamedTuple):
 NO_OPTIONS = StepOptions()
 
 
+#: Steps whose scalars are made at once where calls of the engine have a quarter of them at most.
+AHEAD = 256
+
+
+class _Ahead(NamedTuple):
+    """Scalars of steps to come, from the one after the `first` on, by an optimizer without schedules."""
+
+    optimizer: Optimizer
+    factors: tuple[float, ...]
+    first: int
+    table: NDArray[np.float64]
+
+    def has(self, optimizer: Optimizer, factors: tuple[float, ...], first: int, steps: int) -> bool:
+        """Whether so many steps after the first of this optimizer are among them."""
+        same = self.optimizer is optimizer and self.factors == factors
+        return same and self.first <= first and first + steps <= self.first + len(self.table)
+
+
 @dataclass
 class Learner:
     """An engine and how far its training has come.
@@ -103,6 +121,7 @@ class Learner:
     normalizing: Normalizing = NOT_NORMALIZED
     undo: Snapshot | None = None
     n_parameters: int = field(init=False)
+    _ahead: "_Ahead | None" = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.n_parameters = self.spec.n_parameters  # which counts them whenever it is asked
@@ -185,9 +204,20 @@ class Learner:
         self.optimizer = optimizer
 
     def table(self, data: Data, order: NDArray[np.int64], batch_size: int, steps: int) -> NDArray[np.float64]:  # noqa: ARG002
-        """Make the scalars of the steps that follow, a row each."""
-        assert self.optimizer is not None
-        return self.optimizer.scalars(self.engine.n_steps, steps, self.epoch - self.first_epoch, self.rates.factors)
+        """Make the scalars of the steps that follow, a row each.
+
+        Those of few steps are cut out of a table of more: to make one takes longer than such steps may.
+        """
+        optimizer, factors, first = self.optimizer, self.rates.factors, self.engine.n_steps
+        assert optimizer is not None
+        if steps > AHEAD // 4:
+            return optimizer.scalars(first, steps, self.epoch - self.first_epoch, factors)
+        ahead = self._ahead
+        if ahead is None or not ahead.has(optimizer, factors, first, steps):
+            if not optimizer.constant:
+                return optimizer.scalars(first, steps, self.epoch - self.first_epoch, factors)
+            ahead = self._ahead = _Ahead(optimizer, factors, first, optimizer.scalars(first, AHEAD, 0, factors))
+        return ahead.table[first - ahead.first :][:steps]
 
     def train(
         self,

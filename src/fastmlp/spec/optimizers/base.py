@@ -40,6 +40,11 @@ class Optimizer(Operation):
 
     columns: ClassVar[tuple[str, ...]]
 
+    @property
+    def constant(self) -> bool:
+        """Whether no hyperparameter follows a schedule."""
+        return not any(type(value) is not float and isinstance(value, Schedule) for value in vars(self).values())
+
     def scalars(
         self, start: int, steps: int, epoch: int = 0, factors: tuple[float, ...] = (1.0,)
     ) -> NDArray[np.float64]:
