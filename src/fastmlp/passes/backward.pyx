@@ -17,6 +17,7 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
                          ptrdiff_t panels) noexcept nogil:
     """Panels [panel, panel + panels) of the deltas of layer l's input, from the deltas of its output."""
     cdef Layer *layer = &net.layers[l]
+    cdef Layer *below = &net.layers[l - 1]
     cdef ptrdiff_t j
     cdef const char *d = block_of(net, ws, ws.d[l + 1], row, 0)
     cdef bint few = rows <= net.kernels.few_rows
@@ -31,18 +32,21 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
         if layer.residual:
             net.kernels.add(rows * net.panel, block_of(net, ws, ws.through[l + 1], row, j),
                             block_of(net, ws, ws.d[l], row, j))
-        if net.layers[l - 1].residual:
+        if below.plain:
+            apply_slope(net, ws, l, row, rows, j)
+            continue
+        if below.residual:
             memcpy(block_of(net, ws, ws.through[l], row, j), block_of(net, ws, ws.d[l], row, j),
                    rows * panel_row(net))
         if ws.numbers[l] != NULL:
             drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
-        if not net.layers[l - 1].whole_rows:
+        if not below.whole_rows:
             apply_slope(net, ws, l, row, rows, j)
-        if net.layers[l - 1].norm == BATCH_NORM:
+        if below.norm == BATCH_NORM:
             pull_back_panel(net, ws, l - 1, row, rows, j)
-    if net.layers[l - 1].whole_rows:
+    if below.whole_rows:
         apply_slopes(net, ws, l, row, rows)
-    if net.layers[l - 1].norm == LAYER_NORM:
+    if below.norm == LAYER_NORM:
         pull_back_norm(net, ws, l - 1, row, rows)
 
 

@@ -41,10 +41,22 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
         elif not few:
             multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
                            c)
+        if layer.plain:
+            apply_elementwise(net, ws, l, activation, row, rows, j, c)
+            continue
         if layer.norm == BATCH_NORM and out == ws.a[l + 1]:
             normalise_panel(net, ws, l, row, rows, j)
         if not layer.norm or (layer.norm == BATCH_NORM and out == ws.a[l + 1]):
             activate(net, ws, l, activation, row, rows, j, out)
+
+
+cdef inline void apply_elementwise(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
+                                   ptrdiff_t j, char *c) noexcept nogil:
+    """One panel c of layer l's products, with the biases, by a function without slopes of its own."""
+    cdef Layer *layer = &net.layers[l]
+    net.kernels.activation[activation].forward(
+        rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j),
+        layer.params, c, c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
 
 
 cdef inline void activate(Network *net, Workspace *ws, int l, int activation, ptrdiff_t row, ptrdiff_t rows,
@@ -52,16 +64,14 @@ cdef inline void activate(Network *net, Workspace *ws, int l, int activation, pt
     """One panel of layer l's outputs in the place of its products, or z + b for an f of rows."""
     cdef Layer *layer = &net.layers[l]
     cdef char *c = block_of(net, ws, out, row, j)
-    cdef char *kept = c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j)
     cdef Vector *slope = &layer.vectors[SLOPE]
     if slope.columns and activation == layer.activation:
         net.kernels.activation[activation].forward_units(
             rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j),
-            slope.at if slope.shared else packed(net, slope.at, 1, 0, j), slope.shared, c, kept)
+            slope.at if slope.shared else packed(net, slope.at, 1, 0, j), slope.shared, c,
+            c if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, j))
     else:
-        net.kernels.activation[activation].forward(
-            rows, vectors_in(net, layer.n_out - j * net.panel), packed(net, layer.vectors[BIAS].at, 1, 0, j),
-            layer.params, c, kept)
+        apply_elementwise(net, ws, l, activation, row, rows, j, c)
     if ws.numbers[l + 1] != NULL and not layer.whole_rows:
         drop_outputs(net, ws, l, row, rows, j)
     if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:

@@ -42,6 +42,7 @@ cdef struct Layer:
     void *custom                     # a user's own activation, which Python computes (custom.pyx); else NULL
     int norm                         # NO_NORM or what is normalised
     bint residual                    # its inputs are added to its outputs
+    bint plain                       # nothing but an elementwise f(z + b) makes its outputs (is_plain)
     double drop_below                # of 2^16 random numbers, those that drop an element of its inputs
     double drop_scale                # what the others are multiplied by; 0 where nothing is dropped
     double[FM_MAX_PARAMS] params     # of the activation
@@ -108,6 +109,7 @@ cdef fill_params(double *to, params)
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1
 cdef bint drops_outputs(Network *net, int l) noexcept nogil
 cdef bint changes_outputs(Network *net, int l) noexcept nogil
+cdef bint is_plain(Network *net, int l) noexcept nogil
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil

@@ -57,6 +57,12 @@ cdef bint changes_outputs(Network *net, int l) noexcept nogil:
     return net.layers[l].residual or drops_outputs(net, l)
 
 
+cdef bint is_plain(Network *net, int l) noexcept nogil:
+    """Whether a layer's outputs, in training too, are f(z + b) for an elementwise f that learns nothing."""
+    cdef Layer *layer = &net.layers[l]
+    return not (layer.whole_rows or layer.norm or layer.vectors[SLOPE].columns or changes_outputs(net, l))
+
+
 cdef ptrdiff_t row_bytes(Network *net) noexcept:
     """Bytes of one row's inputs, outputs, deltas and what is kept beside them, in all layers."""
     cdef ptrdiff_t width = net.layers[0].n_in

@@ -34,7 +34,7 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
         for r in range(row, row + rows):
             ws.row_loss[r] *= net.loss_factor
     for r in range(row, row + rows):
-        finite = finite and isfinite(ws.row_loss[r])
+        finite &= isfinite(ws.row_loss[r])
     return finite
 
 
@@ -57,8 +57,12 @@ cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrd
     cdef ptrdiff_t r
     if noted.losses != NULL:
         note_rows(net, examples, ws, start, rows, noted)
-    for r in range(rows):
-        total += ws.row_loss[r] if examples.weight == NULL else weight_at(examples, start + r) * ws.row_loss[r]
+    if examples.weight != NULL:
+        for r in range(rows):
+            total += weight_at(examples, start + r) * ws.row_loss[r]
+    else:
+        for r in range(rows):
+            total += ws.row_loss[r]
     return total
 
 

@@ -19,7 +19,7 @@ from fastmlp.passes.kernels cimport (
 )
 from fastmlp.passes.layers cimport (
     BATCH_NORM, LAYER_NORM, N_ROWS, N_VECTORS, NO_NORM, RUNNING_MEAN, RUNNING_VAR, NO_OPTIMIZER, Layer, Scaling,
-    Vector, describe, fill_params, weight_bytes,
+    Vector, describe, fill_params, is_plain, weight_bytes,
 )
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.sweep cimport all_finite, copy_bytes
@@ -126,6 +126,8 @@ cdef class Parameters:
             self.net.penalised |= self.spec.penalties[l] != (0.0, 0.0)
             self.net.layers[l].max_norm = self.spec.max_norm[l] or 0.0 if self.spec.max_norm else 0.0
             self.net.bounded |= self.net.layers[l].max_norm > 0
+        for l in range(self.net.n_layers):
+            self.net.layers[l].plain = is_plain(&self.net, l)
 
     cdef describe_vectors(self, Layer *to, vectors):
         for number, name in enumerate(_VECTORS):

@@ -240,7 +240,7 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
     """Rows [row, row + rows) of that batch: their targets, and each one's scale, its weight's part of the batch's
     times the loss's factor."""
     cdef ptrdiff_t r
-    cdef double scale
+    cdef double scale = 1.0 / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
     cdef char *to = block_of(net, ws, ws.target, row, 0)
     if not examples.labels:
         gather(net, ws, examples, &examples.y, start + row, &net.targets, to, rows)
@@ -253,14 +253,23 @@ cdef void load_targets(Network *net, Workspace *ws, Examples *examples, ptrdiff_
     else:
         for r in range(row, row + rows):
             ws.labels[r] = label_at(net, examples, start + r)
-    scale = 1.0 / weight_sum * net.loss_factor if weight_sum != 0 else 0.0
-    for r in range(row, row + rows):
-        if examples.weight != NULL and weight_sum != 0:
+    if examples.weight != NULL and weight_sum != 0:
+        for r in range(row, row + rows):
             scale = weight_at(examples, start + r) / weight_sum * net.loss_factor
-        if net.item == 4:
-            (<float *> ws.scale)[r] = <float> scale
-        else:
-            (<double *> ws.scale)[r] = scale
+            fill(net, ws.scale, r, 1, scale)
+    else:
+        fill(net, ws.scale, row, rows, scale)
+
+
+cdef inline void fill(Network *net, char *to, ptrdiff_t first, ptrdiff_t n, double value) noexcept nogil:
+    """Set n elements to a value."""
+    cdef ptrdiff_t k
+    if net.item == 4:
+        for k in range(first, first + n):
+            (<float *> to)[k] = <float> value
+    else:
+        for k in range(first, first + n):
+            (<double *> to)[k] = value
 
 
 cdef inline int32_t label_at(Network *net, Examples *examples, ptrdiff_t position) noexcept nogil:

@@ -60,7 +60,7 @@ cdef inline char *place_in(Network *net, Tile *t) noexcept nogil:
 cdef inline ptrdiff_t elements_of(Network *net, Tile *t) noexcept nogil:
     """Elements from there on, in whole vectors: of the last panel of a vector maybe half."""
     if t.vector != WEIGHTS:
-        return (net.layers[t.l].vectors[t.vector].columns + net.lanes - 1) // net.lanes * net.lanes
+        return (net.layers[t.l].vectors[t.vector].columns + net.lanes - 1) & -net.lanes
     return t.rows * net.panel
 
 cdef inline ptrdiff_t summed_in(Network *net, Tile *t) noexcept nogil:

@@ -4,7 +4,7 @@ The optimizer's step and the transpose follow the sums at once, but where a batc
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
 from fastmlp.passes.gradient cimport add_penalties, add_up, finish_vector, sum_vector
-from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
+from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_optimizer_kernel, fm_shared_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.sparse cimport entries_gradient, has_entries
@@ -51,9 +51,9 @@ cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t ite
         update_vector(net, &t, rule, scratch)
     elif has_entries(ws, t.l):
         entries_gradient(net, ws, &t, before != NULL, scratch)
-        take_aim(net, &t, rule, &aim)
+        take_aim(net, &t, rule, scratch, &aim)
         add_penalties(net, &t, 0, t.rows, scratch)
-        update_rows(net, &aim, 0, t.rows, rule, scratch)
+        update_rows(net, &aim, t.rows, rule)
         transpose_tile(net, &t)
     else:
         update_weights(net, ws, rows, &t, before != NULL, rule, shared, scratch)
@@ -70,7 +70,7 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
     cdef ptrdiff_t row = 0, n
     cdef ptrdiff_t done = (rows - 1) // net.block_rows * net.block_rows
     operands_of(net, ws, t, &a, &d)
-    take_aim(net, t, rule, &aim)
+    take_aim(net, t, rule, g, &aim)
     what_changes(net, t, shared, &ahead)
     if done > 0:
         gradient_block(net, t.rows, done, a, d, t.columns, accumulate, &ahead, g)
@@ -84,11 +84,11 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
         if not net.far:
             if not aim.plain:
                 add_penalties(net, t, row, n, g)
-            update_rows(net, &aim, row, n, rule, g)
+            update_rows(net, &aim, n, rule)
         row += n
     if net.far:  # what has been asked for needs longer than one register tile to arrive
         add_penalties(net, t, 0, t.rows, g)
-        update_rows(net, &aim, 0, t.rows, rule, g)
+        update_rows(net, &aim, t.rows, rule)
     transpose_tile(net, t)
 
 
@@ -116,19 +116,21 @@ cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule
         net.kernels.average(n, parameters, rule.share, parameters + net.average)
 
 
-# What the rows of a tile are updated by, found once for all of them.
+# The rows of a tile that are updated next, and what they are updated by.
 cdef struct Aim:
+    fm_optimizer_kernel optimizer
     const double *step
     char *weight
-    char *state[FM_MAX_STATES]
+    char *gradient
+    void *state[FM_MAX_STATES]
     bint plain                   # there is nothing but the gradient of the loss, and the optimizer
 
 
-cdef inline void take_aim(Network *net, Tile *t, const Rule *rule, Aim *aim) noexcept nogil:
+cdef inline void take_aim(Network *net, Tile *t, const Rule *rule, char *g, Aim *aim) noexcept nogil:
     cdef Layer *layer = &net.layers[t.l]
     cdef const fm_shared_columns *shared
     cdef int slot
-    aim.step = step_of(rule, 2 * t.l)
+    aim.optimizer, aim.step, aim.gradient = net.kernels.optimizer[net.optimizer], step_of(rule, 2 * t.l), g
     aim.weight = weights_of(net, t, layer.updated, 0)
     for slot in range(net.n_states):
         aim.state[slot] = weights_of(net, t, layer.weight_state[slot], 0)
@@ -137,27 +139,26 @@ cdef inline void take_aim(Network *net, Tile *t, const Rule *rule, Aim *aim) noe
                  and shared.shrinkage == 0 and layer.l1 == 0 and layer.l2 == 0)
 
 
-cdef inline void update_rows(Network *net, const Aim *aim, ptrdiff_t row, ptrdiff_t rows, const Rule *rule,
-                             char *g) noexcept nogil:
-    """Rows [row, row + rows) of a tile, by their gradient, clipped, and decay."""
-    cdef ptrdiff_t n = rows * net.panel, before = row * net.panel * net.item
-    cdef char *weight = aim.weight + before
+cdef inline void update_rows(Network *net, Aim *aim, ptrdiff_t rows, const Rule *rule) noexcept nogil:
+    """The next rows of a tile, by their gradient, clipped, and decay."""
+    cdef ptrdiff_t n = rows * net.panel, size = n * net.item
     cdef const fm_shared_columns *shared
-    cdef void *state[FM_MAX_STATES]
     cdef int slot
-    for slot in range(net.n_states):
-        state[slot] = aim.state[slot] + before
-    g += before
     if not aim.plain:
         shared = shared_columns(net, aim.step)
-        clip(net, n, rule, g)
+        clip(net, n, rule, aim.gradient)
         if shared.weight_decay != 0:
-            net.kernels.regularise(n, weight, 0, shared.weight_decay, g)
+            net.kernels.regularise(n, aim.weight, 0, shared.weight_decay, aim.gradient)
         if shared.shrinkage != 0:
-            net.kernels.shrink(n, shared.shrinkage, weight)
-    net.kernels.optimizer[net.optimizer](n, weight, g, state, aim.step)
+            net.kernels.shrink(n, shared.shrinkage, aim.weight)
+    aim.optimizer(n, aim.weight, aim.gradient, aim.state, aim.step)
     if not aim.plain:
-        average(net, n, weight, rule)
+        average(net, n, aim.weight, rule)
+    aim.weight += size
+    aim.gradient += size
+    for slot in range(FM_MAX_STATES):  # a number that the compiler knows: else it makes a loop of vectors of this
+        if slot < net.n_states:
+            aim.state[slot] = <char *> aim.state[slot] + size
 
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
@@ -169,10 +170,10 @@ cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
 cdef void update_vector(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:
     """Update one of a layer's vectors, which have neither penalty nor decay, and the factor of its biases."""
     cdef Vector *vector = &net.layers[t.l].vectors[t.vector]
-    clip(net, elements_of(net, t), rule, g)
-    net.kernels.optimizer[net.optimizer](elements_of(net, t), vector.at, g, <void **> vector.state,
-                                         step_of(rule, 2 * t.l + 1))
-    average(net, elements_of(net, t), vector.at, rule)
+    cdef ptrdiff_t n = elements_of(net, t)
+    clip(net, n, rule, g)
+    net.kernels.optimizer[net.optimizer](n, vector.at, g, <void **> vector.state, step_of(rule, 2 * t.l + 1))
+    average(net, n, vector.at, rule)
 
 
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,
@@ -186,8 +187,8 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
         update_vector(net, &t, rule, scratch)
     else:
         add_penalties(net, &t, 0, t.rows, scratch)
-        take_aim(net, &t, rule, &aim)
-        update_rows(net, &aim, 0, t.rows, rule, scratch)
+        take_aim(net, &t, rule, scratch, &aim)
+        update_rows(net, &aim, t.rows, rule)
         transpose_tile(net, &t)
 
 
@@ -198,8 +199,8 @@ cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const R
     if t.vector != WEIGHTS:
         update_vector(net, &t, rule, place_in(gradient, &t))
         return
-    take_aim(net, &t, rule, &aim)
-    update_rows(net, &aim, 0, t.rows, rule, place_in(gradient, &t))
+    take_aim(net, &t, rule, place_in(gradient, &t), &aim)
+    update_rows(net, &aim, t.rows, rule)
     transpose_tile(net, &t)
 
 
