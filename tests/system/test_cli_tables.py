@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp.cli.files import read_table, text_file
+from fastmlp.cli.files import kind_of, read_table, text_file
 from fastmlp.cli.outputs import csv_text, refuse_existing, write
 
 NAN = float("nan")
@@ -82,6 +82,47 @@ def test_a_file_of_numbers_alone_has_no_header(tmp_path):
     np.testing.assert_array_equal(table.columns["column 2"], [2.0, 4.0])
     assert table.lines.tolist() == [1, 2]
     assert [table.find(each, "--target") for each in ("1", "-1", "column 1")] == ["column 1", "column 2", "column 1"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("header", ["a{0}b\n", ""])
+def test_a_comma_may_be_the_decimal_point_where_none_is_between_fields(tmp_path, delimiter, header):
+    table = read(tmp_path, (header + "1,5{0}2,50\n-3{0}1,e0\n{0}0,1e-3\n").replace("1,e0", ",5").format(delimiter))
+    first, second = table.columns.values()
+    np.testing.assert_array_equal(first, [1.5, -3, np.nan])
+    np.testing.assert_array_equal(second, [2.5, 0.5, 1e-4])
+    assert [each.partition(": ")[2] for each in table.warnings] == [
+        f"commas are decimal points in {', '.join(map(repr, table.columns))}"
+    ]
+
+
+@pytest.mark.parametrize("cells", [2, 1 << 16])  # of a block: the second row is in another one, or not
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("a;b\n1,5;0\n2.5;0\n", "category"),  # a point and a comma: one of them is for thousands
+        ("a;b\n2.5;0\n1,5;0\n", "category"),
+        ("a;b\n1.234,5;0\n2,5;0\n", "category"),
+        ('a,b\n"1,234",0\n"2,345",0\n', "category"),
+        ("a;b\n1;0\n2,5;0\n", "number"),
+        ("a;b\n1_0,5;0\n2,5;0\n", "category"),
+    ],
+)
+def test_numbers_with_commas_that_are_no_decimal_points_are_text_with_a_word(
+    tmp_path, monkeypatch, content, kind, cells
+):
+    monkeypatch.setattr(text_file, "CELLS", cells)
+    table = read(tmp_path, content)
+    assert kind_of(table.columns["a"]) == kind
+    assert kind_of(table.columns["b"]) == "number"
+    told = "_" not in content
+    assert len(table.warnings) == told
+    if told and kind == "category":
+        assert "column 'a': is text, such as '" in table.warnings[0]
+    if kind == "category":
+        with pytest.raises(ValueError, match=r"line [23], column 'a': '.*' is not a number"):
+            read(tmp_path, content, kinds={"a": "number"})
+    assert read(tmp_path, content, kinds={"a": "category"}).warnings == []
 
 
 def test_another_encoding_has_to_be_said(tmp_path):

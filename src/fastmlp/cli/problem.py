@@ -102,7 +102,7 @@ def as_problem(
     as_text = {table.find(each, "--categorical"): "category" for each in categorical}
     for each in as_text:
         table.columns[each] = table.like({each: "category"}).columns[each]
-    found: list[str] = []
+    found = list(table.warnings)
     missing = gaps(table.columns[name])
     if missing.all():
         raise ValueError(f"{table.path}, column {name!r}: is empty in all rows, and is what is to be predicted")

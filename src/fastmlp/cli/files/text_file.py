@@ -2,6 +2,7 @@
 
 What a column holds decides a model, and libraries differ in what they take for a number, a gap or a broken line.
 Numbers become floats a block of rows at a time: a cell takes 8 bytes where it is one, and equal texts are one object.
+Where no commas stand between fields, one may stand in a number, as spreadsheets of half the world write them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,10 @@ GAPS: Final = frozenset(
 )
 DELIMITERS: Final = ",;\t|"
 CELLS: Final = 1 << 16  # of a block that is converted at once
+COMMA: Final = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", re.ASCII)
+"""A number with a decimal comma."""
+COMMAS: Final = re.compile(r"[+-]?[\d.,]*\d", re.ASCII)
+"""A number with commas or points between its thousands, too."""
 
 
 def read_text(path: str, encoding: str | None = None, kinds: Mapping[str, Kind] | None = None) -> FileTable:
@@ -56,10 +62,12 @@ def read_text(path: str, encoding: str | None = None, kinds: Mapping[str, Kind] 
         raise ValueError(
             f"--encoding is {encoding!r}, which Python does not know; utf-8, latin-1 and cp1252 are such"
         ) from None
-    names, columns, lines, late = _read(path, encoding, kinds or {}, ())
-    if late:  # columns of which a later block shows that they are text
-        names, columns, lines, _ = _read(path, encoding, kinds or {}, late)
-    table = FileTable(path, dict(zip(names, columns, strict=True)), lines)
+    kinds = kinds or {}
+    names, builders, lines = _read(path, encoding, kinds, ())
+    if late := [each.name for each in builders if each.late]:  # of which a later block shows that they are text
+        names, builders, lines = _read(path, encoding, kinds, late)
+    columns = {name: each.array() for name, each in zip(names, builders, strict=True)}
+    table = FileTable(path, columns, lines, _oddities(path, builders, columns))
     if not len(table):
         raise ValueError(f"{path}: the file has no rows" + (" below its header" if names else ""))
     return table
@@ -67,14 +75,15 @@ def read_text(path: str, encoding: str | None = None, kinds: Mapping[str, Kind] 
 
 def _read(
     path: str, encoding: str | None, kinds: Mapping[str, Kind], texts: Sequence[str]
-) -> tuple[list[str], list[Array], Array, list[str]]:
-    """Read all rows; also tell which columns began as numbers and went on as text."""
+) -> tuple[list[str], list[_Column], Array]:
+    """Read all rows."""
     with _opened(path, encoding) as file:
         records = _Records(path, file)
         first = records.first()
-        headless = all(is_number(cell) for cell in first)
+        comma = records.delimiter != ","
+        headless = all(is_number(cell) or (comma and COMMA.fullmatch(cell)) for cell in first)
         names = [column_name(number) for number in range(len(first))] if headless else _named(path, first)
-        builders = [_Column(path, name, kinds.get(name), name in texts) for name in names]
+        builders = [_Column(path, name, kinds.get(name), name in texts, comma) for name in names]
         lines: list[int] = []
         block: list[list[str]] = []
         begun: list[int] = []
@@ -93,8 +102,7 @@ def _read(
             if len(block) == rows_at_once:
                 flush()
         flush()
-    late = [builder.name for builder in builders if builder.late]
-    return names, [] if late else [each.array() for each in builders], np.array(lines, np.int64), late
+    return names, builders, np.array(lines, np.int64)
 
 
 class _Records:
@@ -114,6 +122,11 @@ class _Records:
             self.skipped += 1
         of = {each: len(next(csv.reader([head], delimiter=each, skipinitialspace=True))) for each in DELIMITERS}
         self.delimiter = max(DELIMITERS, key=lambda each: of[each])
+        if self.delimiter == ",":  # or is it in the numbers of a line that has others between them?
+            for each in DELIMITERS[1:]:
+                cells = head.split(each)
+                if len(cells) > 1 and all(is_number(cell) or COMMA.fullmatch(cell) for cell in cells):
+                    self.delimiter = each
         # A name may have a line break in it, so that the reader has to see this line again.
         self.reader = csv.reader(self._with(head), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         return [cell.strip() for cell in self._next()[1]]
@@ -157,8 +170,9 @@ class _Records:
 class _Column:
     """A column that is being read."""
 
-    def __init__(self, path: str, name: str, kind: Kind | None, is_text: bool) -> None:
+    def __init__(self, path: str, name: str, kind: Kind | None, is_text: bool, comma: bool) -> None:
         self.path, self.name, self.kind = path, name, kind
+        self.point = "" if comma else "."  # what stands before decimals; nothing: no number had any yet
         self.is_text = is_text or kind in ("category", "date")
         self.parts: list[Array] = []
         self.late = False
@@ -171,7 +185,7 @@ class _Column:
         if self.is_text:
             self.parts.append(self._text(cells))
             return
-        numbers = _numbers(cells)
+        numbers = self._numbers(cells)
         if isinstance(numbers, int):
             if self.kind == "number":
                 where = f"{self.path}, line {lines[numbers]}, column {self.name!r}"
@@ -184,6 +198,29 @@ class _Column:
             self.is_text = True
             numbers = self._text(cells)
         self.parts.append(numbers)
+
+    def _numbers(self, cells: Sequence[str]) -> Array | int:
+        """Return cells as numbers, or the place of the first that is none; one column has one decimal sign."""
+        text = "".join(cells)
+        if "_" not in text and not (self.point == "," and "." in text):  # which Python allows between digits
+            try:
+                out = np.array(cells, np.float64)
+            except ValueError:
+                pass
+            else:
+                self.point = self.point or ("." if "." in text else "")
+                return out
+        out = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            if cell.strip() in GAPS:
+                out[row] = np.nan
+                continue
+            point = "." if "." in cell else "," if "," in cell else ""
+            self.point = self.point or point
+            if point not in ("", self.point) or not (COMMA.fullmatch(cell) if point == "," else is_number(cell)):
+                return row
+            out[row] = float(cell.replace(",", "."))
+        return out
 
     def _text(self, cells: Sequence[str]) -> Array:
         out = np.empty(len(cells), object)
@@ -203,22 +240,21 @@ class _Column:
         return whole
 
 
-def _numbers(cells: Sequence[str]) -> Array | int:
-    """Return cells as numbers, or the place of the first that is none."""
-    if "_" not in "".join(cells):  # which Python allows between digits
-        try:
-            return np.array(cells, np.float64)
-        except ValueError:
-            pass
-    out = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        if cell.strip() in GAPS:
-            out[row] = np.nan
-        elif is_number(cell):
-            out[row] = float(cell)
-        else:
-            return row
-    return out
+def _oddities(path: str, builders: Sequence[_Column], columns: Mapping[str, Array]) -> list[str]:
+    """Tell which columns have numbers with commas, and what they were taken for."""
+    found = []
+    decimal = [each.name for each in builders if each.point == "," and not each.is_text]
+    if decimal:
+        found.append(f"{path}: commas are decimal points in {', '.join(map(repr, decimal)):.200}")
+    for each in builders:
+        column = columns[each.name]
+        if each.kind is None and column.dtype == object:
+            known = {text for text in column.tolist() if text is not None}
+            example = min((text for text in known if "," in text), default=None)
+            if example is not None and all(map(COMMAS.fullmatch, known)):
+                found.append(f"{path}, column {each.name!r}: is text, such as {example!r:.40}; numbers have one point, "
+                             "or one comma where fields are separated by other signs")  # fmt: skip
+    return found
 
 
 def _named(path: str, header: list[str]) -> list[str]:
