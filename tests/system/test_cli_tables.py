@@ -254,6 +254,14 @@ def test_parquet_is_read_alike_by_either_library(tmp_path, monkeypatch, library)
         read(tmp_path, "no Parquet", name="bad.parquet")
 
 
+def test_columns_of_one_name_are_refused_in_parquet_too(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    path = tmp_path / "data.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(pa.table([pa.array([1])] * 3, names=["a", "b", "a"]), path)
+    with pytest.raises(ValueError, match=r"data\.parquet: two columns are called 'a'"):
+        read_table(str(path))
+
+
 def test_parquet_without_a_library_says_what_to_install(tmp_path, monkeypatch):
     for name in ("pyarrow", "polars"):
         monkeypatch.setitem(__import__("sys").modules, name, None)

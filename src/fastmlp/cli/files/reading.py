@@ -115,9 +115,14 @@ def _read_parquet(path: str) -> FileTable:
     except ImportError:
         return _read_parquet_by_polars(path)
     try:
-        arrow = pq.read_table(path)
+        names = pq.read_schema(path).names
+        twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        if twice is None:
+            arrow = pq.read_table(path)
     except (pa.ArrowException, ValueError) as error:
         raise ValueError(f"{path}: not a Parquet file that can be read: {error}") from error
+    if twice is not None:
+        raise ValueError(f"{path}: two columns are called {twice!r}")
     columns = {}
     for name in arrow.column_names:
         column = arrow.column(name)
