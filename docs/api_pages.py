@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from sphinx.ext.autodoc.mock import mock
+from sphinx.pycode import ModuleAnalyzer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +81,18 @@ def groups() -> list[Group]:
             names = CHOSEN.get(name, [each for each in known.__all__ if each not in ELSEWHERE.get(name, ())])
             found.append(Group(f"fastmlp.{name}", text, f"fastmlp.{name}", names))
     return found
+
+
+def text_of(module: str, name: str) -> str:
+    """Return the documentation of a name: a docstring, or the comment above what is no class and no function."""
+    thing = getattr(importlib.import_module(module), name)
+    if inspect.isclass(thing) or inspect.isroutine(thing) or type(thing).__module__.startswith("fastmlp"):
+        return inspect.getdoc(thing) or ""
+    for known in sorted(found for found in sys.modules if found == module or found.startswith(f"{module}.")):
+        comments = ModuleAnalyzer.for_module(known).find_attr_docs()
+        if ("", name) in comments:
+            return "\n".join(comments["", name])
+    return ""
 
 
 def _is_callback(thing: object) -> bool:

@@ -135,6 +135,13 @@ def escape(app: Sphinx, what: str, name: str, thing: object, options: object, li
             lines[number] = MARKUP.sub(lambda found: found[1] or f"\\{found[2]}", line)
 
 
+def comment(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
+    """Put the comment above a constant in the place of the docstring of its type."""
+    module, _, constant = name.rpartition(".")
+    if what == "data" and module.startswith("fastmlp"):
+        lines[:] = [*api_pages.text_of(module, constant).splitlines(), ""]
+
+
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: object) -> bool | None:  # noqa: ARG001
     """Leave out methods that a class has from another library: that one has the pages that they refer to."""
     if getattr(thing, "__name__", "") == "<lambda>":
@@ -145,5 +152,6 @@ def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: 
 
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
+    app.connect("autodoc-process-docstring", comment, priority=300)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before numpydoc, which makes markup of sections
     app.connect("autodoc-skip-member", skip)

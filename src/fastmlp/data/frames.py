@@ -103,10 +103,15 @@ def table(frame: Any, *, categories: str | Mapping[str, Sequence[Any]] | None = 
 
     Examples
     --------
-    A frame with a column of categories, whose codes are the numbers::
+    A frame with a column of categories, whose codes are the numbers:
 
-        X = fastmlp.data.table(frame, categories="codes")
-        net.fit(X, y)
+    >>> import fastmlp, pandas
+    >>> frame = pandas.DataFrame({"area": [50.0, 80.0], "town": pandas.Categorical(["York", "Hull"])})
+    >>> X = fastmlp.data.table(frame, categories="codes")
+    >>> X.categories
+    {'town': ('Hull', 'York')}
+    >>> fastmlp.MLP([2, 1], init="zeros").predict(X).shape
+    (2, 1)
     """
     if not is_frame(frame):
         raise TypeError(f"frame must be a DataFrame or an Arrow table, got {type(frame).__name__}")

@@ -133,10 +133,17 @@ def parquet(
 
     Examples
     --------
-    Rows of a file that memory need not hold, shuffled in a buffer::
+    Rows of a file that memory need not hold, shuffled in a buffer:
 
-        batches = fastmlp.data.parquet("sales.parquet", target="price", shuffle_buffer=100_000)
-        net.fit(batches, epochs=5)
+    >>> import fastmlp, pathlib, tempfile
+    >>> import pyarrow as pa, pyarrow.parquet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "sales.parquet"
+    ...     pa.parquet.write_table(pa.table({"area": [0.5, 0.8, 1.2], "price": [1.0, 2.0, 3.0]}), path)
+    ...     batches = fastmlp.data.parquet(path, target="price", shuffle_buffer=100_000)
+    ...     net = fastmlp.MLP([1, 8, 1], seed=0)
+    ...     len(net.fit(batches, epochs=5).loss)
+    5
     """
     dataset = as_dataset(path)
     known = list(dataset.schema.names)

@@ -43,10 +43,12 @@ def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> Split
 
     Examples
     --------
-    Where Debian's package is installed (``apt-get install dataset-fashion-mnist``)::
+    Where Debian's package is installed (``apt-get install dataset-fashion-mnist``):
 
-        X, y, X_test, y_test = fastmlp.datasets.load_fashion_mnist()
-        net.fit(X.reshape(-1, 784), y)  # uint8 is read where it lies
+    >>> import fastmlp
+    >>> X, y, X_test, y_test = fastmlp.datasets.load_fashion_mnist()
+    >>> X.shape, X.dtype, y_test[:5].tolist()
+    ((60000, 784), dtype('uint8'), [9, 2, 1, 1, 6])
     """
     place = _DEBIAN if directory is None else Path(directory)
     return Split(*_load_part(place, "train"), *_load_part(place, "t10k"))

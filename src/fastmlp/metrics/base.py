@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Function", "Mean", "Metric", "Mode", "Score", "Task", "Whole"]
 
+#: Whether more of a metric is better, or less.
+#:
+#: >>> fastmlp.metrics.METRICS["accuracy"].mode
+#: 'max'
 Mode: TypeAlias = Literal["max", "min"]
 
 
@@ -39,6 +43,13 @@ class Task:
         What is minimised.
     probabilities : bool
         Whether outputs lie between 0 and 1.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy
+    >>> task = fastmlp.metrics.Task("classes", 3, fastmlp.CrossEntropy())
+    >>> task.n_classes, task.classes(numpy.array([[0.2, 0.7, 0.1]])).tolist()
+    (3, [1])
     """
 
     kind: Literal["classes", "answers", "numbers"]

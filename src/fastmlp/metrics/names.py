@@ -16,7 +16,10 @@ __all__ = ["METRICS", "METRIC_ALIASES", "as_metric", "as_metrics"]
 
 _AVERAGES = ("macro", "micro", "weighted")
 
-#: By name; those with a k or q in their name, such as "top_3_accuracy" and "pinball_0.9", are made when asked for.
+#: Metrics by name; those with a k or q in it, such as "top_3_accuracy" and "pinball_0.9", are made when asked for.
+#:
+#: >>> fastmlp.metrics.METRICS["mae"]([1.0, 2.0], [1.5, 4.0])
+#: 1.25
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -27,7 +30,10 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 
-#: Names of Keras, PyTorch and scikit-learn: ours.
+#: Names of Keras, PyTorch and scikit-learn, and ours.
+#:
+#: >>> fastmlp.metrics.METRIC_ALIASES["roc_auc"]
+#: 'auc'
 METRIC_ALIASES = {
     "acc": "accuracy",
     "zero_one_loss": "zero_one",

@@ -81,6 +81,11 @@ class MSE(_OfErrors):
         return error
 
 
+def _mean_of_roots(squares: Any) -> Any:
+    """Return the mean over the outputs of the roots of their mean squared errors."""
+    return np.sqrt(squares).mean()
+
+
 class RMSE(MSE):
     """Root of the mean squared error; of several outputs, the mean of their roots.
 
@@ -92,7 +97,7 @@ class RMSE(MSE):
     """
 
     kind: ClassVar[str] = "rmse"
-    end: ClassVar[Callable[[Any], Any]] = staticmethod(lambda squares: np.sqrt(squares).mean())
+    end: ClassVar[Callable[[Any], Any]] = staticmethod(_mean_of_roots)
 
 
 class MAPE(_OfErrors):

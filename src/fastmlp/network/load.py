@@ -108,10 +108,14 @@ def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: Backe
 
     Examples
     --------
-    A network of PyTorch's, by way of a file::
+    A network by way of a file; of PyTorch's, ``torch.onnx.export(model, (rows,), "model.onnx")`` writes it.
 
-        torch.onnx.export(model, (torch.zeros(1, 64),), "model.onnx")
-        net = fastmlp.from_onnx("model.onnx")
+    >>> import fastmlp, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "model.onnx"
+    ...     fastmlp.MLP([64, 32, 10], output="softmax", seed=0).to_onnx(path)
+    ...     fastmlp.from_onnx(path).sizes
+    (64, 32, 10)
     """
     from fastmlp.files.onnx_read import perceptron_of
 

@@ -36,19 +36,21 @@ class OptunaPruning(Callback):
 
     Examples
     --------
-    A study whose trials end at an epoch where half of those before were better::
+    A study whose trials end at an epoch where half of those before were better:
 
-        def objective(trial):
-            net = fastmlp.MLP([64, trial.suggest_int("units", 8, 128), 10], output="softmax", seed=0)
-            optimizer = fastmlp.Adam(trial.suggest_float("rate", 1e-4, 1e-1, log=True))
-            pruning = fastmlp.OptunaPruning(trial, "val_accuracy")
-            history = net.fit(
-                X, y, epochs=30, optimizer=optimizer, validation_split=0.2, metrics=["accuracy"], callbacks=[pruning]
-            )
-            return history.val_accuracy[-1]
-
-        study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner())
-        study.optimize(objective, n_trials=50)
+    >>> import fastmlp, optuna
+    >>> X, y = fastmlp.datasets.load_digits()
+    >>> def objective(trial):
+    ...     net = fastmlp.MLP([64, trial.suggest_int("units", 8, 32), 10], output="softmax", seed=0)
+    ...     optimizer = fastmlp.Adam(trial.suggest_float("rate", 1e-4, 1e-1, log=True))
+    ...     pruning = fastmlp.OptunaPruning(trial, "val_loss")
+    ...     history = net.fit(X, y, epochs=3, optimizer=optimizer, validation_split=0.2, callbacks=[pruning])
+    ...     return history.val_loss[-1]
+    >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
+    >>> study = optuna.create_study(pruner=optuna.pruners.MedianPruner())
+    >>> study.optimize(objective, n_trials=3)
+    >>> sorted(study.best_params)
+    ['rate', 'units']
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:

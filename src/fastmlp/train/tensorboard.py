@@ -48,12 +48,18 @@ class TensorBoard(Timed):
 
     Examples
     --------
-    Two runs beside each other, shown by ``tensorboard --logdir runs``::
+    Two runs beside each other, shown by ``tensorboard --logdir`` and the folder:
 
-        for rate in (1e-2, 1e-3):
-            net = fastmlp.MLP([64, 32, 10], output="softmax", seed=0)
-            board = fastmlp.TensorBoard(f"runs/adam-{rate}", histograms=True)
-            net.fit(X, y, optimizer=fastmlp.Adam(rate), validation_split=0.2, callbacks=[board])
+    >>> import fastmlp, pathlib, tempfile
+    >>> X, y = fastmlp.datasets.load_digits()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for rate in (1e-2, 1e-3):
+    ...         net = fastmlp.MLP([64, 32, 10], output="softmax", seed=0)
+    ...         board = fastmlp.TensorBoard(f"{folder}/adam-{rate}", histograms=True)
+    ...         optimizer = fastmlp.Adam(rate)
+    ...         history = net.fit(X, y, epochs=2, optimizer=optimizer, validation_split=0.2, callbacks=[board])
+    ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+    ['adam-0.001', 'adam-0.01']
     """
 
     writes_files = True
