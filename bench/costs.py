@@ -38,6 +38,7 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "lion": (PLAIN, fastmlp.Lion(1e-5, weight_decay=0.1), 1.05),
     "rmsprop": (PLAIN, fastmlp.RMSprop(1e-4), 1.05),
     "schedule_free": (PLAIN, fastmlp.ScheduleFreeAdamW(1e-4), None),
+    "muon": (PLAIN, fastmlp.Muon(1e-3), None),
     "l2": (PLAIN | {"l2": 1e-4}, fastmlp.Adam(1e-4), None),
     "l1_l2": (PLAIN | {"l1": 1e-5, "l2": 1e-4}, fastmlp.Adam(1e-4), 1.05),
     "max_norm": (PLAIN | {"max_norm": 1.0}, fastmlp.Adam(1e-4), None),

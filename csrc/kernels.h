@@ -236,6 +236,12 @@ typedef struct fm_kernels {
   /* average += share (w - average) for `n` contiguous parameters. */
   void (*average)(ptrdiff_t n, const void *w, double share, void *average);
   fm_optimizer_kernel optimizer[FM_OPTIMIZER_COUNT];
+  /* What Muon does with matrices, by its columns h: of `n` contiguous weights, the direction that is to be made
+   * orthogonal; a block of at most as many rows as a panel has columns, on the diagonal or not, of its polynomial in a,
+   * where a^2 is; the end of the step, which moves the momentum m and the weights. */
+  void (*muon_direction)(ptrdiff_t n, const void *g, const void *m, const double *h, void *out);
+  void (*muon_polynomial)(ptrdiff_t rows, int diagonal, const double *h, const void *a, void *square);
+  void (*muon_step)(ptrdiff_t n, const void *direction, const void *g, double scale, const double *h, void *m, void *w);
 
   fm_gather_kernel gather[FM_SOURCE_COUNT];
   fm_finite_kernel finite[FM_SOURCE_COUNT];

@@ -14,6 +14,7 @@ enum { PANEL = 2 * VL };
 #include "../ops/cosine.inl"
 #include "../ops/regularise.inl"
 #include "../ops/optimizer.inl"
+#include "../ops/muon.inl"
 #include "../ops/average.inl"
 #include "../kernels/gemm.inl"
 #include "../kernels/gather.inl"
@@ -82,6 +83,9 @@ static const fm_kernels table = {
         {
 #include "../ops/optimizer.inl"
         },
+    .muon_direction = muon_direction,
+    .muon_polynomial = muon_polynomial,
+    .muon_step = muon_step,
     .gather = {FM_SOURCES(FM_ROW_GATHER)},
     .finite = {FM_SOURCES(FM_ROW_FINITE)},
     .entries = {FM_SOURCES(FM_ROW_ENTRIES)},

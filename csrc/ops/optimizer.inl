@@ -22,6 +22,9 @@ OPTIMIZER(lion, 1, learning_rate, beta1, beta2, one_minus_beta1, one_minus_beta2
 OPTIMIZER(rprop, 2, initial_step, eta_minus, eta_plus, smallest_step, largest_step, first)
 OPTIMIZER(schedule_free_adamw, 3, learning_rate, beta2, one_minus_beta2, inv_sqrt_correction2, epsilon, interpolation,
           share)
+OPTIMIZER(muon, 2, step_size, beta1, beta2, one_minus_beta1, one_minus_beta2, inv_sqrt_correction2, epsilon, adam_decay,
+          learning_rate, decay, momentum, one_minus_momentum, of_momentum, of_gradient, smallest_norm, consistent_rms,
+          hidden_only, ns_steps, ns_first, ns_third, ns_fifth)
 #else
 
 /* g *= scale; buf = momentum buf + g; w -= lr (nesterov ? g + momentum buf : buf). Sutskever et al. 2013, as PyTorch
@@ -257,6 +260,12 @@ static void schedule_free_adamw_update(ptrdiff_t n, void *w, const void *g, void
     vstore(mean + i, x);
     vstore(weight + i, vfma(interpolation, vsub(x, z), z));
   }
+}
+
+/* Jordan et al. 2024: what is not orthogonalised as a whole (ops/muon.inl) moves as with AdamW, whose columns are the
+ * first. */
+static void muon_update(ptrdiff_t n, void *w, const void *g, void *const *state, const double *h) {
+  adam_step(n, w, g, state, (const fm_adam_columns *)h, NULL);
 }
 
 #endif

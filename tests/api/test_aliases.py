@@ -21,6 +21,7 @@ THEIRS = {
     "rmsprop": {"lr", "alpha", "eps"},
     "adagrad": {"lr", "lr_decay", "eps"},
     "adadelta": {"lr", "eps"},
+    "muon": {"lr", "eps"},
     "lion": {"lr", "betas", "beta_1", "beta_2"},
 }
 ADAMS = {"lr", "betas", "beta_1", "beta_2", "eps"}

@@ -184,6 +184,7 @@ static void check_optimizer(trial t, result *out) {
   enum { OPTIMIZER, ZERO };
   const int rule = t.at[OPTIMIZER], zeroed = t.at[ZERO] - 1;
   const ptrdiff_t n = t.rows * LANES_OF_ALL;
+  if (zeroed >= fm_optimizer_n_columns(rule)) return;
   array *w = new_reals(n), *g = new_reals(n), *arrays_of_state[FM_MAX_STATES];
   void *state[FM_MAX_STATES];
   double step[FM_MAX_COLUMNS];
@@ -316,6 +317,45 @@ static void check_average(trial t, result *out) {
   append_array(out, mean, used);
 }
 
+/* The steps of Muon, each by its formula, with columns of their own numbers. */
+static void check_muon(trial t, result *out) {
+  const ptrdiff_t rows = t.rows < T->panel ? t.rows : T->panel, n = rows * T->panel;
+  array *g = new_reals(n), *m = new_reals(n), *w = new_reals(n), *u = new_reals(n), *square = new_reals(n);
+  array *before = new_reals(3 * n);
+  const int diagonal = t.at[0];
+  fm_muon_columns step = {.learning_rate = 0.25, .decay = 0.125, .momentum = 0.75, .one_minus_momentum = 0.25};
+  step.of_momentum = 0.5, step.of_gradient = 0.375, step.ns_first = 3, step.ns_third = -2, step.ns_fifth = 0.5;
+  const double *h = (const double *)(const void *)&step;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    put(g->data, i, ordinary());
+    put(before->data, i, ordinary());
+    put(before->data, n + i, ordinary());
+    put(before->data, 2 * n + i, ordinary());
+    put(m->data, i, get(before->data, i));
+    put(w->data, i, get(before->data, n + i));
+    put(square->data, i, get(before->data, 2 * n + i));
+  }
+  allow(m, 0, n);
+  allow(w, 0, n);
+  allow(u, 0, n);
+  allow(square, 0, n);
+  seal_all();
+  T->muon_direction(n, g->data, m->data, h, u->data);
+  T->muon_polynomial(rows, diagonal, h, g->data, square->data);
+  T->muon_step(n, u->data, g->data, 2, h, m->data, w->data);
+  check_all();
+  for (ptrdiff_t i = 0; i < n; i++) {
+    const double grad = get(g->data, i), old = get(before->data, n + i);
+    const double moved = fused(0.75, get(before->data, i), rounded(0.25 * grad));
+    expect(get(m->data, i), moved);
+    expect(get(u->data, i), fused(0.5, moved, rounded(0.375 * grad)));
+    expect(get(w->data, i), fused(-0.5, get(u->data, i), fused(-0.125, old, old)));
+    const double p = fused(0.5, get(before->data, 2 * n + i), rounded(-2 * grad));
+    expect(get(square->data, i), diagonal && i / T->panel == i % T->panel ? rounded(p + 3) : p);
+  }
+  (void)out; /* whose lengths would be those of a panel, which is the ISA's */
+}
+
 static void check_math(trial t, result *out) {
   const ptrdiff_t n = t.rows * t.columns;
   array *x = new_reals(n), *y = new_reals(n);
@@ -360,6 +400,7 @@ static const check CHECKS[] = {
     {"bounds", check_bounds, 2, {{"across", 2, NULL}}},
     {"shrink", check_shrink, 2, {{0}}},
     {"average", check_average, 2, {{0}}},
+    {"muon", check_muon, 2, {{"diagonal", 2, NULL}}},
     {"math", check_math, 2, {{"of", FM_MATH_COUNT, fm_math_name}}},
 };
 

@@ -32,7 +32,34 @@ RULES = {
     "schedule_free": {
         "name": "schedule_free_adamw", "learning_rate": 0.05, "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.5,
     },
+    "muon": {
+        "name": "muon", "learning_rate": 0.02, "momentum": 0.9, "nesterov": False, "bias_correction": True,
+        "epsilon": 1e-8, "weight_decay": 0.5, "adam_lr_ratio": 0.5,
+    },
+    "muon_nesterov": {
+        "name": "muon", "learning_rate": {"name": "cosine", "value": 0.02, "steps": 20}, "bias_correction": True,
+        "epsilon": 1e-8, "consistent_rms": 0.2, "ns_steps": 3, "ns_coefficients": [2.0, -1.5, 0.5],
+    },
 }  # fmt: skip
+
+
+def _muon(optax, rule, rate):
+    """optax's `muon` of a rule for weights; for biases its `adamw`, since beside Nesterov's momentum it has NAdam."""
+    matrices = optax.contrib.muon(
+        rate,
+        tuple(rule.get("ns_coefficients", (3.4445, -4.7750, 2.0315))),
+        rule.get("ns_steps", 5),
+        beta=rule.get("momentum", 0.95),
+        eps=rule["epsilon"],
+        weight_decay=rule.get("weight_decay", 0.0),
+        nesterov=rule.get("nesterov", True),
+        consistent_rms=rule.get("consistent_rms"),
+    )
+    ratio = rule.get("adam_lr_ratio", 0.05)
+    adam = optax.adamw((lambda step: ratio * rate(step)) if callable(rate) else ratio * rate, weight_decay=0.0)
+    return optax.partition(
+        {"matrices": matrices, "others": adam}, lambda parameters: [("matrices", "others") for _ in parameters]
+    )
 
 
 def _schedule_free(optax, rule):
@@ -52,6 +79,8 @@ def _optimizer(optax, rule):
     rate = rule["learning_rate"]
     if isinstance(rate, dict):
         rate = optax.cosine_decay_schedule(rate["value"], rate["steps"])
+    if rule["name"] == "muon":
+        return _muon(optax, rule, rate)
     return optax.lion(
         rate,
         b1=rule.get("beta1", 0.9),

@@ -111,6 +111,7 @@ TRAININGS = {
         (fastmlp.Adagrad(0.01, learning_rate_decay=0.1), "float64"), (fastmlp.Adadelta(), "float32"),
         (fastmlp.Lion(0.01, weight_decay=0.1), "float64"), (fastmlp.Rprop(), "float32"),
         (fastmlp.ScheduleFreeAdamW(0.01, weight_decay=0.1), "float32"),
+        (fastmlp.Muon(0.01, weight_decay=0.1), "float32"),
     ]
 }  # fmt: skip
 

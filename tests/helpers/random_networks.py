@@ -35,6 +35,8 @@ OPTIMIZERS = {name: kind() for name, kind in specs.OPTIMIZERS.items()} | {
     "schedule_free_adamw": specs.ScheduleFreeAdamW(0.02, epsilon=1e-6, weight_decay=0.5),
     "rmsprop_all": specs.RMSprop(0.01, rho=0.9, epsilon=1e-4, weight_decay=0.1, momentum=0.5, centered=True),
     "adagrad_decay": specs.Adagrad(0.05, learning_rate_decay=0.1, weight_decay=0.1),
+    "muon_corrected": specs.Muon(0.01, 0.8, ns_steps=3, bias_correction=True, adam_epsilon=1e-6),
+    "muon": specs.Muon(0.01, weight_decay=0.5, epsilon=1e-6, adam_lr_ratio=0.5, adam_epsilon=1e-6),
     "momentum_again": specs.SGD(0.01, momentum=0.9),
 }
 every_optimizer = {"argnames": "optimizer", "argvalues": OPTIMIZERS.values(), "ids": OPTIMIZERS}

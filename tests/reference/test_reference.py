@@ -16,6 +16,7 @@ from random_networks import (
     targets_of_every_kind,
 )
 
+import fastmlp
 from fastmlp.reference import Engine, permutation, plan, predict
 from fastmlp.reference.optimizer import OPTIMIZERS
 from fastmlp.runtime import get_backend
@@ -318,6 +319,21 @@ def schedule_free_adamw_formula(y, g, state, t, o, decay):
     state[0] = state[0] - o.learning_rate * direction
     state[2] = (1 - 1 / t) * state[2] + 1 / t * state[0]
     return (1 - o.beta1) * state[0] + o.beta1 * state[2]
+
+
+def muon_formula(w, g, state, t, o, decay):
+    if not decay:  # a bias
+        adam = fastmlp.Adam(o.learning_rate * o.adam_lr_ratio, o.adam_beta1, o.adam_beta2, o.adam_epsilon)
+        return adam_formula(w, g, state, t, adam, decay)
+    state[0] = o.momentum * state[0] + (1 - o.momentum) * g
+    ahead, now = o.momentum * state[0], (1 - o.momentum) * g
+    if o.bias_correction:
+        ahead, now = ahead / (1 - o.momentum ** (t + 1)), now / (1 - o.momentum**t)
+    y, (a, b, c) = ahead + now, o.ns_coefficients
+    y = y / (np.sqrt((y**2).sum()) + o.epsilon)
+    for _ in range(o.ns_steps):
+        y = a * y + b * (y @ y.T @ y) + c * (y @ y.T @ y @ y.T @ y)
+    return w - o.learning_rate * (np.sqrt(max(1.0, w.shape[1] / w.shape[0])) * y + o.weight_decay * w)
 
 
 UPDATES = {name.removesuffix("_formula"): function for name, function in globals().items() if name.endswith("_formula")}

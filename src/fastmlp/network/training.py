@@ -111,7 +111,7 @@ class Training(Gradients):
             Rows per update. The last batch of an epoch takes what is left and is averaged over its own rows.
         optimizer : str or Optimizer, optional
             "sgd", "adam", "adamw", "amsgrad", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta", "lion",
-            "rprop", "schedule_free_adamw", or an object of their classes (`SGD`, `Adam`, `AdamW`, ...). Default: the
+            "rprop", "schedule_free_adamw", "muon", or an object of their classes (`SGD`, `AdamW`, ...). Default: the
             one in use, or ``Adam()``. One of the same rule as before goes on with its state, one of another rule starts
             fresh. Or "lbfgs" or `LBFGS`, which takes all rows at once and leaves the one in use as it is.
         validation_data : (X, y) or (X, y, sample_weight), or mapping of str to such, optional

@@ -1,6 +1,7 @@
 # One call that makes steps, and where it comes to rest.
 from fastmlp.passes.gate cimport Gate
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.orthogonal cimport Directions
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.plan cimport Plan
 from fastmlp.passes.rows cimport Inputs
@@ -33,6 +34,8 @@ cdef class Call:
     cdef bint region(self, int team_size) except -1
     cdef bint at_rest(self, ptrdiff_t step) noexcept
     cdef bint hooked(self, method, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept
+    cdef Directions directions       # what an optimizer of matrices makes of that; or None
     cdef store_gradient_in(self, Parameters gradient)
+    cdef keep_directions_in(self, Directions directions)
 
 cdef parts_of(Network *net, ptrdiff_t width, tuple groups)

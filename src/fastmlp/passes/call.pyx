@@ -84,8 +84,9 @@ cdef class Call:
             self.steps.at_loss = run_at_loss
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart,
-                  not counts or at_gradient is not None or clip_norm is not None, counts)
+        stored = (not counts or at_gradient is not None or clip_norm is not None
+                  or parameters.net.whole_matrices)
+        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart, stored, counts)
 
     cdef follow(self, table, tuple groups):
         """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
@@ -110,6 +111,10 @@ cdef class Call:
         """Store whole gradients of batches here, as the plan asks for."""
         self.gradient = gradient
         self.steps.gradient = &gradient.net
+
+    cdef keep_directions_in(self, Directions directions):
+        """Keep there what the optimizer makes of whole gradients, which it takes as matrices."""
+        self.directions, self.steps.directions = directions, directions.of_layers
 
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels):
         """Complete the plan, do steps [first, last), and say how many of all have been done."""

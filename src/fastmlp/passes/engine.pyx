@@ -8,6 +8,7 @@ from fastmlp.passes.apply cimport apply_gradient
 from fastmlp.passes.call cimport Call
 from fastmlp.passes.exchange cimport TensorPasses
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
+from fastmlp.passes.orthogonal cimport Directions
 from fastmlp.passes.parameters cimport Copy, Parameters
 from fastmlp.passes.plan cimport most_threads, rows_at_once, share_by_panels
 from fastmlp.passes.predict cimport Predictor
@@ -104,6 +105,13 @@ cdef class Engine:
     def use_optimizer(self, name):
         self.gate.refuse_inside("use_optimizer")
         self.parameters.use_optimizer(name)
+        self.directions = None
+
+    cdef Directions directions_kept(self):
+        """Memory for what the optimizer makes of matrices, of one update after the other."""
+        if self.directions is None:
+            self.directions = Directions(self.parameters)
+        return self.directions
 
     def keep_average(self, bint keep=True):
         self.gate.refuse_inside("keep_average")
@@ -198,6 +206,8 @@ cdef class Engine:
             if self.whole_gradient is None:
                 self.whole_gradient = Parameters(self.parameters.spec, self.isa, False)
             call.store_gradient_in(self.whole_gradient)
+        if net.whole_matrices:
+            call.keep_directions_in(self.directions_kept())
         entries = most_entries(&inputs.examples, call.plan.part)
         self.training = [each for each in self.training
                          if fits(each, call.plan.part, run.mixing is not None, entries)]
@@ -348,8 +358,9 @@ cdef class Engine:
             self.whole_gradient = Parameters(self.parameters.spec, self.isa, False)
         self.gate.refuse_inside("apply_gradients")
         self.whole_gradient.write(tensors)
-        apply_gradient(self.parameters, self.gate, self.whole_gradient, table, groups, clip_norm, clip_value,
-                       self.team_size(1, True, threads))
+        directions = self.directions_kept() if self.parameters.net.whole_matrices else None
+        apply_gradient(self.parameters, self.gate, self.whole_gradient, directions, table, groups, clip_norm,
+                       clip_value, self.team_size(1, True, threads))
 
     def over_tensors(self, table):
         return TensorPasses(self.parameters, self.predictor, self.tape_buffers, table)

@@ -36,6 +36,13 @@ cdef extern from "kernels.h" nogil:
         double weight_decay
         double shrinkage
 
+    ctypedef struct fm_muon_columns:
+        double adam_decay
+        double smallest_norm
+        double consistent_rms
+        double hidden_only
+        double ns_steps
+
     ctypedef void (*fm_optimizer_kernel)(ptrdiff_t n, void *w, const void *g, void *const *state,
                                          const double *h) noexcept nogil
     ctypedef void (*fm_gather_kernel)(ptrdiff_t rows, ptrdiff_t columns, const int64_t *order, ptrdiff_t known,
@@ -106,6 +113,11 @@ cdef extern from "kernels.h" nogil:
         void (*shrink)(ptrdiff_t n, double share, void *w) noexcept nogil
         void (*average)(ptrdiff_t n, const void *w, double share, void *average) noexcept nogil
         fm_optimizer_kernel *optimizer
+        void (*muon_direction)(ptrdiff_t n, const void *g, const void *m, const double *h, void *out) noexcept nogil
+        void (*muon_polynomial)(ptrdiff_t rows, bint diagonal, const double *h, const void *a,
+                                void *square) noexcept nogil
+        void (*muon_step)(ptrdiff_t n, const void *direction, const void *g, double scale, const double *h, void *m,
+                          void *w) noexcept nogil
         fm_gather_kernel *gather
         fm_finite_kernel *finite
         fm_entries_kernel *entries

@@ -95,6 +95,7 @@ cdef struct Network:
     int optimizer
     int n_states
     int n_columns                    # of the optimizer's own in a step's row of the table
+    bint whole_matrices              # which it takes, between gradient and update
     bint batch_norm                  # layers are normalised over a batch's rows: a step takes all of them at once
     double norm_epsilon              # what is added to the variances where a layer normalises
     Scaling inputs                   # of X's columns
@@ -113,6 +114,7 @@ cdef bint is_plain(Network *net, int l) noexcept nogil
 cdef double seconds_per_fma(const fm_kernels *table) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil
+cdef double multiply_adds_of_matrices(Network *net) noexcept nogil
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil
 cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1
 cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1

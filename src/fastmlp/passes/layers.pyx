@@ -13,6 +13,9 @@ from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+cdef enum:
+    ITERATIONS = 5                       # of an optimizer that takes matrices as wholes, as they usually are
+
 cdef double BYTES_PER_SECOND = 1e11      # that one thread reads from a third-level cache
 cdef double GATHER_SECONDS = 2.5e-10     # of a byte of X that is brought from memory
 cdef double WAKING_SECONDS = 20e-6       # work that a thread has to be given before it is worth waking
@@ -85,12 +88,25 @@ cdef double weight_bytes(Network *net) noexcept nogil:
 
 
 cdef double multiply_adds(Network *net, ptrdiff_t rows, bint train) noexcept nogil:
-    """Multiply-adds of one pass over so many rows: forward, and with `train` the input deltas and the gradient."""
+    """Multiply-adds of one pass over so many rows: forward, and with `train` the input deltas, the gradient, and what
+    an optimizer does with whole matrices."""
     cdef double total = 0
     cdef int l
     for l in range(net.n_layers):
         total += <double> net.layers[l].n_in * net.layers[l].n_out * (1 if not train else 2 if l == 0 else 3)
-    return total * rows
+    return total * rows + (multiply_adds_of_matrices(net) if train else 0)
+
+
+cdef double multiply_adds_of_matrices(Network *net) noexcept nogil:
+    """Multiply-adds between gradient and update (orthogonal.pyx), with as many iterations as are usual."""
+    cdef double total = 0, rows, columns
+    cdef int l
+    if not net.whole_matrices:
+        return 0
+    for l in range(net.n_layers):
+        rows, columns = max(net.layers[l].n_in, net.layers[l].n_out), min(net.layers[l].n_in, net.layers[l].n_out)
+        total += ITERATIONS * columns * columns * (1.5 * rows + 0.5 * columns)
+    return total
 
 
 # Measured once per process and kept: seconds per multiply-add by table.

@@ -197,6 +197,7 @@ cdef class Parameters:
         self.state_arena, self.state_bytes = arena, size
         self.net.optimizer, self.n_steps = optimizer, 0
         self.net.n_columns = 0 if name is None else optimizer_n_columns(optimizer)
+        self.net.whole_matrices = name is not None and optimizer_column(optimizer, "ns_steps") >= 0
         self.interpolation = -1 if name is None else optimizer_column(optimizer, "interpolation")
         self.net.far = (1 + self.net.n_states) * weight_bytes(&self.net) > FAR_BYTES
         self.lay_out_state(arena)

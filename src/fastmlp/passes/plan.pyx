@@ -2,7 +2,15 @@
 
 The figures that decide it were measured; see each. Mirror: reference/plan.py.
 """
-from fastmlp.passes.layers cimport WEIGHT_CACHE_BYTES, multiply_adds, row_bytes, seconds_of_rows, weight_bytes
+from fastmlp.passes.layers cimport (
+    WEIGHT_CACHE_BYTES,
+    multiply_adds,
+    multiply_adds_of_matrices,
+    row_bytes,
+    seconds_of_rows,
+    seconds_per_fma,
+    weight_bytes,
+)
 from fastmlp.passes.threads cimport MAX_THREADS
 
 cdef enum:
@@ -136,4 +144,5 @@ cdef ptrdiff_t rows_between_rests(Network *net, ptrdiff_t batch, int threads) ex
     cdef double seconds = seconds_of_rows(net, batch, True) / threads
     if seconds <= REST_SECONDS:
         return 0
-    return max(<ptrdiff_t> (batch * (REST_SECONDS / seconds)), <ptrdiff_t> 1)
+    seconds -= multiply_adds_of_matrices(net) * seconds_per_fma(net.kernels) / threads
+    return batch if seconds <= REST_SECONDS else max(<ptrdiff_t> (batch * (REST_SECONDS / seconds)), <ptrdiff_t> 1)

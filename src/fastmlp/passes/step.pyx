@@ -21,6 +21,7 @@ from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
 from fastmlp.passes.norm cimport follow_statistics
+from fastmlp.passes.orthogonal cimport directions_phase, iterate, iterations, update_along
 from fastmlp.passes.parameters cimport penalty_of, squared_weights_of
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.sparse cimport has_entries, sort_entries
@@ -118,7 +119,9 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
                 return False
     if run.at_gradient != NULL and not by_calling_thread(run, place, run.at_gradient, &part):
         return False
-    if run.at_gradient != NULL or run.squares != NULL:
+    if run.directions != NULL and not orthogonalise(run, place, step):
+        return False
+    if run.at_gradient != NULL or run.squares != NULL or run.directions != NULL:
         update_phase(run, place, step)
     if run.plan.net.bounded and run.table != NULL:
         since = 0 if run.out.times == NULL else fm_nanoseconds()
@@ -309,13 +312,31 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
     return rule
 
 
+cdef inline Rule rule_of_stored(Steps *run, ptrdiff_t step) noexcept nogil:
+    return rule_of(run, step, 1 if run.squares == NULL else clip_factor(run.gradient, run.squares, run.clip_norm))
+
+
+cdef bint orthogonalise(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
+    """Make the directions of an update along those; False if the step is given up."""
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    cdef Rule rule = rule_of_stored(run, step)
+    cdef int turn
+    directions_phase(run.plan.net, run.gradient, run.directions, &rule, run.team, place)
+    for turn in range(iterations(&rule)):
+        iterate(run.plan.net, run.directions, &rule, run.team, place, turn)
+        if run.plan.wave > 0:
+            rest(run, place, step)
+            if not goes_on(run):
+                return False
+    lap(run, place.thread, UPDATE, since)
+    return True
+
+
 cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """The update by a gradient that is stored: a tile of weights at a time; and of what follows the batch."""
     cdef ptrdiff_t item, tiles = count_tiles(run.plan.net)
     cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
-    cdef Rule rule = rule_of(run, step, 1)
-    if run.squares != NULL:
-        rule.factor = clip_factor(run.gradient, run.squares, run.clip_norm)
+    cdef Rule rule = rule_of_stored(run, step)
     phase_begin(run.team, place, tiles + run.plan.whole_batch)
     while True:
         item = phase_next(run.team, place)
@@ -324,8 +345,11 @@ cdef void update_phase(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
         if item == tiles:
             follow_statistics(run.plan.net, run.workspaces[0], rows_of_step(run, step), run.average)
             continue
-        update_stored(run.plan.net, run.gradient, item if run.plan.tiles == NULL else run.plan.tiles[item],
-                      &rule)
+        item = item if run.plan.tiles == NULL else run.plan.tiles[item]
+        if run.directions == NULL:
+            update_stored(run.plan.net, run.gradient, item, &rule)
+        else:
+            update_along(run.plan.net, run.gradient, run.directions, item, &rule)
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)

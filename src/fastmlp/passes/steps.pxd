@@ -1,6 +1,7 @@
 # What the threads of a run of training steps share: its plan, what one call does with it, and what comes out.
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport PerRow
+from fastmlp.passes.orthogonal cimport Direction
 from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Place, Team, Watch, fm_counter_load, fm_nanoseconds
@@ -60,6 +61,7 @@ cdef struct Steps:
     double clip_value           # the magnitude that its entries may have; 0: any
     double clip_norm            # its own norm, where there is room for
     char *squares               # the sums of its tiles, else NULL
+    Direction *directions       # of layers, for an optimizer that takes matrices as wholes; else NULL
     # What happens where everybody is at rest.
     rest_hook at_rest
     seam_hook at_loss           # NULL, or where the plan has this seam open

@@ -1,6 +1,7 @@
 # The update of tiles of weights and of vectors.
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.threads cimport Place, Team
+from fastmlp.passes.tiles cimport Tile, transpose_of, weights_of
 from fastmlp.passes.workspace cimport Workspace
 
 # What a step does with the gradient.
@@ -17,3 +18,24 @@ cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_
                         char *scratch) noexcept nogil
 cdef void update_stored(Network *net, Network *gradient, ptrdiff_t item, const Rule *rule) noexcept nogil
 cdef void average_phase(Network *net, Team *team, Place *place, double share) noexcept nogil
+
+cdef inline const double *step_of(const Rule *rule, ptrdiff_t tensor) noexcept nogil:
+    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 its vectors."""
+    return rule.step if rule.parts == NULL else rule.step + rule.parts[tensor]
+
+cdef inline void clip(Network *net, ptrdiff_t n, const Rule *rule, char *g) noexcept nogil:
+    """Clip n entries of a gradient."""
+    if rule.factor != 1:
+        net.kernels.scale(n, rule.factor, g)
+    if rule.most != 0:
+        net.kernels.limit(n, rule.most, g)
+
+cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule *rule) noexcept nogil:
+    """Let the moving average of n parameters follow them."""
+    if rule.share != 0:
+        net.kernels.average(n, parameters, rule.share, parameters + net.average)
+
+cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
+    if net.layers[t.l].transposed != NULL:
+        net.kernels.transpose(t.rows, min(net.panel, t.columns), weights_of(net, t, net.layers[t.l].updated, 0),
+                              transpose_of(net, t))

@@ -92,28 +92,9 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
     transpose_tile(net, t)
 
 
-cdef inline const double *step_of(const Rule *rule, ptrdiff_t tensor) noexcept nogil:
-    """The part of a step's row that a tensor follows: number 2 l is weights of layer l, 2 l + 1 its vectors."""
-    return rule.step if rule.parts == NULL else rule.step + rule.parts[tensor]
-
-
 cdef inline const fm_shared_columns *shared_columns(Network *net, const double *step) noexcept nogil:
     """The columns of a step's row of the table that every step has: behind those of its optimizer."""
     return <const fm_shared_columns *> (step + net.n_columns)
-
-
-cdef inline void clip(Network *net, ptrdiff_t n, const Rule *rule, char *g) noexcept nogil:
-    """Clip n entries of a gradient."""
-    if rule.factor != 1:
-        net.kernels.scale(n, rule.factor, g)
-    if rule.most != 0:
-        net.kernels.limit(n, rule.most, g)
-
-
-cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule *rule) noexcept nogil:
-    """Let the moving average of n parameters follow them."""
-    if rule.share != 0:
-        net.kernels.average(n, parameters, rule.share, parameters + net.average)
 
 
 # The rows of a tile that are updated next, and what they are updated by.
@@ -159,12 +140,6 @@ cdef inline void update_rows(Network *net, Aim *aim, ptrdiff_t rows, const Rule 
     for slot in range(FM_MAX_STATES):  # a number that the compiler knows: else it makes a loop of vectors of this
         if slot < net.n_states:
             aim.state[slot] = <char *> aim.state[slot] + size
-
-
-cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
-    if net.layers[t.l].transposed != NULL:
-        net.kernels.transpose(t.rows, min(net.panel, t.columns), weights_of(net, t, net.layers[t.l].updated, 0),
-                              transpose_of(net, t))
 
 
 cdef void update_vector(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:

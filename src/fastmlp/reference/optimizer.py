@@ -260,4 +260,5 @@ OPTIMIZERS: dict[str, OptimizerFunctions] = {
     "lion": OptimizerFunctions(_lion, 1),
     "rprop": OptimizerFunctions(_rprop, 2),
     "schedule_free_adamw": OptimizerFunctions(_schedule_free_adamw, 3),
+    "muon": OptimizerFunctions(_adam, 2),  # of what is no matrix (orthogonal.py)
 }

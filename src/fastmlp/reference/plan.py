@@ -83,7 +83,7 @@ class Plan:
         self.state: list[Parameters] = []
         self.average: Parameters | None = None
         self.average_scratch = np.empty(0, self.dtype)
-        self._blocks: tuple[tuple[int, ...], list[tuple[UpdateBlock, int]]] = (), []  # the last ones, for which groups
+        self._blocks: tuple[object, list[tuple[UpdateBlock, int]]] = None, []  # the last ones, and of what they are
         dropped = [layer for layer, rate in enumerate(self.rates) if rate]
         signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
         adding = [i for i, adds in enumerate(self.residuals) if adds]
@@ -98,20 +98,24 @@ class Plan:
         self.optimizer = None if name is None else OPTIMIZERS[name]
         self.columns = () if name is None else specs.OPTIMIZERS[name].columns
         self.state = [Parameters(self.spec) for _ in range(self.optimizer.states if self.optimizer else 0)]
-        self._blocks = (), []
+        self._blocks = None, []
 
-    def blocks_of(self, groups: tuple[int, ...]) -> list[tuple[UpdateBlock, int]]:
-        """What is updated at a time, with its group: the weights' and the vectors' of each layer; or all the first."""
+    def blocks_of(self, groups: tuple[int, ...], apart: tuple[int, ...] = ()) -> list[tuple[UpdateBlock, int]]:
+        """What is updated at a time, with its group: the weights' and the vectors' of each layer; or all the first.
+
+        Weights of the layers that are updated `apart` are left out.
+        """
         known, blocks = self._blocks
-        if known == groups and blocks:
+        if known == (groups, apart):
             return blocks
         n, n_weights = self.gradient.vector.size, self.parameters.n_weights
         runs = [(0, n, 0)]
-        if groups:
+        if groups or apart:
             sizes = [layer.W.size for layer in self.layers]
             sizes += [sum(vectors.values()) for vectors in self.spec.vectors]  # which have one group in a layer
             ends = np.cumsum([0, *sizes]).tolist()
-            runs = list(zip(ends, ends[1:], (*groups[::2], *groups[1::2]), strict=False))
+            numbers = (*groups[::2], *groups[1::2]) if groups else (0,) * len(sizes)
+            runs = [run for i, run in enumerate(zip(ends, ends[1:], numbers, strict=False)) if i not in apart]
         scratch, blocks = np.empty(min(n, UPDATE_BLOCK), self.dtype), []
         for begin, end, group in runs:
             for start in range(begin, end, UPDATE_BLOCK):
@@ -124,7 +128,7 @@ class Plan:
                     min(max(n_weights - start, 0), stop - start),
                 )
                 blocks.append((block, group))
-        self._blocks = groups, blocks
+        self._blocks = (groups, apart), blocks
         return blocks
 
     def keep_average(self, keep: bool) -> None:

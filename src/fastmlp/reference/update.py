@@ -8,11 +8,13 @@ import numpy as np
 
 from fastmlp.reference.clip import clip_factor
 from fastmlp.reference.optimizer import regularise, shrink
+from fastmlp.reference.orthogonal import update_matrix, whole_matrices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastmlp.reference.plan import Plan
+    from fastmlp.spec import Array
 
 
 def update(
@@ -27,18 +29,30 @@ def update(
     columns = len(plan.columns)
     steps = [dict(zip(plan.columns, row[i : i + columns], strict=True)) for i in range(0, len(row), columns)]
     factor = 1.0 if clip_norm is None else clip_factor(plan.gradient.vector, clip_norm)
-    for block, group in plan.blocks_of(groups):
+    whole = whole_matrices(steps[0], len(plan.layers))
+    for layer in whole:
+        own, g = plan.layers[layer], plan.layers[layer].gradient["weight"]
+        _clip(g, factor, clip_value)
+        update_matrix(own.W, g, plan.state[0].layers[layer]["weight"], steps[groups[2 * layer] if groups else 0])
+    for block, group in plan.blocks_of(groups, whole):
         step = steps[group]
         weights = slice(block.n_weights)
-        if factor != 1.0:
-            np.multiply(block.g, factor, out=block.g)
-        if clip_value is not None:
-            np.clip(block.g, -clip_value, clip_value, out=block.g)
+        _clip(block.g, factor, clip_value)
         if step["weight_decay"] != 0.0 and block.n_weights:
             regularise(block.w[weights], block.g[weights], 0.0, step["weight_decay"], block.scratch[weights])
         if step["shrinkage"] != 0.0 and block.n_weights:
             shrink(block.w[weights], step["shrinkage"], block.scratch[weights])
+        if step.get("adam_decay", 0.0) != 0.0 and block.n_weights:
+            shrink(block.w[weights], step["adam_decay"], block.scratch[weights])
         plan.optimizer.update(block.w, block.g, block.state, step, block.scratch)
+
+
+def _clip(g: Array, factor: float, most: float | None) -> None:
+    """Clip a part of a gradient."""
+    if factor != 1.0:
+        np.multiply(g, factor, out=g)
+    if most is not None:
+        np.clip(g, -most, most, out=g)
 
 
 def follow(plan: Plan, share: float) -> None:

@@ -5,10 +5,11 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.optimizers import adam, adaptive, lbfgs, schedule_free, sgd
+from fastmlp.spec.optimizers import adam, adaptive, lbfgs, muon, schedule_free, sgd
 from fastmlp.spec.optimizers.adam import *
 from fastmlp.spec.optimizers.adaptive import *
 from fastmlp.spec.optimizers.lbfgs import *
+from fastmlp.spec.optimizers.muon import *
 from fastmlp.spec.optimizers.schedule_free import *
 from fastmlp.spec.optimizers.sgd import *
 
@@ -18,4 +19,5 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += adam.__all__
     __all__ += adaptive.__all__
     __all__ += schedule_free.__all__
+    __all__ += muon.__all__
     __all__ += lbfgs.__all__

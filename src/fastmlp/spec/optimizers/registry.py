@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from fastmlp.spec.operations import as_operation, kinds_of
-from fastmlp.spec.optimizers import adam, adaptive, schedule_free, sgd
+from fastmlp.spec.optimizers import adam, adaptive, muon, schedule_free, sgd
 from fastmlp.spec.optimizers.adam import Adam
 from fastmlp.spec.optimizers.base import Optimizer
 from fastmlp.spec.optimizers.lbfgs import LBFGS
 
 __all__ = ["OPTIMIZERS", "OPTIMIZER_NAMES", "Method", "OptimizerName", "as_method", "as_optimizer"]
 
-OptimizerName: TypeAlias = sgd.Name | adam.Name | adaptive.Name | schedule_free.Name
+OptimizerName: TypeAlias = sgd.Name | adam.Name | adaptive.Name | schedule_free.Name | muon.Name
 #: What `MLP.fit` takes: those of steps, and what wants all rows at once.
 Method: TypeAlias = OptimizerName | Optimizer | LBFGS | Literal["lbfgs"]
 
 #: By name.
-OPTIMIZERS: dict[str, type[Optimizer]] = kinds_of(Optimizer, sgd, adam, adaptive, schedule_free)
+OPTIMIZERS: dict[str, type[Optimizer]] = kinds_of(Optimizer, sgd, adam, adaptive, schedule_free, muon)
 OPTIMIZER_NAMES: tuple[str, ...] = tuple(OPTIMIZERS)
 
 
