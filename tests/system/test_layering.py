@@ -249,9 +249,9 @@ MODULE_ORDER = [
 
 # The same inside train/.
 TRAIN_ORDER = [
-    "history", "samples", "source", "stream", "mixing", "learner", "profile", "callbacks", "due", "loggers", "limits",
-    "lines", "plateau", "course", "epoch", "record", "checkpoint", "metrics", "progress", "safety", "lbfgs", "loop",
-    "pruning", "tensorboard", "weight_history", "finder",
+    "history", "samples", "source", "deal", "exchange", "stream", "mixing", "learner", "profile", "callbacks", "due",
+    "loggers", "limits", "lines", "plateau", "course", "epoch", "shared", "record", "checkpoint", "metrics", "progress",
+    "safety", "lbfgs", "loop", "pruning", "tensorboard", "weight_history", "finder",
 ]  # fmt: skip
 
 

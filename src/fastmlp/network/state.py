@@ -272,11 +272,14 @@ class State:
                 return checkpoint
             return replace(checkpoint, training=unfinished.record)
 
-    def _save_training(self, path: Path, record: Mapping[str, Any]) -> None:
-        """Save the network with the training that it is in the middle of."""
+    def _save_training(self, path: Path, record: Mapping[str, Any]) -> bool:
+        """Save the network with the training that it is in the middle of; False on ranks whose first one does."""
+        if self._learner.follows:
+            return False
         with self._access.reading("save"):
             checkpoint = self._learner.checkpoint()
         save_model(path, replace(checkpoint, training=record))
+        return True
 
     def _adopt(self, other: State) -> None:
         """Become what a copy of this network has become by a training elsewhere."""

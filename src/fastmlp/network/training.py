@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence  # noqa: TC003 - for those who ask for the types of the methods
 from contextlib import nullcontext
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike  # noqa: TC002
 
@@ -15,9 +16,9 @@ from fastmlp.network.arguments import Rows, as_limits, as_rows, as_steps
 from fastmlp.network.batches import InBatches, as_stream
 from fastmlp.network.gradients import Gradients
 from fastmlp.network.plan import Plan
-from fastmlp.network.resuming import as_resumed
 from fastmlp.network.state import Path  # noqa: TC001
-from fastmlp.runtime import engine_threads
+from fastmlp.network.together import as_resumed_by, epoch_of, join, refuse_alone, refuse_together, together
+from fastmlp.runtime import engine_threads, get_num_threads
 from fastmlp.runtime.measure import thread_peak
 from fastmlp.spec import LBFGS, Adam, ClassWeight, Method, MetricLike, Optimizer, OptimizerName, as_optimizer
 from fastmlp.spec.checks import flag, integer
@@ -26,7 +27,7 @@ from fastmlp.train import loop
 from fastmlp.train.callbacks import CallbackLike, LoopCallback, as_callbacks
 from fastmlp.train.checkpoint import refuse_checkpoints
 from fastmlp.train.due import refuse_steps
-from fastmlp.train.epoch import Epoch
+from fastmlp.train.exchange import Ranks  # noqa: TC001
 from fastmlp.train.history import History  # noqa: TC001
 from fastmlp.train.lines import Lines
 from fastmlp.train.metrics import Measured
@@ -44,6 +45,7 @@ class Training(Gradients):
     __slots__ = ()
 
     @explained_as("MLP.fit")
+    @together
     def fit(
         self,
         X: ArrayLike | Batches,
@@ -78,6 +80,9 @@ class Training(Gradients):
         verbose: int = 0,
         validation_split: float | None = None,
         resume: bool | Path | None = None,
+        comm: Any = None,
+        exact: bool | int = False,
+        sync_every: int | Literal["epoch"] = 1,
     ) -> History:
         """Train for some epochs, going on from where the network is.
 
@@ -207,6 +212,20 @@ class Training(Gradients):
             (not those of one with `callbacks`, which may have changed the network behind it: `Checkpoint` saves it).
             Data and the other arguments have to be the same; `epochs`, limits, `threads` and `optimizer` may be others.
             Both `epochs` and `max_steps` count from the training's beginning, `max_seconds` from the call's.
+        comm : mpi4py.MPI.Intracomm, optional
+            Train on all of its ranks, such as ``MPI.COMM_WORLD``, each of which makes this call with a part of the rows
+            of its own, X, y and the others, `validation_data` too, of any length; the network and its state become
+            rank 0's. Every step takes of each part its share of `batch_size` rows in proportion, and its gradient is
+            that of all of them. What is measured is of all ranks' rows, and is the same on all of them. `Checkpoint`
+            writes on rank 0, where `resume` is read. `threads` is of each rank (default: its part of the machine's).
+        exact : bool or int
+            With `comm`: whether the weights are to be the same bits on any number of ranks. The rows, in the order of
+            the ranks, are cut into 12 shares (or so many), of which every step takes as many; each share's gradient is
+            summed up alone, and then they are added in their order. A share goes to the rank with most of it, so that
+            rows move where parts are no multiples of shares. More ranks than shares cannot take part.
+        sync_every : int or "epoch"
+            With `comm`: how many steps each rank makes alone, on its part of the batch, before weights and the
+            optimizer's states are averaged by the numbers of rows. For slow networks; 1 exchanges each gradient.
 
         Returns
         -------
@@ -241,6 +260,9 @@ class Training(Gradients):
         >>> history.loss[-1] < 0.1 * history.loss[0]
         True
         """
+        ranks: Ranks | None = comm  # by `together`
+        if ranks is None:
+            refuse_alone(exact, sync_every)
         batch_size, verbose = integer(batch_size, "batch_size", 1), integer(verbose, "verbose", 0, 2)
         shuffle, progress = flag(shuffle, "shuffle"), flag(progress, "progress")
         train_metrics, profile = flag(train_metrics, "train_metrics"), flag(profile, "profile")
@@ -278,8 +300,12 @@ class Training(Gradients):
                 raise ValueError("resume goes on between two steps, of which LBFGS makes none")
             refuse_steps(called, "and LBFGS makes no steps")
             refuse_checkpoints(called, "of which LBFGS makes none")
-        resumed = as_resumed(self, resume)
-        seed = self.seed if resumed is None else resumed.seed
+        if ranks is not None:
+            others = {"per_sample": per_sample, "X in batches": y is None and not isinstance(X, Rows)}
+            others |= {"class_weight='balanced'": isinstance(class_weight, str)}
+            others |= {"validation_split with exact": bool(exact) and validation_split is not None}
+            refuse_together(self, method, steps.options, others)
+        resumed, seed = as_resumed_by(ranks, self, resume)
         n_threads = engine_threads(threads)
         if y is None and not isinstance(X, Rows):
             self._refuse_unmeasured()
@@ -307,8 +333,22 @@ class Training(Gradients):
                 validation_split=validation_split,
                 seed=seed,
                 finite=self._finite(n_threads),
+                stacklevel=5,
             )
-        learner, n_rows = self._learner, rows.n_rows
+        dealing = None
+        if ranks is not None:
+            assert isinstance(rows, Rows)
+            call: dict[str, object] = {
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "optimizer": method,
+                "shuffle": shuffle,
+                "steps": steps,
+            }
+            call |= {"sets of validation_data": list(rows.validation), "metrics": metrics, "exact": exact}
+            dealing = join(self, ranks, rows, {**call, "sync_every": sync_every, "train_metrics": train_metrics})
+            n_threads = n_threads if threads is not None else -ranks.threads(get_num_threads())
+        learner, n_rows = self._learner, rows.n_rows if dealing is None else dealing.n_rows
         asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
         if validate_average and not (steps.options.average or steps.options.swa):
@@ -318,25 +358,28 @@ class Training(Gradients):
         averaged = self._backend.engine(learner.spec) if validate_average else None
         train = rows.plain if measured and (train_metrics or not rows.validation) else None
         first, made = (learner.epoch, 0) if resumed is None else resumed.place
-        bar: list[LoopCallback] = [ProgressBar(n_rows, limits.epochs, made * batch_size)] if progress else []
+        first_rank = ranks is None or ranks.rank == 0
+        bar: list[LoopCallback] = []
+        if progress and first_rank:
+            bar = [ProgressBar(n_rows, limits.epochs, made * batch_size)]
         if profile:
             thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
         if n_rows is not None:
             batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
         noted = PerSample(len(rows.data)) if per_sample and isinstance(rows, Rows) else None
         options = steps.options._replace(noted=noted)
-        source = rows.source(self, shuffle, seed, learner.reads_sparse(options))
-        epoch = Epoch(learner, source, batch_size, n_threads, options=options)
-        if verbose:
+        epoch = epoch_of(self, rows, dealing, batch_size, shuffle, seed, n_threads, options)
+        if verbose and first_rank:
             bar.append(Lines(epoch, None if limits.epochs is None else first + limits.epochs, verbose))
         plan = Plan(epoch, rows, limits, method, called, shuffle, resumed)
         with self._access.training("fit"), profiled(learner, self._keep_profile) if profile else nullcontext():
-            report = Measured(self._history, train, rows.validation, measured, averaged)
+            report = Measured(self._history, train, rows.validation, measured, averaged, ranks)
             if not learner.normalizing.measured and isinstance(rows, Rows):
                 learner.normalize(self._measured(rows.data.X, rows.data.y, rows.part))
             learner.rates, learner.feature_names = steps.rates, rows.names
             if per_sample:
                 self.per_sample_ = noted
+            learner.follows = not first_rank
             return plan.run(self, report, bar)
 
     def _keep_profile(self, profile: Profile) -> None:

@@ -27,6 +27,8 @@ cdef class Call:
     cdef object at_loss              # hooks of the run; or None
     cdef object at_gradient
     cdef Parameters gradient         # of a batch, for at_gradient
+    cdef object cut                  # shares of a step that several processes make; or None
+    cdef list vectors                # their gradients, which are exchanged
     cdef keep_sums_in(self, list gradients)
     cdef follow(self, table, tuple groups)
     cdef run(self, ptrdiff_t first, ptrdiff_t last, int team_size, bint by_panels)
@@ -37,5 +39,8 @@ cdef class Call:
     cdef Directions directions       # what an optimizer of matrices makes of that; or None
     cdef store_gradient_in(self, Parameters gradient)
     cdef keep_directions_in(self, Directions directions)
+    cdef take_shares(self, cut)
+    cdef exchange_in(self, list gradients)
 
+cdef vector_of(Parameters gradient)
 cdef parts_of(Network *net, ptrdiff_t width, tuple groups)

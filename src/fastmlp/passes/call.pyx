@@ -11,7 +11,7 @@ from fastmlp.passes.gate cimport REFUSED, Entry
 from fastmlp.passes.kernels cimport FM_SHARED_COUNT
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport put_rows, rows_of, users_loss
-from fastmlp.passes.plan cimport cut_batch, share_batch
+from fastmlp.passes.plan cimport MAX_SHARES, cut_batch, cut_shares, share_batch
 from fastmlp.passes.rows cimport most_entries
 from fastmlp.passes.step cimport run_steps
 from fastmlp.passes.steps cimport N_STAGES
@@ -51,9 +51,20 @@ cdef bint run_at_loss(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t row
         return (<Call> call).hooked((<Call> call)._show_loss, step, start, rows)
 
 
+cdef bint run_exchange(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
+    with gil:
+        return (<Call> call).hooked((<Call> call)._exchange, step, start, rows)
+
+
 cdef bint run_at_gradient(void *call, ptrdiff_t step, ptrdiff_t start, ptrdiff_t rows) noexcept nogil:
     with gil:
         return (<Call> call).hooked((<Call> call)._show_gradient, step, start, rows)
+
+
+cdef vector_of(Parameters gradient):
+    """A gradient as one array, in the engine's own order and memory, and numbers that are nobody's behind it."""
+    cdef ptrdiff_t size = gradient.updated_bytes + gradient.spare
+    return np.asarray(<char[:size]> gradient.arena).view(gradient.spec.dtype)
 
 
 cdef parts_of(Network *net, ptrdiff_t width, tuple groups):
@@ -72,21 +83,59 @@ cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
-                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0):
+                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0, cut=None):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
         self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
         self.steps.average = average
-        self.weight_sums = inputs.weight_sums(batch_size)
+        self.weight_sums = inputs.weight_sums(batch_size) if cut is None else cut.weight_sums
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
         loss_apart = at_loss is not None or parameters.net.loss == NULL
         if loss_apart:
             self.steps.at_loss = run_at_loss
         if at_gradient is not None:
             self.steps.at_gradient = run_at_gradient
-        stored = (not counts or at_gradient is not None or clip_norm is not None
+        exchanged = cut is not None and cut.exchange is not None
+        stored = (not counts or at_gradient is not None or clip_norm is not None or exchanged
                   or parameters.net.whole_matrices)
-        cut_batch(&self.plan, &parameters.net, min(batch_size, inputs.rows), inputs.rows, loss_apart, stored, counts)
+        cut_batch(&self.plan, &parameters.net, max(min(batch_size, inputs.rows), <ptrdiff_t> 1), inputs.rows,
+                  loss_apart, stored, counts)
+        self.steps.shares = 1
+        if cut is not None:
+            self.take_shares(cut)
+
+    cdef take_shares(self, cut):
+        """Have the rows of each step cut as somebody says who makes it together with others."""
+        cdef const int64_t[::1] starts = cut.starts, places = cut.places
+        cdef const double[::1] sums = cut.weight_sums
+        cdef double[::1] losses = cut.losses
+        cdef ptrdiff_t n, number, most = 1, rows = 1, steps = sums.shape[0]
+        n = steps * cut.shares
+        if not 0 < cut.shares <= MAX_SHARES or not starts.shape[0] - 1 == places.shape[0] == losses.shape[0] == n:
+            raise ValueError(f"{steps} steps of {cut.shares} shares (at most {MAX_SHARES}) need as many starts and one "
+                             f"more, places and losses, got {starts.shape[0]}, {places.shape[0]}, {losses.shape[0]}")
+        if starts[0] != 0 or starts[n] > self.inputs.rows:
+            raise ValueError(f"shares go from {starts[0]} to {starts[n]}; they must from 0 to {self.inputs.rows}")
+        for number in range(n):
+            if starts[number] > starts[number + 1]:
+                raise ValueError(f"share {number} goes from {starts[number]} to {starts[number + 1]}")
+            most = max(most, <ptrdiff_t> (starts[number + 1] - starts[number]))
+        for number in range(0, n, cut.shares):
+            rows = max(rows, <ptrdiff_t> (starts[number + cut.shares] - starts[number]))
+        if self.plan.whole_batch:
+            raise ValueError("a batch norm takes its statistics of whole batches, not of shares")
+        self.cut, self.plan.batch, self.steps.shares = cut, rows, cut.shares
+        cut_shares(&self.plan, most, 0 if cut.exchange is None else cut.shares)
+        self.steps.starts, self.steps.places = &starts[0], &places[0]
+        self.steps.out.sums_of_shares = &losses[0]
+        if cut.exchange is not None:
+            self.steps.exchange = run_exchange
+
+    cdef exchange_in(self, list gradients):
+        """Keep the gradients of shares in these, the first of which is the whole batch's behind the exchange."""
+        self.keep_sums_in(gradients)
+        self.store_gradient_in(gradients[0])
+        self.vectors = [vector_of(each) for each in gradients[:self.plan.n_sums]]
 
     cdef follow(self, table, tuple groups):
         """Take the steps' scalars from a table, each tensor from the part of a row that its group is."""
@@ -240,6 +289,9 @@ cdef class Call:
             self.exception, self.hook_raised = exception, True
         self.gate.unfinished = unfinished
         return good
+
+    def _exchange(self, step, start, rows):
+        return self.cut.exchange(step, self.vectors)
 
     def _show_gradient(self, step, start, rows):
         cdef ptrdiff_t item

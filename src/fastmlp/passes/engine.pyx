@@ -5,7 +5,7 @@ Mirror: reference/engine.py.
 import numpy as np
 
 from fastmlp.passes.apply cimport apply_gradient
-from fastmlp.passes.call cimport Call
+from fastmlp.passes.call cimport Call, vector_of
 from fastmlp.passes.exchange cimport TensorPasses
 from fastmlp.passes.layers cimport NO_OPTIMIZER, Network, multiply_adds, seconds_alone, threads_for
 from fastmlp.passes.orthogonal cimport Directions
@@ -180,6 +180,10 @@ cdef class Engine:
                 raise TypeError(f"{name} must be an array, got None")
         cdef Inputs inputs = Inputs(self.parameters, run.X, run.y, run.weight, order)
         cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
+        if run.cut is not None:
+            steps = len(run.cut.weight_sums)
+            if run.mixing is not None:
+                raise ValueError("rows of shares are not mixed: their partners may be elsewhere")
         if squared_weights is not None and squared_weights.shape[0] != steps:
             raise ValueError(f"squared_weights has {squared_weights.shape[0]} places; there are {steps} steps")
         for name, array in (("row_losses", row_losses), ("row_norms", row_norms)):
@@ -200,9 +204,11 @@ cdef class Engine:
         if run.mixing is not None:
             inputs.mix(self.parameters.spec.loss, run.mixing, batch_size)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
-                    run.clip_value, run.average)
+                    run.clip_value, run.average, run.cut)
         call.keep_sums_in(self.gradients)
-        if call.plan.gradient_stored:
+        if call.steps.exchange != NULL:
+            call.exchange_in(self.gradients)
+        elif call.plan.gradient_stored:
             if self.whole_gradient is None:
                 self.whole_gradient = Parameters(self.parameters.spec, self.isa, False)
             call.store_gradient_in(self.whole_gradient)
@@ -251,7 +257,8 @@ cdef class Engine:
         """A run with so many threads, or as many as prove to be good."""
         cdef Network *net = &self.parameters.net
         cdef int most = 1 if net.custom else min(-threads or max_threads(), most_threads(&call.plan)), team_size
-        if threads > 0 or most == 1 or steps == 1 or run.at_loss is not None or run.at_gradient is not None:
+        cdef bint hooked = run.at_loss is not None or run.at_gradient is not None or call.steps.exchange != NULL
+        if threads > 0 or most == 1 or steps == 1 or hooked:
             team_size = self.team_size(call.plan.batch if call.plan.microbatch else call.plan.part, True, threads)
             team_size = min(team_size, most_threads(&call.plan))
             return self.run(call, 0, steps, team_size, share_by_panels(net, call.plan.part, team_size))
@@ -277,6 +284,10 @@ cdef class Engine:
             done += count
             if outcome.status != "done" or done == steps:
                 return outcome
+
+    @property
+    def gradient_size(self):
+        return len(vector_of(self.gradients[0]))
 
     def explain_threads(self):
         """Lines that say what was found out about the number of threads, one for each batch size."""

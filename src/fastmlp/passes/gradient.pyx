@@ -6,7 +6,7 @@ from fastmlp.passes.gemm cimport Ahead, gradient_block
 from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.sparse cimport entries_gradient, has_entries
-from fastmlp.passes.tiles cimport operands_of, tile_of, weights_of
+from fastmlp.passes.tiles cimport operands_of, summed_in, tile_of, weights_of
 from libc.string cimport memset
 
 
@@ -18,7 +18,9 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     cdef const char *d
     cdef Ahead nothing
     nothing.n = 0
-    if t.vector != WEIGHTS:
+    if rows == 0:  # of a share of a batch
+        memset(place_in(to, &t), 0, summed_in(net, &t) * net.item)
+    elif t.vector != WEIGHTS:
         sum_vector(net, ws, 0, rows, &t, accumulate, place_in(to, &t))
     elif has_entries(ws, t.l):
         entries_gradient(net, ws, &t, accumulate, place_in(to, &t))

@@ -17,6 +17,7 @@ cdef class Parameters:
     cdef bint departed               # the parameters are y of a training; the mean x, which users see, is a state
     cdef int64_t changes             # how often the parameters have, so that others see that they did
     cdef size_t updated_bytes        # of the arena: all but the transposes
+    cdef size_t spare                # bytes behind that, for what goes along with a gradient that is sent
     cdef size_t state_bytes
     cdef describe_layers(self)
     cdef describe_vectors(self, Layer *to, vectors)

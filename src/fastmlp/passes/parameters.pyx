@@ -77,6 +77,7 @@ cdef class Parameters:
         cdef double[::1] levels, weights
         cdef const fm_kernels *table = kernel_table(isa, spec.dtype)
         self.spec, self.statistics = spec, statistics and spec.norm == "batch"
+        self.spare = 0 if statistics else ALIGNMENT
         self.net.kernels = table
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
@@ -151,6 +152,7 @@ cdef class Parameters:
                 layer.vectors[v].at = take(base, &used, layer.out_panels * width)
                 layer.vectors[v].columns = layer.n_out if v >= N_VECTORS else layer.vectors[v].columns
         self.updated_bytes = used
+        used += self.spare
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             layer.transposed = NULL

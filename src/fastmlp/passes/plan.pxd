@@ -19,6 +19,7 @@ from libc.stdint cimport int32_t
 
 cdef enum:
     MAX_MICROBATCHES = 16
+    MAX_SHARES = 64              # that a process has of a step which several make together
 
 # Made once for a batch and a way to share it out, then read only.
 cdef struct Plan:
@@ -45,6 +46,7 @@ cdef struct Plan:
 
 cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
                     bint gradient_stored, bint training) noexcept
+cdef void cut_shares(Plan *plan, ptrdiff_t most, ptrdiff_t n_sums) noexcept
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1
 cdef int most_threads(const Plan *plan) noexcept
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept

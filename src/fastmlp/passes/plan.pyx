@@ -50,6 +50,14 @@ cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, b
     plan.n_sums = microbatches(net, batch) if plan.microbatch > 0 else plan.part < batch
 
 
+cdef void cut_shares(Plan *plan, ptrdiff_t most, ptrdiff_t n_sums) noexcept:
+    """Have batches cut into shares of `most` rows at most, of other lengths in every step; each goes through in parts.
+    No microbatches: where a share is cut decides the order of the sums, so only its own rows may."""
+    plan.microbatch = plan.last_microbatch = 0
+    plan.part = max(part_rows(plan.net, most, False), <ptrdiff_t> 1)
+    plan.n_sums = n_sums if n_sums > 0 else plan.part < most
+
+
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1:
     """Complete a plan for so many threads."""
     cdef ptrdiff_t share

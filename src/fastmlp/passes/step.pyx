@@ -83,45 +83,22 @@ cdef inline ptrdiff_t rows_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
 
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
-    cdef ptrdiff_t batch = rows_of_step(run, step), done = 0
     cdef int64_t since
     cdef Part part
-    part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
-    while done < batch:
-        part.step, part.start = step, step * run.plan.batch + done
-        part.rows = batch if part.microbatch > 0 else min(run.plan.part, batch - done)
-        part.first, part.last = done == 0, done + part.rows == batch
-        if run.plan.by_panels and part.microbatch == 0:
-            rows_phase(run, place, &part, 0, part.rows)  # which loads them
-            panels_forward(run, place, &part)
-            if goes_on(run) and not run.plan.loss_apart:
-                panels_backward(run, place, &part)
-        else:
-            rows_phases(run, place, &part)
-        if not goes_on(run):
+    part.step, part.share = step, 0
+    while part.share < run.shares:
+        if not whole_share(run, place, &part):
             return False
-        if run.plan.loss_apart:
-            if run.at_loss != NULL and not by_calling_thread(run, place, run.at_loss, &part):
-                return False
-            if run.plan.by_panels:
-                panels_backward(run, place, &part)
-                if not goes_on(run):
-                    return False
-            else:
-                backward_phase(run, place, &part)
-        if part.microbatch == 0 and has_entries(run.workspaces[0], 0):
-            sort_phase(run, place, part.rows)
-        tiles_phase(run, place, &part)
-        done += part.rows
-        if run.plan.wave > 0 and done < batch and done // run.plan.wave != (done - part.rows) // run.plan.wave:
-            rest(run, place, step)
-            if not goes_on(run):
-                return False
+        part.share += 1
+    if run.exchange != NULL:
+        if not by_calling_thread(run, place, run.exchange, &part):
+            return False
+        finish_phase(run, place)
     if run.at_gradient != NULL and not by_calling_thread(run, place, run.at_gradient, &part):
         return False
     if run.directions != NULL and not orthogonalise(run, place, step):
         return False
-    if run.at_gradient != NULL or run.squares != NULL or run.directions != NULL:
+    if run.at_gradient != NULL or run.squares != NULL or run.directions != NULL or run.exchange != NULL:
         update_phase(run, place, step)
     if run.plan.net.bounded and run.table != NULL:
         since = 0 if run.out.times == NULL else fm_nanoseconds()
@@ -129,6 +106,57 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         if run.average != 0:
             average_phase(run.plan.net, run.team, place, run.average)
         lap(run, place.thread, UPDATE, since)
+    return True
+
+
+cdef inline bint whole_share(Steps *run, Place *place, Part *part) noexcept nogil:
+    """Rows of a step through both phases: its batch, or a share of that. False if the step was given up."""
+    cdef ptrdiff_t begin = part.step * run.plan.batch, batch, before = 0, done = 0
+    if run.starts == NULL:
+        batch = rows_of_step(run, part.step)
+    else:
+        begin = run.starts[part.step * run.shares + part.share]
+        batch = run.starts[part.step * run.shares + part.share + 1] - begin
+        before = run.places[part.step * run.shares + part.share]
+    part.microbatch = run.plan.microbatch if batch == run.plan.batch else run.plan.last_microbatch
+    while True:
+        part.start, part.place = begin + done, before + done
+        part.rows = batch if part.microbatch > 0 else min(run.plan.part, batch - done)
+        part.first, part.last = done == 0, done + part.rows == batch
+        if not rows_of_part(run, place, part):
+            return False
+        tiles_phase(run, place, part)
+        done += part.rows
+        if done >= batch:  # at once where a share has no rows
+            return True
+        if run.plan.wave > 0 and done // run.plan.wave != (done - part.rows) // run.plan.wave:
+            rest(run, place, part.step)
+            if not goes_on(run):
+                return False
+
+
+cdef inline bint rows_of_part(Steps *run, Place *place, Part *part) noexcept nogil:
+    """From the inputs of a part to the deltas of all layers. False if the step was given up."""
+    if run.plan.by_panels and part.microbatch == 0 and part.rows > 0:
+        rows_phase(run, place, part, 0, part.rows)  # which loads them
+        panels_forward(run, place, part)
+        if goes_on(run) and not run.plan.loss_apart:
+            panels_backward(run, place, part)
+    else:
+        rows_phases(run, place, part)
+    if not goes_on(run):
+        return False
+    if run.plan.loss_apart and part.rows > 0:
+        if run.at_loss != NULL and not by_calling_thread(run, place, run.at_loss, part):
+            return False
+        if run.plan.by_panels:
+            panels_backward(run, place, part)
+            if not goes_on(run):
+                return False
+        else:
+            backward_phase(run, place, part)
+    if part.microbatch == 0 and has_entries(run.workspaces[0], 0):
+        sort_phase(run, place, part.rows)
     return True
 
 
@@ -182,8 +210,7 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
     load_inputs(run.plan.net, ws, run.examples, part.start, row, rows)
     load_targets(run.plan.net, ws, run.examples, part.start, row, rows, run.weight_sums[part.step])
     if run.plan.net.random:
-        draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.start - part.step * run.plan.batch, row,
-                     rows)
+        draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.place, row, rows)
     since = lap(run, thread, GATHER, since)
     if run.plan.by_panels and part.microbatch == 0:
         return since
@@ -226,6 +253,7 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
         run.out.sums_of_losses[number] = 0
     while done < end:
         part.start, part.rows = whole.start + done, min(run.plan.part, end - done)
+        part.place = whole.place + done
         row = 0
         while row < part.rows:
             if fm_counter_load(run.team.failed):
@@ -246,7 +274,7 @@ cdef int64_t microbatch(Steps *run, int thread, Part *whole, ptrdiff_t number, p
 
 cdef inline ptrdiff_t norm_items(Steps *run, Part *part) noexcept nogil:
     cdef bint wanted = run.out.squared_weights != NULL or run.plan.net.penalised
-    return run.plan.net.n_layers if wanted and part.first else 0
+    return run.plan.net.n_layers if wanted and part.first and part.share == 0 else 0
 
 
 cdef inline void sums_of_layer(Steps *run, int layer) noexcept nogil:
@@ -289,6 +317,9 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
 cdef inline void tile_item(Steps *run, int thread, Part *part, const Rule *rule, ptrdiff_t item) noexcept nogil:
     """A tile's gradient, or the sum of those of the microbatches, is applied, or kept for the next part or caller."""
     cdef char *scratch = run.scratch + thread * run.scratch_stride
+    if run.exchange != NULL:
+        gradient_item(run.plan.net, run.workspaces[0], part.rows, item, not part.first, run.sums[part.share])
+        return
     if part.microbatch > 0 and run.plan.gradient_stored:
         gradient_summed(run.plan.net, run.sums, microbatches_of(part), item, run.gradient)
     elif part.microbatch > 0:
@@ -310,6 +341,23 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
     rule.factor, rule.most = factor, run.clip_value
     rule.share = 0 if run.plan.net.bounded else run.average
     return rule
+
+
+cdef void finish_phase(Steps *run, Place *place) noexcept nogil:
+    """Make what all processes have added up the gradient of the loss with its penalties, a tile at a time."""
+    cdef ptrdiff_t item
+    cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
+    phase_begin(run.team, place, count_tiles(run.plan.net))
+    while True:
+        item = phase_next(run.team, place)
+        if item < 0:
+            break
+        gradient_finished(run.plan.net, item, run.gradient)
+        if run.squares != NULL:
+            square_item(run.gradient, item, run.squares)
+    since = lap(run, place.thread, UPDATE, since)
+    phase_end(run.team, place)
+    lap(run, place.thread, WAIT, since)
 
 
 cdef inline Rule rule_of_stored(Steps *run, ptrdiff_t step) noexcept nogil:
@@ -362,17 +410,23 @@ cdef inline ptrdiff_t microbatches_of(Part *whole) noexcept nogil:
 cdef void add_loss(Steps *run, Part *part) noexcept nogil:
     """sum w l / sum w of a step's batch, added up in row order, or that of the microbatches, and the penalties; the
     squared weights, in layer order."""
+    cdef double *share = NULL
     cdef double total = 0 if part.first else run.out.losses[part.step]
     cdef double squared = 0, penalty = 0, weights = run.weight_sums[part.step]
     cdef ptrdiff_t number
     cdef int l
-    if part.microbatch > 0:
+    if run.out.sums_of_shares != NULL:  # which the processes add up; the penalties are everybody's
+        share = run.out.sums_of_shares + part.step * run.shares + part.share
+        share[0] = add_row_losses(run.plan.net, run.examples, run.workspaces[0], part.start, part.rows,
+                                  &run.out.per_row, 0 if part.first else share[0])
+        total = 0
+    elif part.microbatch > 0:
         for number in range(microbatches_of(part)):
             total += run.out.sums_of_losses[number]
     else:
         total = add_row_losses(run.plan.net, run.examples, run.workspaces[0], part.start, part.rows, &run.out.per_row,
                                total)
-    if part.last:
+    if part.last and share == NULL:
         total = total / weights if weights != 0 else 0.0
     if part.last and run.plan.net.penalised:
         for l in range(run.plan.net.n_layers):

@@ -2,7 +2,7 @@
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.loss cimport PerRow
 from fastmlp.passes.orthogonal cimport Direction
-from fastmlp.passes.plan cimport MAX_MICROBATCHES, Plan
+from fastmlp.passes.plan cimport MAX_MICROBATCHES, MAX_SHARES, Plan
 from fastmlp.passes.rows cimport Examples
 from fastmlp.passes.threads cimport MAX_THREADS, Place, Team, Watch, fm_counter_load, fm_nanoseconds
 from fastmlp.passes.workspace cimport Workspace
@@ -33,6 +33,7 @@ cdef struct Results:
     double *layer_norms         # that sum's parts, per layer
     double *penalties           # per layer: what its weights add to the loss of the step
     double sums_of_losses[MAX_MICROBATCHES]
+    double *sums_of_shares      # per share of each step: sum w l; NULL where batches are whole
     ptrdiff_t *finished         # per thread: steps behind it
     int64_t *times              # per thread and stage: nanoseconds; NULL without a profile
 
@@ -50,9 +51,13 @@ cdef struct Steps:
     int64_t before              # updates before the step of number 0
     ptrdiff_t first             # steps [first, last) are to be done
     ptrdiff_t last
+    # Where several processes make a step, each a part of it.
+    ptrdiff_t shares            # of each step, whose gradients are summed up apart where they are exchanged; else 1
+    const int64_t *starts       # where each begins in the order; their end. NULL: one batch follows the other
+    const int64_t *places       # number of each one's first row in the whole batch
     # Where it is kept meanwhile.
     Workspace *workspaces[MAX_THREADS]      # for microbatches one of each thread's own, else the first is everybody's
-    Network *sums[MAX_MICROBATCHES]         # gradients of the microbatches
+    Network *sums[MAX_SHARES]   # gradients of the microbatches, or of the shares
     Network *gradient           # of a batch, or the sum of its parts so far; NULL for batches of one part
     char *scratch               # per thread
     ptrdiff_t scratch_stride
@@ -66,7 +71,8 @@ cdef struct Steps:
     rest_hook at_rest
     seam_hook at_loss           # NULL, or where the plan has this seam open
     seam_hook at_gradient       # NULL, or where it has that one open and the gradient is for an update
-    void *call                  # what all three are told
+    seam_hook exchange          # NULL, or adds up the gradients of all processes' shares, in the place of the first
+    void *call                  # what all four are told
     Watch watch
     ptrdiff_t stop_at           # once the team's flag to stop is up: the step that is not begun
     Results out
@@ -75,7 +81,9 @@ cdef struct Steps:
 # microbatches.
 cdef struct Part:
     ptrdiff_t step
+    ptrdiff_t share
     ptrdiff_t start             # in the order
+    ptrdiff_t place             # in the whole batch
     ptrdiff_t rows
     ptrdiff_t microbatch        # rows that a thread takes through both phases alone; 0: the batch is not cut so
     bint first

@@ -31,14 +31,15 @@ def threshold(rate: float) -> int:
     return round(rate * 65536)
 
 
-def draw_masks(plan: Plan, batch: Batch, seed: int, step: int) -> Masks:
+def draw_masks(plan: Plan, batch: Batch, seed: int, step: int, first: int = 0) -> Masks:
     """What a step multiplies by, and its inputs multiplied by it.
 
-    A mask is a function of the seed, the number of updates before the step, the layer, and an element's row and column.
+    A mask is a function of the seed, the number of updates before the step, the layer, and an element's row in its
+    whole batch, where `first` is the first of these, and column.
     """
     for layer, mask in batch.masks.items():
         rate = plan.rates[layer]
-        numbers = elements(seed, DROPOUT, layer, step, range(batch.rows), plan.sizes[layer])
+        numbers = elements(seed, DROPOUT, layer, step, range(first, first + batch.rows), plan.sizes[layer])
         np.greater_equal(numbers, threshold(rate), out=mask)
         np.multiply(mask, 1.0 / (1.0 - rate), out=mask)
     if 0 in batch.masks:

@@ -18,7 +18,7 @@ from fastmlp.reference.optimizer import interpolate
 from fastmlp.reference.plan import Plan
 from fastmlp.reference.predict import ROWS, blocks, evaluate, predict
 from fastmlp.reference.rows import gather, inputs, mean, scales, sums_of_weights, target
-from fastmlp.reference.step import Clock, make_step
+from fastmlp.reference.step import Clock, make_shared_step, make_step
 from fastmlp.reference.tape import Tape
 from fastmlp.reference.update import update
 from fastmlp.spec import STAGES, Array, NetworkSpec, Outcome, Run, Scaling
@@ -192,13 +192,15 @@ class Engine:
                 raise RuntimeError("train needs use_optimizer first")
             if run.average != 0.0 and plan.average is None:
                 raise ValueError("a run with an average needs keep_average first")
-            weight_sums = sums_of_weights(run.weight, run.order, run.batch_size)
+            cut = run.cut
+            weight_sums = sums_of_weights(run.weight, run.order, run.batch_size) if cut is None else cut.weight_sums
+            make = make_step if cut is None else make_shared_step
             step = 0  # steps done
             self._changes += 1
             try:
                 for step, total in enumerate(weight_sums.tolist()):
                     rest.handlers()
-                    if not make_step(plan, run, step, self._n_steps, total, self._clock, rest):
+                    if not make(plan, run, step, self._n_steps, total, self._clock, rest):
                         return Outcome(step, "non_finite", None, weight_sums)
                     self._n_steps += 1
                 step = len(run.table)
@@ -230,6 +232,11 @@ class Engine:
         finally:
             np.copyto(y, x)
             self._departed = False
+
+    @property
+    def gradient_size(self) -> int:
+        """Numbers of a gradient that is exchanged."""
+        return self._plan.gradient.whole.size
 
     def explain_threads(self) -> list[str]:
         """Say what is known about the number of threads: nothing, NumPy's BLAS has its own."""

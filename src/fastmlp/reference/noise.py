@@ -41,13 +41,15 @@ def normal_quantile(high: NDArray[np.uint16], low: NDArray[np.uint16], dtype: np
     return np.where(upper, magnitude, -magnitude)
 
 
-def add_noise(plan: Plan, batch: Batch, seed: int, step: int) -> None:
+def add_noise(plan: Plan, batch: Batch, seed: int, step: int, first: int = 0) -> None:
     """Add to a step's inputs.
 
-    The noise is a function of the seed, the number of updates before the step, and an element's row and column.
+    The noise is a function of the seed, the number of updates before the step, and an element's row in its whole batch,
+    where `first` is the first of these, and column.
     """
     if plan.noise:
-        high, low = (elements(seed, NOISE, half, step, range(batch.rows), plan.sizes[0]) for half in (0, 1))
+        rows = range(first, first + batch.rows)
+        high, low = (elements(seed, NOISE, half, step, rows, plan.sizes[0]) for half in (0, 1))
         noise = normal_quantile(high, low, plan.dtype)
         np.multiply(noise, plan.noise, out=noise)
         np.add(batch.x, noise, out=batch.x)

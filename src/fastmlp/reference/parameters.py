@@ -27,7 +27,9 @@ class Parameters:
         sizes = {name: math.prod(shape) for name, shape in shapes.items()}
         weights = [name for name, shape in shapes.items() if len(shape) == 2]
         self.n_weights = sum(sizes[name] for name in weights)
-        self.vector: Array = np.zeros(sum(sizes.values()), spec.dtype)
+        #: The vector and, behind it, a number that goes along where a gradient is sent.
+        self.whole: Array = np.zeros(sum(sizes.values()) + 1, spec.dtype)
+        self.vector: Array = self.whole[:-1]
         self._tensors = dict.fromkeys(shapes, self.vector)  # in the order of names
         at = 0
         trained = (name for name in spec.shapes if name not in weights)

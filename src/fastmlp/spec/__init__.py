@@ -35,7 +35,7 @@ from fastmlp.spec.optimizers.registry import (
     as_optimizer,
 )
 from fastmlp.spec.rates import NO_RATES, Rates, as_rates
-from fastmlp.spec.runs import STAGES, Outcome, Run, name_tensors, weights_and_biases
+from fastmlp.spec.runs import STAGES, Cut, Outcome, Run, name_tensors, weights_and_biases
 from fastmlp.spec.scheduled import Schedule
 from fastmlp.spec.tables import make_table, powers
 
@@ -64,6 +64,7 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the imports 
         "BackendName",
         "ClassWeight",
         "Clip",
+        "Cut",
         "DTypeName",
         "Float",
         "Interval",

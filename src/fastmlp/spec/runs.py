@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STAGES", "Outcome", "Run", "Tensors", "name_tensors", "weights_and_biases"]
+__all__ = ["STAGES", "Cut", "Outcome", "Run", "Tensors", "name_tensors", "weights_and_biases"]
 
 
 class Tensors(Protocol):
@@ -23,8 +23,43 @@ class Tensors(Protocol):
         """The sum of all squares, in an order that depends on the network alone."""
 
 
-# Both records are made for every call of an engine, and nobody changes them. To freeze them would be 7 % of what an
-# epoch of one small step costs (15,000 of 215,000 instructions): a frozen dataclass sets each field by a call.
+@dataclass(slots=True, eq=False)
+class Cut:
+    """The steps of a run where several processes make each together, one or more shares of its rows each.
+
+    Share i of the k that this process has of step s is the rows ``order[starts[s k + i] : starts[s k + i + 1]]``, which
+    may be none. Each share's rows go through the network as a batch's, but are weighted by the whole batch's sum of
+    weights, so that the gradient of the whole batch is the sum of all shares'.
+
+    Attributes
+    ----------
+    shares : int
+        k; without `exchange`, 1.
+    starts : ndarray of int64, shape (steps k + 1,)
+    places : ndarray of int64, shape (steps k,)
+        The number of each share's first row in the whole batch: of what is random in a step.
+    weight_sums : ndarray of float64, shape (steps,)
+        The sum of the weights of each whole batch.
+    losses : ndarray of float64, shape (steps k,)
+        Filled with sum w l over the rows of each share, and the run's own `losses` with the penalties alone.
+    exchange : callable or None
+        ``exchange(step, gradients)`` where the gradients of a step's own shares have been summed up: arrays in memory
+        and an order of the engine's, each with a number behind its last one that nobody else uses. What it leaves in
+        the first is taken for the gradient of all shares of all processes. False gives the step up, as a loss that is
+        not finite does. Called as hooks are; the number of threads is not tried out then. None: this process makes an
+        update of its own.
+    """
+
+    shares: int
+    starts: NDArray[np.int64]
+    places: NDArray[np.int64]
+    weight_sums: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    exchange: Callable[[int, list[NDArray[Any]]], bool] | None = None
+
+
+# Runs and outcomes are made for every call of an engine, and nobody changes them. To freeze them would be 7 % of what
+# an epoch of one small step costs (15,000 of 215,000 instructions): a frozen dataclass sets each field by a call.
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +115,9 @@ class Run:
         Of each step, a share: each of its rows becomes (1 - share) times itself plus share times the next row of its
         batch, the last one's being the first; so do targets, a class as a row with a single one, and weights. Not with
         row_losses and row_norms, and only where the loss has `mixes`.
+    cut : Cut or None
+        How rows are cut into steps where several processes make each together, instead of by `batch_size`. Not with
+        `mixing`, nor where layers normalise whole batches.
 
     Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
     they raise ends the run before the update of the step, with the status "interrupted".
@@ -103,6 +141,7 @@ class Run:
     average: float = 0.0
     seed: int = 0
     mixing: NDArray[np.float64] | None = None
+    cut: Cut | None = None
 
 
 @dataclass(slots=True)

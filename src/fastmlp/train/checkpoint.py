@@ -103,7 +103,8 @@ class Checkpoint(Watching):
         self.files = [file for file in self.files if file != path] + [path]
         old = [] if self.last is None else self.files[: -self.last]
         self.files = self.files[len(old) :]
-        net._save_training(path, record())
+        if not net._save_training(path, record()):
+            return  # another rank does, and deletes
         for file in old:
             Path(file).unlink(missing_ok=True)
 

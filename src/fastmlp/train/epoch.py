@@ -107,6 +107,18 @@ class Epoch:
         self.number = self.learner.begin_epoch(self.steps - self.done if self.counted else None) + 1
         return self.number
 
+    def agree(self, reason: str) -> str:
+        """Return why somebody wants to stop: alone, what is given."""
+        return reason
+
+    def everywhere(self, good: bool) -> bool:
+        """Return whether something is so wherever the network is trained: alone, what is given."""
+        return good
+
+    def worst(self, loss: float) -> float:
+        """Return a loss, or another rank's that is not finite: alone, what is given."""
+        return loss
+
     @property
     def complete(self) -> bool:
         """Whether all of its steps are made."""

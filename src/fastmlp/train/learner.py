@@ -16,6 +16,7 @@ from fastmlp.spec import (
     NOT_NORMALIZED,
     Array,
     Clip,
+    Cut,
     NetworkSpec,
     Normalizing,
     Optimizer,
@@ -23,6 +24,7 @@ from fastmlp.spec import (
     Rates,
     Run,
 )
+from fastmlp.train.exchange import Ranks
 from fastmlp.train.mixing import shares_of_others
 from fastmlp.train.samples import PerSample
 
@@ -120,6 +122,7 @@ class Learner:
     feature_names: tuple[str, ...] | None = None
     normalizing: Normalizing = NOT_NORMALIZED
     undo: Snapshot | None = None
+    follows: bool = False  # a training whose files another rank writes
     n_parameters: int = field(init=False)
     _ahead: "_Ahead | None" = field(init=False, default=None, repr=False)
 
@@ -228,8 +231,9 @@ class Learner:
         threads: int,
         squared_weights: NDArray[np.float64] | None = None,
         options: StepOptions = NO_OPTIONS,
+        cut: Cut | None = None,
     ) -> Outcome:
-        """Make one update for each batch of `order`, whose losses go to `losses`.
+        """Make one update for each batch of `order`, whose losses go to `losses`; or for each step of a cut.
 
         What a signal's handler raises meanwhile is in the answer.
         """
@@ -252,15 +256,17 @@ class Learner:
             row_losses=None if options.noted is None else options.noted.losses,
             row_norms=None if options.noted is None else options.noted.grad_norms,
             mixing=shares_of_others(self.seed, engine.n_steps, len(losses), options.mixup) if options.mixup else None,
+            cut=cut,
         )
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            sums = engine.weight_sums(weight, order, batch_size)
+            sums = engine.weight_sums(weight, order, batch_size) if cut is None else cut.weight_sums
             outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
-        self.count(outcome.steps, min(outcome.steps * batch_size, len(order)))  # the last batch may be smaller
+        rows = outcome.steps * batch_size if cut is None else int(cut.starts[outcome.steps * cut.shares])
+        self.count(outcome.steps, min(rows, len(order)))  # the last batch may be smaller
         return outcome
 
     def reads_sparse(self, options: StepOptions) -> bool:
@@ -275,6 +281,21 @@ class Learner:
         table = self.optimizer.scalars(self.engine.n_steps, 1, epoch, self.rates.factors)
         self.engine.apply(gradient, table, self.rates.groups, clip.norm, clip.value, threads)
         self.count(1, 0)
+
+    def take_mean(self, ranks: Ranks, part: float) -> None:
+        """Take the mean of all ranks' parameters, states and averages in the place of this one's."""
+        for kind in ("parameters", *self._states(), *(kind for kind in self.engine.kinds if kind == "average")):
+            self.engine.write(ranks.mean(self.engine.read(kind), part), kind)
+
+    def follow(self, other: Checkpoint) -> None:
+        """Stand where another rank's training of this network does."""
+        self.undo, self.seed = None, other.seed
+        if not other.average:
+            self.reset_average()
+        if other.optimizer is None:
+            self.optimizer = None
+            self.engine.use_optimizer(None)
+        self.resume(other)
 
     def count(self, steps: int, rows: int) -> None:
         """Count steps that have been made, and the rows that they took."""

@@ -71,14 +71,14 @@ def fit(
             if stop:
                 break
             number = epoch.begin(course.take_part())
-            stop = tell(begins, "on_epoch_begin", net, {"epoch": number})
+            stop = epoch.agree(tell(begins, "on_epoch_begin", net, {"epoch": number}))
             measured = None if stop else _make(epoch, report, callbacks, net, logs)
             if measured is None:
                 stop = stop or epoch.stopped
                 tell(callbacks, "on_pause", net, logs)
                 break
             logs = measured
-            stop = tell(ends, "on_epoch_end", net, logs) or epoch.stopped
+            stop = epoch.agree(tell(ends, "on_epoch_end", net, logs)) or epoch.stopped
             course.over = "" if stop in LIMITS else stop
             tell(afters, "after_epoch", net, logs)
             if stop:

@@ -14,23 +14,84 @@ from fastmlp.spec import Array, NetworkSpec
 if TYPE_CHECKING:
     from fastmlp.metrics import Metric, Mode
     from fastmlp.train.epoch import Epoch
+    from fastmlp.train.exchange import Ranks
     from fastmlp.train.history import History
 
 __all__ = ["Measured", "evaluate"]
 
 
 def evaluate(
-    engine: Engine, spec: NetworkSpec, data: Data, threads: int, metrics: Sequence["Metric"] = ()
+    engine: Engine,
+    spec: NetworkSpec,
+    data: Data,
+    threads: int,
+    metrics: Sequence["Metric"] = (),
+    ranks: "Ranks | None" = None,
 ) -> dict[str, float]:
     """Measure loss and metrics of a network on data, all weighted by row.
 
-    Memory is bounded by a chunk, unless a metric needs all outputs at once.
+    Memory is bounded by a chunk, unless a metric needs all outputs at once. The rows of several ranks are measured by
+    rank 0, which gets all outputs, one rank's rows behind the other's: no number depends on who has which.
     """
+    if ranks is not None:
+        return _of_all_ranks(engine, spec, data, threads, metrics, ranks)
+    return _measure(engine, spec, data, _Outputs(engine, spec, data, threads), metrics)
+
+
+class _Outputs:
+    """A network's outputs and losses of rows, a chunk at a time."""
+
+    def __init__(self, engine: Engine, spec: NetworkSpec, data: Data, threads: int) -> None:
+        self.engine, self.data, self.threads = engine, data, threads
+        longest = min(len(data), chunk_rows(spec.sizes[-1]))
+        self.out, self.row_loss = np.empty((longest, spec.sizes[-1]), dtype=spec.dtype), np.empty(longest)
+
+    def of(self, part: slice) -> tuple[Array, NDArray[np.float64]]:
+        """Compute them; they are good until the next chunk."""
+        y = self.data.y[part]
+        outputs, losses = self.out[: len(y)], self.row_loss[: len(y)]
+        for place, X in dense_parts(self.data.X, part, self.engine.takes_sparse):
+            self.engine.evaluate(X, y[place], outputs[place], losses[place], self.threads)
+        return outputs, losses
+
+
+class _Computed:
+    """Outputs and losses that are there."""
+
+    def __init__(self, outputs: Array, losses: NDArray[np.float64]) -> None:
+        self.outputs, self.losses = outputs, losses
+
+    def of(self, part: slice) -> tuple[Array, NDArray[np.float64]]:
+        """Return those of a chunk."""
+        return self.outputs[part], self.losses[part]
+
+
+def _of_all_ranks(
+    engine: Engine, spec: NetworkSpec, data: Data, threads: int, metrics: Sequence["Metric"], ranks: "Ranks"
+) -> dict[str, float]:
+    """Measure the rows of all ranks as if they were one set."""
+    own = _Outputs(engine, spec, data, threads)
+    chunked = [tuple(array.copy() for array in own.of(part)) for part in chunks(len(data), spec.sizes[-1])]
+    outputs, losses = (np.concatenate(arrays) for arrays in zip(*chunked, strict=True))
+    there = ranks.of_first((data.y, data.weight, outputs, losses))
+    found: dict[str, float] = {}
+    if there is not None:
+        weight = None
+        if any(weights is not None for _, weights, _, _ in there):
+            weight = np.concatenate([np.ones(len(y)) if w is None else w for y, w, _, _ in there])
+        y, outputs, losses = (np.concatenate([each[place] for each in there]) for place in (0, 2, 3))
+        computed = _Computed(outputs, losses)
+        found = _measure(engine, spec, Data(outputs, y, weight), computed, metrics)
+    return ranks.first_of(found)
+
+
+def _measure(
+    engine: Engine, spec: NetworkSpec, data: Data, computed: "_Outputs | _Computed", metrics: Sequence["Metric"]
+) -> dict[str, float]:
+    """Measure outputs that belong to rows with these targets and weights."""
     from fastmlp.metrics import Task  # for those who measure: import fastmlp does not wait for it
 
     task, n_outputs = Task.of(spec), spec.sizes[-1]
-    longest = min(len(data), chunk_rows(n_outputs))
-    out, row_loss = np.empty((longest, n_outputs), dtype=spec.dtype), np.empty(longest)
     loss = total = 0.0
     with np.errstate(all="ignore"):  # a network that has diverged shows in its loss
         counted = _counted(spec, data)
@@ -39,9 +100,7 @@ def evaluate(
         scores = {metric.name: metric.start(task, *shown) for metric in metrics}
         for part in chunks(len(data), n_outputs):
             y = data.y[part]
-            outputs, losses = out[: len(y)], row_loss[: len(y)]
-            for place, X in dense_parts(data.X, part, engine.takes_sparse):
-                engine.evaluate(X, y[place], outputs[place], losses[place], threads)
+            outputs, losses = computed.of(part)
             weight = weights[part]
             loss += float((weight * losses).sum())
             total += float(weight.sum())
@@ -65,7 +124,8 @@ class Measured:
     """The report of `MLP.fit`, which notes loss and time of an epoch in a history, and what is asked for besides.
 
     Metrics are taken of `train`, if it is not None, under their names, and of each set of `validation`, after its name
-    and "_". With `averaged`, an engine of its own, all of that is the average's of the weights.
+    and "_". With `averaged`, an engine of its own, all of that is the average's of the weights; with `ranks`, it is of
+    the rows of all of them.
     """
 
     def __init__(
@@ -75,8 +135,9 @@ class Measured:
         validation: Mapping[str, Data],
         metrics: Sequence["Metric"],
         averaged: Engine | None = None,
+        ranks: "Ranks | None" = None,
     ) -> None:
-        self.averaged = averaged
+        self.averaged, self.ranks = averaged, ranks
         self.history, self.train, self.validation, self.metrics = history, train, validation, metrics
         named: dict[str, Mode | None] = {metric.name: metric.mode for metric in metrics}
         measured: dict[str, Mode | None] = {"loss": "min"}
@@ -102,6 +163,8 @@ class Measured:
         try:
             if epoch.exception is None:
                 self._evaluate(epoch, logs)
+                if self.ranks is not None:
+                    logs |= self.ranks.first_of(logs)  # whose clock is everybody's
         finally:
             self.history.append(logs)
         return logs
@@ -113,10 +176,10 @@ class Measured:
             engine.scale(normalizing.input_scaling, normalizing.target_scaling)
             engine.write(_average_of(epoch))
         if self.train is not None:
-            measured = evaluate(engine, spec, self.train, threads, self.metrics)
+            measured = evaluate(engine, spec, self.train, threads, self.metrics, self.ranks)
             logs |= {metric.name: measured[metric.name] for metric in self.metrics}
         for prefix, data in self.validation.items():
-            measured = evaluate(engine, spec, data, threads, self.metrics)
+            measured = evaluate(engine, spec, data, threads, self.metrics, self.ranks)
             logs |= {f"{prefix}_{name}": value for name, value in measured.items()}
 
 

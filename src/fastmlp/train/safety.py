@@ -96,7 +96,7 @@ class Safety(LoopCallback):
 
     def on_non_finite(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         rows, number, step = self.epoch.next_rows(), logs["epoch"], logs["step"]
-        loss = loss_of(self.learner, self.epoch.chunk.data, rows, self.threads)
+        loss = self.epoch.worst(loss_of(self.learner, self.epoch.chunk.data, rows, self.threads))
         raise self._diverged(f"the loss became {loss} in epoch {number}, step {step} of {self.epoch.steps}", rows, step)
 
     def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
@@ -116,7 +116,7 @@ class Safety(LoopCallback):
         if self.learner.steps_trained == self.before:
             return  # a training that was over when it was gone on with
         learner, rows = self.learner, self.epoch.last_rows()
-        if not _is_sound(learner, self.epoch.chunk.data, rows, self.threads):
+        if not self.epoch.everywhere(_is_sound(learner, self.epoch.chunk.data, rows, self.threads)):
             raise self._diverged(f"the last update, of epoch {learner.epoch}, left a loss that is not finite", rows)
 
     def _diverged(self, what: str, rows: NDArray[np.int64], step: int | None = None) -> TrainingDiverged:

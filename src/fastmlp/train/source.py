@@ -69,12 +69,14 @@ def of_rows(rows: NDArray[np.int64], order: Order) -> Order:
 class Chunk:
     """Rows of some data in an order: what one call of the engine trains on, or a few.
 
-    `numbers` are what the data's rows are called by who gave them; None: they are all that there are.
+    `numbers` are what the data's rows are called by who gave them; None: they are all that there are. `steps` is for
+    how many steps they are, where these are not told by the size of a batch.
     """
 
     data: Data
     order: NDArray[np.int64]
     numbers: NDArray[np.int64] | None = None
+    steps: int | None = None
 
 
 class Source(Protocol):

@@ -1,0 +1,57 @@
+"""Training on several ranks: a whole batch's gradient, the same bits on any number of them, ends that all see."""
+
+import pytest
+from ranks import run
+
+import fastmlp
+
+pytest.importorskip("mpi4py")
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_step_takes_the_mean_over_the_rows_of_all_ranks(n, tmp_path):
+    answers = run(n, "mean", tmp_path)
+    for answer in answers:
+        assert [kind["digest"] for kind in answer] == [kind["digest"] for kind in answers[0]]
+        for kind in answer:
+            assert kind["steps"] == 50
+            assert max(kind["far"]) <= 1e-12
+
+
+def test_exact_steps_have_the_same_bits_on_any_number_of_ranks_and_any_parts(tmp_path):
+    digests = [digest for answer in run(4, "exact", tmp_path) for digest in answer]
+    assert len(digests) == 1 + 2 * (2 + 3 + 4)
+    assert len(set(digests)) == 1
+
+
+def test_calls_that_do_not_go_together_are_refused_on_all_ranks_and_change_nothing(tmp_path):
+    words = [
+        ("ValueError", "rank 1 of 2 refused the call: ValueError"),
+        ("ValueError", "rank 0 has batch_size 10, rank 1 11"),
+        ("ValueError", "exact=1 cuts a batch into 1 shares, and 2 ranks need one each"),
+        ("ValueError", "mixup mixes each row"),
+        ("ValueError", "dropout and noise are for steps, of which LBFGS makes none"),
+        ("ValueError", "per_sample is not for a training with comm"),
+        ("ValueError", "class_weight='balanced' is not for"),
+        ("TypeError", "comm must be an mpi4py communicator such as MPI.COMM_WORLD, got 'world'"),
+        ("ValueError", "exact adds up the gradients of every step"),
+        ("TypeError", "resume must be True or a path"),
+        ("trained", ""),
+    ]
+    first, second = run(2, "refused", tmp_path)
+    assert first[0][0] == "RuntimeError"  # of another rank's error
+    assert second[-2][0] == "RuntimeError"  # rank 0 reads what is resumed
+    assert "rank 0 of 2 refused the call: TypeError: resume" in second[-2][1]
+    for place, (kind, word) in enumerate(words):
+        for rank, answer in enumerate((first, second)):
+            if (rank, place) not in {(0, 0), (1, 9)}:
+                assert answer[place][0] == kind
+            assert answer[place][2]
+        assert word in first[place][1]
+
+
+def test_arguments_of_several_ranks_are_refused_without_them():
+    net = fastmlp.MLP([1, 1])
+    for call in ({"exact": True}, {"sync_every": 2}):
+        with pytest.raises(ValueError, match=f"{next(iter(call))} is of a training by several processes: give comm"):
+            net.fit([[1.0]], [1.0], **call)
