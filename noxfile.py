@@ -70,8 +70,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(name="docs-browser")
 def docs_browser(session: nox.Session) -> None:
-    """The built site in Debian's Chromium (`apt-get install chromium`): links, console, search, widths of a page."""
-    session.install("pytest>=8", "websockets>=13")
+    """The built site and a report in Debian's Chromium (`apt-get install chromium`): links, console, search, widths."""
+    session.install(".[plot,sklearn]", "pytest>=8", "websockets>=13")
     # Not the suite's settings: none of its libraries is here.
     options = ["-q", "-c", os.devnull, "--rootdir=docs/browser"]
     session.run("python", "-m", "pytest", *options, "docs/browser", *session.posargs)
