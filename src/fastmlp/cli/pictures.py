@@ -59,7 +59,7 @@ def pictures_of(
     if len(history.get("epoch", ())):
         best = f"val_{metric}"
         caption = "By the epoch: loss and metric" + (" of targets of mean 0 and deviation 1" if classes is None else "")
-        found[caption] = _drawn(7.0, 3.8, lambda ax: plot.history(history, names, monitor=best, ax=ax))
+        found[caption] = _drawn(5.2, 3.8, lambda ax: plot.history(history, names, monitor=best, ax=ax))
     if classes is None:
         found[f"Predicted and true {target}"] = _drawn(5.0, 4.6, lambda ax: _estimates(ax, y, outputs[:, 0], target))
         return found
