@@ -93,7 +93,7 @@ html_theme_options = {
     "footer_end": [],
     "show_toc_level": 2,
 }
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "design", "benchmarks")}  # which have no pages below them
 
 
 # ---- animations -----------------------------------------------------------------------------------------------------

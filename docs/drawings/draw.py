@@ -114,7 +114,7 @@ def tile() -> str:
 def phases() -> str:
     """A step on two threads: blocks of rows, then tiles of weights."""
     d = Drawing(330, "A step on two threads: a phase of rows, then one of tiles, each cut into items that are claimed")
-    left, lane = 72, 40
+    left, lane = 72, 46
     stages = (("gather", GREY, 0.3), ("forward", BLUE, 0.35), ("loss", VIOLET, 0.35), ("backward", ORANGE, 0.35))
     widths = 10, 24, 7, 29
     lanes = 66, 66 + lane
