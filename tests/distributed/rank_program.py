@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 import fastmlp
+from fastmlp.train.due import Timed
 
 WORLD = MPI.COMM_WORLD
 ROWS, BATCH = 200, 40
@@ -103,6 +106,121 @@ def refused(folder):
             found.append([type(error).__name__, str(error), digest(net) == before])
     net.fit(X[own], Y[own], epochs=1, comm=WORLD)
     return [*found, ["trained", "", digest(net) != before]]
+
+
+class Ends(fastmlp.Callback):
+    """Stops, or raises, on some ranks at the end of an epoch."""
+
+    def __init__(self, epoch, ranks, raises=False):
+        self.epoch, self.ranks, self.raises = epoch, ranks, raises
+
+    def on_epoch_end(self, net, logs):
+        if logs["epoch"] == self.epoch and WORLD.rank in self.ranks:
+            if self.raises:
+                raise OSError(f"rank {WORLD.rank} has no disk left")
+            return True
+        return False
+
+
+class Killed(Timed):
+    """Ends the process of rank 1 in the middle of an epoch, as a machine that fails does."""
+
+    def look(self, net, logs):
+        if WORLD.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def agreed(folder):
+    """Train in ways that could part the ranks; what each has in the end."""
+    own = part(PARTS[2], WORLD.rank)
+    given = {**rows(own), "epochs": 6, "batch_size": BATCH, "comm": WORLD}
+    found = {}
+
+    net = network(0)
+    stop = fastmlp.EarlyStopping("val_loss", patience=2, min_delta=1.0)
+    plateau = fastmlp.ReduceLROnPlateau("val_loss", patience=1, min_delta=1.0)
+    history = net.fit(**given, optimizer="sgd", callbacks=[stop, plateau], metrics=["auc", "f1"], train_metrics=True)
+    found["stopped"] = [digest(net, dict(history)), history.stopped, net.optimizer.learning_rate]
+
+    net = network(0)
+    history = net.fit(**given, callbacks=[Ends(2, [1])])
+    found["one"] = [digest(net, dict(history)), history.stopped, len(history.epoch)]
+
+    net = network(0)
+    history = net.fit(**{**given, "epochs": None}, max_seconds=0.2 + WORLD.rank)
+    found["seconds"] = [digest(net, dict(history)), history.stopped, net.n_steps]
+
+    net = network(0)
+    try:
+        net.fit(**given, callbacks=[Ends(2, [0, 1], raises=True)])
+    except OSError as error:
+        found["raised"] = [digest(net), type(error).__name__, net.n_epochs]
+
+    net = fastmlp.MLP([5, 8, 1], activation="relu", seed=0)
+    far = {"y": X[own, 0] * (1e18 if WORLD.rank == 1 else 1.0), "validation_data": None, "sample_weight": None}
+    try:
+        net.fit(**{**given, **far}, optimizer=fastmlp.SGD(1e6))
+    except fastmlp.TrainingDiverged as error:
+        found["diverged"] = [digest(net), type(error).__name__, [error.epoch, error.step]]
+
+    net, path = network(0), folder / f"run.{WORLD.rank}.safetensors"
+    net.fit(**given)
+    found["whole"] = [digest(net, net.history.loss), "", 0]
+    given["callbacks"] = [fastmlp.Checkpoint(path)]
+    network(0).fit(**given, max_steps=13)
+    net = network(5)
+    net.fit(**given, resume=path)
+    found["resumed"] = [digest(net, net.history.loss), "", int(path.exists())]
+    return found
+
+
+def local(folder):
+    """Let each rank make three steps alone; compare with networks that do so one after the other."""
+    sizes, given = PARTS[2], {"dtype": "float64", "seed": 0}
+    own, rate = part(sizes, WORLD.rank), fastmlp.SGD(0.1)
+    net, window = fastmlp.MLP([5, 8, 3], output="softmax", **given), 3
+    net.fit(X[own], Y[own], epochs=2, batch_size=BATCH, shuffle=False, optimizer=rate, comm=WORLD, sync_every=window)
+    alone = fastmlp.MLP([5, 8, 3], output="softmax", **given)
+    for _ in range(2):
+        for steps in (range(3), range(3, 5)):
+            ends = []
+            for rank, n in enumerate(sizes):
+                each = fastmlp.MLP([5, 8, 3], output="softmax", **given)
+                each.set_flat(alone.get_flat())
+                for step in steps:
+                    batch = sum(sizes[:rank]) + np.arange(step * n // 5, (step + 1) * n // 5)
+                    each.step(X[batch], Y[batch], optimizer=rate)
+                ends.append(each.get_flat() * n / ROWS)
+            alone.set_flat(np.sum(ends, axis=0))
+    adam = network(WORLD.rank)
+    adam.fit(**rows(own), epochs=2, batch_size=BATCH, comm=WORLD, sync_every="epoch", ema=0.9)
+    adam.fit(**rows(own), epochs=1, batch_size=BATCH, comm=WORLD)
+    return [float(np.abs(net.get_flat() - alone.get_flat()).max()), digest(net), digest(adam)]
+
+
+def killed(folder):
+    """Lose rank 1 in the middle of an epoch of an exact training."""
+    run_exactly(folder, WORLD, [fastmlp.Checkpoint(folder / "killed.safetensors", every="2 steps"), Killed("7 steps")])
+
+
+def after(folder):
+    """Go on with that, and train alone what was never stopped."""
+    found = digest(run_exactly(folder, WORLD, [], resume=folder / "killed.safetensors"))
+    return [found, digest(run_exactly(folder, MPI.COMM_SELF, []))]
+
+
+def run_exactly(folder, comm, callbacks, **others):
+    own = np.array_split(np.arange(ROWS), comm.size)[comm.rank]
+    net = network(comm.rank)
+    given = {**rows(slice(own[0], own[-1] + 1)), "epochs": 3, "batch_size": BATCH, "comm": comm, "exact": True}
+    net.fit(**given, callbacks=callbacks, **others)
+    return net
+
+
+def raised(folder):
+    """Raise on rank 1 alone."""
+    own = part(PARTS[2], WORLD.rank)
+    network(0).fit(**rows(own), epochs=50, batch_size=BATCH, comm=WORLD, callbacks=[Ends(2, [1], raises=True)])
 
 
 if __name__ == "__main__":

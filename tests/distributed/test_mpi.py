@@ -1,7 +1,10 @@
 """Training on several ranks: a whole batch's gradient, the same bits on any number of them, ends that all see."""
 
+import re
+
 import pytest
-from ranks import run
+from places import ROOT
+from ranks import PATIENCE, finish, run, start, start_program
 
 import fastmlp
 
@@ -48,6 +51,61 @@ def test_calls_that_do_not_go_together_are_refused_on_all_ranks_and_change_nothi
                 assert answer[place][0] == kind
             assert answer[place][2]
         assert word in first[place][1]
+
+
+def test_ranks_stop_fail_and_go_on_together(tmp_path):
+    first, second = run(2, "agreed", tmp_path)
+    assert first.keys() == second.keys()
+    for name, (digest, *rest) in first.items():
+        if name != "resumed":
+            assert [digest, *rest] == second[name], name
+    assert first["stopped"][1] == "EarlyStopping"
+    assert first["stopped"][2] < 0.1
+    assert first["one"][1:] == ["Ends", 2]
+    assert first["seconds"][1] == "max_seconds"
+    assert first["raised"][1:] == ["OSError", 2]
+    assert first["diverged"][1] == "TrainingDiverged"
+    assert first["resumed"][0] == second["resumed"][0] == first["whole"][0]
+    assert [first["resumed"][2], second["resumed"][2]] == [1, 0]  # rank 0 alone writes
+
+
+def test_steps_that_ranks_make_alone_are_averaged_by_their_rows(tmp_path):
+    first, second = run(2, "local", tmp_path)
+    assert first == second
+    assert first[0] <= 1e-12
+
+
+def ended(n, scenario, folder):
+    """Run a scenario that does not come to its end; what it wrote to standard error."""
+    process = start(n, scenario, folder)
+    try:
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    return err
+
+
+def test_a_training_whose_rank_was_killed_is_gone_on_with_on_other_ranks_to_the_same_bits(tmp_path):
+    ended(2, "killed", tmp_path)
+    assert (tmp_path / "killed.safetensors").exists()
+    digests = [digest for answer in run(3, "after", tmp_path) for digest in answer]
+    assert len(set(digests)) == 1
+
+
+def test_a_rank_that_raises_ends_the_others(tmp_path):
+    err = ended(2, "raised", tmp_path)
+    assert "fastmlp: rank 1 of 2 raised, which ends all of them" in err
+    assert "OSError: rank 1 has no disk left" in err
+
+
+EXAMPLE = ROOT / "examples" / "distributed" / "mpi.py"
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="no examples here")
+def test_the_example_learns(tmp_path):
+    out = finish(start_program(2, EXAMPLE, FOLDER=str(tmp_path / "data")))
+    assert re.search(r"2 ranks, 10000 rows here: accuracy 0\.9\d", out)
 
 
 def test_arguments_of_several_ranks_are_refused_without_them():
