@@ -48,6 +48,9 @@ QUICK = [
     "layers", "loss", "norm", "plan", "predict", "rowmajor", "rows", "step", "steps", "tape", "threads", "tiles",
     "update",
 ]  # fmt: skip
+# Where the scalar kernels are for processors that lack an instruction for fma: it is then a function of some hundred
+# nanoseconds, and what else is done between two of them costs nothing.
+HAVE_VECTORS = {"amd64", "x86_64", "aarch64", "arm64"}
 # The only module that sees OpenMP (tests/system/test_layering.py): for the limit on threads that OMP_NUM_THREADS and
 # threadpoolctl set, and on Windows for the threads themselves.
 OPENMP_MODULES = {"fastmlp.passes.threads"}
@@ -187,8 +190,10 @@ class Flags:
 
     def for_source(self, source: str, msvc: bool) -> list[str]:
         """GCC and Clang enable an ISA by regions inside its file; MSVC by a flag for the whole file."""
-        arch = {"avx512": "/arch:AVX512", "avx2": "/arch:AVX2"}.get(Path(source).name.split("_")[0])
-        return [*self.common, *self.kernels, *([arch] if msvc and arch else [])]
+        isa = Path(source).name.split("_")[0]
+        arch = {"avx512": "/arch:AVX512", "avx2": "/arch:AVX2"}.get(isa)
+        small = self.small if isa == "scalar" and platform.machine().lower() in HAVE_VECTORS else []
+        return [*self.common, *self.kernels, *small, *([arch] if msvc and arch else [])]
 
 
 class BuildKernelsAndPasses(build_ext):

@@ -8,11 +8,17 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FM_INLINE static __forceinline
+#define FM_APART static __declspec(noinline)
 #define FM_UNUSED
 #define FM_RESTRICT __restrict
 #define FM_PREFETCH(p) ((void)(p))
 #else
 #define FM_INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
+#define FM_APART static __attribute__((noinline))
+#else
+#define FM_APART static __attribute__((noinline, noclone))
+#endif
 #define FM_UNUSED __attribute__((unused))
 #define FM_RESTRICT restrict
 #define FM_PREFETCH(p) __builtin_prefetch(p)

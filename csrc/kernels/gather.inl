@@ -45,24 +45,38 @@ FM_INLINE double double_from(const int source, const char *p) {
 #undef FM_LOAD_CASE
 #undef FM_LOAD_DOUBLE_CASE
 
+/* Numbers of `item` bytes that lie apart, one after the other. */
+FM_APART void close_up(ptrdiff_t n, ptrdiff_t item, const char *x, ptrdiff_t apart, char *out) {
+  for (ptrdiff_t j = 0; j < n; j++, x += apart, out += item) switch (item) {
+      case 1: *out = *x; break;
+      case 2: memcpy(out, x, 2); break;
+      case 4: memcpy(out, x, 4); break;
+      default: memcpy(out, x, 8); break;
+    }
+}
+
 /* `later` is a row that will be gathered soon, whose elements follow each other, or NULL. (x - shift) * scale is made
  * of doubles: a float32 would lose what is small beside a large mean. */
 FM_INLINE void gather_row(const int source, const ptrdiff_t item, ptrdiff_t columns, const char *x,
                           ptrdiff_t column_stride, const double *shift, const double *scale, const char *later,
                           real *out, ptrdiff_t stride) {
+  char together[8 * PANEL];
   for (ptrdiff_t c = 0; c < columns; c += PANEL, out += stride, x += PANEL * column_stride) {
     const ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
+    const char *from = x;
     if (later) {
       for (ptrdiff_t i = c * item; i < (c + n) * item; i += 64) FM_PREFETCH(later + i);
       if (c + n == columns) FM_PREFETCH(later + columns * item - 1); /* a row need not begin with a cache line */
     }
+    if (column_stride != item) {
+      close_up(n, item, x, column_stride, together);
+      from = together;
+    }
     if (shift)
       for (ptrdiff_t j = 0; j < n; j++)
-        out[j] = (real)((double_from(source, x + j * column_stride) - shift[c + j]) * scale[c + j]);
-    else if (column_stride == item)
-      for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * item);
+        out[j] = (real)((double_from(source, from + j * item) - shift[c + j]) * scale[c + j]);
     else
-      for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, x + j * column_stride);
+      for (ptrdiff_t j = 0; j < n; j++) out[j] = real_from(source, from + j * item);
   }
 }
 

@@ -86,7 +86,7 @@ FM_INLINE vreal penalty_of_block(ptrdiff_t rows, const real *x, vreal l1, vreal 
   return leaf[0];
 }
 
-FM_INLINE vreal penalty_of_rows(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+FM_APART vreal penalty_of_rows(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
   return rows == PANEL ? penalty_of_block(PANEL, x, l1, l2) : penalty_of_block(rows, x, l1, l2);
 }
 
@@ -98,7 +98,7 @@ FM_INLINE ptrdiff_t left_of(ptrdiff_t n, ptrdiff_t least) {
   return left;
 }
 
-static vreal penalty_of_columns(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
+FM_APART vreal penalty_of_columns(ptrdiff_t rows, const real *x, vreal l1, vreal l2) {
   if (rows <= PANEL) return penalty_of_rows(rows, x, l1, l2);
   const ptrdiff_t left = left_of(rows, PANEL);
   return vadd(penalty_of_columns(left, x, l1, l2), penalty_of_columns(rows - left, x + left * PANEL, l1, l2));
@@ -122,7 +122,7 @@ static void square_columns(ptrdiff_t rows, const void *block, void *out) {
   for (ptrdiff_t c = 0; c < PANEL; c += VL) vstore(sums + c, penalty_of_rows(rows, x + c, vzero(), vset1(1)));
 }
 
-static vreal sum_of_columns(ptrdiff_t blocks, const real *sums) {
+FM_APART vreal sum_of_columns(ptrdiff_t blocks, const real *sums) {
   if (blocks > 4) {
     const ptrdiff_t left = left_of(blocks, 4);
     return vadd(sum_of_columns(left, sums), sum_of_columns(blocks - left, sums + left * PANEL));

@@ -67,8 +67,10 @@ static void dots_entries(ptrdiff_t n, const int32_t *columns, const void *values
     const ptrdiff_t first = columns[i] / VL * VL;
     real left[VL] = {0}, right[VL] = {0};
     for (end = i; end < n && columns[end] - first < VL; end++) left[columns[end] - first] = x[end];
+    const int32_t *column = columns + i;
+    const int found = (int)(end - i); /* at most VL */
     for (ptrdiff_t o = 0; o < n_outputs; o++) {
-      for (ptrdiff_t j = i; j < end; j++) right[columns[j] - first] = weights[o * PANEL + at(columns[j], b_stride)];
+      for (int j = 0; j < found; j++) right[column[j] - first] = weights[o * PANEL + at(column[j], b_stride)];
       lane_sums_fma(&sums[o], first, vload(left), vload(right));
     }
   }

@@ -59,14 +59,18 @@ FM_INLINE const real *smoothed_targets(const fm_loss_rows *block, ptrdiff_t r, d
   return smoothed;
 }
 
-FM_INLINE softmax_sums softmax_row_of(const fm_loss_rows *block, ptrdiff_t r, double smoothing) {
-  if (smoothing > 0)
-    return softmax_row(block->n_outputs, (real *)block->a + r * PANEL, smoothed_targets(block, r, smoothing),
-                       block->stride, 0, ((const real *)block->scale)[r], (real *)block->d + r * PANEL);
-  return softmax_row(block->n_outputs, (real *)block->a + r * PANEL,
-                     block->labels ? NULL : (const real *)block->target + r * PANEL, block->stride,
-                     block->labels ? block->labels[r] : 0, ((const real *)block->scale)[r],
-                     (real *)block->d + r * PANEL);
+FM_INLINE softmax_sums softmax_row_of(const fm_loss_rows *block, ptrdiff_t r, const real *y) {
+  return softmax_row(block->n_outputs, (real *)block->a + r * PANEL, y, block->stride, y ? 0 : block->labels[r],
+                     ((const real *)block->scale)[r], (real *)block->d + r * PANEL);
+}
+
+FM_INLINE const real *values_of(const fm_loss_rows *block, ptrdiff_t r) {
+  return block->labels ? NULL : (const real *)block->target + r * PANEL;
+}
+
+/* For what is asked for less: a call, rather than another copy of the row's loops. */
+FM_APART softmax_sums softmax_row_apart(const fm_loss_rows *block, ptrdiff_t r, double smoothing) {
+  return softmax_row_of(block, r, smoothing > 0 ? smoothed_targets(block, r, smoothing) : values_of(block, r));
 }
 
 /* -sum_k y_k log softmax(z)_k = log(sum_k exp(z_k - m)) sum_k y_k - sum_k y_k (z_k - m) with m the largest logit.
@@ -74,16 +78,18 @@ FM_INLINE softmax_sums softmax_row_of(const fm_loss_rows *block, ptrdiff_t r, do
 FM_INLINE void plain_cross_entropy(const fm_loss_rows *block, double smoothing) {
   for (ptrdiff_t first = 0; first < block->rows; first += VL) {
     const ptrdiff_t n = block->rows - first < VL ? block->rows - first : VL;
-    softmax_sums sums[VL];
-    real logs[VL];
+    real logs[VL], masses[VL] = {0}, picked[VL] = {0};
     vstore(logs, vset1(1));
     for (ptrdiff_t i = 0; i < n; i++) {
-      sums[i] = softmax_row_of(block, first + i, smoothing);
-      logs[i] = sums[i].exponentials;
+      const softmax_sums sums = smoothing > 0 ? softmax_row_apart(block, first + i, smoothing)
+                                              : softmax_row_of(block, first + i, values_of(block, first + i));
+      logs[i] = sums.exponentials;
+      masses[i] = sums.mass;
+      picked[i] = sums.picked;
     }
     vstore(logs, vlog(vload(logs)));
     for (ptrdiff_t i = 0; i < n; i++)
-      block->row_loss[first + i] = (double)logs[i] * (double)sums[i].mass - (double)sums[i].picked;
+      block->row_loss[first + i] = (double)logs[i] * (double)masses[i] - (double)picked[i];
   }
 }
 
@@ -107,7 +113,7 @@ FM_INLINE real clipped_log_sum(ptrdiff_t n, const real *p, const real *y, ptrdif
 FM_INLINE void clipped_cross_entropy(const fm_loss_rows *block, vreal eps) {
   for (ptrdiff_t r = 0; r < block->rows; r++) {
     const real *p = (const real *)block->a + r * PANEL;
-    softmax_row_of(block, r, 0);
+    softmax_row_apart(block, r, 0);
     block->row_loss[r] =
         -(double)(block->labels ? clipped_log(p[at(block->labels[r], block->stride)], eps)
                                 : clipped_log_sum(block->n_outputs, p, (const real *)block->target + r * PANEL,

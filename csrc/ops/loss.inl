@@ -41,27 +41,42 @@ typedef struct {
 } loss_terms;
 typedef loss_terms (*loss_function)(vreal a, vreal y, const vreal *params);
 
+/* A vector of rows from r with one output each, as it lies in a pass over them. */
+typedef struct {
+  real output[VL], wanted[VL], scale[VL], delta[VL], term[VL];
+} column_of_rows;
+
+/* What a loss has before and after its function is the same for all: a call, rather than a copy in each. */
+FM_APART void load_column(const fm_loss_rows *block, ptrdiff_t r, ptrdiff_t n, column_of_rows *column) {
+  const real *a = (const real *)block->a, *target = (const real *)block->target, *scale = (const real *)block->scale;
+  if (n < VL) memset(column, 0, sizeof *column);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    column->output[i] = a[(r + i) * PANEL];
+    column->wanted[i] = target[(r + i) * PANEL];
+    column->scale[i] = scale[r + i];
+  }
+}
+
+FM_APART void store_column(const fm_loss_rows *block, ptrdiff_t r, ptrdiff_t n, const column_of_rows *column) {
+  real *a = (real *)block->a, *d = (real *)block->d;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    a[(r + i) * PANEL] = column->output[i];
+    vstore(d + (r + i) * PANEL, vfirst(vset1(column->delta[i]), 1));
+    block->row_loss[r + i] = (double)column->term[i];
+  }
+}
+
 /* One output: rows take the place of columns, so that vectors are full. A row's loss is its only term. */
 FM_INLINE void elementwise_column(loss_function f, const fm_loss_rows *block, const vreal *params) {
-  real *a = (real *)block->a, *d = (real *)block->d;
-  const real *target = (const real *)block->target, *scale = (const real *)block->scale;
+  column_of_rows column;
   for (ptrdiff_t r = 0; r < block->rows; r += VL) {
     const ptrdiff_t n = block->rows - r < VL ? block->rows - r : VL;
-    real output[VL] = {0}, wanted[VL] = {0}, scales[VL] = {0}, delta[VL], term[VL];
-    for (ptrdiff_t i = 0; i < n; i++) {
-      output[i] = a[(r + i) * PANEL];
-      wanted[i] = target[(r + i) * PANEL];
-      scales[i] = scale[r + i];
-    }
-    const loss_terms t = f(vload(output), vload(wanted), params);
-    vstore(output, t.output);
-    vstore(delta, vmul(t.delta, vload(scales)));
-    vstore(term, t.term);
-    for (ptrdiff_t i = 0; i < n; i++) {
-      a[(r + i) * PANEL] = output[i];
-      vstore(d + (r + i) * PANEL, vfirst(vset1(delta[i]), 1));
-      block->row_loss[r + i] = (double)term[i];
-    }
+    load_column(block, r, n, &column);
+    const loss_terms t = f(vload(column.output), vload(column.wanted), params);
+    vstore(column.output, t.output);
+    vstore(column.delta, vmul(t.delta, vload(column.scale)));
+    vstore(column.term, t.term);
+    store_column(block, r, n, &column);
   }
 }
 
@@ -96,7 +111,7 @@ FM_INLINE vreal counted(vreal count, vreal term) { return vselect(veq(count, vze
 /* The same, more slowly, where targets have weights or may be left out, or have several outputs, each of which has a
  * level of its own in the place of the first parameter. A call for each vector: this is not compiled once more for each
  * loss. */
-static void elementwise_counted(loss_function f, const fm_loss_rows *block, vreal *params) {
+FM_APART void elementwise_counted(loss_function f, const fm_loss_rows *block, vreal *params) {
   const ptrdiff_t n_outputs = block->n_outputs, stride = block->stride, heads = block->heads;
   for (ptrdiff_t r = 0; r < block->rows; r++) {
     real *out = (real *)block->a + r * PANEL, *delta = (real *)block->d + r * PANEL;
@@ -104,8 +119,9 @@ static void elementwise_counted(loss_function f, const fm_loss_rows *block, vrea
     const vreal s = vset1(((const real *)block->scale)[r]);
     lane_sums sums = lane_sums_zero();
     for (ptrdiff_t c = 0; c < n_outputs; c += VL) {
+      const ptrdiff_t n = n_outputs - c < VL ? n_outputs - c : VL;
       real wanted[VL] = {0}, levels[VL] = {0}, counts[VL] = {0};
-      for (ptrdiff_t i = 0; i < VL && c + i < n_outputs; i++) {
+      for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t k = (c + i) / heads;
         wanted[i] = want[at(k, stride)];
         counts[i] = count_of(block, k, wanted + i);
@@ -114,9 +130,9 @@ static void elementwise_counted(loss_function f, const fm_loss_rows *block, vrea
       if (block->levels) params[0] = vload(levels);
       const vreal count = vload(counts);
       const loss_terms t = f(vload(out + at(c, stride)), vload(wanted), params);
-      lane_sums_add(&sums, c, vfirst(counted(count, t.term), n_outputs - c));
+      lane_sums_add(&sums, c, vfirst(counted(count, t.term), n));
       vstore(out + at(c, stride), t.output);
-      vstore(delta + at(c, stride), vmul(vfirst(counted(count, t.delta), n_outputs - c), s));
+      vstore(delta + at(c, stride), vmul(vfirst(counted(count, t.delta), n), s));
     }
     block->row_loss[r] = (double)lane_sums_total(&sums);
   }
