@@ -44,12 +44,25 @@ class Sparse(Table):
     def fill(self, out: Array, rows: Any) -> None:
         """Write rows, zeros and all, into `out`: a slice, or numbers of 0 and more."""
         numbers = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
+        places, entries = self._entries(numbers)
+        out.fill(0)
+        out[places, self.indices[entries]] = self.values[entries]
+
+    def _entries(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return of all entries of some rows, by their numbers, the places of the rows among these, and their own."""
         starts = self.indptr[numbers]
         lengths = self.indptr[numbers + 1] - starts
         before = np.cumsum(lengths) - lengths
         entries = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
-        out.fill(0)
-        out[np.repeat(np.arange(len(numbers)), lengths), self.indices[entries]] = self.values[entries]
+        return np.repeat(np.arange(len(numbers)), lengths), entries
+
+    def columns_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the columns of all entries of some rows, by their numbers."""
+        return self.indices[self._entries(numbers)[1]]
+
+    def copy(self) -> Sparse:
+        """Return them in memory that nobody else has."""
+        return Sparse(self.indptr.copy(), self.indices.copy(), self.values.copy(), self.shape[1])
 
     def part(self, rows: slice) -> Sparse:
         """Return rows that follow each other, without a copy of their entries."""

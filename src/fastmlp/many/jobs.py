@@ -34,7 +34,7 @@ NOT_OWN = frozenset(
 #: Those that are lists themselves.
 LISTS = frozenset({"callbacks", "metrics"})
 #: Those of steps, beside the optimizer.
-STEPS = frozenset({"clip_norm", "clip_value", "ema", "swa", "mixup", "lr_factors"})
+STEPS = frozenset({"clip_norm", "clip_value", "ema", "swa", "mixup", "lr_factors", "lazy"})
 #: Those that end a training.
 LIMITS = frozenset({"epochs", "max_steps", "max_seconds", "tol", "patience", "target_loss"})
 #: Those that are yes or no.

@@ -22,6 +22,7 @@ from fastmlp.data import (
     split_rows,
     with_class_weight,
 )
+from fastmlp.data.sparse import Sparse
 from fastmlp.spec import (
     LBFGS,
     NO_CLIP,
@@ -34,7 +35,7 @@ from fastmlp.spec import (
     as_method,
     as_rates,
 )
-from fastmlp.spec.checks import fraction, integer, not_negative, positive, real
+from fastmlp.spec.checks import flag, fraction, integer, not_negative, positive, real
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
 from fastmlp.train.limits import SecondsLimit, StepLimit, Tolerance
 from fastmlp.train.source import in_order, of_rows, shuffled, source_of
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastmlp.data import Finite
+    from fastmlp.data import Finite, Table
     from fastmlp.network.measures import Measures
     from fastmlp.spec import Array, Method, NetworkSpec
     from fastmlp.train.callbacks import Callback, LoopCallback
@@ -52,7 +53,18 @@ if TYPE_CHECKING:
     from fastmlp.train.learner import Learner
     from fastmlp.train.source import Source
 
-__all__ = ["Limits", "Rows", "Steps", "as_limits", "as_rows", "as_steps", "check_together"]
+__all__ = [
+    "Limits",
+    "Rows",
+    "Steps",
+    "as_limits",
+    "as_rows",
+    "as_steps",
+    "check_lazy",
+    "check_together",
+    "refuse_beside",
+    "refuse_dense",
+]
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -187,6 +199,7 @@ def as_steps(
     swa: object = None,
     mixup: object = 0.0,
     lr_factors: object = None,
+    lazy: object = False,
 ) -> Steps:
     """Check the arguments that say how a step is made."""
     learner = net._learner
@@ -196,11 +209,14 @@ def as_steps(
         0.0 if ema is None else 1.0 - _decay(ema),
         _first_epoch(swa, learner),
         _mixed(mixup, learner.spec),
+        lazy=flag(lazy, "lazy"),
     )
     if options.average and options.swa:
         raise ValueError("ema and swa are two averages, of which a network keeps one: give one of them")
     rates = as_rates(lr_factors, len(learner.spec.layers))
     check_together(method or learner.optimizer, rates, options, learner.spec.max_norm)
+    if options.lazy:
+        check_lazy(learner, options)
     if isinstance(method, LBFGS):
         _refuse_steps(learner.spec, options)
     return Steps(method, rates, options)
@@ -211,10 +227,47 @@ def check_together(used: Optimizer | LBFGS | None, rates: Rates, options: StepOp
     if rates != NO_RATES and isinstance(used, LBFGS | Rprop):
         kind = type(used).__name__
         raise ValueError(f"lr_factors multiply the learning rate of every step, and {kind} has none: give None")
+    if options.lazy and isinstance(used, Optimizer) and not used.lazy:
+        raise ValueError(
+            f"lazy=True leaves weights out of steps, and {type(used).__name__} needs them in each: give False"
+        )
+    if options.lazy and options.clip.norm is not None:
+        raise ValueError("lazy=True makes no gradient of all weights, of which clip_norm is the norm: give clip_value")
     if isinstance(used, ScheduleFreeAdamW):
         for name, given in (("ema", options.average), ("swa", options.swa), ("max_norm", max_norm)):
             if given:
                 raise ValueError(f"{name} is not for ScheduleFreeAdamW, whose weights are a mean already")
+
+
+def refuse_beside(options: StepOptions, *, per_sample: bool, comm: bool) -> None:
+    """Refuse what a training is to do besides, where steps like these cannot."""
+    if per_sample and options.mixup:
+        raise ValueError(f"per_sample notes rows of X, and mixup={options.mixup!r} mixes them: give one of the two")
+    if options.lazy and per_sample:
+        raise ValueError("per_sample looks at every column of X, which lazy=True does not: give one of the two")
+    if options.lazy and comm:
+        raise ValueError(
+            "lazy=True updates by the columns of a rank's own rows, and comm has others': give one of the two"
+        )
+
+
+def refuse_dense(X: Array | Table, options: StepOptions) -> None:
+    """Refuse rows that are not sparse, where the update is to be lazy."""
+    if options.lazy and not isinstance(X, Sparse):
+        raise ValueError("lazy=True is for rows of one sparse matrix, and X is none: pass scipy.sparse.csr_array(X)")
+
+
+def check_lazy(learner: Learner, options: StepOptions) -> None:
+    """Refuse what would have every column in a batch, where a step is to touch only those that there are."""
+    faults = {
+        "input_dropout": learner.spec.dropout_rates[0],
+        "input_noise": learner.spec.input_noise,
+        "normalize": learner.normalizing.inputs is not None,
+        "mixup": options.mixup,
+    }
+    for name, given in faults.items():
+        if given:
+            raise ValueError(f"lazy=True is for sparse rows that are read as they are, and {name} changes them")
 
 
 def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:
@@ -226,6 +279,7 @@ def _refuse_steps(spec: NetworkSpec, options: StepOptions) -> None:
         "ema is an average over steps": options.average,
         "swa is an average over epochs of steps": options.swa,
         "mixup mixes the rows of steps": options.mixup,
+        "lazy=True leaves weights out of steps": options.lazy,
     }
     for fault, given in faults.items():
         if given:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.data import Data, as_data, as_validation, dense, with_class_weight
+from fastmlp.data.sparse import Sparse
 from fastmlp.spec import LBFGS
 from fastmlp.train.stream import Stream, as_batches
 
@@ -41,8 +42,9 @@ class InBatches:
     n_rows: None = None
 
     def source(self, net: Measures, shuffle: bool, seed: int | None = None, sparse: bool = False) -> Source:  # noqa: ARG002 - as they come
-        """Return what an epoch reads."""
-        return self.stream
+        """Return what an epoch reads; batches of sparse rows stay so with `sparse`."""
+        take = self.stream.take
+        return replace(self.stream, take=partial(take, sparse=True)) if sparse else self.stream  # type: ignore[call-arg]
 
 
 def as_stream(
@@ -74,7 +76,9 @@ def as_stream(
     return InBatches(stream, as_validation(spec, validation_data, net._finite(), names), names)
 
 
-def _as_batch(spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: Any, given: Any, called: str) -> Data:
+def _as_batch(
+    spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: Any, given: Any, called: str, sparse: bool = False
+) -> Data:
     """Check a batch, and copy it: who made it may use its memory for the next one while this one is at work."""
     if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
         what = f"{len(given)} of them" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
@@ -84,4 +88,5 @@ def _as_batch(spec: NetworkSpec, names: tuple[str, ...] | None, class_weight: An
     plain = as_data(spec, X, y, weight[0] if weight else None, each, columns=names, some=False)
     data = with_class_weight(spec, plain, class_weight)
     copied = None if data.weight is None else data.weight.copy()
-    return Data(np.array(dense(data.X)), np.array(data.y), copied)
+    X = data.X.copy() if sparse and isinstance(data.X, Sparse) else np.array(dense(data.X))
+    return Data(X, np.array(data.y), copied)

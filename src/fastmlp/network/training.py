@@ -12,7 +12,7 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike  # noqa: TC002
 
 from fastmlp.data import as_data, names_of
-from fastmlp.network.arguments import Rows, as_limits, as_rows, as_steps
+from fastmlp.network.arguments import Rows, as_limits, as_rows, as_steps, refuse_beside, refuse_dense
 from fastmlp.network.batches import InBatches, as_stream
 from fastmlp.network.gradients import Gradients
 from fastmlp.network.plan import Plan
@@ -71,6 +71,7 @@ class Training(Gradients):
         per_sample: bool = False,
         swa: int | None = None,
         mixup: float = 0.0,
+        lazy: bool = False,
         validate_average: bool = False,
         max_steps: int | None = None,
         max_seconds: float | None = None,
@@ -183,6 +184,13 @@ class Training(Gradients):
             of both (of quantities, it is the loss of the mixed one), and so are weights. The history's loss is that of
             mixed rows; what is measured is not mixed. Not for hinges and the perceptron criterion, whose targets have
             nothing between them, and not together with `per_sample`. 0: nothing is mixed.
+        lazy : bool
+            For sparse rows: whether a step updates only those weights of the first layer, and their part of the
+            optimizer's state, whose columns its batch has, as PyTorch's `SparseAdam` does behind an
+            ``EmbeddingBag(sparse=True)``: it costs what the batch's entries do. Momentum, moments, decay and gradients
+            of `l1` and `l2` stand still where a column does not occur; t and epsilon of `Adam` are as ever. Not with
+            `clip_norm`, `per_sample`, `comm`, changes of inputs, "muon", "rprop", "schedule_free_adamw" and "lbfgs";
+            `ema`, `max_norm` and penalties in the loss still pass over all weights.
         validate_average : bool
             Whether what is measured after every epoch, validation data and metrics, is the average of the weights that
             `ema` or `swa` keeps, in the place of the weights. `EarlyStopping` and others then decide by it, and where
@@ -278,10 +286,10 @@ class Training(Gradients):
             swa=swa,
             mixup=mixup,
             lr_factors=lr_factors,
+            lazy=lazy,
         )
         method = steps.method
-        if per_sample and steps.options.mixup:
-            raise ValueError(f"per_sample notes rows of X, and mixup={mixup!r} mixes them: give one of the two")
+        refuse_beside(steps.options, per_sample=per_sample, comm=ranks is not None)
         if per_sample and self.norm == "batch":
             raise ValueError(
                 "per_sample notes each row's own gradient, and with norm='batch' rows have none of their own"
@@ -335,6 +343,7 @@ class Training(Gradients):
                 finite=self._finite(n_threads),
                 stacklevel=5,
             )
+            refuse_dense(rows.data.X, steps.options)
         dealing = None
         if ranks is not None:
             assert isinstance(rows, Rows)
@@ -397,12 +406,13 @@ class Training(Gradients):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         lr_factors: Mapping[str, float] | None = None,
+        lazy: bool = False,
     ) -> float:
         """Make one update on exactly this batch.
 
         Parameters
         ----------
-        X, y, sample_weight, optimizer, threads, clip_norm, clip_value, lr_factors
+        X, y, sample_weight, optimizer, threads, clip_norm, clip_value, lr_factors, lazy
             As for `fit`. The optimizer's state goes on from step to step, and between `step` and `fit`, also when
             ``optimizer=Adam(rate)`` has another learning rate in every step.
 
@@ -430,9 +440,10 @@ class Training(Gradients):
         ([[0.10000000149011612], [0.20000000298023224]], [0.10000000149011612])
         """
         chosen = None if optimizer is None else as_optimizer(optimizer)  # not LBFGS
-        steps = as_steps(self, chosen, clip_norm=clip_norm, clip_value=clip_value, lr_factors=lr_factors)
+        steps = as_steps(self, chosen, clip_norm=clip_norm, clip_value=clip_value, lr_factors=lr_factors, lazy=lazy)
         n_threads = engine_threads(threads)
         data = as_data(self._learner.spec, X, y, sample_weight, finite=self._finite(), columns=self.feature_names)
+        refuse_dense(data.X, steps.options)
         learner = self._learner
         with self._access.training("step"):
             self._refuse_unmeasured()

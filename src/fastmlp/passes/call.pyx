@@ -83,7 +83,8 @@ cdef class Call:
     """One call that makes steps: its plan, what it reads, where the engine is at rest, and what comes of it."""
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
-                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0, cut=None):
+                 at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0, cut=None,
+                 bint lazy=False):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
         self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
@@ -99,7 +100,7 @@ cdef class Call:
         stored = (not counts or at_gradient is not None or clip_norm is not None or exchanged
                   or parameters.net.whole_matrices)
         cut_batch(&self.plan, &parameters.net, max(min(batch_size, inputs.rows), <ptrdiff_t> 1), inputs.rows,
-                  loss_apart, stored, counts)
+                  loss_apart, stored, counts, lazy)
         self.steps.shares = 1
         if cut is not None:
             self.take_shares(cut)
@@ -185,10 +186,10 @@ cdef class Call:
         if by_panels and self.tiles is None:
             self.tiles = tiles_by_panel(net)
         tiles = self.tiles
-        share_batch(&self.plan, team_size, by_panels, &tiles[0] if by_panels else NULL)
+        share_batch(&self.plan, team_size, by_panels, &tiles[0] if by_panels and not self.plan.lazy else NULL)
         while len(self.buffers) < (team_size if self.plan.microbatch else 1):
             self.buffers.append(Buffers(self.parameters, self.plan.part, TRAIN if self.counts else GRADIENT, mixing,
-                                        most_entries(&self.inputs.examples, self.plan.part)))
+                                        most_entries(&self.inputs.examples, self.plan.part), self.plan.lazy))
         for thread, space in enumerate(self.buffers):
             steps.workspaces[thread] = &(<Buffers> space).ws
             steps.workspaces[thread].has_labels = self.inputs.examples.labels and not mixing

@@ -34,11 +34,11 @@ def permutation(seed, epoch, n, into=None):
     return order
 
 
-cdef bint fits(Buffers buffers, ptrdiff_t rows, bint mixing, ptrdiff_t entries) except -1:
+cdef bint fits(Buffers buffers, ptrdiff_t rows, bint mixing, ptrdiff_t entries, bint lazy) except -1:
     """Whether buffers of a training serve another one."""
     cdef ptrdiff_t room = buffers.ws.entries.room
     return (buffers.ws.capacity == rows and buffers.mixing == mixing and room >= entries
-            and (room > 0) == (entries > 0))
+            and (room > 0) == (entries > 0) and buffers.ws.entries.lazy >= lazy)
 
 
 cdef class Engine:
@@ -197,6 +197,9 @@ cdef class Engine:
         if inputs.entries is not None and (run.mixing is not None or row_losses is not None or net.noise > 0
                                            or net.layers[0].drop_scale > 0):
             raise ValueError("sparse rows are neither mixed nor noted, and nothing is dropped of them or added to them")
+        if run.lazy and (inputs.entries is None or run.at_gradient is not None or run.clip_norm is not None
+                         or run.cut is not None or net.whole_matrices):
+            raise ValueError("lazy is for sparse rows, with none of at_gradient, clip_norm and cut, nor for Muon")
         if run.mixing is not None and row_losses is not None:
             raise ValueError("rows that are mixed have no losses of their own")
         if steps == 0:
@@ -204,7 +207,7 @@ cdef class Engine:
         if run.mixing is not None:
             inputs.mix(self.parameters.spec.loss, run.mixing, batch_size)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
-                    run.clip_value, run.average, run.cut)
+                    run.clip_value, run.average, run.cut, run.lazy)
         call.keep_sums_in(self.gradients)
         if call.steps.exchange != NULL:
             call.exchange_in(self.gradients)
@@ -216,7 +219,7 @@ cdef class Engine:
             call.keep_directions_in(self.directions_kept())
         entries = most_entries(&inputs.examples, call.plan.part)
         self.training = [each for each in self.training
-                         if fits(each, call.plan.part, run.mixing is not None, entries)]
+                         if fits(each, call.plan.part, run.mixing is not None, entries, run.lazy)]
         call.buffers, call.profile = self.training, self.profile
         call.follow(table, run.groups)
         call.steps.seed = run.seed
@@ -268,7 +271,7 @@ cdef class Engine:
         """A run a few steps at a time, so that the number of threads is found, and found again, by trying."""
         cdef Network *net = &self.parameters.net
         cdef ptrdiff_t done = 0, count, batch = call.plan.batch
-        key = batch, most, call.plan.gradient_stored
+        key = batch, most, call.plan.gradient_stored, call.plan.lazy
         tuner = self.tuners.get(key)
         if tuner is None:
             rows = batch if call.plan.microbatch else call.plan.part

@@ -27,6 +27,7 @@ cdef struct Plan:
     # The seams. With A open, a batch is not cut into microbatches, which a thread takes over it alone.
     bint loss_apart              # A is open: backward is a phase of its own, and before it a hook sees the loss
     bint gradient_stored         # B is open: the whole batch's gradient is stored; who asked for it comes next
+    bint lazy                    # of sparse rows: the first layer's update touches the weights of their columns alone
     bint whole_batch             # statistics are of all of its rows, which go through each layer together, by panels
     # How the batch is cut. It decides the order of the sums, so it depends on the network and the batch alone.
     ptrdiff_t batch
@@ -45,7 +46,7 @@ cdef struct Plan:
     ptrdiff_t microbatch_wave    # of each of its microbatches
 
 cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
-                    bint gradient_stored, bint training) noexcept
+                    bint gradient_stored, bint training, bint lazy=*) noexcept
 cdef void cut_shares(Plan *plan, ptrdiff_t most, ptrdiff_t n_sums) noexcept
 cdef int share_batch(Plan *plan, int team_size, bint by_panels, const int32_t *tiles) except -1
 cdef int most_threads(const Plan *plan) noexcept

@@ -38,15 +38,23 @@ cdef double WATCH_MULTIPLY_ADDS = 5e6
 
 
 cdef void cut_batch(Plan *plan, Network *net, ptrdiff_t batch, ptrdiff_t rows, bint loss_apart,
-                    bint gradient_stored, bint training) noexcept:
-    """Begin a plan for `rows` rows in batches, with these seams open."""
+                    bint gradient_stored, bint training, bint lazy=False) noexcept:
+    """Begin a plan for `rows` rows in batches, with these seams open.
+
+    Of sparse rows a batch has no inputs that would have to stay in a cache; where the update is lazy, it is never cut,
+    since to add up the gradients of its parts would be to pass over all weights.
+    """
     cdef ptrdiff_t last = rows % batch
     plan.net, plan.batch, plan.loss_apart, plan.gradient_stored = net, batch, loss_apart, gradient_stored
-    plan.whole_batch = training and net.batch_norm
-    plan.microbatch = plan.last_microbatch = 0 if loss_apart or plan.whole_batch else microbatch_rows(net, batch)
+    plan.whole_batch, plan.lazy = training and net.batch_norm, lazy
+    plan.microbatch = plan.last_microbatch = 0
+    if not (loss_apart or plan.whole_batch or lazy):
+        plan.microbatch = microbatch_rows(net, batch)
     if plan.microbatch > 0 and last > 0:
         plan.last_microbatch = microbatch_rows(net, last)
-    plan.part = batch if plan.whole_batch else part_rows(net, plan.microbatch or batch, plan.microbatch > 0)
+    plan.part = batch
+    if not (plan.whole_batch or lazy):
+        plan.part = part_rows(net, plan.microbatch or batch, plan.microbatch > 0)
     plan.n_sums = microbatches(net, batch) if plan.microbatch > 0 else plan.part < batch
 
 

@@ -8,7 +8,7 @@ from fastmlp.passes.layers cimport Layer
 from fastmlp.passes.panels cimport packed, panel_row, place, vectors_in
 from fastmlp.passes.workspace cimport Entries, block_of
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 cdef enum:
     TILE_DOUBLES = 512               # of a tile of P x P, on every ISA
@@ -54,7 +54,7 @@ cdef void sort_entries(Network *net, Workspace *ws, ptrdiff_t rows) noexcept nog
             to = ends[block]
             ends[block] = to + 1
             entries.block_rows[to], entries.block_columns[to] = <int32_t> r, <int32_t> (column - block * net.panel)
-            memcpy(entries.block_values + to * net.item, entries.values + i * net.item, net.item)
+            copy_number(net.item, entries.values + i * net.item, entries.block_values + to * net.item)
 
 
 cdef void entries_gradient(Network *net, Workspace *ws, Tile *t, bint accumulate, char *g) noexcept nogil:

@@ -19,6 +19,7 @@ from fastmlp.passes.clip cimport clip_factor, square_item
 from fastmlp.passes.dropout cimport draw_numbers
 from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gradient cimport gradient_finished, gradient_item, gradient_summed
+from fastmlp.passes.lazy cimport column_items, sort_by_column, update_columns
 from fastmlp.passes.loss cimport add_row_losses, loss_rows
 from fastmlp.passes.norm cimport follow_statistics
 from fastmlp.passes.orthogonal cimport directions_phase, iterate, iterations, update_along
@@ -50,7 +51,7 @@ from fastmlp.passes.threads cimport (
     phase_next,
     time_to_look,
 )
-from fastmlp.passes.tiles cimport count_tiles
+from fastmlp.passes.tiles cimport count_tiles, weight_tiles
 from fastmlp.passes.update cimport Rule, average_phase, update_item, update_stored, update_summed
 from fastmlp.passes.workspace cimport Workspace
 from libc.stdint cimport int64_t
@@ -100,9 +101,10 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
         return False
     if run.at_gradient != NULL or run.squares != NULL or run.directions != NULL or run.exchange != NULL:
         update_phase(run, place, step)
-    if run.plan.net.bounded and run.table != NULL:
+    if (run.plan.net.bounded or run.plan.lazy) and run.table != NULL:
         since = 0 if run.out.times == NULL else fm_nanoseconds()
-        bound_phase(run.plan.net, run.team, place)
+        if run.plan.net.bounded:
+            bound_phase(run.plan.net, run.team, place)
         if run.average != 0:
             average_phase(run.plan.net, run.team, place, run.average)
         lap(run, place.thread, UPDATE, since)
@@ -288,16 +290,20 @@ cdef void sort_phase(Steps *run, Place *place, ptrdiff_t rows) noexcept nogil:
     """Sort a part's entries, which takes one thread a share of what their products take."""
     phase_begin(run.team, place, 1)
     while phase_next(run.team, place) >= 0:
-        sort_entries(run.plan.net, run.workspaces[0], rows)
+        (sort_by_column if run.plan.lazy else sort_entries)(run.plan.net, run.workspaces[0], rows)
     phase_end(run.team, place)
 
 
 cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
-    """Item 0 sums the part's loss, while its rows' losses are still there; the others are tiles of weights."""
-    cdef ptrdiff_t item
+    """Item 0 sums the part's loss, while its rows' losses are still there; the others are tiles of weights, or in the
+    place of the first layer's, where its update is lazy, columns that the batch has."""
+    cdef ptrdiff_t item, columns = 0, left_out = 0
     cdef int64_t since = 0 if run.out.times == NULL else fm_nanoseconds()
     cdef Rule rule = rule_of(run, part.step, 1)
-    phase_begin(run.team, place, 1 + count_tiles(run.plan.net))
+    if run.plan.lazy:
+        columns = column_items(run.plan.net, run.examples, part.start, part.rows)
+        left_out = weight_tiles(run.plan.net, 0)
+    phase_begin(run.team, place, 1 + columns + count_tiles(run.plan.net) - left_out)
     while True:
         item = phase_next(run.team, place)
         if item < 0:
@@ -306,9 +312,12 @@ cdef void tiles_phase(Steps *run, Place *place, Part *part) noexcept nogil:
             add_loss(run, part)
             if run.plan.whole_batch and not run.plan.gradient_stored:
                 follow_statistics(run.plan.net, run.workspaces[0], part.rows, run.average)
+        elif item <= columns:
+            update_columns(run.plan.net, run.workspaces[0], item - 1, &rule,
+                           run.scratch + place.thread * run.scratch_stride)
         else:
-            tile_item(run, place.thread, part, &rule,
-                      item - 1 if run.plan.tiles == NULL else run.plan.tiles[item - 1])
+            item += left_out - columns - 1
+            tile_item(run, place.thread, part, &rule, item if run.plan.tiles == NULL else run.plan.tiles[item])
     since = lap(run, place.thread, UPDATE, since)
     phase_end(run.team, place)
     lap(run, place.thread, WAIT, since)
@@ -339,7 +348,7 @@ cdef inline Rule rule_of(Steps *run, ptrdiff_t step, double factor) noexcept nog
     cdef Rule rule
     rule.step, rule.parts = run.table + step * run.columns, run.parts
     rule.factor, rule.most = factor, run.clip_value
-    rule.share = 0 if run.plan.net.bounded else run.average
+    rule.share = 0 if run.plan.net.bounded or run.plan.lazy else run.average
     return rule
 
 

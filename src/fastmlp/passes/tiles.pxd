@@ -17,6 +17,10 @@ cdef ptrdiff_t count_tiles(Network *net) noexcept nogil
 cdef tiles_by_panel(Network *net)
 cdef size_t scratch_bytes(Network *net) noexcept nogil
 
+cdef inline ptrdiff_t weight_tiles(Network *net, int l) noexcept nogil:
+    """Tiles of a layer's weights, which come before the items of its vectors."""
+    return net.layers[l].row_blocks * net.layers[l].column_panels
+
 cdef inline Tile tile_of(Network *net, ptrdiff_t item) noexcept nogil:
     """Items of a layer stand together, those of one panel in a run: the right operand stays in the cache."""
     cdef Tile t
@@ -25,7 +29,7 @@ cdef inline Tile tile_of(Network *net, ptrdiff_t item) noexcept nogil:
     t.l = 0
     while True:
         layer = &net.layers[t.l]
-        tiles = layer.row_blocks * layer.column_panels
+        tiles = weight_tiles(net, t.l)
         if item < tiles + layer.n_vectors:
             break
         item -= tiles + layer.n_vectors

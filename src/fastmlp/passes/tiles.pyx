@@ -11,7 +11,7 @@ cdef ptrdiff_t count_tiles(Network *net) noexcept nogil:
     cdef ptrdiff_t items = 0
     cdef int l
     for l in range(net.n_layers):
-        items += net.layers[l].row_blocks * net.layers[l].column_panels + net.layers[l].n_vectors
+        items += weight_tiles(net, l) + net.layers[l].n_vectors
     return items
 
 

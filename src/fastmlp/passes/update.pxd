@@ -1,4 +1,5 @@
 # The update of tiles of weights and of vectors.
+from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_optimizer_kernel
 from fastmlp.passes.layers cimport Network
 from fastmlp.passes.threads cimport Place, Team
 from fastmlp.passes.tiles cimport Tile, transpose_of, weights_of
@@ -12,6 +13,17 @@ cdef struct Rule:
     double most              # that an entry's magnitude may be; 0: anything
     double share             # of the parameters in their moving average afterwards; 0: it stays
 
+# The rows of a tile that are updated next, and what they are updated by.
+cdef struct Aim:
+    fm_optimizer_kernel optimizer
+    const double *step
+    char *weight
+    char *gradient
+    void *state[FM_MAX_STATES]
+    bint plain                   # there is nothing but the gradient of the loss, and the optimizer
+
+cdef void aim_at(Network *net, Tile *t, const Rule *rule, char *g, Aim *aim) noexcept nogil
+cdef void update_next(Network *net, Aim *aim, ptrdiff_t rows, const Rule *rule) noexcept nogil
 cdef void update_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t item, Network *before,
                       const Rule *rule, bint shared, char *scratch) noexcept nogil
 cdef void update_summed(Network *net, Network **sums, ptrdiff_t n_sums, ptrdiff_t item, const Rule *rule,

@@ -4,7 +4,7 @@ The optimizer's step and the transpose follow the sums at once, but where a batc
 """
 from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
 from fastmlp.passes.gradient cimport add_penalties, add_up, finish_vector, sum_vector
-from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_optimizer_kernel, fm_shared_columns
+from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.sparse cimport entries_gradient, has_entries
@@ -97,16 +97,6 @@ cdef inline const fm_shared_columns *shared_columns(Network *net, const double *
     return <const fm_shared_columns *> (step + net.n_columns)
 
 
-# The rows of a tile that are updated next, and what they are updated by.
-cdef struct Aim:
-    fm_optimizer_kernel optimizer
-    const double *step
-    char *weight
-    char *gradient
-    void *state[FM_MAX_STATES]
-    bint plain                   # there is nothing but the gradient of the loss, and the optimizer
-
-
 cdef inline void take_aim(Network *net, Tile *t, const Rule *rule, char *g, Aim *aim) noexcept nogil:
     cdef Layer *layer = &net.layers[t.l]
     cdef const fm_shared_columns *shared
@@ -140,6 +130,16 @@ cdef inline void update_rows(Network *net, Aim *aim, ptrdiff_t rows, const Rule 
     for slot in range(FM_MAX_STATES):  # a number that the compiler knows: else it makes a loop of vectors of this
         if slot < net.n_states:
             aim.state[slot] = <char *> aim.state[slot] + size
+
+
+cdef void aim_at(Network *net, Tile *t, const Rule *rule, char *g, Aim *aim) noexcept nogil:
+    """Aim at the rows of a tile whose gradient lies at g."""
+    take_aim(net, t, rule, g, aim)
+
+
+cdef void update_next(Network *net, Aim *aim, ptrdiff_t rows, const Rule *rule) noexcept nogil:
+    """Update the rows that are aimed at, and aim at those behind them."""
+    update_rows(net, aim, rows, rule)
 
 
 cdef void update_vector(Network *net, Tile *t, const Rule *rule, char *g) noexcept nogil:

@@ -3,17 +3,22 @@ from fastmlp.passes.layers cimport Network
 from fastmlp.passes.panels cimport place
 from libc.stdint cimport int32_t, uint16_t
 
-# Entries of sparse rows, converted: row by row, and once more by blocks of P columns, the rows of each in order.
+# Entries of sparse rows, converted: row by row, and once more by blocks of P columns, the rows of each in order; or,
+# for an update that is lazy, by those columns that there are, P of which count as a block.
 cdef struct Entries:
     ptrdiff_t room                   # for so many; 0: rows are dense
     ptrdiff_t *first                 # per row
     ptrdiff_t *count
     int32_t *columns
     char *values
-    ptrdiff_t *block_first           # per block of columns, and its end behind the last one
+    ptrdiff_t *block_first           # per block of columns, and its end behind the last one; or per column
     int32_t *block_rows
     int32_t *block_columns           # seen from the block's first
     char *block_values
+    bint lazy                        # whether the rest is there
+    ptrdiff_t n_touched              # columns that there are,
+    int32_t *touched                 # which, in the order in which they first came,
+    int32_t *slots                   # and of each of X's, its place there if it has one; else anything
 
 # Buffers of `capacity` rows. Index l is the input of layer l, so 0 is X's batch and n_layers the output.
 cdef struct Workspace:

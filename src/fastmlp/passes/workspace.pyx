@@ -13,7 +13,7 @@ cdef class Buffers:
     """The workspace for up to `capacity` rows at once."""
 
     def __cinit__(self, Parameters parameters, ptrdiff_t capacity, Purpose purpose, bint mixing=False,
-                  ptrdiff_t entries=0):
+                  ptrdiff_t entries=0, bint lazy=False):
         cdef Network *net = &parameters.net
         cdef ptrdiff_t rows = (capacity + net.kernels.tile_rows - 1) // net.kernels.tile_rows * net.kernels.tile_rows
         # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
@@ -37,6 +37,7 @@ cdef class Buffers:
         self.ws.batch_var = self.ws.batch_mean + net.n_layers + 1
         self.ws.numbers = <uint16_t **> (self.ws.batch_var + net.n_layers + 1)
         self.purpose, self.mixing, self.ws.entries.room = purpose, mixing, entries
+        self.ws.entries.lazy = lazy
         self.arena = allocate(self.lay_out(net, NULL))
         self.lay_out(net, self.arena)
 
@@ -93,12 +94,17 @@ cdef class Buffers:
     cdef lay_out_entries(self, Network *net, char *base, size_t *used):
         cdef Entries *to = &self.ws.entries
         cdef size_t numbers = to.room * sizeof(int32_t)
+        cdef ptrdiff_t most = min(to.room, net.layers[0].n_in)  # columns that the entries can have
+        cdef ptrdiff_t blocks = max(net.layers[0].in_panels, most if to.lazy else 0)
         to.first = <ptrdiff_t *> take(base, used, self.ws.capacity * sizeof(ptrdiff_t))
         to.count = <ptrdiff_t *> take(base, used, self.ws.capacity * sizeof(ptrdiff_t))
         to.columns = <int32_t *> take(base, used, numbers)
         to.values = take(base, used, to.room * net.item)
         if self.purpose >= GRADIENT:
-            to.block_first = <ptrdiff_t *> take(base, used, (net.layers[0].in_panels + 2) * sizeof(ptrdiff_t))
+            to.block_first = <ptrdiff_t *> take(base, used, (blocks + 2) * sizeof(ptrdiff_t))
             to.block_rows = <int32_t *> take(base, used, numbers)
             to.block_columns = <int32_t *> take(base, used, numbers)
             to.block_values = take(base, used, to.room * net.item)
+        if to.lazy:
+            to.touched = <int32_t *> take(base, used, most * sizeof(int32_t))
+            to.slots = <int32_t *> take(base, used, net.layers[0].n_in * sizeof(int32_t))

@@ -192,6 +192,8 @@ class Engine:
                 raise RuntimeError("train needs use_optimizer first")
             if run.average != 0.0 and plan.average is None:
                 raise ValueError("a run with an average needs keep_average first")
+            if run.lazy and (not hasattr(run.X, "indptr") or run.at_gradient or run.clip_norm is not None or run.cut):
+                raise ValueError("lazy is for sparse rows, with none of at_gradient, clip_norm and cut")
             cut = run.cut
             weight_sums = sums_of_weights(run.weight, run.order, run.batch_size) if cut is None else cut.weight_sums
             make = make_step if cut is None else make_shared_step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fastmlp.reference.bound import bound
 from fastmlp.reference.dropout import draw_masks
 from fastmlp.reference.forward import forward
 from fastmlp.reference.gradient import add_penalties, penalty
+from fastmlp.reference.lazy import left_alone
 from fastmlp.reference.loss import loss
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.norm import follow_statistics
@@ -177,5 +179,7 @@ def _update(plan: Plan, run: Run, step: int, rest: Rest) -> None:
     add_penalties(plan)
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
+    rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
+    with left_alone(plan, run.X, rows) if run.lazy else nullcontext():
+        update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
     bound(plan)

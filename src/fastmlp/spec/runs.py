@@ -118,6 +118,9 @@ class Run:
     cut : Cut or None
         How rows are cut into steps where several processes make each together, instead of by `batch_size`. Not with
         `mixing`, nor where layers normalise whole batches.
+    lazy : bool
+        Whether of the first layer's weights, and of the optimizer's state of them, a step touches only the rows of
+        those columns that its batch has an entry in. X is sparse rows then; without at_gradient, clip_norm and cut.
 
     Both hooks are called by the thread that called `train`, which may read the engine there, and not change it. What
     they raise ends the run before the update of the step, with the status "interrupted".
@@ -142,6 +145,7 @@ class Run:
     seed: int = 0
     mixing: NDArray[np.float64] | None = None
     cut: Cut | None = None
+    lazy: bool = False
 
 
 @dataclass(slots=True)

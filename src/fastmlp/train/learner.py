@@ -60,6 +60,8 @@ class StepOptions(NamedTuple):
         Each row of a step is mixed with the next, by a share drawn from Beta(mixup, mixup); 0: none is.
     noted : PerSample or None
         Where losses and gradients' norms of the rows go.
+    lazy : bool
+        Whether of the first layer's weights those alone change whose columns a batch of sparse rows has.
     """
 
     clip: Clip = NO_CLIP
@@ -67,6 +69,7 @@ class StepOptions(NamedTuple):
     swa: int = 0
     mixup: float = 0.0
     noted: PerSample | None = None
+    lazy: bool = False
 
 
 NO_OPTIONS = StepOptions()
@@ -257,6 +260,7 @@ class Learner:
             row_norms=None if options.noted is None else options.noted.grad_norms,
             mixing=shares_of_others(self.seed, engine.n_steps, len(losses), options.mixup) if options.mixup else None,
             cut=cut,
+            lazy=options.lazy,
         )
         before = engine.n_steps
         try:

@@ -36,9 +36,12 @@ class Optimizer(Operation):
     ----------
     columns : tuple of str
         Names of the columns of its table: those of its row in `csrc/ops/optimizer.inl`, then SHARED_COLUMNS.
+    lazy : bool
+        Whether weights can be left out of a step, as `fit(lazy=True)` does: what their state says of them stays true.
     """
 
     columns: ClassVar[tuple[str, ...]]
+    lazy: ClassVar[bool] = True
 
     @property
     def constant(self) -> bool:

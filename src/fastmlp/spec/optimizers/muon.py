@@ -113,6 +113,7 @@ class Muon(Optimizer):
         "smallest_norm", "consistent_rms", "hidden_only", "ns_steps", "ns_first", "ns_third", "ns_fifth",
         *SHARED_COLUMNS,
     )  # fmt: skip
+    lazy: ClassVar[bool] = False  # weights are taken as whole matrices
 
     learning_rate: float | Schedule = 0.02
     momentum: float | Schedule = 0.95

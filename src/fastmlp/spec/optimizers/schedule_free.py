@@ -81,6 +81,7 @@ class ScheduleFreeAdamW(Optimizer):
         "learning_rate", "beta2", "one_minus_beta2", "inv_sqrt_correction2", "epsilon", "interpolation", "share",
         *SHARED_COLUMNS,
     )  # fmt: skip
+    lazy: ClassVar[bool] = False  # x is the mean of z at all steps
 
     learning_rate: float | Schedule = 2.5e-3
     beta1: float = 0.9

@@ -205,6 +205,7 @@ class Rprop(Optimizer):
     columns: ClassVar[tuple[str, ...]] = (
         "initial_step", "eta_minus", "eta_plus", "smallest_step", "largest_step", "first", *SHARED_COLUMNS,
     )  # fmt: skip
+    lazy: ClassVar[bool] = False  # every weight has its step size, and the sign of its gradient, from the step before
 
     learning_rate: float = 0.01
     eta_minus: float = 0.5
