@@ -47,13 +47,14 @@ static void check_gemm_entries(trial t, result *out) {
   }
   check_all();
   check_padding(c, c.panels * T->panel);
-  for (ptrdiff_t r = 0; r < t.rows; r++)
+  for (ptrdiff_t r = 0; r < t.rows; r++) {
+    const ptrdiff_t first = begin_of(e, r), end = begin_of(e, r + 1);
     for (ptrdiff_t j = 0; j < t.columns; j++) {
       double sum = 0;
-      for (ptrdiff_t i = begin_of(e, r); i < begin_of(e, r + 1); i++)
-        sum = fused(get(e.values->data, i), at(b, number(e.columns, i), j), sum);
+      for (ptrdiff_t i = first; i < end; i++) sum = fused(get(e.values->data, i), at(b, number(e.columns, i), j), sum);
       expect(at(c, r, j), sum);
     }
+  }
   append_matrix(out, c);
 }
 
