@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
-import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from c_programs import native_compiler, run
 from places import CSRC
 
 PROGRAMS = [Path(__file__).with_name(f"{family}_check.c") for family in ("gemm", "rows", "ops", "pack", "sparse")]
@@ -26,15 +25,6 @@ FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra",
 pytestmark = pytest.mark.skipif(
     not (CSRC / "kernels.h").exists(), reason=f"no C sources in {CSRC}: FASTMLP_CSRC says where they are"
 )
-
-
-def environment() -> dict[str, str]:
-    """Ours without LD_PRELOAD: a sanitizer's library that is preloaded for Python is not for compilers."""
-    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-
-
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600, check=False)
 
 
 def compile_all(compiler: list[str], flags: list[str], sources: list[Path], folder: Path) -> list[str]:
@@ -67,13 +57,6 @@ def check_output(result: subprocess.CompletedProcess[str], *tables: str) -> None
     for table in tables:
         assert f"{table} float32: checked" in result.stdout
         assert f"{table} float64: checked" in result.stdout
-
-
-def native_compiler() -> list[str] | None:
-    """The compiler that Python was built with, unless CC says otherwise; without its flags."""
-    wanted = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[:1]
-    found = [name for name in (*wanted, "cc", "gcc", "clang") if shutil.which(name)]
-    return found[:1] or None
 
 
 def test_every_isa_of_this_processor(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from c_programs import native_compiler, run
 from places import PASSES
-from test_c_kernels import native_compiler, run
 
 PROGRAM = Path(__file__).with_name("pool_check.c")
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-pthread", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from c_programs import native_compiler, run
 from places import CSRC, PASSES
-from test_c_kernels import native_compiler, run
 
 PROGRAM = Path(__file__).with_name("sync_check.c")
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
