@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import operator
 import statistics
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +24,11 @@ import fastmlp
 from fastmlp.cli import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SIZES, TINY = [20, 64, 64, 1], [10, 16, 1]
 EPOCHS = 20
+LONG = 100  # epochs by workers that are other processes
 
 
 def seconds_of(work: Callable[[], Any]) -> float:
@@ -62,6 +68,55 @@ def by_search(X: np.ndarray, y: np.ndarray, count: int) -> Callable[[], Any]:
     return lambda: GridSearchCV(estimator, grid, cv=split, n_jobs=2, refit=False).fit(X, y)
 
 
+@contextmanager
+def dask_workers() -> Iterator[Any]:
+    """Two workers of Dask."""
+    import distributed
+
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        yield client.get_executor()
+
+
+@contextmanager
+def ray_workers() -> Iterator[Any]:
+    """Two workers of Ray."""
+    import ray
+    from ray.util.multiprocessing import Pool
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        yield Pool(2)
+    finally:
+        ray.shutdown()
+
+
+#: How to begin with two workers, the module that it needs, and how many times as fast as one thread they are to be.
+EXECUTORS: dict[str, tuple[Callable[[], Any], str, float]] = {
+    "processes": (lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")), "concurrent.futures", 1.7),
+    "dask": (dask_workers, "distributed", 1.4),
+    "ray": (ray_workers, "ray", 1.4),
+}
+
+
+def by_executor(name: str, count: int, n: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds for so many networks by two workers that are there, and on one thread, in turns."""
+    X, y = rows_for(SIZES, n)
+    times: dict[str, list[float]] = {"one thread": [], name: []}
+    with EXECUTORS[name][0]() as executor:
+        fastmlp.fit_many(networks(SIZES, 4), X, y, epochs=1, executor=executor)  # which imports fastmlp there
+        for _ in range(rounds):
+            first, second = networks(SIZES, count), networks(SIZES, count)
+            alone, several = (
+                lambda: fastmlp.fit_many(first, X, y, epochs=LONG, threads=1),  # noqa: B023 - called at once
+                lambda: fastmlp.fit_many(second, X, y, epochs=LONG, executor=executor),  # noqa: B023
+            )
+            times["one thread"].append(seconds_of(alone))
+            times[name].append(seconds_of(several))
+            assert all((a.weights[0] == b.weights[0]).all() for a, b in zip(first, second, strict=True))
+    return times
+
+
 def main() -> int:
     """Measure, print, write, check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
@@ -70,6 +125,7 @@ def main() -> int:
     parser.add_argument("--rows", type=positive(int), default=1000, help="default: 1000")
     parser.add_argument("--rounds", type=positive(int), default=5, help="default: 5")
     parser.add_argument("--sklearn", action="store_true", help="scikit-learn's GridSearchCV(n_jobs=2) as well, once")
+    parser.add_argument("--executors", action="store_true", help="by processes, and by Dask and Ray where they are")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is less than it should be")
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
     options = parser.parse_args()
@@ -87,6 +143,8 @@ def main() -> int:
             assert all((a.weights[0] == b.weights[0]).all() for a, b in zip(first, second, strict=True))
     if options.sklearn:
         found["20-64-64-1"]["GridSearchCV"] = [seconds_of(by_search(*rows_for(SIZES, options.rows), options.networks))]
+    wanted = [name for name, (_, module, _) in EXECUTORS.items() if options.executors and find_spec(module)]
+    by_workers = {name: by_executor(name, options.networks, options.rows, options.rounds) for name in wanted}
     seconds = {name: {way: statistics.median(times) for way, times in ways.items()} for name, ways in found.items()}
     lines = [
         [name, way, f"{took:.3f}", f"{took / ways['fit_many']:.2f}"]
@@ -94,8 +152,11 @@ def main() -> int:
         for way, took in ways.items()
     ]
     print(table(["networks", "way", "seconds", "by fit_many"], lines, 2))
+    faster = {name: statistics.median(map(operator.truediv, *times.values())) for name, times in by_workers.items()}
+    for name, ratio in faster.items():
+        print(f"{options.networks} networks by two workers, {name}: {ratio:.2f} times as fast as on one thread")
     settings = {name: getattr(options, name) for name in ("networks", "tiny", "rows", "rounds")} | {"epochs": EPOCHS}
-    path = write_json(options.json, "many", {"machine": where, "settings": settings, "results": found})
+    path = write_json(options.json, "many", {"machine": where, "settings": settings, "results": found | by_workers})
     print(f"\nwritten to {path}")
     if not options.check:
         return 0
@@ -107,7 +168,8 @@ def main() -> int:
     least = {"one by one": 1.85, "1000 tiny in 2 s": 1.0}
     if options.sklearn:
         speeds["GridSearchCV"], least["GridSearchCV"] = ways["GridSearchCV"] / ways["fit_many"], 20.0
-    failed = failed_checks(speeds, least, " times")
+    least |= {name: EXECUTORS[name][2] for name in faster}
+    failed = failed_checks(speeds | faster, least, " times")
     for line in failed:
         print(f"CHECK FAILED  {line}")
     return 1 if failed else 0

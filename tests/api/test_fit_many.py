@@ -78,7 +78,7 @@ def one_process():
 @pytest.mark.parametrize("kind", [lambda: ThreadPoolExecutor(2), one_process], ids=["threads", "process"])
 def test_executors_do_the_same(rows, kind, monkeypatch):
     X, y = rows
-    monkeypatch.setattr("fastmlp.many.workers.LARGE", 256)  # so that the data go by files
+    monkeypatch.setattr("fastmlp.many.crews.LARGE", 256)  # so that the data go by files
     nets, others = make(), alone(make(), X, y)
     with kind() as pool:
         results = fastmlp.fit_many(nets, X, y, executor=pool, **OWN)

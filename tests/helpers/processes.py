@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -89,3 +90,31 @@ def in_threads(*works):
     if errors:
         raise errors[0]
     return results
+
+
+class DiesOnce(fastmlp.Callback):
+    """Kills its process after an epoch, unless one has done so, which a file tells."""
+
+    def __init__(self, path, always=False):
+        self.path, self.always = path, always
+
+    def on_epoch_end(self, net, logs):
+        if self.always or not self.path.exists():
+            self.path.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trains_though_a_worker_dies(executor, path):
+    """Train six networks by an executor, one of whose workers dies, which the path tells, to the bits of each alone."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 4)).astype(np.float32)
+    y = np.sin(X[:, 0])
+    nets, others = ([fastmlp.MLP([4, 6, 1], seed=seed) for seed in range(6)] for _ in range(2))
+    called = [[DiesOnce(path)] if seed == 2 else [] for seed in range(6)]
+    results = fastmlp.fit_many(nets, X, y, epochs=3, callbacks=called, executor=executor)
+    assert path.exists()
+    for result, alone in zip(results, others, strict=True):
+        alone.fit(X, y, epochs=3)
+        assert result.error is None
+        assert result.history.loss == alone.history.loss
+        assert parameters(result.network) == parameters(alone)

@@ -14,7 +14,7 @@ from places import ROOT
 
 import fastmlp
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((*(ROOT / "examples").glob("*.py"), *(ROOT / "examples" / "distributed").glob("*.py")))
 ALONE = "Needs fastmlp alone"
 
 pytestmark = pytest.mark.skipif(not EXAMPLES, reason=f"no examples in {ROOT}")
@@ -42,14 +42,16 @@ def nothing_else(tmp_path: Path) -> dict[str, str]:
 def test_an_example_says_in_its_first_lines_what_it_needs_and_how_to_run_it(path: Path) -> None:
     lines = docstring(path).splitlines()
     assert any(line.startswith("Needs ") for line in lines[:4])
-    assert f"python examples/{path.name}" in "\n".join(lines)
+    place = path.relative_to(ROOT).as_posix()
+    assert re.search(rf"python (-m mpi4py\S* )?{place}", "\n".join(lines))
 
 
 @each_example
 def test_an_example_imports_what_it_says_it_needs(path: Path) -> None:
     imported = re.findall(r"^ *(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     needs = docstring(path)
-    for module, word in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib"), ("torch", "PyTorch")):
+    words = {"sklearn": "scikit-learn", "torch": "PyTorch", "distributed": "Dask", "ray": "Ray"}
+    for module, word in (words | {name: name for name in ("matplotlib", "mpi4py")}).items():
         assert (module in imported) == (word in needs.partition("Needs ")[2]), module
     if ALONE in needs:
         assert set(imported) <= {"numpy", "fastmlp", *sys.stdlib_module_names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastmlp.many.crews import is_executor
 from fastmlp.many.jobs import as_jobs
 from fastmlp.many.results import Results
 from fastmlp.many.workers import do
@@ -56,8 +57,12 @@ def fit_many(
         yes or no for each; ``sklearn.model_selection.KFold(5).split(X, y)`` gives such pairs. A number deals the rows
         out to so many folds, in a random order that is always the same.
     executor : concurrent.futures.Executor, optional
-        Who does the work: threads of another pool, or processes. These get large arrays by files in a temporary folder,
-        each once for all networks, and map them; networks come back as they have become.
+        Who does the work: threads of another pool, or processes: a ``ProcessPoolExecutor``, mpi4py's
+        ``MPIPoolExecutor``, Dask's ``client.get_executor()``, or a ``ray.util.multiprocessing.Pool`` (for the cluster
+        that it is on). Large arrays go to the workers once, not with every network: scattered by Dask, in Ray's object
+        store, for others by files in a temporary folder, which they map. Networks come back as they have become. Those
+        of a worker that is lost are trained once more, by the others, or by a new pool where a ``ProcessPoolExecutor``
+        has broken.
     threads : int, optional
         How many networks at once, without an executor. Default: as `fastmlp.get_num_threads` says. Fewer networks share
         them out.
@@ -103,7 +108,7 @@ def fit_many(
     (1, 16, 1)
     """
     workers = get_num_threads() if threads is None else engine_threads(threads)
-    if executor is not None and not hasattr(executor, "submit"):
+    if executor is not None and not is_executor(executor):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, **options}
     jobs = as_jobs(

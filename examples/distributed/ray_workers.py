@@ -1,0 +1,26 @@
+"""Networks of several widths by workers of Ray, here two on this machine.
+
+Needs Ray (pip install ray):  python examples/distributed/ray_workers.py
+"""
+
+import numpy as np
+import ray
+from ray.util.multiprocessing import Pool
+
+import fastmlp
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, size=(600, 1))
+    y = np.sin(2 * x[:, 0]) + rng.normal(scale=0.1, size=600)
+    widths = (2, 4, 8, 16, 32)
+    nets = [fastmlp.MLP([1, width, width, 1], activation="tanh", seed=0) for width in widths]
+    ray.init(num_cpus=2, include_dashboard=False)
+    results = fastmlp.fit_many(nets, x, y, epochs=60, optimizer=fastmlp.Adam(0.01), folds=5, executor=Pool(2))
+    for width, losses in zip(widths, results.values("val_loss"), strict=True):
+        print(f"{width:3d}: {losses.mean():.4f} +- {losses.std():.4f}")
+
+
+if __name__ == "__main__":
+    main()
