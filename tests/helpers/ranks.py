@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[1] / "distributed" / "rank_program.py"
+PROGRAM = Path(__file__).parents[1] / "ranks" / "rank_program.py"
 PATIENCE = 100  # seconds until a hang is called one: four ranks share two processors, and maybe those with other tests
 
 

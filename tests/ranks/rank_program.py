@@ -1,4 +1,4 @@
-"""What each rank of tests/distributed/test_mpi.py does: `mpiexec -n 2 python rank_program.py SCENARIO FOLDER`."""
+"""What each rank of tests/ranks/test_mpi.py does: `mpiexec -n 2 python rank_program.py SCENARIO FOLDER`."""
 
 import hashlib
 import json
