@@ -1,6 +1,6 @@
 """One network on several machines, or here on several processes: each reads its own part of a file of rows.
 
-Needs fastmlp[mpi], which brings MPICH:  mpiexec -n 2 python examples/distributed/mpi.py
+Needs fastmlp[mpi], which brings mpi4py and MPICH:  mpiexec -n 2 python examples/distributed/mpi.py
 
 Stopped in the middle and started again, it goes on where the last checkpoint was written.
 """
