@@ -295,6 +295,23 @@ def test_columns_that_tell_nothing_are_left_out_with_a_word(run, tmp_path):
     assert "from 1 column" in out
 
 
+def test_commas_in_numbers_are_told(run, tmp_path):
+    """Decimal commas train as points do, to the same predictions; commas of thousands are text."""
+    data = people(tmp_path / "data.csv", 0)
+    other = tmp_path / "other.csv"
+    with data.open(newline="") as file, other.open("w", newline="") as out:
+        csv.writer(out, delimiter=";").writerows([cell.replace(".", ",") for cell in row] for row in csv.reader(file))
+    told = []
+    for path in data, other:
+        code, _, err = run("train", path, "--target", "happy", "--out", tmp_path / f"{path.stem}.safetensors", *QUICK)
+        assert code == 0
+        told.append(err)
+    assert "commas are decimal points in" in told[1]
+    assert "commas" not in told[0]
+    predictions = [run("predict", tmp_path / f"{path.stem}.safetensors", path)[1] for path in (data, other)]
+    assert predictions[0] == predictions[1]
+
+
 def test_numbers_can_be_categories_as_they_are_written(run, tmp_path):
     rows = "".join(f"0{n % 5},{n % 11},{n % 5 in (1, 3):d}\n" for n in range(100))
     (tmp_path / "data.csv").write_text(f"zip,x,y\n{rows}")

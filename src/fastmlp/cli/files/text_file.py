@@ -173,6 +173,7 @@ class _Column:
     def __init__(self, path: str, name: str, kind: Kind | None, is_text: bool, comma: bool) -> None:
         self.path, self.name, self.kind = path, name, kind
         self.point = "" if comma else "."  # what stands before decimals; nothing: no number had any yet
+        self.example = ""
         self.is_text = is_text or kind in ("category", "date")
         self.parts: list[Array] = []
         self.late = False
@@ -216,7 +217,8 @@ class _Column:
                 out[row] = np.nan
                 continue
             point = "." if "." in cell else "," if "," in cell else ""
-            self.point = self.point or point
+            if not self.point:
+                self.point, self.example = point, cell.strip()
             if point not in ("", self.point) or not (COMMA.fullmatch(cell) if point == "," else is_number(cell)):
                 return row
             out[row] = float(cell.replace(",", "."))
@@ -243,9 +245,9 @@ class _Column:
 def _oddities(path: str, builders: Sequence[_Column], columns: Mapping[str, Array]) -> list[str]:
     """Tell which columns have numbers with commas, and what they were taken for."""
     found = []
-    decimal = [each.name for each in builders if each.point == "," and not each.is_text]
+    decimal = [f"{each.name!r} ({each.example:.20})" for each in builders if each.point == "," and not each.is_text]
     if decimal:
-        found.append(f"{path}: commas are decimal points in {', '.join(map(repr, decimal)):.200}")
+        found.append(f"{path}: commas are decimal points in {', '.join(decimal):.200}")
     for each in builders:
         column = columns[each.name]
         if each.kind is None and column.dtype == object:
