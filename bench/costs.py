@@ -28,6 +28,7 @@ FEATURES: dict[str, tuple[dict[str, Any], fastmlp.spec.Optimizer, float | None]]
     "gelu_tanh": ({"activation": "gelu_tanh"}, fastmlp.Adam(1e-4), None),
     "silu": ({"activation": "silu"}, fastmlp.Adam(1e-4), 1.1),
     "mish": ({"activation": "mish"}, fastmlp.Adam(1e-4), 1.15),
+    "maxout": ({"activation": fastmlp.Maxout(2)}, fastmlp.Adam(1e-4), 2.2),
     "selu": ({"activation": "selu"}, fastmlp.Adam(1e-4), None),
     "hard_swish": ({"activation": "hard_swish"}, fastmlp.Adam(1e-4), None),
     "dropout": ({"activation": "relu", "dropout": 0.2}, fastmlp.Adam(1e-4), 1.15),

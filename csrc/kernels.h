@@ -221,6 +221,12 @@ typedef struct fm_kernels {
                           void *normed, void *shifted);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
+  /* The largest of `pieces` signals of each of `units` outputs, in the first columns of a block of rows that has had
+   * its biases; `kept` gets the slopes, unless it is NULL. And from derivatives by the outputs to those by the signals.
+   */
+  void (*maxout)(ptrdiff_t rows, ptrdiff_t units, ptrdiff_t pieces, void *a, ptrdiff_t stride, void *kept);
+  void (*maxout_backward)(ptrdiff_t rows, ptrdiff_t units, ptrdiff_t pieces, const void *kept, void *d,
+                          ptrdiff_t stride);
   fm_loss_kernel loss[FM_LOSS_COUNT];
   /* g += l1 sign(w) + l2 w for `n` contiguous weights. */
   void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g);

@@ -9,6 +9,7 @@ enum { PANEL = 2 * VL };
 #include "../kernels/norm.inl"
 #include "../ops/softmax.inl"
 #include "../ops/prelu.inl"
+#include "../ops/maxout.inl"
 #include "../ops/loss.inl"
 #include "../ops/cross_entropy.inl"
 #include "../ops/cosine.inl"
@@ -83,6 +84,8 @@ static const fm_kernels table = {
         {
 #include "../ops/optimizer.inl"
         },
+    .maxout = maxout,
+    .maxout_backward = maxout_backward,
     .muon_direction = muon_direction,
     .muon_polynomial = muon_polynomial,
     .muon_step = muon_step,

@@ -48,6 +48,9 @@ def networks() -> list[fastmlp.MLP]:
         made.append(net)
     made.append(fastmlp.MLP([5, 6, 6, 6, 9, 9, 3], activation="gelu", residual=True, seed=NETWORKS))
     made.append(fastmlp.MLP([5, 6, 3], activation=fastmlp.PReLU(-0.3, per_unit=False), seed=NETWORKS))
+    for norm in (None, "layer"):
+        maxout = fastmlp.Maxout(3), "maxout"
+        made.append(fastmlp.MLP([9, 7, 7, 2], activation=maxout, residual=True, norm=norm, seed=NETWORKS))  # type: ignore[arg-type]
     for norm, dtype in itertools.product(NORM_NAMES, ("float32", "float64")):
         activation: Any = ["silu", "softmax" if norm == "layer" else "relu", "tanh"]
         net = fastmlp.MLP([9, 37, 3, 1, 2], activation=activation, norm=norm, dtype=dtype, seed=1)  # type: ignore[arg-type]

@@ -52,7 +52,10 @@ def fill(engine, spec, seed=0, scale=1.0):
     rng = np.random.default_rng(seed)
     set_layers(
         engine,
-        [(scale * rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers],
+        [
+            (scale * rng.normal(size=(layer.n_in, layer.n_signals)) / np.sqrt(layer.n_in)).astype(spec.dtype)
+            for layer in spec.layers
+        ],
         [
             (0.5 * scale * rng.normal(size=shape)).astype(spec.dtype)
             for shape in spec.shapes.values()

@@ -158,14 +158,14 @@ def c99_of(
 
 def _by_dots(layer: Layer) -> bool:
     """Whether the kernels make a layer's products as dot products, whose sums have an order of their own."""
-    return layer.n_out <= constant("FM_DOT_COLUMNS") and layer.n_out < layer.n_in
+    return layer.n_signals <= constant("FM_DOT_COLUMNS") and layer.n_signals < layer.n_in
 
 
 def _functions(layer: Layer) -> list[str]:
     kind = layer.activation.name
     if kind == "softmax":
         return ["row_softmax", "row_max"]
-    return [] if kind == "identity" else [f"{kind}_value"]
+    return [] if kind in {"identity", "maxout"} else [f"{kind}_value"]
 
 
 def _head(spec: NetworkSpec, name: str, flash: int, normalizing: Normalizing) -> str:
@@ -194,7 +194,7 @@ def _shown(layer: Layer) -> str:
 
 def _buffers(spec: NetworkSpec, normalizing: Normalizing) -> dict[str, int]:
     """Names and lengths of the buffers: of normalised inputs, and between the layers two that are used in turns."""
-    widths = spec.sizes[1:-1]
+    widths = [layer.n_signals for layer in spec.layers[:-1]]
     scaled = {} if normalizing.input_scaling is None else {"scaled": spec.sizes[0]}
     return scaled | {name: max(of) for name, of in (("odd", widths[::2]), ("even", widths[1::2])) if of}
 
@@ -217,7 +217,7 @@ def _tables(
         tables |= {f"W{number}": np.ascontiguousarray(W.T).ravel(), f"b{number}": b}
         if layer.activation.vectors(layer.n_out):
             tables[f"slope{number}"] = next(learned)
-        elif layer.activation.params:
+        elif layer.activation.params and layer.activation.name != "maxout":
             tables[f"params{number}"] = np.array(layer.activation.params, spec.dtype)
     text = "\n".join(_table(name, values) for name, values in tables.items())
     return text + "\n", sum(values.nbytes for values in tables.values())
@@ -249,19 +249,19 @@ def _predict(spec: NetworkSpec, normalizing: Normalizing) -> str:
         lines.append(f"  for (int i = 0; i < {spec.sizes[0]}; i++) scaled[i] = {scaled};")
     for number, (layer, norm) in enumerate(zip(spec.layers, spec.norms, strict=True), start=1):
         to = "y" if number == last else ("even", "odd")[number % 2]
-        dots, sizes = "_dots" if _by_dots(layer) else "", f"{layer.n_in}, {layer.n_out}"
+        dots, sizes = "_dots" if _by_dots(layer) else "", f"{layer.n_in}, {layer.n_signals}"
         if norm is None:
             lines.append(f"  affine{dots}({sizes}, W{number}, b{number}, {at}, {to});")
         else:  # of one row, in panels of two columns
             x = f"({to}[o] - mean{number}[o]) * scale{number}[o]"
             normalise = {
-                "layer": f"  normalise_rows(1, {layer.n_out}, {NORM_EPSILON}, gamma{number}, {to}, 2, NULL, NULL);",
+                "layer": f"  normalise_rows(1, {layer.n_signals}, {NORM_EPSILON}, gamma{number}, {to}, 2, NULL, NULL);",
                 "batch": f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] = gamma{number}[o] * ({x});",
             }
             lines += [
                 f"  product{dots}({sizes}, W{number}, {at}, {to});",
                 normalise[norm],
-                f"  for (int o = 0; o < {layer.n_out}; o++) {to}[o] += b{number}[o];",
+                f"  for (int o = 0; o < {layer.n_signals}; o++) {to}[o] += b{number}[o];",
             ]
         lines += _activated(number, layer, to)
         if spec.residuals[number - 1]:
@@ -278,6 +278,13 @@ def _activated(number: int, layer: Layer, row: str) -> list[str]:
     kind, params = layer.activation.name, f"params{number}" if layer.activation.params else "NULL"
     if kind == "identity":
         return []
+    if kind == "maxout":
+        place = f"{row}[p * {layer.n_out} + o]"
+        return [
+            f"  for (int p = 1; p < {layer.n_signals // layer.n_out}; p++)",
+            f"    for (int o = 0; o < {layer.n_out}; o++)",
+            f"      if ({row}[o] < {place} || {place} != {place}) {row}[o] = {place};",
+        ]
     if kind == "prelu":
         place = "o" if layer.activation.vectors(layer.n_out)["slope"] > 1 else "0"
         value = f"prelu_value({row}[o], slope{number}[{place}])"

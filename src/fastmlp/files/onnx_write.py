@@ -41,7 +41,7 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def constant(self, values: Array | float, name: str | None = None, dtype: str | None = None) -> str:
+    def constant(self, values: Array | Sequence[int] | float, name: str | None = None, dtype: str | None = None) -> str:
         """Store numbers, in the network's dtype if none is given."""
         name = name or f"constant_{len(self.constants)}"
         kind = self.dtype if dtype is None else np.dtype(dtype)
@@ -97,6 +97,11 @@ def _silu(graph: _Graph, z: str) -> str:
     return graph.node("Mul", z, graph.node("Sigmoid", z))
 
 
+def _maxout(graph: _Graph, z: str, pieces: float) -> str:
+    shape = graph.constant(np.array([0, int(pieces), -1]), dtype="int64")  # 0 is as many rows as there are
+    return graph.node("ReduceMax", graph.node("Reshape", z, shape), graph.constant([1], dtype="int64"), keepdims=0)
+
+
 #: Every activation that ONNX can say: how, from the name of its signal and its parameters, or of what it has learned.
 OPERATORS: dict[str, Callable[..., str]] = {
     "identity": lambda graph, z: z,  # noqa: ARG005
@@ -119,6 +124,7 @@ OPERATORS: dict[str, Callable[..., str]] = {
     "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
     "hard_swish": _plain("HardSwish"),
     "softmax": _plain("Softmax", axis=1),
+    "maxout": _maxout,
     "prelu": lambda graph, z, slope: graph.node("PRelu", z, slope),
 }
 

@@ -215,7 +215,7 @@ class MLP(Exports):
         weights = as_parameters(
             spec,
             [
-                draw(initializer, self.seed, number, layer.n_in, layer.n_out)
+                draw(initializer, self.seed, number, layer.n_in, layer.n_signals)
                 for number, (layer, initializer) in enumerate(zip(spec.layers, initializers, strict=True))
             ],
             "init",

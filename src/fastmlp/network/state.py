@@ -340,7 +340,7 @@ class State:
         rows = [("layer", "shape", "activation", "parameters")]
         of_layers = zip(spec.layers, spec.residuals, spec.norms, spec.vectors, strict=True)
         for number, (layer, adds, norm, vectors) in enumerate(of_layers, 1):
-            count = f"{layer.n_in * layer.n_out + sum(vectors.values()):,}"
+            count = f"{layer.n_in * layer.n_signals + sum(vectors.values()):,}"
             rows.append(
                 (
                     str(number),

@@ -8,7 +8,7 @@ from fastmlp.passes.gemm cimport multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport BATCH_NORM, BIAS, LAYER_NORM, SLOPE, Layer, Vector
 from fastmlp.passes.norm cimport normalise, normalise_panel
-from fastmlp.passes.panels cimport packed, panel_row, vectors_in
+from fastmlp.passes.panels cimport packed, panel_row, panels_in, vectors_in
 from fastmlp.passes.sparse cimport has_entries, multiply_entries
 from fastmlp.passes.workspace cimport block_of, kept_block
 from libc.string cimport memcpy
@@ -88,8 +88,9 @@ cdef void add_inputs(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_
 
 
 cdef int elementwise(Network *net, int l, bint logits) noexcept nogil:
-    """The activation of forward_layer in layer l: none in the last one where logits are wanted, or in a user's own."""
-    if net.layers[l].custom != NULL or (logits and l == net.n_layers - 1):
+    """The activation of forward_layer in layer l: none in the last one where logits are wanted, in a user's own, or of
+    several pieces."""
+    if net.layers[l].custom != NULL or net.layers[l].pieces > 1 or (logits and l == net.n_layers - 1):
         return FM_ACTIVATION_identity
     return net.layers[l].activation
 
@@ -100,11 +101,14 @@ cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff
     cdef ptrdiff_t j
     if layer.custom != NULL:
         users_activation(net, ws, l, row, rows)
+    elif layer.pieces > 1:
+        net.kernels.maxout(rows, layer.units, layer.pieces, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
+                           NULL if ws.kept[l + 1] == NULL else block_of(net, ws, ws.kept[l + 1], row, 0))
     else:
         net.kernels.activation[layer.activation].forward_rows(
             rows, layer.n_out, layer.params, block_of(net, ws, ws.a[l + 1], row, 0), ws.stride,
             kept_block(net, ws, l + 1, row, 0))
-    for j in range(layer.out_panels):
+    for j in range(panels_in(net, layer.units)):
         if ws.numbers[l + 1] != NULL:
             drop_outputs(net, ws, l, row, rows, j)
         if layer.residual:

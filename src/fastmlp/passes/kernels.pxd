@@ -103,6 +103,10 @@ cdef extern from "kernels.h" nogil:
         void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
                                 void *d, void *normed, void *shifted) noexcept nogil
         fm_activation_kernels *activation
+        void (*maxout)(ptrdiff_t rows, ptrdiff_t units, ptrdiff_t pieces, void *a, ptrdiff_t stride,
+                       void *kept) noexcept nogil
+        void (*maxout_backward)(ptrdiff_t rows, ptrdiff_t units, ptrdiff_t pieces, const void *kept, void *d,
+                                ptrdiff_t stride) noexcept nogil
         fm_loss_kernel *loss
         void (*regularise)(ptrdiff_t n, const void *w, double l1, double l2, void *g) noexcept nogil
         void (*scale)(ptrdiff_t n, double factor, void *g) noexcept nogil

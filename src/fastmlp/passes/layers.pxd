@@ -33,7 +33,9 @@ cdef struct Vector:
 # One layer's parameters, n_in (I) x n_out (O). Matrices are column panels; a row vector is one row of panels.
 cdef struct Layer:
     ptrdiff_t n_in
-    ptrdiff_t n_out
+    ptrdiff_t n_out                  # columns of W
+    ptrdiff_t units                  # outputs: as many, or the largest of `pieces` signals each
+    ptrdiff_t pieces
     ptrdiff_t in_panels
     ptrdiff_t out_panels
     int activation

@@ -23,7 +23,7 @@ cdef double WAKING_SECONDS = 20e-6       # work that a thread has to be given be
 
 cdef describe(Layer *to, Network *net, layer, double drop):
     """Write down the sizes of one layer of a specification, how its matrices lie, and the dropout of its inputs."""
-    to.n_in, to.n_out = layer.n_in, layer.n_out
+    to.n_in, to.n_out, to.units, to.pieces = layer.n_in, layer.n_signals, layer.n_out, layer.n_signals // layer.n_out
     to.in_panels = (to.n_in + net.panel - 1) // net.panel
     to.out_panels = (to.n_out + net.panel - 1) // net.panel
     to.dots = to.n_out <= FM_DOT_COLUMNS and to.n_out < to.n_in
@@ -32,10 +32,12 @@ cdef describe(Layer *to, Network *net, layer, double drop):
     to.row_blocks, to.column_panels = ((to.out_panels, to.in_panels) if to.narrow
                                        else (to.in_panels, to.out_panels))
     to.custom = <void *> layer.activation if layer.activation.custom else NULL
-    # Of a user's own one, what follows when Python has been asked is what follows for gelu: the slopes are there.
-    to.activation = index_of("activation", "gelu" if layer.activation.custom else layer.activation.name)
+    # Of a user's own one, what follows when Python has been asked is what follows for gelu: the slopes are there. Of
+    # several pieces, too.
+    listed = not layer.activation.custom and to.pieces == 1
+    to.activation = index_of("activation", layer.activation.name if listed else "gelu")
     to.keeps_slopes = activation_keeps_slopes(to.activation)
-    to.whole_rows = layer.activation.custom or activation_is_of_rows(to.activation)
+    to.whole_rows = not listed or activation_is_of_rows(to.activation)
     net.custom |= layer.activation.custom
     net.by_rows |= to.whole_rows and to != &net.layers[net.n_layers - 1]
     fill_params(to.params, layer.activation.params)

@@ -42,6 +42,10 @@ cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdif
     """From derivatives by the outputs of layer l - 1, for a block of rows, to those by its signals, in place."""
     cdef Layer *layer = &net.layers[l - 1]
     cdef ptrdiff_t j
+    if layer.pieces > 1:
+        net.kernels.maxout_backward(rows, layer.units, layer.pieces, kept_block(net, ws, l, row, 0),
+                                    block_of(net, ws, ws.d[l], row, 0), ws.stride)
+        return
     if layer.whole_rows and layer.custom == NULL:
         net.kernels.activation[layer.activation].backward_rows(
             rows, layer.n_out, kept_block(net, ws, l, row, 0), layer.params, block_of(net, ws, ws.d[l], row, 0),

@@ -111,7 +111,7 @@ cdef class Parameters:
 
     cdef describe_layers(self):
         layers, width = self.spec.layers, self.net.panel
-        refuse_too_large(sum(2 * (n.n_in + width) * (n.n_out + width) for n in layers) * self.net.item)
+        refuse_too_large(sum(2 * (n.n_in + width) * (n.n_signals + width) for n in layers) * self.net.item)
         self.net.n_layers = len(layers)
         self.net.layers = <Layer *> calloc(self.net.n_layers, sizeof(Layer))
         if self.net.layers == NULL:

@@ -30,8 +30,9 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
     if inputs.entries is not None:
         raise ValueError("traces are of dense rows")
     spec = parameters.spec
-    signals, outputs, sensitivities = ([np.empty((total, layer.n_out), spec.dtype) for layer in spec.layers]
-                                       for _kind in range(3))
+    signals, sensitivities = ([np.empty((total, layer.n_signals), spec.dtype) for layer in spec.layers]
+                              for _kind in range(2))
+    outputs = [np.empty((total, layer.n_out), spec.dtype) for layer in spec.layers]
     ws.has_labels = inputs.examples.labels
     for start in range(0, total, most):
         rows = min(most, total - start)
@@ -39,10 +40,10 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
         forward_rows(net, ws, False, 0, rows)
         raise_left(ws)
         for l in range(net.n_layers):
-            copy_out(net, ws, ws.a[l + 1], l, outputs, start, rows)
+            copy_out(net, ws, ws.a[l + 1], outputs[l], start, rows)
             # The deltas' buffers are free until the backward pass, and hold the signals for so long.
             forward_layer(net, ws, l, FM_ACTIVATION_identity, 0, rows, 0, net.layers[l].out_panels, ws.d[l + 1])
-            copy_out(net, ws, ws.d[l + 1], l, signals, start, rows)
+            copy_out(net, ws, ws.d[l + 1], signals[l], start, rows)
         if not backward:
             continue
         if by_outputs is not None:
@@ -58,13 +59,13 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
                 users_loss(parameters, ws, rows)
         backward_rows(net, ws, 0, rows)
         for l in range(net.n_layers):
-            copy_out(net, ws, ws.d[l + 1], l, sensitivities, start, rows)
+            copy_out(net, ws, ws.d[l + 1], sensitivities[l], start, rows)
     return signals, outputs, sensitivities if backward else None
 
 
-cdef copy_out(Network *net, Workspace *ws, char *matrix, int l, arrays, ptrdiff_t start, ptrdiff_t rows):
-    cdef char[:, ::1] to = arrays[l][start:start + rows].view(np.int8)
-    cdef ptrdiff_t columns = net.layers[l].n_out
+cdef copy_out(Network *net, Workspace *ws, char *matrix, array, ptrdiff_t start, ptrdiff_t rows):
+    cdef char[:, ::1] to = array[start:start + rows].view(np.int8)
+    cdef ptrdiff_t columns = array.shape[1]
     net.kernels.unpack(rows, columns, matrix, ws.stride, &to[0, 0], columns)
 
 

@@ -19,7 +19,7 @@ cdef class Buffers:
         # Panels a multiple of 4096 bytes apart would all compete for the same few sets of the first-level cache.
         if rows * net.panel * net.item % 4096 == 0:
             rows += net.kernels.tile_rows
-        widths = sum(n.n_in + n.n_out + 2 * net.panel for n in parameters.spec.layers)
+        widths = sum(n.n_in + n.n_signals + 2 * net.panel for n in parameters.spec.layers)
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel

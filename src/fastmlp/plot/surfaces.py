@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,8 +135,8 @@ def _furthest(way: Array) -> tuple[Array, Array]:
 def _random(net: MLP, rng: np.random.Generator) -> Array:
     """Draw a direction in which each unit's weights are as long as its own; biases stay as they are."""
     parts = []
-    for (n_in, n_out), W in zip(pairwise(net.sizes), net.weights, strict=True):
-        drawn = rng.normal(size=(n_in, n_out))
+    for W in net.weights:
+        drawn = rng.normal(size=W.shape)
         drawn *= np.linalg.norm(W.astype(float), axis=0) / np.linalg.norm(drawn, axis=0)
-        parts += [drawn.ravel(), np.zeros(n_out)]
+        parts += [drawn.ravel(), np.zeros(W.shape[1])]
     return np.concatenate(parts)

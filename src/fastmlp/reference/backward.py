@@ -22,13 +22,14 @@ def backward_layer(
     plan: Plan, batch: Batch, i: int, delta: Array, a: Array, out: Array, masks: Masks = NO_MASKS
 ) -> None:
     """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
-    np.matmul(delta, plan.layers[i].W_t, out=out)
+    by_outputs = out[:, : plan.sizes[i]]
+    np.matmul(delta, plan.layers[i].W_t, out=by_outputs)
     if plan.residuals[i]:
-        np.add(out, batch.through[i], out=out)
+        np.add(by_outputs, batch.through[i], out=by_outputs)
     if plan.residuals[i - 1]:
-        np.copyto(batch.through[i - 1], out)
+        np.copyto(batch.through[i - 1], by_outputs)
     if i in masks:
-        np.multiply(out, masks[i], out=out)
+        np.multiply(by_outputs, masks[i], out=by_outputs)
     if i in masks or plan.residuals[i - 1]:
         a = batch.signals[i - 1]  # what the activation gave, or the signals
     apply_slope(plan, batch, i - 1, a, out)

@@ -307,7 +307,7 @@ class Engine:
         """
         with self._gate.reading("trace") as rest, np.errstate(all="ignore"):
             plan, n = self._plan, len(X)
-            signals = [np.empty((n, width), plan.dtype) for width in plan.sizes[1:]]
+            signals = [np.empty((n, layer.W.shape[1]), plan.dtype) for layer in plan.layers]
             outputs = [np.empty_like(z) for z in signals]
             deltas = None if y is None and by_outputs is None else [np.empty_like(z) for z in signals]
             for rows in blocks(n, rest):
@@ -318,6 +318,7 @@ class Engine:
                     x, a = a, out[rows]
                     np.copyto(a, z[rows])
                     finish(plan, batch, i, x, a)
+                    a = a[:, : plan.sizes[i + 1]]
                     if i not in batch.normed:
                         np.add(z[rows], layer.b, out=z[rows])
                 if deltas is None:
@@ -331,7 +332,7 @@ class Engine:
                     np.copyto(deltas[-1][rows], batch.deltas[-1])
                 for i in range(len(plan.layers) - 1, 0, -1):
                     backward_layer(plan, batch, i, deltas[i][rows], outputs[i - 1][rows], deltas[i - 1][rows])
-            return signals, outputs, deltas
+            return signals, [a[:, :n] for a, n in zip(outputs, plan.sizes[1:], strict=True)], deltas
 
     def forward(self, X: Array, out: Array, threads: int = 0, seed: int | None = None) -> Tape:
         """Outputs of all rows of X into `out` (n, O), and what their backward pass needs; see `Tape`."""

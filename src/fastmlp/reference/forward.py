@@ -27,7 +27,7 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MA
             finish(plan, batch, i, x, z, masks, training)
         else:
             np.add(z, layer.b, out=z)
-        x = z
+        x = z[:, : plan.sizes[i + 1]]
 
 
 def finish(
@@ -38,6 +38,7 @@ def finish(
         normalise(plan, batch, i, z, training)
     np.add(z, plan.layers[i].b, out=z)
     activate(plan, batch, i, z)
+    z = z[:, : plan.sizes[i + 1]]
     if i + 1 in masks:
         drop(plan, batch, i, z, masks)
     if plan.residuals[i]:

@@ -85,13 +85,14 @@ class Plan:
         self.average_scratch = np.empty(0, self.dtype)
         self._blocks: tuple[object, list[tuple[UpdateBlock, int]]] = None, []  # the last ones, and of what they are
         dropped = [layer for layer, rate in enumerate(self.rates) if rate]
-        signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
+        from_signals = [i for i, layer in enumerate(self.layers) if layer.activation.keeps == "signal"]
         adding = [i for i, adds in enumerate(self.residuals) if adds]
-        keep = {*signals, *(i - 1 for i in dropped if i), *adding}
+        keep = {*from_signals, *(i - 1 for i in dropped if i), *adding}
         targets = spec.loss.target_width(spec.sizes[-1])
         norms: dict[int, str] = {i: norm for i, norm in enumerate(spec.norms) if norm}
         learning = [i for i, layer in enumerate(self.layers) if layer.slope.size]
-        self.workspace = Workspace(spec.sizes, self.dtype, keep, dropped, adding, targets, norms, learning)
+        signals = spec.sizes[:1] + tuple(layer.n_signals for layer in spec.layers)
+        self.workspace = Workspace(spec.sizes, signals, self.dtype, keep, dropped, adding, targets, norms, learning)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

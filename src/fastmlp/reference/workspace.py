@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     rows: int
     x: Array  # (B, d0)
     inputs_t: list[Array]  # per layer, (n_in, B): x and the hidden outputs, transposed views
-    outputs: list[Array]  # per layer, (B, n_out)
+    outputs: list[Array]  # per layer, (B, n_signals), of which the first n_out columns are outputs
     signals: dict[int, Array]  # of the layers whose slope is computed from them, (B, n_out); or outputs before dropout
     masks: dict[int, Array]  # of the layers whose inputs are dropped, what these are multiplied by, (B, n_in)
     deltas: list[
@@ -50,6 +50,7 @@ class Workspace:
     def __init__(
         self,
         sizes: tuple[int, ...],
+        signals: tuple[int, ...],
         dtype: np.dtype[Any],
         keep: Collection[int],
         drop: list[int],
@@ -58,7 +59,8 @@ class Workspace:
         norms: dict[int, str],
         learning: list[int],
     ) -> None:
-        self.sizes, self.dtype, self.keep, self.drop, self.adding = sizes, dtype, sorted(keep), drop, adding
+        self.sizes, self.widths, self.dtype = sizes, signals, dtype  # of outputs, and of the signals that they are of
+        self.keep, self.drop, self.adding = sorted(keep), drop, adding
         self.targets, self.norms, self.learning = targets, norms, learning
         self._capacity = 0
         self._batches: dict[int, Batch] = {}
@@ -66,7 +68,15 @@ class Workspace:
     def another(self) -> Workspace:
         """Buffers for the same network, of their own."""
         return Workspace(
-            self.sizes, self.dtype, self.keep, self.drop, self.adding, self.targets, self.norms, self.learning
+            self.sizes,
+            self.widths,
+            self.dtype,
+            self.keep,
+            self.drop,
+            self.adding,
+            self.targets,
+            self.norms,
+            self.learning,
         )
 
     def forget(self) -> None:
@@ -89,19 +99,19 @@ class Workspace:
         return made
 
     def _allocate(self, rows: int) -> None:
-        widest, outputs = max(self.sizes[1:]), self.sizes[-1]
+        widest, outputs = max(self.widths[1:]), self.sizes[-1]
         self._capacity = rows
-        self._values = [np.empty(rows * width, self.dtype) for width in self.sizes]
-        self._signals = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.keep}
+        self._values = [np.empty(rows * width, self.dtype) for width in self.widths]
+        self._signals = {i: np.empty(rows * self.widths[i + 1], self.dtype) for i in self.keep}
         self._masks = {i: np.empty(rows * self.sizes[i], self.dtype) for i in self.drop}
         self._through = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.adding}
         self._normed = {
-            i: [np.empty(n * self.sizes[i + 1], self.dtype) for n in (rows, rows, 1)]
+            i: [np.empty(n * self.widths[i + 1], self.dtype) for n in (rows, rows, 1)]
             if norm == "batch"
-            else [np.empty(rows * n, self.dtype) for n in (self.sizes[i + 1], self.sizes[i + 1], 1)]
+            else [np.empty(rows * n, self.dtype) for n in (self.widths[i + 1], self.widths[i + 1], 1)]
             for i, norm in self.norms.items()
         }
-        self._terms = {i: np.empty(rows * self.sizes[i + 1], self.dtype) for i in self.learning}
+        self._terms = {i: np.empty(rows * self.widths[i + 1], self.dtype) for i in self.learning}
         self._turns = [np.empty(rows * widest, self.dtype) for _ in range(2)]
         self._matrix = np.empty(rows * widest, self.dtype)
         self._mask = np.empty(rows * widest, np.bool_)
@@ -118,18 +128,18 @@ class Workspace:
         def first(memory: Array, width: int) -> Array:
             return memory[: rows * width].reshape(rows, width)
 
-        values = [first(memory, width) for memory, width in zip(self._values, self.sizes, strict=True)]
-        widths = self.sizes[1:]
+        values = [first(memory, width) for memory, width in zip(self._values, self.widths, strict=True)]
+        widths = self.widths[1:]
         row_norms = [i for i, norm in self.norms.items() if norm == "layer"]
         return Batch(
             rows,
             values[0],
-            [value.T for value in values[:-1]],
+            [value[:, :width].T for value, width in zip(values[:-1], self.sizes[:-1], strict=True)],
             values[1:],
             {i: first(memory, widths[i]) for i, memory in self._signals.items()},
             {i: first(memory, self.sizes[i]) for i, memory in self._masks.items()},
             [first(self._turns[i % 2], width) for i, width in enumerate(widths)],
-            {i: first(memory, widths[i]) for i, memory in self._through.items()},
+            {i: first(memory, self.sizes[i + 1]) for i, memory in self._through.items()},
             {
                 i: (
                     first(x, widths[i]),

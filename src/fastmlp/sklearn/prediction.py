@@ -58,10 +58,10 @@ class NetworkOutputs(ParameterAttributes):
             loss = as_loss(self.loss)
         training = dict(zip(TRAINING, self._training_key(), strict=True))
         spec = NetworkSpec.make(sizes, activation, output, loss, dtype, residual=self.residual, **training)
-        if any(layer.activation.vectors(layer.n_out) for layer in spec.layers):
+        if any(layer.activation.vectors(layer.n_out) or layer.n_signals > layer.n_out for layer in spec.layers):
             raise InvalidParameterError(
-                f"activation must be one that learns no slopes, which coefs_ and intercepts_ have no place for, got "
-                f"{activation!r}"
+                f"activation must be one that learns no slopes and has no pieces, which coefs_ and intercepts_ have no "
+                f"place for, got {activation!r}"
             )
         return spec
 

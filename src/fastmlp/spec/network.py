@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fastmlp.spec.checks import (
     record,
     shown,
 )
+from fastmlp.spec.layer import Layer
 from fastmlp.spec.losses.base import Loss
 from fastmlp.spec.losses.registry import as_loss, loss_of_output
 from fastmlp.spec.names import NormName
@@ -41,14 +42,6 @@ NORM_EPSILON = 1e-5
 MAX_WIDTH = 2**31 - 1
 #: More parameters than any machine has; the bytes of all buffers together still fit in 64 bits.
 MAX_PARAMETERS = 2**48
-
-
-class Layer(NamedTuple):
-    """One layer: a = f(x W + b) with x of n_in and a of n_out numbers."""
-
-    n_in: int
-    n_out: int
-    activation: Activation
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,8 @@ class NetworkSpec:
             as_activation(activation, f"activations[{i}]")
         if not isinstance(self.output, Activation):
             raise TypeError(f"output must be an Activation, got {shown(self.output)}")
-        as_activation(self.output, "output")
+        if as_activation(self.output, "output").signals(1) > 1:
+            raise ValueError(f"output must not have several pieces, which are for hidden layers, got {self.output!r}")
         if not isinstance(self.loss, Loss):
             raise TypeError(f"loss must be a Loss, got {shown(self.loss)}")
         wanted = as_loss(self.loss).output
@@ -153,7 +147,7 @@ class NetworkSpec:
             choice(self.norm, "norm", NORM_NAMES)
             if len(sizes) == 2:
                 raise ValueError(f"norm is for hidden layers, of which sizes has none: {sizes}")
-        of_rows = [kind.written() for kind in self.activations if kind.custom or kind.name == "softmax"]
+        of_rows = [kind.written() for kind in self.activations if kind.custom or kind.whole_rows]
         if self.norm == "batch" and of_rows:
             raise ValueError(f"norm='batch' is for activations of single numbers, got {of_rows[0]}; 'layer' is for any")
         if self.n_parameters > MAX_PARAMETERS:
@@ -280,7 +274,9 @@ class NetworkSpec:
     def vectors(self) -> tuple[dict[str, int], ...]:
         """What each layer has beside its weights: the names of vectors, and their lengths."""
         return tuple(
-            {"bias": layer.n_out} | ({"gamma": layer.n_out} if norm else {}) | layer.activation.vectors(layer.n_out)
+            {"bias": layer.n_signals}
+            | ({"gamma": layer.n_signals} if norm else {})
+            | layer.activation.vectors(layer.n_out)
             for layer, norm in zip(self.layers, self.norms, strict=True)
         )
 
@@ -315,7 +311,7 @@ class NetworkSpec:
     @property
     def n_parameters(self) -> int:
         """Numbers that are trained: weights, biases and others of the layers' vectors."""
-        weights = sum(n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        weights = sum(layer.n_in * layer.n_signals for layer in self.layers)
         return weights + sum(sum(vectors.values()) for vectors in self.vectors)
 
     @property
@@ -367,7 +363,7 @@ def _shapes(layers: Sequence[Layer], vectors: Sequence[dict[str, int]]) -> dict[
     """Name the tensors of all layers: their weights, and vectors of these lengths."""
     shapes: dict[str, tuple[int, ...]] = {}
     for number, (layer, own) in enumerate(zip(layers, vectors, strict=True)):
-        shapes[f"layers.{number}.weight"] = layer.n_in, layer.n_out
+        shapes[f"layers.{number}.weight"] = layer.n_in, layer.n_signals
         shapes.update({f"layers.{number}.{name}": (length,) for name, length in own.items()})
     return shapes
 

@@ -88,7 +88,12 @@ class NetworkModel(Model):
 def network_text(net: Any) -> str:
     """Lay out a network's layers, and how far it was trained."""
     rows = [
-        [str(number), f"{layer.n_in} -> {layer.n_out}", layer.activation.name, f"{(layer.n_in + 1) * layer.n_out:,}"]
+        [
+            str(number),
+            f"{layer.n_in} -> {layer.n_out}",
+            layer.activation.name,
+            f"{(layer.n_in + 1) * layer.n_signals:,}",
+        ]
         for number, layer in enumerate(net.layers, 1)
     ]
     rows.append(["", "", "", f"{net.n_parameters:,}"])

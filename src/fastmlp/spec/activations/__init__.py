@@ -5,10 +5,11 @@ To add one: a class in a family's file, its place in `__all__` there and its nam
 
 from typing import TYPE_CHECKING
 
-from fastmlp.spec.activations import custom, gates, learned, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations import custom, gates, learned, maxout, outputs, rectifiers, sigmoids
 from fastmlp.spec.activations.custom import *
 from fastmlp.spec.activations.gates import *
 from fastmlp.spec.activations.learned import *
+from fastmlp.spec.activations.maxout import *
 from fastmlp.spec.activations.outputs import *
 from fastmlp.spec.activations.rectifiers import *
 from fastmlp.spec.activations.sigmoids import *
@@ -20,4 +21,5 @@ if not TYPE_CHECKING:  # a checker adds up no lists, and takes what the stars sa
     __all__ += rectifiers.__all__
     __all__ += gates.__all__
     __all__ += learned.__all__
+    __all__ += maxout.__all__
     __all__ += custom.__all__

@@ -56,6 +56,10 @@ class Activation(Operation):
         """Return what a layer of so many units has for it, beside its biases: names of vectors, and their lengths."""
         return {}
 
+    def signals(self, n_out: int) -> int:
+        """Return how many signals a layer of so many units has: one for each, or several, of which it is a maximum."""
+        return n_out
+
     def forward(self, z: Array, scratch: Scratch) -> None:
         """Put f(z) where z (B, O) was: the NumPy engine's forward pass, and the formula for people to read."""
         raise NotImplementedError(f"{type(self).__name__} has no forward pass in NumPy")
@@ -80,6 +84,10 @@ class Activation(Operation):
                 "files hold no functions: load(path, activation=fastmlp.CustomActivation(fn, slope)), or output=, "
                 "gives it again"
             )
+        if isinstance(data, Mapping) and data.get("name") == "maxout":
+            from fastmlp.spec.activations.maxout import Maxout
+
+            return Maxout(record(data, "activation", ("name", "pieces"))["pieces"])
         kind = ACTIVATIONS[choice(mapping(data, "activation").get("name"), "activation", ACTIVATION_NAMES)]
         others = [each.name for each in dataclasses.fields(kind) if each.kw_only and each.name in mapping(data, "")]
         given = record(data, "activation", ("name", "param", *others))

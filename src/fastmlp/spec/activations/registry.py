@@ -7,6 +7,7 @@ from typing import TypeAlias
 from fastmlp.spec.activations import gates, learned, outputs, rectifiers, sigmoids
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.custom import CustomActivation
+from fastmlp.spec.activations.maxout import Maxout
 from fastmlp.spec.checks import shown
 from fastmlp.spec.operations import aliases_of, as_operation, kinds_of
 
@@ -35,8 +36,10 @@ def as_activation(activation: object, name: str = "activation") -> Activation:
     >>> as_activation("elu"), as_activation("sigmoid")
     (ELU(alpha=1.0), Logistic())
     """
-    if isinstance(activation, CustomActivation):
+    if isinstance(activation, (CustomActivation, Maxout)):
         return activation
+    if activation == Maxout.name:
+        return Maxout()
     if callable(activation):
         raise TypeError(
             f"{name} must be a name or an Activation, got {shown(activation)}; CustomActivation(fn, slope) makes one "
