@@ -58,7 +58,7 @@ FOREIGN = {  # (function, keyword): what the error says
     ("Adam", "learning_rate_init"): "did you mean learning_rate?",
     ("Adam", "alpha"): "did you mean weight_decay?",
     ("SGD", "betas"): "optimizer=Adam(beta1=..., beta2=...)",
-    ("Adam", "momentum"): "it is an argument of RMSprop and SGD",
+    ("Adam", "momentum"): "it is an argument of RMSprop and Muon and SGD",
     ("SGD", "nesterovs_momentum"): "did you mean nesterov?",
 }
 
