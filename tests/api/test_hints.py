@@ -208,7 +208,7 @@ def test_sensitivities_give_the_derivatives_by_the_inputs(backend):
 @pytest.mark.parametrize(
     ("kind", "registry"),
     [
-        (spec.ActivationName, [*spec.ACTIVATION_NAMES, *spec.ACTIVATION_ALIASES]),
+        (spec.ActivationName, [*spec.ACTIVATION_NAMES, *spec.ACTIVATION_ALIASES, fastmlp.Maxout.name]),
         (spec.LossName, [*spec.LOSS_NAMES, *spec.LOSS_ALIASES, *spec.MEANS]),
         (spec.OptimizerName, spec.OPTIMIZER_NAMES),
         (InitName, [*INITIALIZERS, *INITIALIZER_ALIASES]),

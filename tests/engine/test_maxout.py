@@ -205,6 +205,14 @@ def test_it_learns_what_one_rectifier_cannot(backend):
     assert net.evaluate(X, np.abs(X))["loss"] < 1e-3
 
 
+def test_a_picture_of_it_is_refused():
+    pytest.importorskip("matplotlib")
+    from fastmlp import plot
+
+    with pytest.raises(ValueError, match="Maxout has one for each piece"):
+        plot.network(network(None))
+
+
 def test_onnx_computes_the_same(tmp_path):
     pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator

@@ -67,6 +67,8 @@ def network(
     ['2 inputs', '3 tanh', '1 identity']
     """
     max_units = integer(max_units, "max_units", 2)
+    if any(layer.n_signals > layer.n_out for layer in net.layers):
+        raise ValueError("net must have one weight between two units to be drawn, and Maxout has one for each piece")
     shown = [_shown(width, max_units) for width in net.sizes]
     values = [None] * len(net.sizes) if trace is None else _values(net, trace, inputs, row)
     tallest = max(map(len, shown))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fastmlp.spec.names import Array
 
 __all__ = ["Maxout"]
+
+#: How users call it.
+Name: TypeAlias = Literal["maxout"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from fastmlp.spec.activations import gates, learned, outputs, rectifiers, sigmoids
+from fastmlp.spec.activations import gates, learned, maxout, outputs, rectifiers, sigmoids
 from fastmlp.spec.activations.base import Activation
 from fastmlp.spec.activations.custom import CustomActivation
 from fastmlp.spec.activations.maxout import Maxout
@@ -19,7 +19,7 @@ __all__ = [
     "as_activation",
 ]
 
-ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name | learned.Name
+ActivationName: TypeAlias = outputs.Name | sigmoids.Name | rectifiers.Name | gates.Name | learned.Name | maxout.Name
 
 #: By name.
 ACTIVATIONS: dict[str, type[Activation]] = kinds_of(Activation, outputs, sigmoids, rectifiers, gates, learned)
