@@ -145,7 +145,14 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
             rows = order[step * batch_size : (step + 1) * batch_size]
             expected.step(X[rows], y[rows], optimizer=optimizer, threads=1)
         assert (expected.n_steps, expected.n_epochs) == (saved.n_steps, saved.n_epochs)
-        assert state(expected) == state(saved), (path, saved.n_steps)
+        if saved.n_steps:
+            assert state(expected) == state(saved), (path, saved.n_steps)
+        else:  # a busy machine had not made a step: what optimizer the file has is up to how far fit was
+            assert layers(expected) == layers(saved), path
+
+
+def layers(net):
+    return [array.tobytes() for tensors in layers_of(net._learner.engine) for array in tensors]
 
 
 def state(net):
