@@ -48,6 +48,7 @@ ROWS = [
     for backend in MATRIX_BACKENDS
     if source != "callback" or running.startswith("fit")
     if backend != "numpy" or running not in ("fit in microbatches", "fit of long steps")  # there it is all one
+    if backend != "numpy" or not source.startswith("child") or running in ("fit", "predict")  # it has no threads
 ]
 
 
