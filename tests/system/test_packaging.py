@@ -40,8 +40,8 @@ def test_run_time_needs_numpy_alone(distribution: metadata.Distribution) -> None
     required = [line for line in distribution.requires or [] if "extra ==" not in line]
     assert [line for line in required if not line.startswith("numpy")] == []
     extras = set(distribution.metadata.get_all("Provides-Extra") or [])
-    given = {"arrow", "completion", "lbfgs", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard", "torch"}
-    assert extras == {"bench", "docs", "ecosystem", "lint", "test", *given}
+    given = {"arrow", "completion", "lbfgs", "mpi", "onnx", "optuna", "plot", "progress", "sklearn", "tensorboard"}
+    assert extras == {"bench", "docs", "ecosystem", "lint", "test", "torch", *given}
 
 
 def test_importing_fastmlp_imports_no_extra() -> None:
