@@ -20,6 +20,7 @@ class Report:
 
     names = ("epoch", "loss")
     modes = {"loss": "min"}  # noqa: RUF012
+    only_losses = False
 
     def __init__(self):
         self.losses = []

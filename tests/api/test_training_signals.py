@@ -122,7 +122,8 @@ def test_an_answer_that_a_signal_swallowed_still_counts(backend, toy, monkeypatc
     assert net.n_steps == 6
 
 
-def test_an_epoch_whose_last_step_is_done_counts_when_a_signal_ends_it(backend, toy, monkeypatch):
+@pytest.mark.parametrize(("callbacks", "finished"), [([lambda net, logs: None], 1), ([], 3)], ids=["one", "several"])
+def test_epochs_whose_last_step_is_done_count_when_a_signal_ends_them(backend, toy, monkeypatch, callbacks, finished):
     """What goes on afterwards is the next epoch, not the same shuffle once more."""
     net, undisturbed = classifier(backend), classifier(backend)
     net.step(*toy)
@@ -139,9 +140,9 @@ def test_an_epoch_whose_last_step_is_done_counts_when_a_signal_ends_it(backend, 
 
     with monkeypatch.context() as patch, pytest.raises(Alarm):
         patch.setattr(net._learner, "engine", Late())
-        net.fit(*toy, epochs=3)
-    undisturbed.fit(*toy, epochs=1)
-    assert (net.n_steps, net.n_epochs) == (6, 1)
+        net.fit(*toy, epochs=3, callbacks=callbacks)
+    undisturbed.fit(*toy, epochs=finished)
+    assert (net.n_steps, net.n_epochs) == (1 + 5 * finished, finished)
     assert net.history.loss == undisturbed.history.loss
     net.fit(*toy, epochs=1)
     undisturbed.fit(*toy, epochs=1)

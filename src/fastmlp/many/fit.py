@@ -90,10 +90,10 @@ def fit_many(
 
     Notes
     -----
-    Threads train side by side since the passes release the GIL, but around each epoch's steps a thread needs it, and
-    the others may wait. On 2 processors, with 1000 rows, networks of 20-64-64-1 were done 1.22 times as fast as one
-    after the other, and small ones of 10-16-1 0.69 times, that is slower: such are better trained with ``threads=1``,
-    one after the other, or by processes, which do not share a GIL. All give the same bits.
+    Threads train side by side since the passes release the GIL, and short epochs are made several in one call of them
+    where nothing has to be seen of each: without callbacks, metrics and validation data. Else a thread needs the GIL
+    around each epoch's steps, and the others may wait: very small networks may then be done sooner with ``threads=1``,
+    or by processes, which do not share a GIL. All give the same bits.
 
     Examples
     --------

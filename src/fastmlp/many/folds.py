@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.data import Data, chosen, with_class_weight
 from fastmlp.network.arguments import Rows
 from fastmlp.spec.checks import integer, shown
+from fastmlp.train.source import Arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,6 +100,24 @@ class Interruptible:
 
 
 @dataclass(frozen=True)
+class InterruptibleEpochs(Interruptible):
+    """Such a source whose epochs may be made several at once, as many as are done in that time."""
+
+    source: Arrays
+
+    @property
+    def epochs_at_once(self) -> int:
+        """As many as the source may give and are soon done with."""
+        return max(1, min(self.source.epochs_at_once, WORK // (self.n_parameters * max(1, self.source.order.n_rows))))
+
+    def several(self, epoch: int, count: int) -> Chunk:
+        """Give the source's rows of so many epochs from this one on."""
+        if self.stop.asked:
+            raise InterruptedError("the training of all networks was interrupted")
+        return self.source.several(epoch, count)
+
+
+@dataclass(frozen=True)
 class JobRows(Rows):
     """The rows of one of many trainings, which may be told to stop."""
 
@@ -107,7 +126,10 @@ class JobRows(Rows):
     def source(self, net: Measures, shuffle: bool, seed: int | None = None, sparse: bool = False) -> Source:
         """Return what an epoch reads, in the order in which a training on these rows alone would."""
         source = super().source(net, shuffle, seed, sparse)
-        return source if self.stop is None else Interruptible(source, self.stop, net.n_parameters)
+        if self.stop is None:
+            return source
+        kind = InterruptibleEpochs if isinstance(source, Arrays) else Interruptible
+        return kind(source, self.stop, net.n_parameters)  # type: ignore[arg-type]
 
 
 def rows_of_fold(spec: NetworkSpec, rows: Rows, fold: Fold, class_weight: Any) -> JobRows:

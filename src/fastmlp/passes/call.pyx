@@ -84,13 +84,16 @@ cdef class Call:
 
     def __init__(self, Parameters parameters, Gate gate, Inputs inputs, ptrdiff_t batch_size, bint counts,
                  at_loss=None, at_gradient=None, clip_norm=None, clip_value=None, double average=0, cut=None,
-                 bint lazy=False):
+                 bint lazy=False, ptrdiff_t epoch_rows=0):
         self.parameters, self.gate, self.inputs, self.counts = parameters, gate, inputs, counts
         self.at_loss, self.at_gradient = at_loss, at_gradient
         self.steps.clip_norm, self.steps.clip_value = clip_norm or 0, clip_value or 0
         self.steps.average = average
-        self.weight_sums = inputs.weight_sums(batch_size) if cut is None else cut.weight_sums
+        epoch_rows = epoch_rows or inputs.rows
+        self.weight_sums = inputs.weight_sums(batch_size, epoch_rows) if cut is None else cut.weight_sums
         self.steps.plan, self.steps.examples, self.steps.rows = &self.plan, &inputs.examples, inputs.rows
+        self.steps.epoch_rows = epoch_rows
+        self.steps.epoch_steps = max((epoch_rows + batch_size - 1) // batch_size, <ptrdiff_t> 1)
         loss_apart = at_loss is not None or parameters.net.loss == NULL
         if loss_apart:
             self.steps.at_loss = run_at_loss
@@ -99,7 +102,7 @@ cdef class Call:
         exchanged = cut is not None and cut.exchange is not None
         stored = (not counts or at_gradient is not None or clip_norm is not None or exchanged
                   or parameters.net.whole_matrices)
-        cut_batch(&self.plan, &parameters.net, max(min(batch_size, inputs.rows), <ptrdiff_t> 1), inputs.rows,
+        cut_batch(&self.plan, &parameters.net, max(min(batch_size, epoch_rows), <ptrdiff_t> 1), epoch_rows,
                   loss_apart, stored, counts, lazy)
         self.steps.shares = 1
         if cut is not None:

@@ -34,6 +34,18 @@ def permutation(seed, epoch, n, into=None):
     return order
 
 
+cdef ptrdiff_t steps_of(ptrdiff_t rows, ptrdiff_t batch_size, ptrdiff_t epoch_rows) except -2:
+    """The number of steps that rows in batches make, an epoch of so many of them after the other (0: in one); -1 where
+    there are no such batches."""
+    if epoch_rows < 0 or (epoch_rows > 0 and rows % epoch_rows):
+        raise ValueError(f"{rows} rows are not whole epochs of {epoch_rows}")
+    if batch_size < 1:
+        return -1
+    if epoch_rows == 0:
+        return (rows + batch_size - 1) // batch_size
+    return rows // epoch_rows * ((epoch_rows + batch_size - 1) // batch_size)
+
+
 cdef bint fits(Buffers buffers, ptrdiff_t rows, bint mixing, ptrdiff_t entries, bint lazy) except -1:
     """Whether buffers of a training serve another one."""
     cdef ptrdiff_t room = buffers.ws.entries.room
@@ -160,12 +172,14 @@ cdef class Engine:
         seconds = (profile * 1e-9).tolist()
         return dict(zip(_STAGES, seconds[:N_STAGES], strict=True)), seconds[N_STAGES], seconds[N_STAGES + 1]
 
-    def weight_sums(self, const double[::1] weight, const int64_t[::1] order not None, Py_ssize_t batch_size):
+    def weight_sums(self, const double[::1] weight, const int64_t[::1] order not None, Py_ssize_t batch_size,
+                    Py_ssize_t epoch_rows=0):
         if weight is not None:
             check_order(order, weight.shape[0])
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        return sums_of_weights(weight, order, order.shape[0], batch_size)
+        steps_of(order.shape[0], batch_size, epoch_rows)
+        return sums_of_weights(weight, order, order.shape[0], batch_size, epoch_rows or order.shape[0])
 
     def train(self, run, int threads=0):
         cdef Network *net = &self.parameters.net
@@ -179,7 +193,9 @@ cdef class Engine:
             if array is None:
                 raise TypeError(f"{name} must be an array, got None")
         cdef Inputs inputs = Inputs(self.parameters, run.X, run.y, run.weight, order)
-        cdef ptrdiff_t steps = (order.shape[0] + batch_size - 1) // batch_size if batch_size > 0 else -1
+        cdef ptrdiff_t steps = steps_of(order.shape[0], batch_size, run.epoch_rows)
+        if run.epoch_rows and (run.cut is not None or run.mixing is not None):
+            raise ValueError("rows of several epochs are neither cut into shares nor mixed")
         if run.cut is not None:
             steps = len(run.cut.weight_sums)
             if run.mixing is not None:
@@ -207,7 +223,7 @@ cdef class Engine:
         if run.mixing is not None:
             inputs.mix(self.parameters.spec.loss, run.mixing, batch_size)
         call = Call(self.parameters, self.gate, inputs, batch_size, True, run.at_loss, run.at_gradient, run.clip_norm,
-                    run.clip_value, run.average, run.cut, run.lazy)
+                    run.clip_value, run.average, run.cut, run.lazy, run.epoch_rows)
         call.keep_sums_in(self.gradients)
         if call.steps.exchange != NULL:
             call.exchange_in(self.gradients)

@@ -31,14 +31,14 @@ cdef class Inputs:
     cdef bint has_targets
     cdef ptrdiff_t rows              # in the order, or in X when there is none
     cdef check_labels(self, y, ptrdiff_t n_outputs)
-    cdef weight_sums(self, ptrdiff_t batch_size)
+    cdef weight_sums(self, ptrdiff_t batch_size, ptrdiff_t epoch_rows)
     cdef take_entries(self, X)
     cdef place_entries(self, X, order)
     cdef mix(self, loss, shares, ptrdiff_t batch_size)
 
 cdef check_order(order, ptrdiff_t rows)
 cdef ptrdiff_t most_entries(Examples *examples, ptrdiff_t rows) noexcept nogil
-cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size)
+cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size, ptrdiff_t epoch_rows)
 
 cdef inline ptrdiff_t number_of(Examples *examples, ptrdiff_t position) noexcept nogil:
     """The number of the row at a position of the order."""

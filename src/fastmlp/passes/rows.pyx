@@ -122,8 +122,8 @@ cdef class Inputs:
         self.mixing = memoryview(shares)
         self.examples.mixing, self.examples.batch = &given[0], batch_size
 
-    cdef weight_sums(self, ptrdiff_t batch_size):
-        return sums_of_weights(self.weight, self.order, self.rows, batch_size)
+    cdef weight_sums(self, ptrdiff_t batch_size, ptrdiff_t epoch_rows):
+        return sums_of_weights(self.weight, self.order, self.rows, batch_size, epoch_rows)
 
 
 cdef check_order(order, ptrdiff_t rows):
@@ -145,20 +145,24 @@ cdef ptrdiff_t most_entries(Examples *examples, ptrdiff_t rows) noexcept nogil:
     return most
 
 
-cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size):
+cdef sums_of_weights(weight, order, ptrdiff_t rows, ptrdiff_t batch_size, ptrdiff_t epoch_rows):
     """Per step, the sum of its rows' weights, added up in row order; their number when there are no weights."""
     cdef const double[::1] weights = weight
     cdef const int64_t[::1] numbers = order
-    cdef ptrdiff_t i, number, start, steps = max(1, (rows + batch_size - 1) // batch_size)
-    sums = np.zeros(steps)
+    cdef ptrdiff_t i, number, start = 0, end, end_of_epoch = epoch_rows
+    cdef ptrdiff_t steps = max(1, (epoch_rows + batch_size - 1) // batch_size)
+    sums = np.zeros(steps if rows == epoch_rows else steps * (rows // epoch_rows))
     cdef double[::1] to = sums
-    for i in range(steps):
-        start = i * batch_size
+    for i in range(sums.shape[0]):
+        if start == end_of_epoch:
+            end_of_epoch += epoch_rows
+        end = min(start + batch_size, end_of_epoch)
         if weight is None:
-            to[i] = min(batch_size, rows - start)
-            continue
-        for number in range(start, min(start + batch_size, rows)):
-            to[i] += weights[number if numbers is None else numbers[number]]
+            to[i] = end - start
+        else:
+            for number in range(start, end):
+                to[i] += weights[number if numbers is None else numbers[number]]
+        start = end
     return sums
 
 

@@ -36,9 +36,11 @@ from fastmlp.passes.steps cimport (
     Part,
     Steps,
     by_calling_thread,
+    first_of_step,
     goes_on,
     lap,
     rest,
+    rows_of_step,
     stop_at,
 )
 from fastmlp.passes.threads cimport (
@@ -78,10 +80,6 @@ cdef void run_steps(void *context, int thread) noexcept nogil:
     run.out.finished[thread] = run.last
 
 
-cdef inline ptrdiff_t rows_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
-    return min(run.plan.batch, run.rows - step * run.plan.batch)
-
-
 cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept nogil:
     """False if it was given up."""
     cdef int64_t since
@@ -113,9 +111,9 @@ cdef inline bint whole_step(Steps *run, Place *place, ptrdiff_t step) noexcept n
 
 cdef inline bint whole_share(Steps *run, Place *place, Part *part) noexcept nogil:
     """Rows of a step through both phases: its batch, or a share of that. False if the step was given up."""
-    cdef ptrdiff_t begin = part.step * run.plan.batch, batch, before = 0, done = 0
+    cdef ptrdiff_t begin, batch, before = 0, done = 0
     if run.starts == NULL:
-        batch = rows_of_step(run, part.step)
+        begin, batch = first_of_step(run, part.step), rows_of_step(run, part.step)
     else:
         begin = run.starts[part.step * run.shares + part.share]
         batch = run.starts[part.step * run.shares + part.share + 1] - begin

@@ -43,6 +43,8 @@ cdef struct Steps:
     # What is read.
     Examples *examples
     ptrdiff_t rows              # in the order
+    ptrdiff_t epoch_rows        # of these, those of an epoch, whose last batch may be smaller
+    ptrdiff_t epoch_steps
     const double *weight_sums   # per step
     const double *table         # a row of so many columns per step; NULL where the gradient is all that is wanted
     ptrdiff_t columns
@@ -107,3 +109,16 @@ cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexce
     now = fm_nanoseconds()
     run.out.times[thread * N_STAGES + stage] += now - since
     return now
+
+cdef inline ptrdiff_t rows_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
+    return min(run.plan.batch, run.epoch_rows - step_of_epoch(run, step) * run.plan.batch)
+
+cdef inline ptrdiff_t step_of_epoch(Steps *run, ptrdiff_t step) noexcept nogil:
+    """The number of a step in its epoch."""
+    return step if step < run.epoch_steps else step % run.epoch_steps
+
+cdef inline ptrdiff_t first_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
+    """Where the batch of a step begins in the order."""
+    if step < run.epoch_steps:
+        return step * run.plan.batch
+    return step // run.epoch_steps * run.epoch_rows + step % run.epoch_steps * run.plan.batch

@@ -175,10 +175,10 @@ class Engine:
         return seconds, sum(seconds.values()), sum(seconds.values())
 
     def weight_sums(
-        self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+        self, weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int, epoch_rows: int = 0
     ) -> NDArray[np.float64]:
         """Per batch, the sum of its rows' weights, or the number of its rows when there are no weights."""
-        return sums_of_weights(weight, order, batch_size)
+        return sums_of_weights(weight, order, batch_size, epoch_rows)
 
     def train(self, run: Run, threads: int = 0) -> Outcome:
         """One step per row of the run's table.
@@ -195,7 +195,13 @@ class Engine:
             if run.lazy and (not hasattr(run.X, "indptr") or run.at_gradient or run.clip_norm is not None or run.cut):
                 raise ValueError("lazy is for sparse rows, with none of at_gradient, clip_norm and cut")
             cut = run.cut
-            weight_sums = sums_of_weights(run.weight, run.order, run.batch_size) if cut is None else cut.weight_sums
+            if run.epoch_rows and (cut is not None or run.mixing is not None):
+                raise ValueError("rows of several epochs are neither cut into shares nor mixed")
+            weight_sums = (
+                sums_of_weights(run.weight, run.order, run.batch_size, run.epoch_rows)
+                if cut is None
+                else cut.weight_sums
+            )
             make = make_step if cut is None else make_shared_step
             step = 0  # steps done
             self._changes += 1

@@ -72,14 +72,25 @@ def inputs(X: Array, rows: slice, buffer: Array, scaling: Scaling | None) -> Arr
     return buffer
 
 
+def batch_of(step: int, n_rows: int, batch_size: int, epoch_rows: int = 0) -> slice:
+    """Which of the order's rows a step takes; it has one epoch, or several of so many rows."""
+    epoch_rows = epoch_rows or n_rows
+    epoch, step = divmod(step, max(-(-epoch_rows // batch_size), 1))
+    start = step * batch_size
+    return slice(epoch * epoch_rows + start, epoch * epoch_rows + min(start + batch_size, epoch_rows))
+
+
 def sums_of_weights(
-    weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int
+    weight: NDArray[np.float64] | None, order: NDArray[np.int64], batch_size: int, epoch_rows: int = 0
 ) -> NDArray[np.float64]:
     """Per batch, the sum of its rows' weights, or the number of its rows when there are no weights."""
-    starts = range(0, len(order), batch_size)
+    if epoch_rows < 0 or (epoch_rows and len(order) % epoch_rows):
+        raise ValueError(f"{len(order)} rows are not whole epochs of {epoch_rows}")
+    epoch_rows = epoch_rows or len(order)
+    steps = -(-epoch_rows // batch_size) * (len(order) // max(epoch_rows, 1))
+    batches = [order[batch_of(step, len(order), batch_size, epoch_rows)] for step in range(steps)]
     if weight is None:
-        return np.array([min(batch_size, len(order) - start) for start in starts], np.float64)
-    batches = (order[start : start + batch_size] for start in starts)
+        return np.array([len(rows) for rows in batches], np.float64)
     return np.array([np.sum(np.take(weight, rows, mode="clip")) for rows in batches], np.float64)
 
 

@@ -19,7 +19,7 @@ from fastmlp.reference.loss import loss
 from fastmlp.reference.noise import add_noise
 from fastmlp.reference.norm import follow_statistics
 from fastmlp.reference.parameters import sum_of_squares
-from fastmlp.reference.rows import gather, mean, mix, scales, target
+from fastmlp.reference.rows import batch_of, gather, mean, mix, scales, target
 from fastmlp.reference.update import follow, update
 from fastmlp.spec import STAGES
 
@@ -68,8 +68,7 @@ def make_step(plan: Plan, run: Run, step: int, updates: int, total: float, clock
     `updates` have been made before it, in this run and in those before.
     """
     clock.begin()
-    start = step * run.batch_size
-    which = slice(start, min(start + run.batch_size, len(run.order)))
+    which = batch_of(step, len(run.order), run.batch_size, run.epoch_rows)
     batch, masks, value = _forward(plan, run, step, which, 0, updates, total, clock, rest)
     value = value / total if total != 0.0 else 0.0
     run.losses[step] = value + penalty(plan)
@@ -179,7 +178,7 @@ def _update(plan: Plan, run: Run, step: int, rest: Rest) -> None:
     add_penalties(plan)
     if run.at_gradient is not None:
         rest.call(run.at_gradient, step, plan.gradient)
-    rows = run.order[step * run.batch_size : (step + 1) * run.batch_size]
+    rows = run.order[batch_of(step, len(run.order), run.batch_size, run.epoch_rows)]
     with left_alone(plan, run.X, rows) if run.lazy else nullcontext():
         update(plan, run.table[step].tolist(), run.clip_norm, run.clip_value, run.groups)
     bound(plan)

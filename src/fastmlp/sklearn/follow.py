@@ -144,6 +144,7 @@ class LossReport:
 
     names: tuple[str, ...] = ("epoch", "loss")
     modes: Mapping[str, str] = MappingProxyType({"loss": "min"})
+    only_losses = False
 
     def __init__(self, scale: float = 1.0, alpha: float = 0.0, watch: Watch | None = None) -> None:
         self.scale, self.alpha, self.watch = scale, alpha, watch

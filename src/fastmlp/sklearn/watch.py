@@ -98,6 +98,7 @@ class Watch:
         self.names = ("epoch", "loss", *self.measures)
         modes = {"loss": "min", "val_loss": "min", **{prefix + metric.name: metric.mode for metric in metrics}}
         self.modes: Mapping[str, str] = {name: mode for name, mode in modes.items() if mode and name in self.names}
+        self.only_losses = False
 
     def __call__(self, epoch: int, loss: float) -> Logs:
         """Measure an epoch; NaN where its loss is."""

@@ -118,6 +118,9 @@ class Run:
     cut : Cut or None
         How rows are cut into steps where several processes make each together, instead of by `batch_size`. Not with
         `mixing`, nor where layers normalise whole batches.
+    epoch_rows : int, default 0
+        The order has several epochs, one behind the other, of so many rows each, and the last batch of each may be
+        smaller; 0: it has one. Not with `cut` and `mixing`.
     lazy : bool
         Whether of the first layer's weights, and of the optimizer's state of them, a step touches only the rows of
         those columns that its batch has an entry in. X is sparse rows then; without at_gradient, clip_norm and cut.
@@ -146,6 +149,7 @@ class Run:
     mixing: NDArray[np.float64] | None = None
     cut: Cut | None = None
     lazy: bool = False
+    epoch_rows: int = 0
 
 
 @dataclass(slots=True)

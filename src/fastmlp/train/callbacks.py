@@ -166,6 +166,10 @@ class LoopCallback(Callback):
     every: int | float | None = None
     reason: str = "callback"
 
+    def epochs_ahead(self, steps: int) -> int:  # noqa: ARG002
+        """Return how many epochs of so many steps may be made before it has to hear of one."""
+        return 1
+
     def on_epoch_begin(self, net: Any, logs: Logs) -> bool | None:
         """Called before an epoch, whose number is in `logs`; True ends the training without it."""
 

@@ -13,18 +13,20 @@ import numpy as np
 from fastmlp.train.callbacks import tell
 from fastmlp.train.learner import NO_OPTIONS, StepOptions
 from fastmlp.train.samples import PerSample
+from fastmlp.train.source import Chunk, SeveralEpochs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from fastmlp.spec import Outcome
     from fastmlp.train.callbacks import LoopCallback
     from fastmlp.train.course import Course
     from fastmlp.train.learner import Learner
-    from fastmlp.train.source import Chunk, Source
+    from fastmlp.train.source import Source
 
-__all__ = ["Epoch", "Pace", "Part"]
+__all__ = ["Epoch", "Pace", "Part", "Stretch"]
 
 
 class Epoch:
@@ -58,9 +60,12 @@ class Epoch:
         Spent in the engine.
     chunk : Chunk
         What was trained on last, `at` of its rows.
+    ahead : int
+        How many epochs `run` may make. This is the first of them then, and `follow` goes on to the next.
     """
 
     chunk: Chunk
+    _stretch: Stretch | None
 
     def __init__(
         self,
@@ -90,10 +95,12 @@ class Epoch:
         self.is_open = False
         self.stopped = ""
         self.seconds = 0.0
+        self.ahead, self._stretch = 1, None
 
     def begin(self, part: Part | None = None) -> int:
         """Begin the learner's next epoch, or go on with a part of it; return its number, counted from 1."""
         self.done, self.exception, self.seconds, self.stopped = 0, None, 0.0, ""
+        self.ahead, self._stretch = 1, None
         self.losses.fill(math.nan)
         self.is_open = True
         if not self.counted:
@@ -131,8 +138,25 @@ class Epoch:
             return None
         return Part(self.losses[:done].copy(), self.weights[:done].copy(), self.weighted, self.seconds)
 
+    @property
+    def most_ahead(self) -> int:
+        """How many epochs the engine may make in one call: one where something of each step or row has to be seen."""
+        options, optimizer = self.options, self.learner.optimizer
+        seen = self.done or self.pace is not None or self.squared_weights is not None or options.noted is not None
+        if seen or options.swa or options.mixup or options.lazy or optimizer is None or not optimizer.constant:
+            return 1
+        return self.source.epochs_at_once if isinstance(self.source, SeveralEpochs) else 1
+
     def run(self) -> None:
-        """Make the steps that are left, up to one whose loss is not finite, or where somebody stops them."""
+        """Make the steps that are left, up to one whose loss is not finite, or where somebody stops them.
+
+        With `ahead` of more than 1, go on with those of the epochs that follow.
+        """
+        if self.ahead > 1:
+            assert isinstance(self.source, SeveralEpochs)
+            self._stretch = Stretch.made(self, self.source.several(self.number - 1, self.ahead))
+            self._stretch.show(self)
+            return
         made = self.done * self.batch_size  # rows, in the part of the epoch that there is
         chunks = self.source.chunks(self.number - 1, self.batch_size)
         try:
@@ -151,6 +175,17 @@ class Epoch:
         finally:
             if isinstance(chunks, GeneratorType):  # an error would keep it, and what it reads, for as long as itself
                 chunks.close()
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the call that made this epoch has begun one behind it."""
+        return self._stretch is not None and self._stretch.has(self.number + 1)
+
+    def follow(self) -> None:
+        """Become the next of the epochs that were made in one call."""
+        assert self._stretch is not None
+        self.number += 1
+        self._stretch.show(self)
 
     def _count(self, rows: int) -> int:
         """Count a batch of so many rows; return how many of them were learnt in the part of the epoch that there is."""
@@ -211,6 +246,67 @@ class Epoch:
     def last_rows(self) -> NDArray[np.int64]:
         """Return some of the rows at the end of the epoch, by their numbers in the chunk's data."""
         return self.chunk.order[-32:]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Several epochs that the engine has made in one call, the last of them maybe in part.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first one.
+    chunk : Chunk
+        Their rows, one epoch's behind the other's.
+    losses, weights : ndarray of float64, (epochs, steps)
+        As those of an `Epoch`.
+    outcome : Outcome
+    seconds : float
+        For all of them.
+    """
+
+    first: int
+    chunk: Chunk
+    losses: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    outcome: Outcome
+    seconds: float
+
+    @classmethod
+    def made(cls, epoch: Epoch, chunk: Chunk) -> Stretch:
+        """Make an epoch and those that follow, whose rows these are."""
+        losses = np.full((len(chunk.order) // epoch.n_rows, epoch.steps), math.nan)
+        begun = time.perf_counter()
+        outcome = epoch.learner.train(
+            chunk.data,
+            chunk.order,
+            epoch.batch_size,
+            losses.reshape(-1),
+            epoch.threads,
+            options=epoch.options,
+            epoch_rows=epoch.n_rows,
+        )
+        seconds = time.perf_counter() - begun
+        assert outcome.weight_sums is not None
+        return cls(epoch.number, chunk, losses, outcome.weight_sums.reshape(losses.shape), outcome, seconds)
+
+    def has(self, number: int) -> bool:
+        """Whether an epoch was made, or begun: at its first step, too, where the loss of that was not finite."""
+        begun = (number - self.first) * self.losses.shape[1]
+        steps = self.outcome.steps
+        return steps > begun or (steps == begun < self.losses.size and self.outcome.status == "non_finite")
+
+    def show(self, epoch: Epoch) -> None:
+        """Let an epoch be the one of its number: what it would be if it had been made alone."""
+        steps, n, place = self.losses.shape[1], epoch.n_rows, epoch.number - self.first
+        epoch.chunk = Chunk(self.chunk.data, self.chunk.order[place * n : (place + 1) * n])
+        epoch.done = min(self.outcome.steps - place * steps, steps)
+        epoch.at = epoch.done * epoch.batch_size
+        epoch.losses[:] = self.losses[place]
+        if self.chunk.data.weight is not None:
+            epoch.weights[:], epoch.weighted = self.weights[place], True
+        epoch.seconds = self.seconds * epoch.done / max(self.outcome.steps, 1)
+        epoch.exception = None if self.has(epoch.number + 1) else self.outcome.exception
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ class Learner:
     `epoch` counts finished epochs and keys the shuffle; `step` counts updates of the optimizer's present state.
     Together with the engine's parameters and optimizer state they are all that the next update depends on. Both are
     true whenever other code may look, a signal's handler in the middle of an epoch too: steps are counted by the
-    engine, and `position` is the number of finished epochs with the step at which one more will be finished.
+    engine, and `position` is the number of finished epochs with the step at which one more will be finished, and each
+    `epoch_steps` later another one, where several are made in one call.
     `first_epoch` is the number of those that were finished when the optimizer's present state began.
 
     `rates` are what the learning rate is multiplied by: each training sets its own.
@@ -118,6 +119,7 @@ class Learner:
     seed: int = 0
     optimizer: Optimizer | None = None
     position: tuple[int, int | None] = (0, None)
+    epoch_steps: int = 1
     first_epoch: int = 0
     steps_trained: int = 0  # in all, whatever the optimizer
     rows_trained: int = 0
@@ -141,14 +143,18 @@ class Learner:
     def epoch(self) -> int:
         """Number of finished epochs."""
         finished, end = self.position
-        return finished + (end is not None and self.engine.n_steps >= end)
+        if end is None or (made := self.engine.n_steps) < end:
+            return finished
+        return finished + 1 + (made - end) // self.epoch_steps
 
     def begin_epoch(self, steps: int | None) -> int:
         """Begin an epoch of so many steps, which counts when they have been made; return how many came before it.
 
-        Of an epoch without a number of steps, `finish_epoch` tells that it counts.
+        If more steps are made, they are those of epochs that are as long. Of an epoch without a number of steps,
+        `finish_epoch` tells that it counts.
         """
         finished = self.epoch
+        self.epoch_steps = max(steps or 1, 1)
         self.position = finished, None if steps is None else self.engine.n_steps + steps
         return finished
 
@@ -235,10 +241,12 @@ class Learner:
         squared_weights: NDArray[np.float64] | None = None,
         options: StepOptions = NO_OPTIONS,
         cut: Cut | None = None,
+        epoch_rows: int = 0,
     ) -> Outcome:
         """Make one update for each batch of `order`, whose losses go to `losses`; or for each step of a cut.
 
-        What a signal's handler raises meanwhile is in the answer.
+        The order may have several epochs of so many rows, one behind the other. What a signal's handler raises
+        meanwhile is in the answer.
         """
         engine, weight = self.engine, data.weight
         table = self.table(data, order, batch_size, len(losses))
@@ -261,16 +269,22 @@ class Learner:
             mixing=shares_of_others(self.seed, engine.n_steps, len(losses), options.mixup) if options.mixup else None,
             cut=cut,
             lazy=options.lazy,
+            epoch_rows=epoch_rows,
         )
         before = engine.n_steps
         try:
             outcome = engine.train(run, threads)
         except BaseException as error:  # noqa: BLE001 - the caller raises it again
             # A signal that arrives in the engine's last moments is raised when it has returned, and its answer is lost.
-            sums = engine.weight_sums(weight, order, batch_size) if cut is None else cut.weight_sums
+            sums = engine.weight_sums(weight, order, batch_size, epoch_rows) if cut is None else cut.weight_sums
             outcome = Outcome(engine.n_steps - before, "interrupted", error, sums)
-        rows = outcome.steps * batch_size if cut is None else int(cut.starts[outcome.steps * cut.shares])
-        self.count(outcome.steps, min(rows, len(order)))  # the last batch may be smaller
+        if cut is not None:
+            rows = int(cut.starts[outcome.steps * cut.shares])
+        else:  # the last batch of an epoch may be smaller
+            epoch_rows = epoch_rows or len(order)
+            epochs, steps = divmod(outcome.steps, max(-(-epoch_rows // batch_size), 1))
+            rows = epochs * epoch_rows + min(steps * batch_size, epoch_rows)
+        self.count(outcome.steps, rows)
         return outcome
 
     def reads_sparse(self, options: StepOptions) -> bool:

@@ -5,7 +5,7 @@ is measured of an epoch, callbacks what else happens; the engine only ever sees 
 per step.
 """
 
-import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -30,6 +30,9 @@ class Report(Protocol):
     """What is in the logs that it returns."""
     modes: Mapping[str, str]
     """Of these, whether "min" or "max" is best, where that is known."""
+    only_losses: bool
+    """Whether it looks at nothing but the losses of an epoch's steps, also when more epochs have been made since; and
+    an epoch that was reported is not noted again."""
 
     def __call__(self, epoch: Epoch) -> Logs:
         """Measure an epoch, and note it. Where a handler's exception is about to end the training, only note it."""
@@ -67,12 +70,13 @@ def fit(
     begins, ends, afters = (_hearing(callbacks, event) for event in ("on_epoch_begin", "on_epoch_end", "after_epoch"))
     stop, logs = course.over, last or {}
     try:
-        for _ in itertools.count() if epochs is None else range(epochs - course.epochs):
-            if stop:
-                break
+        left = math.inf if epochs is None else epochs - course.epochs
+        while left > 0 and not stop:
             number = epoch.begin(course.take_part())
             stop = epoch.agree(tell(begins, "on_epoch_begin", net, {"epoch": number}))
+            epoch.ahead = _epochs_ahead(epoch, report, [*begins, *ends, *afters], left)
             measured = None if stop else _make(epoch, report, callbacks, net, logs)
+            left -= epoch.number - number + 1
             if measured is None:
                 stop = stop or epoch.stopped
                 tell(callbacks, "on_pause", net, logs)
@@ -93,17 +97,28 @@ def fit(
     return stop
 
 
+def _epochs_ahead(epoch: Epoch, report: Report, hearing: Sequence[LoopCallback], left: float) -> int:
+    """Return how many epochs may be made in one call, of those that are left: 1 where somebody wants to see each."""
+    most = min(left, epoch.most_ahead) if report.only_losses else 1
+    for callback in hearing:
+        if most > 1:
+            most = min(most, callback.epochs_ahead(epoch.steps))
+    return max(1, int(most))
+
+
 def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: Any, last: Logs) -> Logs | None:
-    """Make the steps of an epoch and report on it; None where a callback has stopped it in the middle.
+    """Make the steps of an epoch, or of some, and report on it; None where a callback has stopped it in the middle.
 
     Where an exception comes between two whole steps, callbacks hear of a pause before it is raised: what they keep is
     whole.
     """
     try:
         epoch.run()
+        _report_but_the_last(epoch, report)
         if epoch.exception is not None:
             raise epoch.exception
     except BaseException:
+        _report_but_the_last(epoch, report)
         tell(callbacks, "on_pause", net, last)
         if epoch.complete:  # it came with the last step: the epoch is finished, and not measured
             epoch.learner.end_epoch()
@@ -125,6 +140,13 @@ def _make(epoch: Epoch, report: Report, callbacks: Sequence[LoopCallback], net: 
     _average(epoch)  # not before: an epoch that is measured again, in a training that is resumed, is taken in once
     epoch.is_open = False
     return logs
+
+
+def _report_but_the_last(epoch: Epoch, report: Report) -> None:
+    """Report those epochs behind which others were made in the same call, and let the epoch be the last of them."""
+    while epoch.has_next:
+        report(epoch)
+        epoch.follow()
 
 
 def _average(epoch: Epoch) -> None:

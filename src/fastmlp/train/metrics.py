@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastmlp.data import Data, chunk_rows, chunks, dense_parts
 from fastmlp.runtime import Engine
 from fastmlp.spec import Array, NetworkSpec
+from fastmlp.train.history import count_epochs
 
 if TYPE_CHECKING:
     from fastmlp.metrics import Metric, Mode
@@ -147,6 +148,8 @@ class Measured:
             for name in measured.keys() & named.keys():
                 raise ValueError(f"validation_data has a name with which {name!r} would be two things")
             measured |= named
+        self.start = len(history.epoch)
+        self.only_losses = train is None and not validation
         self.names = ("epoch", "loss", "seconds", "samples_per_second", *list(measured)[1:])
         self.modes: Mapping[str, str] = {name: mode for name, mode in measured.items() if mode is not None}
 
@@ -166,8 +169,14 @@ class Measured:
                 if self.ranks is not None:
                     logs |= self.ranks.first_of(logs)  # whose clock is everybody's
         finally:
-            self.history.append(logs)
+            if not self._has(epoch.number):
+                self.history.append(logs)
         return logs
+
+    def _has(self, number: int) -> bool:
+        """Whether all of an epoch is noted: an exception may have come when it was."""
+        noted = self.history.epoch
+        return noted[-1:] == [number] and count_epochs(self.history) > self.start and noted[-1] == number
 
     def _evaluate(self, epoch: "Epoch", logs: dict[str, Any]) -> None:
         engine, spec, threads = epoch.learner.engine, epoch.learner.spec, epoch.threads

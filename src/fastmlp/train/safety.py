@@ -63,8 +63,8 @@ class TrainingDiverged(FloatingPointError):  # noqa: N818 - reads like StopItera
 # ---- between epochs -------------------------------------------------------------------------------------------------
 
 # Copying parameters and optimizer state costs about as much as two updates of them, so they are copied at the end of an
-# epoch only if at least this many updates were made since.
-SNAPSHOT_STEPS = 64
+# epoch only if at least this many updates were made since. Until then short epochs may be made in one call, too.
+SNAPSHOT_STEPS = 256
 
 
 class Safety(LoopCallback):
@@ -98,6 +98,12 @@ class Safety(LoopCallback):
         rows, number, step = self.epoch.next_rows(), logs["epoch"], logs["step"]
         loss = self.epoch.worst(loss_of(self.learner, self.epoch.chunk.data, rows, self.threads))
         raise self._diverged(f"the loss became {loss} in epoch {number}, step {step} of {self.epoch.steps}", rows, step)
+
+    def epochs_ahead(self, steps: int) -> int:
+        """Return how many epochs it is to the next snapshot."""
+        if self.watched:
+            return 1
+        return -(-(SNAPSHOT_STEPS - self.learner.steps_trained + self.latest.steps_trained) // steps)
 
     def on_epoch_end(self, net: Any, logs: Logs) -> None:  # noqa: ARG002
         learner, rows = self.learner, self.epoch.last_rows()

@@ -5,7 +5,7 @@ A new kind of data is a new `Source`: it says in chunks what an epoch reads, and
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ __all__ = [
     "Arrays",
     "Chunk",
     "Order",
+    "SeveralEpochs",
     "Source",
     "SparseRows",
     "TableRows",
@@ -93,6 +94,22 @@ class Source(Protocol):
         """
 
 
+@runtime_checkable
+class SeveralEpochs(Protocol):
+    """A source that can give the rows of several epochs at once."""
+
+    @property
+    def epochs_at_once(self) -> int:
+        """How many they may be."""
+
+    def several(self, epoch: int, count: int) -> Chunk:
+        """Give the rows of so many epochs from this one on (the first is 0), one behind the other."""
+
+
+# Numbers of rows that are worth making at once: half a megabyte.
+_ROWS_AT_ONCE = 1 << 16
+
+
 class _Ordered:
     """Base of sources whose rows an order tells."""
 
@@ -114,6 +131,18 @@ class Arrays(_Ordered):
     def chunks(self, epoch: int, batch_size: int) -> Iterable[Chunk]:  # noqa: ARG002 - any size
         """Give all rows at once."""
         return (Chunk(self.data, self.order.of_epoch(epoch)),)
+
+    @property
+    def epochs_at_once(self) -> int:
+        """As many as there is room for."""
+        return max(1, _ROWS_AT_ONCE // max(1, self.order.n_rows))
+
+    def several(self, epoch: int, count: int) -> Chunk:
+        """Give the rows of so many epochs from this one on, one behind the other."""
+        rows = np.empty((count, self.order.n_rows), np.int64)
+        for place in range(count):
+            rows[place] = self.order.of_epoch(epoch + place)
+        return Chunk(self.data, rows.reshape(-1))
 
 
 @dataclass(frozen=True)
