@@ -75,6 +75,11 @@ class Stop:
     def __exit__(self, *error: object) -> None:
         self.asked = True
 
+    def look(self) -> None:
+        """Raise an InterruptedError in a training that is to stop."""
+        if self.asked:
+            raise InterruptedError("the training of all networks was interrupted")
+
 
 @dataclass(frozen=True)
 class Interruptible:
@@ -94,8 +99,7 @@ class Interruptible:
         size = max(1, WORK // (self.n_parameters * batch_size)) * batch_size
         for chunk in self.source.chunks(epoch, batch_size):
             for start in range(0, len(chunk.order), size):
-                if self.stop.asked:
-                    raise InterruptedError("the training of all networks was interrupted")
+                self.stop.look()
                 yield type(chunk)(chunk.data, chunk.order[start : start + size])
 
 
@@ -112,8 +116,7 @@ class InterruptibleEpochs(Interruptible):
 
     def several(self, epoch: int, count: int) -> Chunk:
         """Give the source's rows of so many epochs from this one on."""
-        if self.stop.asked:
-            raise InterruptedError("the training of all networks was interrupted")
+        self.stop.look()
         return self.source.several(epoch, count)
 
 

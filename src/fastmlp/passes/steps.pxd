@@ -111,6 +111,7 @@ cdef inline int64_t lap(Steps *run, int thread, int stage, int64_t since) noexce
     return now
 
 cdef inline ptrdiff_t rows_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
+    """How many rows the batch of a step has: the last one of an epoch may be smaller."""
     return min(run.plan.batch, run.epoch_rows - step_of_epoch(run, step) * run.plan.batch)
 
 cdef inline ptrdiff_t step_of_epoch(Steps *run, ptrdiff_t step) noexcept nogil:
@@ -118,7 +119,7 @@ cdef inline ptrdiff_t step_of_epoch(Steps *run, ptrdiff_t step) noexcept nogil:
     return step if step < run.epoch_steps else step % run.epoch_steps
 
 cdef inline ptrdiff_t first_of_step(Steps *run, ptrdiff_t step) noexcept nogil:
-    """Where the batch of a step begins in the order."""
+    """The place in the order at which the batch of a step begins."""
     if step < run.epoch_steps:
         return step * run.plan.batch
     return step // run.epoch_steps * run.epoch_rows + step % run.epoch_steps * run.plan.batch
