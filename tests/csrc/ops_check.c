@@ -188,7 +188,7 @@ static void check_optimizer(trial t, result *out) {
   enum { OPTIMIZER, ZERO };
   const int rule = t.at[OPTIMIZER], zeroed = t.at[ZERO] - 1;
   const ptrdiff_t n = t.rows * LANES_OF_ALL;
-  if (zeroed >= fm_optimizer_n_columns(rule)) return;
+  if (skip_if(zeroed >= fm_optimizer_n_columns(rule))) return;
   array *w = new_reals(n), *g = new_reals(n), *arrays_of_state[FM_MAX_STATES];
   void *state[FM_MAX_STATES];
   double step[FM_MAX_COLUMNS];
