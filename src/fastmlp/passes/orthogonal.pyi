@@ -1,1 +1,6 @@
-# Nothing for Python: other passes cimport this module's functions (orthogonal.pxd).
+from typing import Self
+
+from fastmlp.passes.parameters import Parameters
+
+class Directions:
+    def __new__(cls, parameters: Parameters) -> Self: ...
