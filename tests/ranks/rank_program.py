@@ -1,6 +1,7 @@
 """What each rank of tests/ranks/test_mpi.py does: `mpiexec -n 2 python rank_program.py SCENARIO FOLDER`."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -196,6 +197,20 @@ def local(folder):
     adam.fit(**rows(own), epochs=2, batch_size=BATCH, comm=WORLD, sync_every="epoch", ema=0.9)
     adam.fit(**rows(own), epochs=1, batch_size=BATCH, comm=WORLD)
     return [float(np.abs(net.get_flat() - alone.get_flat()).max()), digest(net), digest(adam)]
+
+
+def batches(folder):
+    """Train on batches that come, of rank 0 more than of rank 1; and alone on what they make together."""
+    sizes = ([10, 20, 7, 13], [30, 5])
+    ends = [np.cumsum([0, *each]) + start for each, start in zip(sizes, (0, 50), strict=True)]
+    own = [[(X[a:b], Y[a:b], WEIGHT[a:b]) for a, b in itertools.pairwise(each)] for each in ends]
+    net, alone = network(WORLD.rank), network(0)
+    history = net.fit(own[WORLD.rank], epochs=3, validation_data=(X, Y), comm=WORLD)
+    both = itertools.zip_longest(*own)
+    both = [tuple(np.concatenate(parts) for parts in zip(*filter(None, pair), strict=True)) for pair in both]
+    expected = alone.fit(both, epochs=3, validation_data=(X, Y))
+    pairs = [(net.get_flat(), alone.get_flat()), (history.loss, expected.loss), (history.val_loss, expected.val_loss)]
+    return [digest(net, history.loss), *(float(np.abs(np.subtract(*pair)).max()) for pair in pairs)]
 
 
 def killed(folder):

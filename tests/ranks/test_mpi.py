@@ -75,6 +75,12 @@ def test_steps_that_ranks_make_alone_are_averaged_by_their_rows(tmp_path):
     assert first[0] <= 1e-12
 
 
+def test_batches_of_all_ranks_make_a_step_until_the_last_rank_is_at_its_end(tmp_path):
+    first, second = run(2, "batches", tmp_path)
+    assert first == second
+    assert max(first[1:]) <= 1e-12
+
+
 def ended(n, scenario, folder):
     """Run a scenario that does not come to its end; what it wrote to standard error."""
     process = start(n, scenario, folder)

@@ -16,7 +16,7 @@ from fastmlp.spec.checks import integer
 from fastmlp.train.deal import Deal, DealtRows
 from fastmlp.train.epoch import Epoch
 from fastmlp.train.exchange import EXACT_SHARES, Ranks, mpi
-from fastmlp.train.shared import SharedEpoch
+from fastmlp.train.shared import SharedBatches, SharedEpoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,6 +120,10 @@ class Dealing:
         permutation = net._backend.permutation if shuffle else None
         if not ranks.shares:
             deal = Deal(self.sizes, range(ranks.rank, ranks.rank + 1), batch_size)
+            if ranks.every is not None and min(self.sizes) < deal.steps:
+                raise ValueError(
+                    f"with sync_every each rank makes every step, {deal.steps} of them, and they have {self.sizes} rows"
+                )
             part = np.arange(len(rows), dtype=np.int64) if rows.part is None else rows.part
             return DealtRows(rows.data, deal, part, seed, permutation, sparse)
         n, m = self.n_rows, ranks.shares
@@ -197,7 +201,7 @@ def refuse_together(
         )
 
 
-def join(net: State, ranks: Ranks, rows: Rows, call: Mapping[str, object]) -> Dealing:
+def join(net: State, ranks: Ranks, rows: Rows | InBatches, call: Mapping[str, object]) -> Dealing:
     """Let all ranks see that their calls go together, and stand where rank 0's network does."""
     learner = net._learner
     own = {
@@ -206,7 +210,9 @@ def join(net: State, ranks: Ranks, rows: Rows, call: Mapping[str, object]) -> De
         "isa": net.isa,
         **{k: repr(v) for k, v in call.items()},
     }
-    met = ranks.meet((own, len(rows), rows.data.weight is not None, rows.data.y.dtype.str, rows.data.X.dtype.str))
+    data = None if rows.n_rows is None else rows.data
+    dtypes = ("", "") if data is None else (data.y.dtype.str, data.X.dtype.str)
+    met = ranks.meet((own, rows.n_rows or 0, data is not None and data.weight is not None, *dtypes))
     for rank, (theirs, *_) in enumerate(met):
         for name, first in met[0][0].items():
             if theirs[name] != first:
@@ -222,10 +228,10 @@ def join(net: State, ranks: Ranks, rows: Rows, call: Mapping[str, object]) -> De
                     f"{X} and {y}"
                 )
     sizes = [n for _, n, *_ in met]
-    if ranks.shares > sum(sizes):
+    if data is not None and ranks.shares > sum(sizes):
         raise ValueError(f"exact cuts {sum(sizes)} rows into {ranks.shares} shares: give fewer, exact={ranks.size}")
-    if ranks.every is not None and min(sizes) * 2 < len(sizes):
-        raise ValueError(f"sync_every needs rows for each step on every rank, got {sizes}")
+    if data is None and (ranks.shares or ranks.every is not None):
+        raise ValueError("exact and sync_every are of rows that are dealt out, and X is batches: give X and y")
     checkpoint, history = ranks.from_first(lambda: (learner.checkpoint(), net._history))
     if ranks.rank > 0:
         with net._access.training("fit"):
@@ -259,5 +265,7 @@ def epoch_of(
     sparse = learner.reads_sparse(options)
     if dealing is None:
         return Epoch(learner, rows.source(net, shuffle, seed, sparse), batch_size, threads, options=options)
-    source, weighted = dealing.source(net, cast("Rows", rows), batch_size, shuffle, seed, sparse), dealing.weighted
-    return SharedEpoch(learner, source, batch_size, threads, dealing.ranks, weighted=weighted, options=options)
+    if rows.n_rows is None:
+        return SharedBatches(learner, rows.source(net, shuffle, seed, sparse), 1, threads, dealing.ranks, options)
+    source, weighted = dealing.source(net, rows, batch_size, shuffle, seed, sparse), dealing.weighted
+    return SharedEpoch(learner, source, batch_size, threads, dealing.ranks, options, weighted=weighted)

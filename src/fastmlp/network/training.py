@@ -309,8 +309,7 @@ class Training(Gradients):
             refuse_steps(called, "and LBFGS makes no steps")
             refuse_checkpoints(called, "of which LBFGS makes none")
         if ranks is not None:
-            others = {"per_sample": per_sample, "X in batches": y is None and not isinstance(X, Rows)}
-            others |= {"class_weight='balanced'": isinstance(class_weight, str)}
+            others = {"per_sample": per_sample, "class_weight='balanced'": isinstance(class_weight, str)}
             others |= {"validation_split with exact": bool(exact) and validation_split is not None}
             refuse_together(self, method, steps.options, others)
         resumed, seed = as_resumed_by(ranks, self, resume)
@@ -346,7 +345,6 @@ class Training(Gradients):
             refuse_dense(rows.data.X, steps.options)
         dealing = None
         if ranks is not None:
-            assert isinstance(rows, Rows)
             call: dict[str, object] = {
                 "epochs": epochs,
                 "batch_size": batch_size,
@@ -357,7 +355,7 @@ class Training(Gradients):
             call |= {"sets of validation_data": list(rows.validation), "metrics": metrics, "exact": exact}
             dealing = join(self, ranks, rows, {**call, "sync_every": sync_every, "train_metrics": train_metrics})
             n_threads = n_threads if threads is not None else -ranks.threads(get_num_threads())
-        learner, n_rows = self._learner, rows.n_rows if dealing is None else dealing.n_rows
+        learner, n_rows = self._learner, rows.n_rows and (rows.n_rows if dealing is None else dealing.n_rows)
         asked = metrics is not None or train_metrics or rows.validation
         measured = self._metrics(metrics) if asked else ()
         if validate_average and not (steps.options.average or steps.options.swa):
