@@ -1,6 +1,9 @@
 """Training on several ranks: a whole batch's gradient, the same bits on any number of them, ends that all see."""
 
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 from places import ROOT
@@ -112,6 +115,19 @@ EXAMPLE = ROOT / "examples" / "distributed" / "mpi.py"
 def test_the_example_learns(tmp_path):
     out = finish(start_program(2, EXAMPLE, FOLDER=str(tmp_path / "data")))
     assert re.search(r"2 ranks, 10000 rows here: accuracy 0\.9\d", out)
+
+
+BENCH = ROOT / "bench" / "scaling.py"
+
+
+@pytest.mark.skipif(not BENCH.exists(), reason="no benchmarks here")
+def test_the_benchmark_runs(tmp_path):
+    options = ["--rounds", "1", "--steps", "1", "--epochs", "1", "--json", str(tmp_path / "found.json")]
+    done = subprocess.run([sys.executable, str(BENCH), *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["kept"].keys() == found["rounds"][0]["ranks"].keys() == found["rounds"][0]["alone"].keys()
+    assert all(kept > 0 for kept in found["kept"].values())
 
 
 def test_arguments_of_several_ranks_are_refused_without_them():
