@@ -59,7 +59,9 @@ def main() -> int:
         for p in phases
     ]  # fmt: skip
     print(table(["after", "RssAnon", "peak", "above interpreter", "RssFile"], lines, 1))
-    print(f"\ntraining took {phases[-1]['seconds']:.1f} s; {peak:.1f} MB above the interpreter's own at the most")
+    speed = rows * options.epochs / phases[-1]["seconds"]
+    print(f"\ntraining took {phases[-1]['seconds']:.1f} s, {speed:,.0f} rows/s")
+    print(f"{peak:.1f} MB above the interpreter's own at the most")
     settings = {"workload": options.workload, "rows": rows, "columns": columns, "epochs": options.epochs}
     report = {"machine": where, "settings": settings, "phases": phases, "megabytes_above_interpreter": peak}
     print(f"written to {write_json(options.json, 'memory', report)}")

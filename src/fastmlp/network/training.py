@@ -189,8 +189,7 @@ class Training(Gradients):
             optimizer's state, whose columns its batch has, as PyTorch's `SparseAdam` does behind an
             ``EmbeddingBag(sparse=True)``: it costs what the batch's entries do. Momentum, moments, decay and gradients
             of `l1` and `l2` stand still where a column does not occur; t and epsilon of `Adam` are as ever. Not with
-            `clip_norm`, `per_sample`, `comm`, changes of inputs, "muon", "rprop", "schedule_free_adamw" and "lbfgs";
-            `ema`, `max_norm` and penalties in the loss still pass over all weights.
+            `clip_norm`, `per_sample`, `comm`, changed inputs, "muon", "rprop", "schedule_free_adamw" and "lbfgs".
         validate_average : bool
             Whether what is measured after every epoch, validation data and metrics, is the average of the weights that
             `ema` or `swa` keeps, in the place of the weights. `EarlyStopping` and others then decide by it, and where
