@@ -101,14 +101,14 @@ def copy_of_csrc(folder: Path, name: str, old: str, new: str) -> Path:
 
 
 def test_room_for_an_optimizer_follows_the_list(tmp_path: Path) -> None:
-    columns = ", ".join(f"column{i}" for i in range(11))
+    columns = ", ".join(f"column{i}" for i in range(40))
     row = "OPTIMIZER(sgd, 1,"
     copy = copy_of_csrc(tmp_path, "ops/optimizer.inl", row, f"OPTIMIZER(greedy, 5, {columns})\n{row}")
     program = copy / "limits.c"
     program.write_text(
         '#include "kernels.h"\n'
         '_Static_assert(FM_MAX_STATES == 5, "states");\n'
-        '_Static_assert(FM_MAX_COLUMNS == 11, "columns");\n'
+        '_Static_assert(FM_MAX_COLUMNS == 40, "columns");\n'
     )
     result = compiles(program)
     assert result.returncode == 0, result.stderr
