@@ -14,16 +14,21 @@
   const fm_kernels *fm_##name##_float64(void);
 #include "isa/isa.def"
 #undef ISA
+#define PAIRS(name, isa) const fm_pairs *fm_##name##_pairs(void);
+#include "isa/pairs.def"
+#undef PAIRS
 
 #if FM_X86_64
 
-static void cpuid(unsigned leaf, unsigned out[4]) {
+static void cpuid_of(unsigned leaf, unsigned subleaf, unsigned out[4]) {
 #if defined(_MSC_VER) && !defined(__clang__)
-  __cpuidex((int *)out, (int)leaf, 0);
+  __cpuidex((int *)out, (int)leaf, (int)subleaf);
 #else
-  __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
+  __cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
 #endif
 }
+
+static void cpuid(unsigned leaf, unsigned out[4]) { cpuid_of(leaf, 0, out); }
 
 /* The register states that the operating system saves (XCR0), 0 where it saves none. */
 static uint64_t saved_states(void) {
@@ -59,12 +64,22 @@ static int has_avx512(void) { /* F, DQ, BW, VL; opmask, upper ZMM and ZMM 16-31 
          (saved_states() & 0xE6) == 0xE6;
 }
 
+static int has_avx512_bf16(void) {
+  unsigned leaf7[4];
+  if (!has_avx512()) return 0;
+  cpuid(7, leaf7);
+  if (leaf7[0] < 1) return 0;
+  cpuid_of(7, 1, leaf7);
+  return leaf7[0] >> 5 & 1;
+}
+
 static int has_neon(void) { return 0; }
 
 #else
 
 static int has_avx2(void) { return 0; }
 static int has_avx512(void) { return 0; }
+static int has_avx512_bf16(void) { return 0; }
 static int has_neon(void) { return FM_ARM64; }
 
 #endif
@@ -89,4 +104,24 @@ const char *fm_isa_needs(int isa) { return isa >= 0 && isa < FM_ISA_COUNT ? ISAS
 const fm_kernels *fm_kernel_table(int isa, int dtype) {
   if (isa < 0 || isa >= FM_ISA_COUNT || dtype < 0 || dtype >= FM_DTYPE_COUNT) return NULL;
   return ISAS[isa].runs() ? ISAS[isa].table[dtype]() : NULL;
+}
+
+typedef struct {
+  enum fm_isa isa;
+  int (*runs)(void);
+  const fm_pairs *(*table)(void);
+} pairs_row;
+
+#define PAIRS(name, isa) {FM_ISA_##isa, has_##name, fm_##name##_pairs},
+static const pairs_row NATIVE_PAIRS[] = {
+#include "isa/pairs.def"
+};
+#undef PAIRS
+
+const fm_pairs *fm_pairs_table(int isa, int native) {
+  const fm_kernels *table = fm_kernel_table(isa, FM_DTYPE_float32);
+  if (!native || !table) return table ? table->pairs : NULL;
+  for (size_t i = 0; i < sizeof NATIVE_PAIRS / sizeof NATIVE_PAIRS[0]; i++)
+    if ((int)NATIVE_PAIRS[i].isa == isa && NATIVE_PAIRS[i].runs()) return NATIVE_PAIRS[i].table();
+  return NULL;
 }

@@ -163,6 +163,40 @@ typedef struct {
   ptrdiff_t first;
 } fm_row_keys;
 
+/* c (rows x panel block) = a (rows x k, panels a_stride apart) b (k x panel block); += where accumulate. With one
+ * vector, the right half of b is not read and that of c is zeroed. */
+typedef void (*fm_gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
+                             int accumulate, void *c);
+/* The same for one to three rows and several right-hand panels at once: the row kernel. All panels are full. */
+typedef void (*fm_gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
+                            ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride);
+/* c (rows x panel block) = a^T (rows x k) b (k x panel block), a a block of k rows whose columns are read down. */
+typedef void (*fm_gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate,
+                                void *c);
+/* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */
+typedef double (*fm_loop)(ptrdiff_t iterations, void *sink);
+
+/* Products of bfloat16, summed up in float: two of them, a pair, take the place of one float in the operands, and a
+ * step of k is a pair, two terms of the sum. Every table gives the same bits (vdot in isa/vec_scalar.h says which). A
+ * pair is of neighbours in a row, or of one column's numbers in two rows; where rows or columns are odd, the last one's
+ * partner is 0. Operands lie in panels, whose rows are as long as those of floats, or where pairs are along rows, half
+ * as long. */
+typedef struct fm_pairs {
+  const char *name;
+  int native; /* whether the processor has an instruction for it; else floats are faster */
+  /* With the pairs of a along its rows (a_stride counts floats), or down its columns, and those of b down. */
+  fm_gemm_rows gemm_rows;
+  fm_gemm_few gemm_few;
+  fm_gemm_columns gemm_columns;
+  /* The pairs of a block of rows of floats, of which `columns` are in use, along rows and down columns; either may be
+   * NULL. */
+  void (*round_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *block, void *along, void *down);
+  /* The same of a tile of weights, rows and columns each <= panel, with the pairs along rows as a block of the
+   * transpose. */
+  void (*round_tile)(ptrdiff_t rows, ptrdiff_t columns, const void *tile, void *down, void *transposed);
+  fm_loop dot_loop;
+} fm_pairs;
+
 typedef struct fm_kernels {
   const char *isa, *dtype;
   ptrdiff_t itemsize;  /* bytes of one element */
@@ -171,15 +205,9 @@ typedef struct fm_kernels {
   ptrdiff_t tile_rows; /* rows of the register tile */
   ptrdiff_t few_rows;  /* at most so many rows go through gemm_few */
 
-  /* c (rows x panel block) = a (rows x k, panels a_stride apart) b (k x panel block); += where accumulate. With one
-   * vector, the right half of b is not read and that of c is zeroed. */
-  void (*gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
-                    int accumulate, void *c);
-  /* The same for one to three rows and several right-hand panels at once: the row kernel. All panels are full. */
-  void (*gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
-                   ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride);
-  /* c (rows x panel block) = a^T (rows x k) b (k x panel block), a a block of k rows whose columns are read down. */
-  void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate, void *c);
+  fm_gemm_rows gemm_rows;
+  fm_gemm_few gemm_few;
+  fm_gemm_columns gemm_columns;
   /* c (rows x panel block) = a (rows x k, panels a_stride apart) times the transpose of b (columns x k, panels b_stride
    * apart), for a handful of columns; the rest of c is zeroed. */
   void (*gemm_dots)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
@@ -280,8 +308,9 @@ typedef struct fm_kernels {
   void (*add_noise)(ptrdiff_t rows, int vectors, const uint16_t *high, const uint16_t *low, double deviation, void *c);
   /* The vector functions over arrays, for their tests. */
   void (*math[FM_MATH_COUNT])(ptrdiff_t n, const void *x, void *out);
-  /* Runs the register tile's multiply-adds without memory; returns how many flops that was. For the peak. */
-  double (*fma_loop)(ptrdiff_t iterations, void *sink);
+  fm_loop fma_loop;
+  /* Products of bfloat16 by float32's instructions; NULL for other dtypes. */
+  const fm_pairs *pairs;
 } fm_kernels;
 
 #ifdef __cplusplus
@@ -293,6 +322,9 @@ extern "C" {
 const char *fm_isa_name(int isa);
 const char *fm_isa_needs(int isa);
 const fm_kernels *fm_kernel_table(int isa, int dtype);
+/* Products of bfloat16 on the panels of an ISA's float32 table: by an instruction where `native` and this processor has
+ * one, else NULL; by float32's instructions, which an ISA always has. */
+const fm_pairs *fm_pairs_table(int isa, int native);
 
 /* Names, in the order of the enums above; NULL past the end. */
 const char *fm_dtype_name(int i);

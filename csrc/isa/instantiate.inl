@@ -17,7 +17,11 @@ enum { PANEL = 2 * VL };
 #include "../ops/optimizer.inl"
 #include "../ops/muon.inl"
 #include "../ops/average.inl"
+#include "../kernels/tile.inl"
 #include "../kernels/gemm.inl"
+#if FM_REAL_IS_FLOAT
+#include "../kernels/pairs.inl"
+#endif
 #include "../kernels/gather.inl"
 #include "../kernels/pack.inl"
 #include "../kernels/random.inl"
@@ -107,6 +111,9 @@ static const fm_kernels table = {
 #include "../kernels/math.def"
         },
     .fma_loop = fma_loop,
+#if FM_REAL_IS_FLOAT
+    .pairs = &pairs_table,
+#endif
 };
 #undef ACTIVATION
 #undef LOSS

@@ -99,6 +99,40 @@ FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdif
   }
 }
 
+/* The nearest bfloat16 in the upper half of each number's bits; what is below is anything. */
+FM_INLINE __m256i fm_bfloat16(vreal a) {
+  const __m256i bits = _mm256_castps_si256(a), exponent = _mm256_set1_epi32(0x7F800000);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+  const __m256i denormal = _mm256_cmpeq_epi32(_mm256_and_si256(bits, exponent), _mm256_setzero_si256());
+  const __m256i sign = _mm256_and_si256(bits, _mm256_set1_epi32((int)0x80000000u));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x00400000));
+  return _mm256_blendv_epi8(_mm256_blendv_epi8(rounded, sign, denormal), quiet, nan);
+}
+FM_INLINE vreal vpair(vreal first, vreal second) {
+  return _mm256_castsi256_ps(_mm256_blend_epi16(_mm256_srli_epi32(fm_bfloat16(first), 16), fm_bfloat16(second), 0xAA));
+}
+FM_INLINE vreal vpair_along(vreal low, vreal high) {
+  const __m256i packed =
+      _mm256_packus_epi32(_mm256_srli_epi32(fm_bfloat16(low), 16), _mm256_srli_epi32(fm_bfloat16(high), 16));
+  return _mm256_castsi256_ps(_mm256_permute4x64_epi64(packed, _MM_SHUFFLE(3, 1, 2, 0)));
+}
+FM_INLINE vreal vdot(vreal left, vreal right, vreal sum) {
+  const __m256i l = _mm256_castps_si256(left), r = _mm256_castps_si256(right);
+  const vreal upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xFFFF0000u));
+  sum = _mm256_fmadd_ps(_mm256_and_ps(left, upper), _mm256_and_ps(right, upper), sum);
+  return _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(l, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(r, 16)),
+                         sum);
+}
+/* MXCSR: denormals are taken and left as 0. */
+FM_INLINE unsigned fm_flush_on(void) {
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040u);
+  return before;
+}
+FM_INLINE void fm_flush_back(unsigned before) { _mm_setcsr(before); }
+
 #else
 
 typedef double real;

@@ -97,6 +97,59 @@ FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdif
   }
 }
 
+#if FM_BFLOAT16
+
+FM_INLINE vreal vpair(vreal first, vreal second) {
+  static const uint16_t turns[2 * VL] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return _mm512_castsi512_ps(
+      _mm512_permutexvar_epi16(_mm512_loadu_si512(turns), (__m512i)_mm512_cvtne2ps_pbh(second, first)));
+}
+FM_INLINE vreal vpair_along(vreal low, vreal high) { return (__m512)_mm512_cvtne2ps_pbh(high, low); }
+FM_INLINE vreal vdot(vreal left, vreal right, vreal sum) {
+  return _mm512_dpbf16_ps(sum, (__m512bh)left, (__m512bh)right);
+}
+FM_INLINE unsigned fm_flush_on(void) { return 0; }
+FM_INLINE void fm_flush_back(unsigned before) { (void)before; }
+
+#else
+
+/* The nearest bfloat16 in the upper half of each number's bits; what is below is anything. */
+FM_INLINE __m512i fm_bfloat16(vreal a) {
+  const __m512i bits = _mm512_castps_si512(a);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
+  const __mmask16 denormal = _mm512_testn_epi32_mask(bits, _mm512_set1_epi32(0x7F800000));
+  const __m512i some = _mm512_mask_and_epi32(rounded, denormal, bits, _mm512_set1_epi32((int)0x80000000u));
+  return _mm512_mask_or_epi32(some, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x00400000));
+}
+FM_INLINE vreal vpair(vreal first, vreal second) {
+  return _mm512_castsi512_ps(
+      _mm512_mask_blend_epi16(0xAAAAAAAAu, _mm512_srli_epi32(fm_bfloat16(first), 16), fm_bfloat16(second)));
+}
+FM_INLINE vreal vpair_along(vreal low, vreal high) {
+  const __m256i first = _mm512_cvtepi32_epi16(_mm512_srli_epi32(fm_bfloat16(low), 16));
+  const __m256i second = _mm512_cvtepi32_epi16(_mm512_srli_epi32(fm_bfloat16(high), 16));
+  return _mm512_castsi512_ps(_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1));
+}
+FM_INLINE vreal vdot(vreal left, vreal right, vreal sum) {
+  const __m512i l = _mm512_castps_si512(left), r = _mm512_castps_si512(right);
+  const __m512i upper = _mm512_set1_epi32((int)0xFFFF0000u);
+  sum = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(l, upper)),
+                        _mm512_castsi512_ps(_mm512_and_si512(r, upper)), sum);
+  return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(l, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(r, 16)),
+                         sum);
+}
+/* MXCSR: denormals are taken and left as 0. */
+FM_INLINE unsigned fm_flush_on(void) {
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040u);
+  return before;
+}
+FM_INLINE void fm_flush_back(unsigned before) { _mm_setcsr(before); }
+
+#endif
+
 #else
 
 typedef double real;

@@ -83,6 +83,41 @@ FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdif
   vstore(out + 3 * out_stride, vreinterpretq_f32_f64(vzip2q_f64(hi01, hi23)));
 }
 
+/* The nearest bfloat16 in the upper half of each number's bits; what is below is anything. */
+FM_INLINE uint32x4_t fm_bfloat16(vreal a) {
+  const uint32x4_t bits = vreinterpretq_u32_f32(a), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), odd);
+  const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x00400000u));
+  const uint32x4_t normal = vtstq_u32(bits, vdupq_n_u32(0x7F800000u));
+  return vbslq_u32(vceqq_f32(a, a), vbslq_u32(normal, rounded, vandq_u32(bits, vdupq_n_u32(0x80000000u))), quiet);
+}
+FM_INLINE vreal vpair(vreal first, vreal second) {
+  return vreinterpretq_f32_u32(vsriq_n_u32(fm_bfloat16(second), fm_bfloat16(first), 16));
+}
+FM_INLINE vreal vpair_along(vreal low, vreal high) {
+  const uint16x4_t first = vshrn_n_u32(fm_bfloat16(low), 16), second = vshrn_n_u32(fm_bfloat16(high), 16);
+  return vreinterpretq_f32_u16(vcombine_u16(first, second));
+}
+/* Not FPCR's flush to zero, which looks at what a number was before rounding to 24 bits, and x86 afterwards. */
+FM_INLINE vreal fm_fma_flushed(vreal a, vreal b, vreal c) {
+  const vreal sum = vfmaq_f32(c, a, b);
+  const uint32x4_t tiny = vcleq_f32(vabsq_f32(sum), vdupq_n_f32(0x1p-126f));
+  if (vmaxvq_u32(vandq_u32(tiny, vtstq_u32(vreinterpretq_u32_f32(sum), vdupq_n_u32(0x7FFFFFFFu)))) == 0) return sum;
+  real x[VL], y[VL], z[VL], s[VL];
+  vstore(x, a), vstore(y, b), vstore(z, c), vstore(s, sum);
+  for (int i = 0; i < VL; i++)
+    if (fabsf(s[i]) <= 0x1p-126f && fabs((double)x[i] * (double)y[i] + (double)z[i]) < 0x1p-126 - 0x1p-151)
+      s[i] = copysignf(0.0f, s[i]);
+  return vload(s);
+}
+FM_INLINE vreal vdot(vreal left, vreal right, vreal sum) {
+  const uint32x4_t l = vreinterpretq_u32_f32(left), r = vreinterpretq_u32_f32(right), upper = vdupq_n_u32(0xFFFF0000u);
+  sum = fm_fma_flushed(vreinterpretq_f32_u32(vandq_u32(l, upper)), vreinterpretq_f32_u32(vandq_u32(r, upper)), sum);
+  return fm_fma_flushed(vreinterpretq_f32_u32(vshlq_n_u32(l, 16)), vreinterpretq_f32_u32(vshlq_n_u32(r, 16)), sum);
+}
+FM_INLINE unsigned fm_flush_on(void) { return 0; }
+FM_INLINE void fm_flush_back(unsigned before) { (void)before; }
+
 #else
 
 typedef double real;

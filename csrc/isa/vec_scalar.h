@@ -103,6 +103,42 @@ FM_INLINE vreal vfirst(vreal a, ptrdiff_t n) { return n <= 0 ? 0 : a; }
 FM_INLINE real vsum(vreal a) { return a; }
 FM_INLINE real vlargest(vreal a) { return a; }
 
+#if FM_REAL_IS_FLOAT
+/* Pairs: two bfloat16 in the place of one float, the first in its lower half. */
+
+/* A number rounded to the nearest bfloat16, ties to even, in the upper half of its bits, as VCVTNEPS2BF16 does:
+ * denormals become 0, NaN stays NaN. */
+FM_INLINE fm_bits fm_bfloat16(vreal a) {
+  const fm_bits bits = fm_bits_of(a);
+  if ((bits & 0x7F800000u) == 0) return bits & fm_sign_bit;
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return (bits | 0x00400000u) & 0xFFFF0000u;
+  return (bits + 0x7FFFu + (bits >> 16 & 1u)) & 0xFFFF0000u;
+}
+FM_INLINE vreal vpair(vreal first, vreal second) {
+  return fm_from_bits(fm_bfloat16(first) >> 16 | fm_bfloat16(second));
+}
+/* The pairs of neighbours of 2 VL numbers that follow each other. */
+FM_INLINE vreal vpair_along(vreal low, vreal high) { return vpair(low, high); }
+/* a b + c, rounded once, and 0 where that is less than the least normal number: seen from before it was rounded as a
+ * denormal, as x86 does it. Nothing here is a denormal. In doubles, the sum of what makes one is exact. */
+FM_INLINE vreal fm_fma_flushed(vreal a, vreal b, vreal c) {
+  const vreal sum = vfma(a, b, c);
+  if (!(vabs(sum) <= 0x1p-126f) || sum == 0) return sum;
+  const double exact = (double)a * (double)b + (double)c;
+  return fabs(exact) < 0x1p-126 - 0x1p-151 ? vcopysign(0, sum) : sum;
+}
+/* sum + the products of both of two pairs, as VDPBF16PS has it: that of the second numbers first, each one added with
+ * one rounding. Denormals are taken and left as 0; pairs of vpair have none, and sums that begin with 0. */
+FM_INLINE vreal vdot(vreal left, vreal right, vreal sum) {
+  const fm_bits l = fm_bits_of(left), r = fm_bits_of(right);
+  sum = fm_fma_flushed(fm_from_bits(l & 0xFFFF0000u), fm_from_bits(r & 0xFFFF0000u), sum);
+  return fm_fma_flushed(fm_from_bits(l << 16), fm_from_bits(r << 16), sum);
+}
+/* What has to be said to the processor around vdot, and taken back. */
+FM_INLINE unsigned fm_flush_on(void) { return 0; }
+FM_INLINE void fm_flush_back(unsigned before) { (void)before; }
+#endif
+
 /* out[c * out_stride + r] = in[r * in_stride + c] for r, c < VL. */
 FM_INLINE void vtranspose(const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride) {
   (void)in_stride, (void)out_stride;

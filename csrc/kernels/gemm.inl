@@ -1,72 +1,5 @@
-/* The register tile, written once: FM_TILE_ROWS rows by one panel of accumulators, a broadcast from the left operand
- * against one row of a right-hand panel per step of k. Sums run k = 0, 1, 2, ... in one fused multiply-add each, so the
- * bits do not depend on how rows are cut into tiles. Included by isa/instantiate.inl. */
-
-/* How the left operand lies. BY_ROW: row r, step k at a[(k / PANEL) a_stride + r PANEL + k % PANEL] (a matrix in
- * panels). DOWN: at a[k PANEL + r] (the transpose of a block). */
-enum { BY_ROW, DOWN };
-
-/* One tile. rows, vectors and orientation are constants wherever this is inlined: the accumulators live in registers.
- */
-FM_INLINE void tile(const int rows, const int vectors, const int orientation, ptrdiff_t k, const real *FM_RESTRICT a,
-                    ptrdiff_t a_stride, const real *FM_RESTRICT b, int accumulate, real *FM_RESTRICT c) {
-  vreal sum[FM_TILE_ROWS][2];
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) sum[r][v] = accumulate ? vload(c + r * PANEL + v * VL) : vzero();
-  const ptrdiff_t run = orientation == BY_ROW ? PANEL : k; /* steps of k until the left operand jumps */
-  for (ptrdiff_t done = 0; done < k; done += run, a += a_stride) {
-    const ptrdiff_t steps = k - done < run ? k - done : run;
-    for (ptrdiff_t i = 0; i < steps; i++, b += PANEL) {
-      vreal right[2];
-      for (int v = 0; v < vectors; v++) right[v] = vload(b + v * VL);
-      for (int r = 0; r < rows; r++) {
-        const vreal left = vset1(orientation == BY_ROW ? a[r * PANEL + i] : a[i * PANEL + r]);
-        for (int v = 0; v < vectors; v++) sum[r][v] = vfma(left, right[v], sum[r][v]);
-      }
-    }
-  }
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < 2; v++) vstore(c + r * PANEL + v * VL, v < vectors ? sum[r][v] : vzero());
-}
-
-/* Every height up to FM_TILE_ROWS has its case. */
-_Static_assert(FM_TILE_ROWS >= 4 && FM_TILE_ROWS <= 8, "tile_of has no case for some heights of the register tile");
-FM_INLINE void tile_of(int rows, const int vectors, const int orientation, ptrdiff_t k, const real *a,
-                       ptrdiff_t a_stride, const real *b, int accumulate, real *c) {
-  switch (rows) {
-    case 1: tile(1, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 2: tile(2, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 3: tile(3, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 4: tile(4, vectors, orientation, k, a, a_stride, b, accumulate, c); break;
-    case 5:
-      if (FM_TILE_ROWS >= 5) tile(5, vectors, orientation, k, a, a_stride, b, accumulate, c);
-      break;
-    case 6:
-      if (FM_TILE_ROWS >= 6) tile(6, vectors, orientation, k, a, a_stride, b, accumulate, c);
-      break;
-    case 7:
-      if (FM_TILE_ROWS >= 7) tile(7, vectors, orientation, k, a, a_stride, b, accumulate, c);
-      break;
-    case 8:
-      if (FM_TILE_ROWS >= 8) tile(8, vectors, orientation, k, a, a_stride, b, accumulate, c);
-      break;
-    default: break;
-  }
-}
-
-/* Rows are shared out evenly over as few tiles as there can be: a tile of one or two rows waits for its own latency. */
-FM_INLINE void tiles(ptrdiff_t rows, const int vectors, const int orientation, ptrdiff_t k, const real *a,
-                     ptrdiff_t a_stride, const real *b, int accumulate, real *c) {
-  const ptrdiff_t count = (rows + FM_TILE_ROWS - 1) / FM_TILE_ROWS;
-  const int even = rows % FM_TILE_ROWS == 0; /* spares a small product its slowest instruction */
-  const ptrdiff_t least = even ? FM_TILE_ROWS : rows / count, larger = even ? 0 : rows - least * count;
-  for (ptrdiff_t i = 0; i < count; i++) {
-    const ptrdiff_t n = least + (i < larger);
-    tile_of((int)n, vectors, orientation, k, a, a_stride, b, accumulate, c);
-    a += orientation == BY_ROW ? n * PANEL : n;
-    c += n * PANEL;
-  }
-}
+/* The three products of matrices in panels, by the register tile. Included by isa/instantiate.inl, after tile.inl and
+ * reduce.inl. */
 
 static void gemm_rows(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
                       int accumulate, void *c) {
@@ -84,48 +17,10 @@ static void gemm_columns(ptrdiff_t rows, ptrdiff_t k, const void *a, const void 
     tiles(rows, 1, DOWN, k, (const real *)a, 0, (const real *)b, accumulate, (real *)c);
 }
 
-/* The row kernel: with one to three rows the tile is made wide instead of high, over several panels. */
-enum { MAX_FEW_ROWS = 3, MAX_FEW_PANELS = 4 };
-
-FM_INLINE void few(const int rows, const int panels, ptrdiff_t k, const real *FM_RESTRICT a, ptrdiff_t a_stride,
-                   const real *FM_RESTRICT b, ptrdiff_t b_stride, int accumulate, real *FM_RESTRICT c,
-                   ptrdiff_t c_stride) {
-  vreal sum[MAX_FEW_ROWS][2 * MAX_FEW_PANELS];
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < 2 * panels; v++)
-      sum[r][v] = accumulate ? vload(c + (v / 2) * c_stride + r * PANEL + (v % 2) * VL) : vzero();
-  for (ptrdiff_t done = 0; done < k; done += PANEL, a += a_stride) {
-    const ptrdiff_t steps = k - done < PANEL ? k - done : PANEL;
-    for (ptrdiff_t i = 0; i < steps; i++, b += PANEL) {
-      for (int v = 0; v < 2 * panels; v++) {
-        const vreal right = vload(b + (v / 2) * b_stride + (v % 2) * VL);
-        for (int r = 0; r < rows; r++) sum[r][v] = vfma(vset1(a[r * PANEL + i]), right, sum[r][v]);
-      }
-    }
-  }
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < 2 * panels; v++) vstore(c + (v / 2) * c_stride + r * PANEL + (v % 2) * VL, sum[r][v]);
-}
-
-FM_INLINE void few_panels(const int rows, const int at_once, ptrdiff_t k, const real *a, ptrdiff_t a_stride,
-                          const real *b, ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, real *c,
-                          ptrdiff_t c_stride) {
-  for (; panels >= at_once; panels -= at_once, b += at_once * b_stride, c += at_once * c_stride)
-    few(rows, at_once, k, a, a_stride, b, b_stride, accumulate, c, c_stride);
-  for (; panels > 0; panels--, b += b_stride, c += c_stride)
-    few(rows, 1, k, a, a_stride, b, b_stride, accumulate, c, c_stride);
-}
-
 static void gemm_few(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, ptrdiff_t b_stride,
                      ptrdiff_t panels, int accumulate, void *c, ptrdiff_t c_stride) {
-  const real *left = (const real *)a, *right = (const real *)b;
-  real *out = (real *)c;
-  switch (rows) {
-    case 1: few_panels(1, 4, k, left, a_stride, right, b_stride, panels, accumulate, out, c_stride); break;
-    case 2: few_panels(2, 2, k, left, a_stride, right, b_stride, panels, accumulate, out, c_stride); break;
-    case 3: few_panels(3, 2, k, left, a_stride, right, b_stride, panels, accumulate, out, c_stride); break;
-    default: break;
-  }
+  few_of(rows, BY_ROW, k, (const real *)a, a_stride, (const real *)b, b_stride, panels, accumulate, (real *)c,
+         c_stride);
 }
 
 /* Products with so few columns that vectors along them would be mostly padding: each element a sum along k, in

@@ -19,7 +19,9 @@ import pytest
 from c_programs import native_compiler, run
 from places import CSRC
 
-PROGRAMS = [Path(__file__).with_name(f"{family}_check.c") for family in ("gemm", "rows", "ops", "pack", "sparse")]
+PROGRAMS = [
+    Path(__file__).with_name(f"{family}_check.c") for family in ("gemm", "pairs", "rows", "ops", "pack", "sparse")
+]
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
 
 pytestmark = pytest.mark.skipif(
