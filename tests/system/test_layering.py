@@ -144,9 +144,10 @@ def test_every_isa_has_its_files() -> None:
 
 # Lowest first: a pass uses those before it.
 PASS_ORDER = [
-    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "parameters", "workspace", "rows",
-    "plan", "tuner", "gemm", "tiles", "sparse", "dropout", "custom", "norm", "forward", "loss", "backward", "gradient",
-    "clip", "update", "lazy", "orthogonal", "bound", "rowmajor", "predict", "steps", "by_panels", "step", "call",
+    "kernels", "threads", "rates", "probes", "gate", "sweep", "layers", "panels", "pairs", "parameters", "workspace",
+    "rows", "plan", "tuner", "gemm", "tiles", "sparse", "dropout", "custom", "norm", "forward", "loss", "backward",
+    "gradient", "clip", "update", "lazy", "orthogonal", "bound", "rowmajor", "predict", "steps", "by_panels", "step",
+    "call",
     "apply", "tape", "exchange", "trace", "engine", "handles", "capi",
 ]  # fmt: skip
 

@@ -108,3 +108,8 @@ class Exports(Training):
         own = [number for number, layer in enumerate(self.layers) if isinstance(layer.activation, CustomActivation)]
         if own:
             raise ValueError(f"{call} writes no file of Python's functions, which layer {own[0]} has as its activation")
+        if self._learner.spec.bfloat16:
+            raise ValueError(
+                f"{call} writes no products of bfloat16; a network of dtype='float32' with the parameters of this one "
+                "(get_flat, set_flat) computes what it does, up to that rounding"
+            )

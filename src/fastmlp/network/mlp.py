@@ -73,8 +73,12 @@ class MLP(Exports):
         The same for the inputs.
     input_noise : float
         Standard deviation of Gaussian noise that is added to the inputs in a step of `fit` or `step`, before dropout.
-    dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
+    dtype : {"float32", "float64", "bfloat16"}
+        Of parameters and arithmetic. "bfloat16" is float32 with operands of products (weights, outputs and deltas,
+        each as it is used) rounded to bfloat16, whose sums are of float32: parameters, the optimizer's state, losses,
+        gradients and outputs are float32, as `dtype` says. It is for large networks on processors with AVX-512 BF16,
+        where products take half the time; elsewhere it makes the same model, slower than float32, and warns once.
+        Layers of up to four outputs keep products of float32. See docs/design.md for what it costs in accuracy.
     seed : int, optional
         Of all random numbers, 0 <= seed < 2**64: initial weights, the order of rows in every epoch, dropout and noise.
         Same seed and same data give the same model bit for bit, whatever the processor and the number of threads.

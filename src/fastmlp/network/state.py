@@ -14,7 +14,7 @@ import numpy as np
 from fastmlp.access import Access
 from fastmlp.files import Checkpoint, save_model
 from fastmlp.network.resuming import Unfinished
-from fastmlp.runtime import Backend, choose_backend
+from fastmlp.runtime import Backend, choose_backend, warn_of_emulation
 from fastmlp.spec import (
     Layer,
     NetworkSpec,
@@ -57,6 +57,8 @@ class State:
 
     def _set_up(self, spec: NetworkSpec, seed: int, backend: str | None, stacklevel: int = 4) -> None:
         chosen = choose_backend(backend, stacklevel=stacklevel)
+        if spec.bfloat16:
+            warn_of_emulation(chosen, stacklevel)
         self._requested_backend = backend
         learner = Learner(spec, chosen.engine(spec), seed)
         self._show(learner, Access(learner.engine), chosen)
@@ -128,8 +130,13 @@ class State:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Number format of parameters, arithmetic and outputs."""
+        """Number format of parameters, arithmetic and outputs: of a network of bfloat16, float32."""
         return np.dtype(self._learner.spec.dtype)
+
+    @property
+    def number_format(self) -> str:
+        """The dtype that the network was made with: "float32", "float64" or "bfloat16"."""
+        return self._learner.spec.number_format
 
     @property
     def seed(self) -> int:
@@ -323,8 +330,8 @@ class State:
         hidden = kinds[0] if len(set(kinds)) == 1 else f"[{', '.join(kinds)}]"
         return (
             f"{type(self).__name__}({list(spec.sizes)}, {f'activation={hidden}, ' if kinds else ''}"
-            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.dtype!r}, seed={self.seed}"
-            f"{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)}"
+            f"output={spec.output.written()}, loss={spec.loss.written()}, dtype={spec.number_format!r}, "
+            f"seed={self.seed}{_written('l1', spec.l1)}{_written('l2', spec.l2)}{_written('max_norm', spec.max_norm)}"
             f"{_written('dropout', spec.dropout)}"
             f"{_written('input_dropout', (spec.input_dropout,) * (spec.input_dropout > 0))}"
             f"{_written('input_noise', (spec.input_noise,) * (spec.input_noise > 0))}"
@@ -354,7 +361,7 @@ class State:
         left = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  " for a, b, c, _ in rows]
         return "\n".join(
             [
-                f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.dtype}, {trained}, {backend}",
+                f"{type(self).__name__} {'-'.join(map(str, spec.sizes))}, {spec.number_format}, {trained}, {backend}",
                 *(first + row[-1].rjust(widths[-1]) for first, row in zip(left, rows, strict=True)),
                 f"  loss {_named(spec.loss)}, optimizer {self.optimizer or 'not chosen'}",
             ]

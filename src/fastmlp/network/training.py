@@ -369,7 +369,7 @@ class Training(Gradients):
         if progress and first_rank:
             bar = [ProgressBar(n_rows, limits.epochs, made * batch_size)]
         if profile:
-            thread_peak(self.isa, learner.spec.dtype)  # what a profile needs, before the network is locked
+            thread_peak(self.isa, learner.spec.number_format)  # what a profile needs, before the network is locked
         if n_rows is not None:
             batch_size = n_rows if isinstance(method, LBFGS) else min(batch_size, n_rows)
         noted = PerSample(len(rows.data)) if per_sample and isinstance(rows, Rows) else None

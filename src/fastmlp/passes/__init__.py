@@ -2,7 +2,7 @@
 
 from fastmlp.passes import probes
 from fastmlp.passes.engine import Engine, permutation
-from fastmlp.passes.kernels import default_isa, isas
+from fastmlp.passes.kernels import bfloat16_of, default_isa, isas
 from fastmlp.passes.sweep import finite
 from fastmlp.passes.threads import kinds_of_workers, max_threads, openmp, processors, use_workers, workers
 
@@ -15,6 +15,7 @@ except ImportError:  # built by hand, without setup.py
 
 __all__ = [
     "Engine",
+    "bfloat16_of",
     "compiler",
     "default_isa",
     "finite",

@@ -4,12 +4,12 @@ A layer that adds its inputs hands on the derivatives by its outputs as they are
 those of what it normalises. Mirror: reference/backward.py.
 """
 from fastmlp.passes.dropout cimport drop_block
-from fastmlp.passes.gemm cimport multiply_few, multiply_panel
+from fastmlp.passes.gemm cimport Left, left_of, left_of_pairs, multiply_few, multiply_panel
 from fastmlp.passes.layers cimport BATCH_NORM, LAYER_NORM, Layer
 from fastmlp.passes.loss cimport apply_slope, apply_slopes
 from fastmlp.passes.norm cimport pull_back_norm, pull_back_panel
-from fastmlp.passes.panels cimport packed, panel_row
-from fastmlp.passes.workspace cimport block_of
+from fastmlp.passes.panels cimport packed, pairs_along, panel_row
+from fastmlp.passes.workspace cimport block_of, round_deltas
 from libc.string cimport memcpy
 
 
@@ -19,16 +19,22 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
     cdef Layer *layer = &net.layers[l]
     cdef Layer *below = &net.layers[l - 1]
     cdef ptrdiff_t j
-    cdef const char *d = block_of(net, ws, ws.d[l + 1], row, 0)
+    cdef const char *weight = layer.weight_t if layer.pairs == NULL else layer.pairs_t
     cdef bint few = rows <= net.kernels.few_rows
+    cdef bint whole = below.whole_rows or below.norm == LAYER_NORM
+    cdef Left left
+    if layer.pairs == NULL:
+        left = left_of(net, block_of(net, ws, ws.d[l + 1], row, 0), ws.stride, layer.n_out)
+    else:
+        left = left_of_pairs(net, pairs_along(net, ws.d_along[l + 1], ws.stride, row, 0), ws.stride, layer.n_out)
     if few:
-        multiply_few(net, rows, layer.n_out, d, ws.stride, packed(net, layer.weight_t, layer.n_out, 0, panel),
+        multiply_few(net, rows, &left, packed(net, weight, left.k, 0, panel),
                      min(layer.n_in - panel * net.panel, panels * net.panel), panels,
                      block_of(net, ws, ws.d[l], row, panel), ws.stride)
     for j in range(panel, panel + panels):
         if not few:
-            multiply_panel(net, rows, layer.n_out, d, ws.stride, packed(net, layer.weight_t, layer.n_out, 0, j),
-                           layer.n_in - j * net.panel, block_of(net, ws, ws.d[l], row, j))
+            multiply_panel(net, rows, &left, packed(net, weight, left.k, 0, j), layer.n_in - j * net.panel,
+                           block_of(net, ws, ws.d[l], row, j))
         if layer.residual:
             net.kernels.add(rows * net.panel, block_of(net, ws, ws.through[l + 1], row, j),
                             block_of(net, ws, ws.d[l], row, j))
@@ -44,10 +50,14 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
             apply_slope(net, ws, l, row, rows, j)
         if below.norm == BATCH_NORM:
             pull_back_panel(net, ws, l - 1, row, rows, j)
+        if net.pairs != NULL and not whole:
+            round_deltas(net, ws, l, row, rows, j)
     if below.whole_rows:
         apply_slopes(net, ws, l, row, rows)
     if below.norm == LAYER_NORM:
         pull_back_norm(net, ws, l - 1, row, rows)
+    for j in range(below.out_panels if net.pairs != NULL and whole else 0):
+        round_deltas(net, ws, l, row, rows, j)
 
 
 cdef void backward_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:

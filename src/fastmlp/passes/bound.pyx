@@ -6,6 +6,7 @@ Mirror: reference/bound.py.
 # Norms are those of W's columns, whichever of W and W^T is updated, which depends on the ISA; of W^T's rows where all
 # ISAs have that one alone.
 from fastmlp.passes.layers cimport Layer
+from fastmlp.passes.pairs cimport round_weights
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.threads cimport phase_begin, phase_end, phase_next
 
@@ -43,9 +44,9 @@ cdef void bound_panel(Network *net, Layer *layer, ptrdiff_t j) noexcept nogil:
         return
     if not net.kernels.bound_columns(layer.n_in, layer.max_norm, packed(net, layer.weight, layer.n_in, 0, j)):
         return
-    if layer.weight_t == NULL:
-        return
     for i in range(layer.in_panels):
-        net.kernels.transpose(min(panel, layer.n_in - i * panel), min(panel, layer.n_out - j * panel),
-                              packed(net, layer.weight, layer.n_in, i * panel, j),
-                              packed(net, layer.weight_t, layer.n_out, j * panel, i))
+        if layer.weight_t != NULL:
+            net.kernels.transpose(min(panel, layer.n_in - i * panel), min(panel, layer.n_out - j * panel),
+                                  packed(net, layer.weight, layer.n_in, i * panel, j),
+                                  packed(net, layer.weight_t, layer.n_out, j * panel, i))
+        round_weights(net, layer, j if layer.narrow else i, i if layer.narrow else j)

@@ -138,7 +138,7 @@ cdef class Engine:
 
     @property
     def takes_sparse(self):
-        return self.parameters.net.inputs.shift == NULL
+        return self.parameters.net.inputs.shift == NULL and self.parameters.net.pairs == NULL
 
     def copy(self, into=None, int threads=1):
         return self.parameters.copy(into, threads)

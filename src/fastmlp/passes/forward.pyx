@@ -4,13 +4,13 @@ A block's rows are independent of all others, so any thread may take any block. 
 """
 from fastmlp.passes.custom cimport users_activation
 from fastmlp.passes.dropout cimport drop_outputs
-from fastmlp.passes.gemm cimport multiply_few, multiply_panel
+from fastmlp.passes.gemm cimport Left, left_of, left_of_pairs, multiply_few, multiply_panel
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport BATCH_NORM, BIAS, LAYER_NORM, SLOPE, Layer, Vector
 from fastmlp.passes.norm cimport normalise, normalise_panel
-from fastmlp.passes.panels cimport packed, panel_row, panels_in, vectors_in
+from fastmlp.passes.panels cimport packed, pairs_along, panel_row, panels_in, vectors_in
 from fastmlp.passes.sparse cimport has_entries, multiply_entries
-from fastmlp.passes.workspace cimport block_of, kept_block
+from fastmlp.passes.workspace cimport block_of, kept_block, round_inputs, round_outputs
 from libc.string cimport memcpy
 
 
@@ -21,13 +21,19 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
     cdef Layer *layer = &net.layers[l]
     cdef ptrdiff_t j, columns
     cdef const char *a = block_of(net, ws, ws.a[l], row, 0)
+    cdef const char *weight = layer.weight if layer.pairs == NULL else layer.pairs
+    cdef Left left
     cdef char *c
     cdef bint sparse = has_entries(ws, l)
     cdef bint few = rows <= net.kernels.few_rows and not layer.dots and not sparse
+    if layer.pairs == NULL:
+        left = left_of(net, a, ws.stride, layer.n_in)
+    else:
+        left = left_of_pairs(net, pairs_along(net, ws.along[l], ws.stride, row, 0), ws.stride, layer.n_in)
     if sparse:
         multiply_entries(net, ws, row, rows, panel, panels, out)
     elif few:
-        multiply_few(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, panel),
+        multiply_few(net, rows, &left, packed(net, weight, left.k, 0, panel),
                      min(layer.n_out - panel * net.panel, panels * net.panel), panels,
                      block_of(net, ws, out, row, panel), ws.stride)
     for j in range(panel, panel + panels):
@@ -39,8 +45,7 @@ cdef void forward_layer(Network *net, Workspace *ws, int l, int activation, ptrd
             net.kernels.gemm_dots(rows, layer.n_in, a, ws.stride, packed(net, layer.weight_t, 0, j * net.panel, 0),
                                   layer.n_out * net.panel, min(columns, net.panel), c)
         elif not few:
-            multiply_panel(net, rows, layer.n_in, a, ws.stride, packed(net, layer.weight, layer.n_in, 0, j), columns,
-                           c)
+            multiply_panel(net, rows, &left, packed(net, weight, left.k, 0, j), columns, c)
         if layer.plain:
             apply_elementwise(net, ws, l, activation, row, rows, j, c)
             continue
@@ -76,6 +81,8 @@ cdef inline void activate(Network *net, Workspace *ws, int l, int activation, pt
         drop_outputs(net, ws, l, row, rows, j)
     if layer.residual and not layer.whole_rows and out == ws.a[l + 1]:
         add_inputs(net, ws, l, row, rows, j)
+    if net.pairs != NULL and not layer.whole_rows and out == ws.a[l + 1]:
+        round_outputs(net, ws, l + 1, row, rows, j)
 
 
 cdef void add_inputs(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j) noexcept nogil:
@@ -113,6 +120,8 @@ cdef void finish_rows(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff
             drop_outputs(net, ws, l, row, rows, j)
         if layer.residual:
             add_inputs(net, ws, l, row, rows, j)
+        if net.pairs != NULL:
+            round_outputs(net, ws, l + 1, row, rows, j)
 
 
 cdef void finish_outputs(Network *net, Workspace *ws, bint logits, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
@@ -125,6 +134,7 @@ cdef void forward_rows(Network *net, Workspace *ws, bint logits, ptrdiff_t row, 
     """All layers for a block of rows that load_inputs has put into place."""
     cdef ptrdiff_t j
     cdef int l
+    round_inputs(net, ws, row, rows)
     for l in range(net.n_layers):
         forward_layer(net, ws, l, elementwise(net, l, logits), row, rows, 0, net.layers[l].out_panels, ws.a[l + 1])
         if net.layers[l].norm == LAYER_NORM:

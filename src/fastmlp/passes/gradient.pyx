@@ -2,7 +2,7 @@
 
 A training stores it only for the parts of a batch and for microbatches: see update.pyx. Mirror: reference/gradient.py.
 """
-from fastmlp.passes.gemm cimport Ahead, gradient_block
+from fastmlp.passes.gemm cimport Ahead, Operands, gradient_block
 from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed
 from fastmlp.passes.sparse cimport entries_gradient, has_entries
@@ -14,8 +14,7 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
                         Network *to) noexcept nogil:
     """Sums over these rows, stored where `to` has its parameters; accumulate goes on where the rows before stopped."""
     cdef Tile t = tile_of(net, item)
-    cdef const char *a
-    cdef const char *d
+    cdef Operands operands
     cdef Ahead nothing
     nothing.n = 0
     if rows == 0:  # of a share of a batch
@@ -25,8 +24,8 @@ cdef void gradient_item(Network *net, Workspace *ws, ptrdiff_t rows, ptrdiff_t i
     elif has_entries(ws, t.l):
         entries_gradient(net, ws, &t, accumulate, place_in(to, &t))
     else:
-        operands_of(net, ws, &t, &a, &d)
-        gradient_block(net, t.rows, rows, a, d, t.columns, accumulate, &nothing, place_in(to, &t))
+        operands_of(net, ws, &t, 0, rows, &operands)
+        gradient_block(net, t.rows, &operands, operands.k, t.columns, accumulate, &nothing, place_in(to, &t))
 
 
 cdef void sum_up(Network *net, Tile *t, char *g) noexcept nogil:

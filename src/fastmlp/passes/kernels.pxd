@@ -62,6 +62,27 @@ cdef extern from "kernels.h" nogil:
         uint64_t index
         ptrdiff_t first
 
+    ctypedef void (*fm_gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
+                                  int vectors, int accumulate, void *c) noexcept nogil
+    ctypedef void (*fm_gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
+                                 ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c,
+                                 ptrdiff_t c_stride) noexcept nogil
+    ctypedef void (*fm_gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors,
+                                     int accumulate, void *c) noexcept nogil
+
+    ctypedef double (*fm_loop)(ptrdiff_t iterations, void *sink) noexcept nogil
+
+    ctypedef struct fm_pairs:
+        const char *name
+        int native
+        fm_gemm_rows gemm_rows
+        fm_gemm_few gemm_few
+        fm_gemm_columns gemm_columns
+        void (*round_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *block, void *along, void *down) noexcept nogil
+        void (*round_tile)(ptrdiff_t rows, ptrdiff_t columns, const void *tile, void *down,
+                           void *transposed) noexcept nogil
+        fm_loop dot_loop
+
     ctypedef struct fm_kernels:
         const char *isa
         const char *dtype
@@ -70,13 +91,9 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t panel
         ptrdiff_t tile_rows
         ptrdiff_t few_rows
-        void (*gemm_rows)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b, int vectors,
-                          int accumulate, void *c) noexcept nogil
-        void (*gemm_few)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
-                         ptrdiff_t b_stride, ptrdiff_t panels, int accumulate, void *c,
-                         ptrdiff_t c_stride) noexcept nogil
-        void (*gemm_columns)(ptrdiff_t rows, ptrdiff_t k, const void *a, const void *b, int vectors, int accumulate,
-                             void *c) noexcept nogil
+        fm_gemm_rows gemm_rows
+        fm_gemm_few gemm_few
+        fm_gemm_columns gemm_columns
         void (*gemm_dots)(ptrdiff_t rows, ptrdiff_t k, const void *a, ptrdiff_t a_stride, const void *b,
                           ptrdiff_t b_stride, ptrdiff_t columns, void *c) noexcept nogil
         void (*sum_rows)(ptrdiff_t rows, ptrdiff_t panels, const void *b, ptrdiff_t b_stride, int accumulate,
@@ -145,7 +162,7 @@ cdef extern from "kernels.h" nogil:
         void (*philox)(uint64_t seed, uint32_t stream, uint32_t substream, uint64_t first, ptrdiff_t blocks,
                        uint32_t *out) noexcept nogil
         fm_math_kernel *math
-        double (*fma_loop)(ptrdiff_t iterations, void *sink) noexcept nogil
+        fm_loop fma_loop
 
     enum:
         FM_ACTIVATION_identity
@@ -178,6 +195,7 @@ cdef struct Matrix:
     ptrdiff_t ahead                  # rows in an order after which one is fetched into the caches; 0: none are
 
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL
+cdef const fm_pairs *pairs_table(str isa) except NULL
 cdef int index_of(str kind, str name) except -2
 cdef bint activation_keeps_slopes(int activation)
 cdef bint activation_is_of_rows(int activation)

@@ -18,6 +18,7 @@ cdef extern from "kernels.h" nogil:
     const char *fm_isa_name(int isa) noexcept
     const char *fm_isa_needs(int isa) noexcept
     const fm_kernels *fm_kernel_table(int isa, int dtype) noexcept
+    const fm_pairs *fm_pairs_table(int isa, int native) noexcept
     const char *fm_dtype_name(int i) noexcept
     const char *fm_source_name(int i) noexcept
     const char *fm_activation_name(int i) noexcept
@@ -98,12 +99,16 @@ def math_ulp(str name, str dtype):
 
 # Asked once: CPUID traps into the hypervisor on a virtual machine and takes tens of microseconds there.
 cdef const fm_kernels *_TABLES[FM_ISA_COUNT][FM_DTYPE_COUNT]
+cdef const fm_pairs *_PAIRS[FM_ISA_COUNT]
 cdef list _isa_rows():
     cdef list rows = []
     cdef int i, d
     for i in range(FM_ISA_COUNT):
         for d in range(FM_DTYPE_COUNT):
             _TABLES[i][d] = fm_kernel_table(i, d)
+        _PAIRS[i] = fm_pairs_table(i, 1)
+        if _PAIRS[i] == NULL:
+            _PAIRS[i] = fm_pairs_table(i, 0)
         rows.append((fm_isa_name(i).decode(), fm_isa_needs(i).decode(), _TABLES[i][0] != NULL))
     return rows
 
@@ -128,10 +133,10 @@ def default_isa():
 
 
 def table_sizes(str isa, str dtype):
-    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    cdef const fm_kernels *table = kernel_table(isa, "float32" if dtype == "bfloat16" else dtype)
     return {
         "isa": table.isa.decode(),
-        "dtype": table.dtype.decode(),
+        "dtype": dtype,
         "itemsize": table.itemsize,
         "lanes": table.lanes,
         "panel": table.panel,
@@ -139,15 +144,32 @@ def table_sizes(str isa, str dtype):
     }
 
 
+def bfloat16_of(str isa=None):
+    """What multiplies bfloat16 on an ISA's panels here, and whether that is an instruction."""
+    cdef const fm_pairs *pairs = pairs_table(isa)
+    return pairs.name.decode(), bool(pairs.native)
+
+
 cdef const fm_kernels *kernel_table(str isa, str dtype) except NULL:
-    cdef int i = 0, d = index_of("dtype", dtype)
+    cdef int d = index_of("dtype", dtype)
+    return _TABLES[place_of(isa)][d]
+
+
+cdef const fm_pairs *pairs_table(str isa) except NULL:
+    """The best products of bfloat16 on an ISA's panels."""
+    return _PAIRS[place_of(isa)]
+
+
+cdef int place_of(str isa) except -1:
+    """The place of an ISA, or of the best one, in their list."""
+    cdef int i = 0
     if isa is None:
         isa = default_isa()
     if isa not in _AVAILABLE:
         raise ValueError(f"isa is {isa!r}; this machine can run: {', '.join(_AVAILABLE)}")
     while _ISAS[i][0] != isa:
         i += 1
-    return _TABLES[i][d]
+    return i
 
 
 cdef int index_of(str kind, str name) except -2:

@@ -1,5 +1,5 @@
 # A network as the passes see it: sizes, pointers, kernels, and what a pass over it costs.
-from fastmlp.passes.kernels cimport FM_MAX_PARAMS, FM_MAX_STATES, fm_kernels, fm_loss_kernel
+from fastmlp.passes.kernels cimport FM_MAX_PARAMS, FM_MAX_STATES, fm_kernels, fm_loss_kernel, fm_pairs
 
 cdef enum:
     NO_OPTIMIZER = -1
@@ -67,6 +67,12 @@ cdef struct Layer:
     char *updated
     char *transposed                 # the other; may be NULL
     char *weight_state[FM_MAX_STATES]   # like updated
+    # Pairs of bfloat16, of which products are made where `pairs` is not NULL: of W down its columns, and of W^T, NULL
+    # where there is no backward pass. They are made of `updated`, down its columns and along its rows.
+    char *pairs
+    char *pairs_t
+    char *pairs_down
+    char *pairs_along
 
 # Columns become (x - shift) * scale as they are read; as they are where the pointers are NULL.
 cdef struct Scaling:
@@ -75,6 +81,7 @@ cdef struct Scaling:
 
 cdef struct Network:
     const fm_kernels *kernels
+    const fm_pairs *pairs            # products of bfloat16; NULL: they are of what `kernels` has
     ptrdiff_t item                   # bytes of an element
     ptrdiff_t panel                  # columns of a panel
     ptrdiff_t lanes
@@ -113,7 +120,7 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
 cdef bint drops_outputs(Network *net, int l) noexcept nogil
 cdef bint changes_outputs(Network *net, int l) noexcept nogil
 cdef bint is_plain(Network *net, int l) noexcept nogil
-cdef double seconds_per_fma(const fm_kernels *table) except -1
+cdef double seconds_per_fma(Network *net) except -1
 cdef ptrdiff_t row_bytes(Network *net) noexcept
 cdef double weight_bytes(Network *net) noexcept nogil
 cdef double multiply_adds_of_matrices(Network *net) noexcept nogil

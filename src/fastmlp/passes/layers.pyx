@@ -7,6 +7,7 @@ from fastmlp.passes.kernels cimport (
     FM_MAX_PARAMS,
     activation_is_of_rows,
     activation_keeps_slopes,
+    fm_loop,
     index_of,
 )
 from fastmlp.passes.threads cimport MAX_THREADS, fm_nanoseconds
@@ -63,9 +64,11 @@ cdef bint changes_outputs(Network *net, int l) noexcept nogil:
 
 
 cdef bint is_plain(Network *net, int l) noexcept nogil:
-    """Whether a layer's outputs, in training too, are f(z + b) for an elementwise f that learns nothing."""
+    """Whether a layer's outputs, in training too, are f(z + b) for an elementwise f that learns nothing, and floats
+    alone are made of them."""
     cdef Layer *layer = &net.layers[l]
-    return not (layer.whole_rows or layer.norm or layer.vectors[SLOPE].columns or changes_outputs(net, l))
+    return not (layer.whole_rows or layer.norm or layer.vectors[SLOPE].columns or changes_outputs(net, l)
+                or net.pairs != NULL)
 
 
 cdef ptrdiff_t row_bytes(Network *net) noexcept:
@@ -115,18 +118,20 @@ cdef double multiply_adds_of_matrices(Network *net) noexcept nogil:
 _SECONDS_PER_FMA = {}
 
 
-cdef double seconds_per_fma(const fm_kernels *table) except -1:
+cdef double seconds_per_fma(Network *net) except -1:
     """Seconds per multiply-add, from the fastest of a few short runs of the multiply-add loop, doubled: what whole
     layers reach of it."""
     cdef char sink[256]
+    cdef fm_loop loop = net.kernels.fma_loop if net.pairs == NULL else net.pairs.dot_loop
     cdef double flops = 0
     cdef int64_t start, nanoseconds, best = 1 << 62
-    key = (table.isa, table.dtype)
+    cdef bint pairs = net.pairs != NULL
+    key = (net.kernels.isa, net.kernels.dtype, pairs)
     if key not in _SECONDS_PER_FMA:
         memset(sink, 0, sizeof(sink))
         for _run in range(5):
             start = fm_nanoseconds()
-            flops = table.fma_loop(200, sink)
+            flops = loop(200, sink)
             nanoseconds = fm_nanoseconds() - start
             best = min(best, max(nanoseconds, <int64_t> 1))
         _SECONDS_PER_FMA[key] = 2 * best * 1e-9 / (flops / 2)
@@ -135,13 +140,13 @@ cdef double seconds_per_fma(const fm_kernels *table) except -1:
 
 cdef double seconds_of_rows(Network *net, ptrdiff_t rows, bint train) except -1:
     """About how long one thread needs for a pass over so many rows, gathered from memory."""
-    return (multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+    return (multiply_adds(net, rows, train) * seconds_per_fma(net)
             + <double> rows * net.layers[0].n_in * net.item * GATHER_SECONDS)
 
 
 cdef double seconds_alone(Network *net, ptrdiff_t rows) except -1:
     """Seconds of a step on one thread, by the model, which is on the cautious side."""
-    return multiply_adds(net, rows, True) * seconds_per_fma(net.kernels)
+    return multiply_adds(net, rows, True) * seconds_per_fma(net)
 
 
 cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except -1:
@@ -151,7 +156,7 @@ cdef int threads_for(Network *net, ptrdiff_t rows, bint train, int most) except 
     most = min(most, <int> MAX_THREADS)
     if most == 1:
         return 1
-    seconds = multiply_adds(net, rows, train) * seconds_per_fma(net.kernels)
+    seconds = multiply_adds(net, rows, train) * seconds_per_fma(net)
     if weight_bytes(net) > WEIGHT_CACHE_BYTES:
         seconds = max(seconds, weight_bytes(net) / BYTES_PER_SECOND)
     return max(1, min(most, <int> min(seconds / WAKING_SECONDS, 1e6)))

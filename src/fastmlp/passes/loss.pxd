@@ -3,7 +3,7 @@ from fastmlp.passes.layers cimport SLOPE, Layer, Network, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Examples
-from fastmlp.passes.workspace cimport Workspace, block_of, kept_block
+from fastmlp.passes.workspace cimport Workspace, block_of, kept_block, round_deltas
 
 # What is noted of each row of X in a run, by its number; NULL where nobody wants to know.
 cdef struct PerRow:
@@ -13,6 +13,7 @@ cdef struct PerRow:
 cdef double add_row_losses(Network *net, Examples *examples, Workspace *ws, ptrdiff_t start, ptrdiff_t rows,
                            const PerRow *noted, double total) noexcept nogil
 cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
+cdef void round_output_deltas(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil
 cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows)
 cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows)

@@ -30,12 +30,20 @@ cdef bint loss_rows(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) 
     net.loss(&block, net.loss_params)
     if not net.fused:
         apply_slopes(net, ws, net.n_layers, row, rows)
+    round_output_deltas(net, ws, row, rows)
     if net.loss_factor != 1:
         for r in range(row, row + rows):
             ws.row_loss[r] *= net.loss_factor
     for r in range(row, row + rows):
         finite &= isfinite(ws.row_loss[r])
     return finite
+
+
+cdef void round_output_deltas(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """The pairs of a block of rows of the last layer's deltas, where products are of bfloat16."""
+    cdef ptrdiff_t j
+    for j in range(net.layers[net.n_layers - 1].out_panels if net.pairs != NULL else 0):
+        round_deltas(net, ws, net.n_layers, row, rows, j)
 
 
 cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
@@ -128,6 +136,7 @@ cdef users_loss(Parameters parameters, Workspace *ws, ptrdiff_t rows):
     for r in range(rows):
         ws.row_loss[r] = losses[r]
     apply_slopes(net, ws, net.n_layers, 0, rows)
+    round_output_deltas(net, ws, 0, rows)
 
 
 cdef rows_of(Parameters parameters, Workspace *ws, char *matrix, ptrdiff_t rows):

@@ -10,7 +10,7 @@ Mirror: reference/orthogonal.py.
 #
 # A stage is a phase over the blocks of all layers. Nothing of a step has been applied before the last one: the momentum
 # moves with the weights, so that a step may be given up in between.
-from fastmlp.passes.gemm cimport Ahead, gradient_block, multiply_panel
+from fastmlp.passes.gemm cimport Ahead, Left, Operands, gradient_block, left_of, multiply_panel, operands
 from fastmlp.passes.kernels cimport fm_muon_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer
 from fastmlp.passes.panels cimport packed, panel_row, panels_in, place as place_of
@@ -181,6 +181,7 @@ cdef void symmetric_block(Network *net, Direction *to, const double *step, int s
                           int turn) noexcept nogil:
     """A block on or above the diagonal of y^T y, or of the polynomial of that; and its transpose, below."""
     cdef ptrdiff_t i, j = 0, rows, columns
+    cdef Operands of
     cdef Ahead nothing
     cdef char *block
     nothing.n = 0
@@ -191,12 +192,13 @@ cdef void symmetric_block(Network *net, Direction *to, const double *step, int s
     rows, columns = min(net.panel, to.columns - i * net.panel), to.columns - j * net.panel
     if stage == GRAM:
         block = packed(net, to.gram, to.columns, i * net.panel, j)
-        gradient_block(net, rows, to.rows, place_of(net, to.y[turn % 2], to.stride, 0, i),
-                       place_of(net, to.y[turn % 2], to.stride, 0, j), columns, False, &nothing, block)
+        of = operands(net, place_of(net, to.y[turn % 2], to.stride, 0, i),
+                      place_of(net, to.y[turn % 2], to.stride, 0, j), to.rows)
+        gradient_block(net, rows, &of, of.k, columns, False, &nothing, block)
     else:
         block = packed(net, to.polynomial, to.columns, i * net.panel, j)
-        gradient_block(net, rows, to.columns, packed(net, to.gram, to.columns, 0, i),
-                       packed(net, to.gram, to.columns, 0, j), columns, False, &nothing, block)
+        of = operands(net, packed(net, to.gram, to.columns, 0, i), packed(net, to.gram, to.columns, 0, j), to.columns)
+        gradient_block(net, rows, &of, of.k, columns, False, &nothing, block)
         net.kernels.muon_polynomial(rows, i == j, step, packed(net, to.gram, to.columns, i * net.panel, j), block)
     if i != j:
         net.kernels.transpose(rows, min(net.panel, columns), block,
@@ -206,8 +208,8 @@ cdef void symmetric_block(Network *net, Direction *to, const double *step, int s
 cdef void multiply_rows(Network *net, Direction *to, ptrdiff_t item, int turn) noexcept nogil:
     """Some rows of a panel of y times the polynomial."""
     cdef ptrdiff_t j = item % to.panels, row = item // to.panels * ROWS
-    multiply_panel(net, min(<ptrdiff_t> ROWS, to.rows - row), to.columns,
-                   place_of(net, to.y[turn % 2], to.stride, row, 0), to.stride,
+    cdef Left left = left_of(net, place_of(net, to.y[turn % 2], to.stride, row, 0), to.stride, to.columns)
+    multiply_panel(net, min(<ptrdiff_t> ROWS, to.rows - row), &left,
                    packed(net, to.polynomial, to.columns, 0, j), to.columns - j * net.panel,
                    place_of(net, to.y[(turn + 1) % 2], to.stride, row, j))
 

@@ -23,3 +23,17 @@ cdef inline char *packed(Network *net, const char *matrix, ptrdiff_t rows, ptrdi
 cdef inline int vectors_in(Network *net, ptrdiff_t columns) noexcept nogil:
     """Vectors of a panel's row that are in use, where so many columns are left from its first on."""
     return 1 if columns <= net.lanes else 2
+
+cdef inline ptrdiff_t pairs_in(ptrdiff_t numbers) noexcept nogil:
+    """Pairs that hold so many numbers, the last one maybe in part."""
+    return (numbers + 1) // 2
+
+cdef inline char *pairs_down(Network *net, const char *matrix, ptrdiff_t stride, ptrdiff_t row,
+                             ptrdiff_t panel) noexcept nogil:
+    """The address at which an even row, with the next one, begins in the pairs down the columns of a matrix."""
+    return place(net, matrix, stride // 2, row // 2, panel)
+
+cdef inline char *pairs_along(Network *net, const char *matrix, ptrdiff_t stride, ptrdiff_t row,
+                              ptrdiff_t panel) noexcept nogil:
+    """The address at which a row begins in the pairs along the rows of a matrix: they are half as long."""
+    return <char *> matrix + (panel * stride + row * net.panel) // 2 * net.item

@@ -5,23 +5,15 @@ Mirror: reference/parameters.py.
 import numpy as np
 
 from fastmlp.passes.kernels cimport (
-    FM_MAX_STATES,
-    FM_SOURCE_float32,
-    FM_SOURCE_float64,
-    Matrix,
-    fm_kernels,
-    index_of,
-    kernel_table,
-    loss_output,
-    optimizer_column,
-    optimizer_n_columns,
-    optimizer_states,
+    FM_MAX_STATES, FM_SOURCE_float32, FM_SOURCE_float64, Matrix, fm_kernels, index_of, kernel_table, loss_output,
+    optimizer_column, optimizer_n_columns, optimizer_states, pairs_table,
 )
 from fastmlp.passes.layers cimport (
     BATCH_NORM, LAYER_NORM, N_ROWS, N_VECTORS, NO_NORM, RUNNING_MEAN, RUNNING_VAR, NO_OPTIMIZER, Layer, Scaling,
     Vector, describe, fill_params, is_plain, weight_bytes,
 )
-from fastmlp.passes.panels cimport packed, panel_row
+from fastmlp.passes.panels cimport packed, pairs_in, panel_row
+from fastmlp.passes.pairs cimport round_layer
 from fastmlp.passes.sweep cimport all_finite, copy_bytes
 from fastmlp.passes.threads cimport fm_allocate, fm_allocate_raw, fm_free
 from libc.stdlib cimport calloc, free
@@ -79,6 +71,7 @@ cdef class Parameters:
         self.spec, self.statistics = spec, statistics and spec.norm == "batch"
         self.spare = 0 if statistics else ALIGNMENT
         self.net.kernels = table
+        self.net.pairs = pairs_table(isa) if spec.bfloat16 else NULL
         self.net.item, self.net.panel, self.net.lanes = table.itemsize, table.panel, table.lanes
         # A multiple of the panel's width, so that the left operand's panels are never cut.
         self.net.block_rows = max(PANEL_BLOCK_BYTES // (table.panel * table.itemsize) // table.panel, 1) * table.panel
@@ -156,10 +149,17 @@ cdef class Parameters:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             layer.transposed = NULL
-            if (layer.narrow and not layer.dots) or (l > 0 and not layer.narrow):
+            if (layer.narrow and not layer.dots) or (l > 0 and not layer.narrow and self.net.pairs == NULL):
                 layer.transposed = take(base, &used, layer.row_blocks * layer.columns * width)
             layer.weight = layer.transposed if layer.narrow else layer.updated
             layer.weight_t = layer.updated if layer.narrow else layer.transposed
+            if self.net.pairs != NULL and not layer.dots:
+                if l > 0 or not layer.narrow:
+                    layer.pairs_down = take(base, &used, layer.column_panels * pairs_in(layer.rows) * width)
+                if l > 0 or layer.narrow:
+                    layer.pairs_along = take(base, &used, layer.row_blocks * pairs_in(layer.columns) * width)
+                layer.pairs = layer.pairs_along if layer.narrow else layer.pairs_down
+                layer.pairs_t = layer.pairs_down if layer.narrow else layer.pairs_along
         return used
 
     cdef rows_of(self, Layer *layer, bint trained):
@@ -221,12 +221,13 @@ cdef class Parameters:
             memcpy(arena, self.arena, self.updated_bytes)
 
     cdef void refresh_transposes(self) noexcept nogil:
-        """The other copy of every matrix from the one that is updated."""
+        """The other copies of every matrix from the one that is updated."""
         cdef Layer *layer
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             if layer.transposed != NULL:
                 self.transpose_layer(layer, layer.transposed)
+            round_layer(&self.net, layer)
 
     cdef void transpose_layer(self, Layer *layer, char *to) noexcept nogil:
         """The transpose of the matrix that is updated, block by block."""

@@ -132,6 +132,8 @@ cdef ptrdiff_t row_block(Network *net, ptrdiff_t batch, int threads, bint train)
     cdef ptrdiff_t rows = (share + blocks - 1) // max(blocks, <ptrdiff_t> 1)
     if rows > tile:
         rows = (rows + tile - 1) // tile * tile
+    elif net.pairs != NULL:  # which are of two rows
+        rows += rows % 2
     return max(rows, <ptrdiff_t> 1)
 
 
@@ -141,7 +143,7 @@ cdef ptrdiff_t rows_at_once(Network *net) noexcept:
     cdef int l
     for l in range(net.n_layers):
         width += net.layers[l].n_in + 2 * net.layers[l].n_out
-    return max(<ptrdiff_t> 64, MEMORY_BYTES // (width * net.item))
+    return max(<ptrdiff_t> 64, MEMORY_BYTES // (width * net.item) // 2 * 2)
 
 
 cdef bint share_by_panels(Network *net, ptrdiff_t batch, int threads) noexcept:

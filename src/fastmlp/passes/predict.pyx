@@ -46,7 +46,7 @@ from fastmlp.passes.threads cimport (
     time_to_look,
     watch_for_signals,
 )
-from fastmlp.passes.workspace cimport EVALUATE, PREDICT, Buffers, Workspace
+from fastmlp.passes.workspace cimport EVALUATE, PREDICT, Buffers, Workspace, round_inputs
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -124,6 +124,7 @@ cdef void forward_by_panels(Blocks *run) noexcept nogil:
     cdef Workspace *ws = run.ws[0]
     cdef ptrdiff_t rows = run.examples.x.rows
     load_inputs(net, ws, run.examples, 0, 0, rows)
+    round_inputs(net, ws, 0, rows)
     team_run(run.team, run_panels, run)
     finish_outputs(net, ws, False, 0, rows)
     write_outputs(net, ws, rows, run.out)

@@ -9,7 +9,10 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from fastmlp.passes.kernels cimport fm_kernels, fm_row_keys, index_of, kernel_table
+from fastmlp.passes.kernels cimport (
+    fm_gemm_columns, fm_gemm_few, fm_gemm_rows, fm_kernels, fm_loop, fm_pairs, fm_row_keys, index_of, kernel_table,
+    pairs_table,
+)
 from fastmlp.passes.threads cimport fm_allocate, fm_free, fm_nanoseconds
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -60,26 +63,33 @@ def math(str name, x, out, str isa=None):
 
 
 def fma_rate(str isa, str dtype, ptrdiff_t iterations):
-    """(flops, seconds) of multiply-adds that touch no memory, on this thread: the processor's peak."""
-    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    """(flops, seconds) of multiply-adds that touch no memory, on this thread: the processor's peak. Of "bfloat16",
+    those of pairs."""
+    cdef fm_loop loop = pairs_table(isa).dot_loop if dtype == "bfloat16" else kernel_table(isa, dtype).fma_loop
     cdef char sink[256]
     cdef double flops
     cdef int64_t start, nanoseconds
     memset(sink, 0, sizeof(sink))
     with nogil:
         start = fm_nanoseconds()
-        flops = table.fma_loop(iterations, sink)
+        flops = loop(iterations, sink)
         nanoseconds = fm_nanoseconds() - start
     return flops, nanoseconds * 1e-9
 
 
 def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t repeats):
     """(flops, seconds) of one panel's product of rows x k with k x panel, repeated on the same data. kernel is "rows"
-    (forward and backward), "columns" (gradient; rows up to a panel's width) or "few" (row kernel; up to 3 rows)."""
-    cdef const fm_kernels *table = kernel_table(isa, dtype)
+    (forward and backward), "columns" (gradient; rows up to a panel's width) or "few" (row kernel; up to 3 rows). Of
+    "bfloat16", k is even."""
+    cdef bint paired = dtype == "bfloat16"
+    cdef const fm_kernels *table = kernel_table(isa, "float32" if paired else dtype)
+    cdef const fm_pairs *pairs = pairs_table(isa)
+    cdef fm_gemm_rows by_rows = pairs.gemm_rows if paired else table.gemm_rows
+    cdef fm_gemm_columns by_columns = pairs.gemm_columns if paired else table.gemm_columns
+    cdef fm_gemm_few by_few = pairs.gemm_few if paired else table.gemm_few
     cdef int kind = ("rows", "columns", "few").index(kernel)
     cdef ptrdiff_t _i, width = table.panel, most = (table.panel if kind == 1 else table.few_rows if kind == 2 else rows)
-    if not 1 <= rows <= most or k < 1 or repeats < 1 or rows > (1 << 28) // k:
+    if not 1 <= rows <= most or k < 1 or repeats < 1 or rows > (1 << 28) // k or (paired and k % 2):
         raise ValueError(f"rows, k and repeats are {rows}, {k}, {repeats}; rows may be 1 to {most}")
     cdef ptrdiff_t left = (rows + width) * (k + width), right = k * width, result = (rows + 1) * width
     cdef char *memory = <char *> fm_allocate((left + right + result) * table.itemsize)
@@ -88,15 +98,39 @@ def gemm_rate(str kernel, str isa, str dtype, ptrdiff_t rows, ptrdiff_t k, ptrdi
         raise MemoryError("no memory for the operands")
     cdef char *b = memory + left * table.itemsize
     cdef char *c = b + right * table.itemsize
+    cdef ptrdiff_t stride = rows * width // (2 if paired else 1), steps = k // (2 if paired else 1)
     with nogil:
         start = fm_nanoseconds()
         for _i in range(repeats):
             if kind == 0:
-                table.gemm_rows(rows, k, memory, rows * width, b, 2, 0, c)
+                by_rows(rows, steps, memory, stride, b, 2, 0, c)
             elif kind == 1:
-                table.gemm_columns(rows, k, memory, b, 2, 0, c)
+                by_columns(rows, steps, memory, b, 2, 0, c)
             else:
-                table.gemm_few(rows, k, memory, rows * width, b, 0, 1, 0, c, 0)
+                by_few(rows, steps, memory, stride, b, 0, 1, 0, c, 0)
         nanoseconds = fm_nanoseconds() - start
         fm_free(memory)
     return 2.0 * rows * k * width * repeats, nanoseconds * 1e-9
+
+
+def round_rate(str what, str isa, ptrdiff_t repeats):
+    """(bytes, seconds) of floats that are read and rounded to pairs of bfloat16, both along rows and down columns, on
+    data that stays in the first-level cache: of "rows", as outputs are, or of a "tile" of weights."""
+    cdef const fm_pairs *pairs = pairs_table(isa)
+    cdef ptrdiff_t panel = kernel_table(isa, "float32").panel, _i
+    cdef bint rows = ("rows", "tile").index(what) == 0
+    cdef ptrdiff_t size = panel * panel * sizeof(float)
+    cdef char *memory = <char *> fm_allocate(3 * size)
+    cdef int64_t start, nanoseconds
+    if memory == NULL:
+        raise MemoryError("no memory for the operands")
+    with nogil:
+        start = fm_nanoseconds()
+        for _i in range(repeats):
+            if rows:
+                pairs.round_rows(panel, panel, memory, memory + size, memory + 2 * size)
+            else:
+                pairs.round_tile(panel, panel, memory, memory + size, memory + 2 * size)
+        nanoseconds = fm_nanoseconds() - start
+        fm_free(memory)
+    return <double> size * repeats, nanoseconds * 1e-9

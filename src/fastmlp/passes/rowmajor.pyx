@@ -6,6 +6,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from fastmlp.passes.layers cimport WEIGHTS, Layer, weight_bytes
+from fastmlp.passes.pairs cimport round_weights
 from fastmlp.passes.threads cimport (
     MAX_THREADS,
     Place,
@@ -110,11 +111,13 @@ cdef void put_transposed(Network *net, Tile *t, const char **tensors, char *room
                          to, 0)
         if layer.transposed != NULL:
             net.kernels.transpose(t.rows, columns, to, transpose_of(net, t))
+        round_weights(net, layer, t.i, t.j)
         return
     if layer.transposed != NULL:
         room = transpose_of(net, t)
     net.kernels.pack(columns, t.rows, tensor + (t.j * layer.rows + t.i) * net.panel * net.item, layer.rows, room, 0)
     net.kernels.transpose(columns, t.rows, room, to)
+    round_weights(net, layer, t.i, t.j)
 
 
 cdef void write_tiles(void *context, int thread) noexcept nogil:

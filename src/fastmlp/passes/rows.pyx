@@ -38,8 +38,8 @@ cdef class Inputs:
         self.examples.x = self.x.matrix
         if sparse:
             self.take_entries(X)
-            if net.inputs.shift != NULL:
-                raise ValueError("sparse rows are not shifted")
+            if net.inputs.shift != NULL or net.pairs != NULL:
+                raise ValueError("sparse rows are neither shifted nor rounded to bfloat16")
         self.has_targets = y is not None
         if X.ndim != 2 or self.examples.x.columns != net.layers[0].n_in:
             raise ValueError(f"X has shape {X.shape}; it must be (rows, {net.layers[0].n_in})")

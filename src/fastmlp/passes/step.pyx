@@ -55,7 +55,7 @@ from fastmlp.passes.threads cimport (
 )
 from fastmlp.passes.tiles cimport count_tiles, weight_tiles
 from fastmlp.passes.update cimport Rule, average_phase, update_item, update_stored, update_summed
-from fastmlp.passes.workspace cimport Workspace
+from fastmlp.passes.workspace cimport Workspace, round_inputs
 from libc.stdint cimport int64_t
 
 
@@ -213,6 +213,7 @@ cdef inline int64_t block_of_rows(Steps *run, Workspace *ws, int thread, Part *p
         draw_numbers(run.plan.net, ws, run.seed, run.before + part.step, part.place, row, rows)
     since = lap(run, thread, GATHER, since)
     if run.plan.by_panels and part.microbatch == 0:
+        round_inputs(run.plan.net, ws, row, rows)
         return since
     forward_rows(run.plan.net, ws, run.plan.net.fused, row, rows)
     since = lap(run, thread, FORWARD, since)

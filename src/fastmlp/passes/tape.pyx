@@ -13,10 +13,10 @@ from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.dropout cimport draw_numbers, drop_block
 from fastmlp.passes.forward cimport forward_rows
 from fastmlp.passes.gate cimport REFUSED
-from fastmlp.passes.gemm cimport Ahead, gradient_block, multiply_panel
+from fastmlp.passes.gemm cimport Ahead, Left, Operands, gradient_block, left_of, multiply_panel
 from fastmlp.passes.gradient cimport finish_vector, sum_vector
 from fastmlp.passes.layers cimport WEIGHTS, Layer, seconds_of_rows
-from fastmlp.passes.loss cimport apply_slopes
+from fastmlp.passes.loss cimport apply_slopes, round_output_deltas
 from fastmlp.passes.panels cimport packed, panel_row
 from fastmlp.passes.plan cimport cut_batch, row_block
 from fastmlp.passes.parameters cimport take
@@ -85,6 +85,7 @@ cdef void backward_blocks(void *context, int thread) noexcept nogil:
         net.kernels.pack(rows, columns, run.outputs + row * columns * net.item, columns,
                          block_of(net, run.ws, run.ws.d[net.n_layers], row, 0), run.ws.stride)
         apply_slopes(net, run.ws, net.n_layers, row, rows)
+        round_output_deltas(net, run.ws, row, rows)
         backward_rows(net, run.ws, row, rows)
         if run.by_inputs != NULL:
             pull_back_inputs(run, row, rows, run.scratch + thread * run.scratch_bytes)
@@ -95,12 +96,11 @@ cdef void pull_back_inputs(Pass *run, ptrdiff_t row, ptrdiff_t rows, char *room)
     """Derivatives by the inputs of a block of rows, D W^T of the first layer, a panel at a time."""
     cdef Network *net = run.net
     cdef Layer *layer = &net.layers[0]
-    cdef const char *d = block_of(net, run.ws, run.ws.d[1], row, 0)
     cdef ptrdiff_t j, columns
+    cdef Left left = left_of(net, block_of(net, run.ws, run.ws.d[1], row, 0), run.ws.stride, layer.n_out)
     for j in range(layer.in_panels):
         columns = layer.n_in - j * net.panel
-        multiply_panel(net, rows, layer.n_out, d, run.ws.stride, packed(net, run.weight_t, layer.n_out, 0, j), columns,
-                       room)
+        multiply_panel(net, rows, &left, packed(net, run.weight_t, layer.n_out, 0, j), columns, room)
         if run.ws.numbers[0] != NULL:
             drop_block(net, run.ws, 0, row, rows, j, room, NULL)
         net.kernels.unpack(rows, min(net.panel, columns), room, 0,
@@ -127,8 +127,7 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
     cdef Tile t = tile_of(net, item)
     cdef char *room = total + scratch_bytes(net)
     cdef char *to = total
-    cdef const char *a
-    cdef const char *d
+    cdef Operands operands
     cdef ptrdiff_t done = 0, rows
     cdef Ahead nothing
     nothing.n = 0
@@ -137,9 +136,8 @@ cdef void gradient_tile(Pass *run, ptrdiff_t item, char *total) noexcept nogil:
         if t.vector != WEIGHTS:
             sum_vector(net, run.ws, done, rows, &t, False, to)
         else:
-            operands_of(net, run.ws, &t, &a, &d)
-            gradient_block(net, t.rows, rows, packed(net, a, 0, done, 0), packed(net, d, 0, done, 0), t.columns, False,
-                           &nothing, to)
+            operands_of(net, run.ws, &t, done, rows, &operands)
+            gradient_block(net, t.rows, &operands, operands.k, t.columns, False, &nothing, to)
         if done > 0:
             net.kernels.add(summed_in(net, &t), to, total)
         to = room

@@ -1,6 +1,7 @@
 # Tiles: which weights an item of the tiles phase stands for, and where they, their gradient and their operands are.
+from fastmlp.passes.gemm cimport Operands, operands
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Network
-from fastmlp.passes.panels cimport packed, place
+from fastmlp.passes.panels cimport packed, pairs_down, pairs_in, place
 from fastmlp.passes.workspace cimport Workspace
 
 # P x P weights of one layer, in the matrix that is updated (W, or W^T of a narrow layer), or all of one of its vectors.
@@ -71,8 +72,14 @@ cdef inline ptrdiff_t summed_in(Network *net, Tile *t) noexcept nogil:
     """Elements of its gradient before that is finished: one for each unit of a vector, also where that is shared."""
     return net.layers[t.l].out_panels * net.panel if t.vector != WEIGHTS else t.rows * net.panel
 
-cdef inline void operands_of(Network *net, Workspace *ws, Tile *t, const char **a, const char **d) noexcept nogil:
-    """The two panels whose product, a^T d, is the tile's gradient."""
+cdef inline void operands_of(Network *net, Workspace *ws, Tile *t, ptrdiff_t first, ptrdiff_t rows,
+                             Operands *to) noexcept nogil:
+    """The two panels whose product, a^T d over so many rows from row `first` on, is the tile's gradient."""
     cdef bint narrow = net.layers[t.l].narrow
-    a[0] = place(net, ws.d[t.l + 1] if narrow else ws.a[t.l], ws.stride, 0, t.i)
-    d[0] = place(net, ws.a[t.l] if narrow else ws.d[t.l + 1], ws.stride, 0, t.j)
+    if net.layers[t.l].pairs != NULL:
+        to.a = pairs_down(net, ws.d_down[t.l + 1] if narrow else ws.down[t.l], ws.stride, first, t.i)
+        to.d = pairs_down(net, ws.down[t.l] if narrow else ws.d_down[t.l + 1], ws.stride, first, t.j)
+        to.k, to.gemm = pairs_in(rows), net.pairs.gemm_columns
+        return
+    to[0] = operands(net, place(net, ws.d[t.l + 1] if narrow else ws.a[t.l], ws.stride, first, t.i),
+                     place(net, ws.a[t.l] if narrow else ws.d[t.l + 1], ws.stride, first, t.j), rows)

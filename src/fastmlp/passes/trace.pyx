@@ -9,7 +9,7 @@ from fastmlp.passes.custom cimport raise_left
 from fastmlp.passes.forward cimport forward_layer, forward_rows
 from fastmlp.passes.kernels cimport FM_ACTIVATION_identity
 from fastmlp.passes.layers cimport Network
-from fastmlp.passes.loss cimport apply_slopes, loss_rows, users_loss
+from fastmlp.passes.loss cimport apply_slopes, loss_rows, round_output_deltas, users_loss
 from fastmlp.passes.plan cimport rows_at_once
 from fastmlp.passes.rows cimport load_inputs, load_targets
 from fastmlp.passes.workspace cimport GRADIENT, Buffers, Workspace
@@ -49,6 +49,7 @@ cdef trace_rows(Parameters parameters, Inputs inputs, by_outputs):
         if by_outputs is not None:
             copy_in(net, ws, ws.d[last + 1], last, by_outputs, start, rows)
             apply_slopes(net, ws, net.n_layers, 0, rows)
+            round_output_deltas(net, ws, 0, rows)
         else:
             load_targets(net, ws, &inputs.examples, start, 0, rows, 1.0)
             if net.fused:

@@ -1,6 +1,7 @@
 # The update of tiles of weights and of vectors.
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_optimizer_kernel
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.pairs cimport round_weights
 from fastmlp.passes.threads cimport Place, Team
 from fastmlp.passes.tiles cimport Tile, transpose_of, weights_of
 from fastmlp.passes.workspace cimport Workspace
@@ -48,6 +49,9 @@ cdef inline void average(Network *net, ptrdiff_t n, char *parameters, const Rule
         net.kernels.average(n, parameters, rule.share, parameters + net.average)
 
 cdef inline void transpose_tile(Network *net, Tile *t) noexcept nogil:
+    """The other copies of a tile that has been updated."""
     if net.layers[t.l].transposed != NULL:
         net.kernels.transpose(t.rows, min(net.panel, t.columns), weights_of(net, t, net.layers[t.l].updated, 0),
                               transpose_of(net, t))
+    if net.pairs != NULL:
+        round_weights(net, &net.layers[t.l], t.i, t.j)

@@ -2,7 +2,7 @@
 
 The optimizer's step and the transpose follow the sums at once, but where a batch was cut. Mirror: reference/update.py.
 """
-from fastmlp.passes.gemm cimport Ahead, fetch_ahead, gradient_block
+from fastmlp.passes.gemm cimport Ahead, Operands, fetch_ahead, gradient_block
 from fastmlp.passes.gradient cimport add_penalties, add_up, finish_vector, sum_vector
 from fastmlp.passes.kernels cimport FM_MAX_STATES, fm_shared_columns
 from fastmlp.passes.layers cimport WEIGHTS, Layer, Vector
@@ -63,24 +63,23 @@ cdef void update_weights(Network *net, Workspace *ws, ptrdiff_t rows, Tile *t, b
                          const Rule *rule, bint shared, char *g) noexcept nogil:
     """A few rows of the tile at a time, a register tile: the processor begins with the products of the next while it
     still divides, and waits for memory, for the one before."""
-    cdef const char *a
-    cdef const char *d
+    cdef Operands operands
     cdef Ahead ahead
     cdef Aim aim
-    cdef ptrdiff_t row = 0, n
-    cdef ptrdiff_t done = (rows - 1) // net.block_rows * net.block_rows
-    operands_of(net, ws, t, &a, &d)
+    cdef ptrdiff_t row = 0, n, done
+    operands_of(net, ws, t, 0, rows, &operands)
+    done = (operands.k - 1) // net.block_rows * net.block_rows
     take_aim(net, t, rule, g, &aim)
     what_changes(net, t, shared, &ahead)
     if done > 0:
-        gradient_block(net, t.rows, done, a, d, t.columns, accumulate, &ahead, g)
+        gradient_block(net, t.rows, &operands, done, t.columns, accumulate, &ahead, g)
         ahead.n = 0
     while row < t.rows:
         n = min(net.kernels.tile_rows, t.rows - row)
         fetch_ahead(net, &ahead, row, n)
-        net.kernels.gemm_columns(n, rows - done, packed(net, a, 0, done, 0) + row * net.item,
-                                 packed(net, d, 0, done, 0), vectors_in(net, t.columns), accumulate or done > 0,
-                                 packed(net, g, 0, row, 0))
+        operands.gemm(n, operands.k - done, packed(net, operands.a, 0, done, 0) + row * net.item,
+                      packed(net, operands.d, 0, done, 0), vectors_in(net, t.columns), accumulate or done > 0,
+                      packed(net, g, 0, row, 0))
         if not net.far:
             if not aim.plain:
                 add_penalties(net, t, row, n, g)

@@ -1,5 +1,6 @@
 # Where a batch's rows are kept on their way through the network.
 from fastmlp.passes.layers cimport Network
+from fastmlp.passes.pairs cimport round_panel
 from fastmlp.passes.panels cimport place
 from libc.stdint cimport int32_t, uint16_t
 
@@ -37,6 +38,10 @@ cdef struct Workspace:
     char **norm_scale                # per row, or per unit in a step's batch: what it was multiplied by
     char **batch_mean                # per unit, of the batch of a step; NULL where statistics are those that are kept
     char **batch_var                 # as they are, biased
+    char **along                     # of a, pairs of bfloat16 along its rows; NULL where no product wants them, as the
+    char **down                      # next three: down its columns,
+    char **d_along                   # and the same of d
+    char **d_down
     char *target                     # y's batch, capacity x n_outputs
     int32_t *labels                  # or its class labels
     bint has_labels                  # which of the two
@@ -57,6 +62,7 @@ cdef class Buffers:
     cdef bint mixing                 # whether rows are mixed in training
     cdef char *arena
     cdef size_t lay_out(self, Network *net, char *base)
+    cdef lay_out_pairs(self, Network *net, int l, char *base, size_t *used)
     cdef lay_out_entries(self, Network *net, char *base, size_t *used)
 
 cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrdiff_t row,
@@ -67,3 +73,21 @@ cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrd
 cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
     """The address at which a row begins in what layer l - 1 keeps for the backward pass: slopes or outputs."""
     return block_of(net, ws, ws.a[l] if ws.kept[l] == NULL else ws.kept[l], row, panel)
+
+cdef inline void round_outputs(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
+                               ptrdiff_t panel) noexcept nogil:
+    """The pairs of a block of rows of one panel of a[l], if products of the next layer want them."""
+    if ws.along[l] != NULL and panel < net.layers[l].in_panels:
+        round_panel(net, ws.a[l], ws.stride, net.layers[l].n_in, row, rows, panel, ws.along[l], ws.down[l])
+
+cdef inline void round_inputs(Network *net, Workspace *ws, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
+    """The pairs of a block of rows of the network's inputs, in whose place they are complete."""
+    cdef ptrdiff_t j
+    for j in range(net.layers[0].in_panels if net.pairs != NULL else 0):
+        round_outputs(net, ws, 0, row, rows, j)
+
+cdef inline void round_deltas(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
+                              ptrdiff_t panel) noexcept nogil:
+    """The pairs of a block of rows of one panel of d[l], if products want them."""
+    if ws.d_down[l] != NULL:
+        round_panel(net, ws.d[l], ws.stride, net.layers[l - 1].n_out, row, rows, panel, ws.d_along[l], ws.d_down[l])

@@ -23,7 +23,7 @@ cdef class Buffers:
         refuse_too_large(2 * rows * (widths + 2) * net.item)
         self.ws.capacity = capacity
         self.ws.stride = rows * net.panel
-        self.ws.a = <char **> calloc(11 * (net.n_layers + 1), sizeof(char *))
+        self.ws.a = <char **> calloc(15 * (net.n_layers + 1), sizeof(char *))
         if self.ws.a == NULL:
             raise MemoryError("no memory for the layers' buffers")
         self.ws.d = self.ws.a + net.n_layers + 1
@@ -35,7 +35,11 @@ cdef class Buffers:
         self.ws.norm_scale = self.ws.shifted + net.n_layers + 1
         self.ws.batch_mean = self.ws.norm_scale + net.n_layers + 1
         self.ws.batch_var = self.ws.batch_mean + net.n_layers + 1
-        self.ws.numbers = <uint16_t **> (self.ws.batch_var + net.n_layers + 1)
+        self.ws.along = self.ws.batch_var + net.n_layers + 1
+        self.ws.down = self.ws.along + net.n_layers + 1
+        self.ws.d_along = self.ws.down + net.n_layers + 1
+        self.ws.d_down = self.ws.d_along + net.n_layers + 1
+        self.ws.numbers = <uint16_t **> (self.ws.d_down + net.n_layers + 1)
         self.purpose, self.mixing, self.ws.entries.room = purpose, mixing, entries
         self.ws.entries.lazy = lazy
         self.arena = allocate(self.lay_out(net, NULL))
@@ -84,12 +88,25 @@ cdef class Buffers:
                     self.ws.norm_scale[l + 1] = take(base, &used, row)
                     self.ws.batch_mean[l + 1] = take(base, &used, row)
                     self.ws.batch_var[l + 1] = take(base, &used, row)
+        for l in range(last):
+            if net.layers[l].pairs != NULL:
+                self.lay_out_pairs(net, l, base, &used)
         if self.purpose != PREDICT:
             self.ws.target = take(base, &used, net.layers[last - 1].out_panels * panel)
             self.ws.labels = <int32_t *> take(base, &used, self.ws.capacity * sizeof(int32_t))
             self.ws.scale = take(base, &used, self.ws.capacity * net.item)
             self.ws.row_loss = <double *> take(base, &used, self.ws.capacity * sizeof(double))
         return used
+
+    cdef lay_out_pairs(self, Network *net, int l, char *base, size_t *used):
+        """Room for the pairs of a layer's inputs and deltas, each half as large as they."""
+        cdef size_t panel = self.ws.stride // 2 * net.item
+        self.ws.along[l] = take(base, used, net.layers[l].in_panels * panel)
+        if self.purpose >= GRADIENT:
+            self.ws.down[l] = take(base, used, net.layers[l].in_panels * panel)
+            self.ws.d_down[l + 1] = take(base, used, net.layers[l].out_panels * panel)
+            if l > 0:
+                self.ws.d_along[l + 1] = take(base, used, net.layers[l].out_panels * panel)
 
     cdef lay_out_entries(self, Network *net, char *base, size_t *used):
         cdef Entries *to = &self.ws.entries

@@ -23,7 +23,7 @@ def backward_layer(
 ) -> None:
     """The delta of the layer below layer i, whose outputs are `a`, from layer i's own, into `out`."""
     by_outputs = out[:, : plan.sizes[i]]
-    np.matmul(delta, plan.layers[i].W_t, out=by_outputs)
+    plan.product(i, delta, plan.layers[i].W_t, by_outputs)
     if plan.residuals[i]:
         np.add(by_outputs, batch.through[i], out=by_outputs)
     if plan.residuals[i - 1]:

@@ -320,7 +320,7 @@ class Engine:
                 batch = plan.batch(rows.stop - rows.start)
                 a = inputs(X, rows, batch.x, plan.inputs)
                 for i, (layer, z, out) in enumerate(zip(plan.layers, signals, outputs, strict=True)):
-                    np.matmul(a, layer.W, out=z[rows])
+                    plan.product(i, a, layer.W, z[rows])
                     x, a = a, out[rows]
                     np.copyto(a, z[rows])
                     finish(plan, batch, i, x, a)

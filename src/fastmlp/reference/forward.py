@@ -22,7 +22,7 @@ def forward(plan: Plan, batch: Batch, x: Array, out: Array, masks: Masks = NO_MA
     last = len(plan.layers) - 1
     for i, layer in enumerate(plan.layers):
         z = out if i == last else batch.outputs[i]
-        np.matmul(x, layer.W, out=z)
+        plan.product(i, x, layer.W, z)
         if i < last:
             finish(plan, batch, i, x, z, masks, training)
         else:

@@ -38,7 +38,7 @@ def penalty(plan: Plan) -> float:
 def layer_gradient(plan: Plan, batch: Batch, i: int) -> None:
     """The sums over all rows of the batch, into the plan's gradient."""
     layer, delta = plan.layers[i], batch.deltas[i]
-    np.matmul(batch.inputs_t[i], delta, out=layer.gradient["weight"])
+    plan.product(i, batch.inputs_t[i], delta, layer.gradient["weight"])
     by_bias = delta
     if i in batch.normed:
         by_gamma, by_bias, _ = batch.normed[i]

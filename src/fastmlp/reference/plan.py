@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastmlp import spec as specs
+from fastmlp.reference.bfloat16 import rounded, rounds
 from fastmlp.reference.optimizer import OPTIMIZERS, OptimizerFunctions
 from fastmlp.reference.parameters import Parameters
 from fastmlp.reference.workspace import Batch, Workspace
@@ -60,7 +61,7 @@ class Plan:
         self.custom = spec.loss.custom or any(layer.activation.custom for layer in spec.layers)
         self.penalties, self.max_norm = spec.penalties, spec.max_norm
         self.loss_factor = spec.loss.factor(spec.sizes[-1])
-        self.residuals = spec.residuals
+        self.residuals, self.rounds = spec.residuals, rounds(spec)
         self.spec = spec
         self.parameters, self.gradient = Parameters(spec, statistics=True), Parameters(spec)
         self.layers = [
@@ -93,6 +94,12 @@ class Plan:
         learning = [i for i, layer in enumerate(self.layers) if layer.slope.size]
         signals = spec.sizes[:1] + tuple(layer.n_signals for layer in spec.layers)
         self.workspace = Workspace(spec.sizes, signals, self.dtype, keep, dropped, adding, targets, norms, learning)
+
+    def product(self, i: int, a: Array, b: Array, out: Array) -> None:
+        """Matrix product of layer i, with operands of bfloat16 where the layer has such."""
+        if self.rounds[i]:
+            a, b = rounded(a), rounded(b)
+        np.matmul(a, b, out=out)
 
     def use_optimizer(self, name: str | None) -> None:
         """Allocate the zeroed state of an optimizer; None frees it."""

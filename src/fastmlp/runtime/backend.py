@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastmlp.runtime.engine import Engine
 from fastmlp.spec.names import did_you_mean
 
-__all__ = ["BACKENDS", "Backend", "choose_backend", "get_backend", "is_pure", "load_passes"]
+__all__ = ["BACKENDS", "Backend", "choose_backend", "get_backend", "is_pure", "load_passes", "warn_of_emulation"]
 
 BACKENDS = ("cython", "numpy")
 PURE = "pure wheel: built without the compiled extension, with FASTMLP_PURE=1"  # why there is no extension
@@ -39,6 +39,7 @@ class _Process:
     """The warnings that this process has been given already."""
 
     warned: bool = False  # that the extension is missing
+    told: bool = False  # that there is no instruction for bfloat16
 
 
 _process = _Process()
@@ -128,6 +129,21 @@ def choose_backend(requested: str | None, stacklevel: int = 2) -> Backend:
             stacklevel=stacklevel,
         )
     return get_backend("numpy")
+
+
+def warn_of_emulation(backend: Backend, stacklevel: int = 2) -> None:
+    """Warn, once, where products of bfloat16 are made of float32's, of which a network would be faster alone."""
+    module, _ = load_passes()
+    if _process.told or (backend.name == "cython" and module is not None and module.bfloat16_of()[1]):
+        return
+    _process.told = True
+    where = "this processor, as far as it may be used, has" if backend.name == "cython" else "NumPy has"
+    warnings.warn(
+        f"dtype='bfloat16': {where} no instruction for products of bfloat16; they are made of float32's, to the same "
+        "model. dtype='float32' is faster here.",
+        RuntimeWarning,
+        stacklevel=stacklevel,
+    )
 
 
 # Not when it is first needed: `with threadpool_limits(1)` around the first use limits what is loaded by then.

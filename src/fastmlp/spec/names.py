@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DTypeName: TypeAlias = Literal["float32", "float64"]
-Float: TypeAlias = DTypeName | type[float] | type[np.floating[Any]] | np.dtype[np.floating[Any]]
+Float: TypeAlias = DTypeName | Literal["bfloat16"] | type[float] | type[np.floating[Any]] | np.dtype[np.floating[Any]]
 Array: TypeAlias = NDArray[Any]
 BackendName: TypeAlias = Literal["cython", "numpy"]
 #: What hidden layers may normalise.

@@ -58,7 +58,7 @@ class NetworkSpec:
         The one that the loss is computed together with (softmax for cross_entropy), or any.
     loss : Loss
     dtype : str
-        "float32" or "float64".
+        Of parameters, arithmetic and outputs: "float32" or "float64".
     dropout : tuple of float
         One per hidden layer, in [0, 1), or none: the probability that an output is dropped in training.
     input_dropout : float
@@ -73,6 +73,8 @@ class NetworkSpec:
         What hidden layers normalise between their products and their activations: each row, or each unit over a batch.
     max_norm : tuple of float or None
         One per layer, each > 0 or None, or none: the largest norm of a column of its weights after an update.
+    bfloat16 : bool
+        Whether products take their operands rounded to bfloat16; of a float32 network only.
 
     Raises
     ------
@@ -101,6 +103,7 @@ class NetworkSpec:
     max_norm: tuple[float | None, ...] = ()
     residual: bool = False
     norm: NormName | None = None
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         sizes = _sizes(self.sizes)
@@ -138,7 +141,9 @@ class NetworkSpec:
         for name, (kind, check) in _OF_LAYERS.items():
             layers = len(sizes) - (1 if kind == "layer" else 2)
             object.__setattr__(self, name, _each_layer(getattr(self, name), name, layers, kind, check))
-        check_fields(self, input_dropout=fraction, input_noise=not_negative, residual=flag)
+        check_fields(self, input_dropout=fraction, input_noise=not_negative, residual=flag, bfloat16=flag)
+        if self.bfloat16 and self.dtype != "float32":
+            raise ValueError(f"bfloat16 is for networks of float32, got dtype {self.dtype!r}")
         if self.residual and not any(self.residuals):
             raise ValueError(
                 f"residual is for neighbouring hidden layers of one width, of which sizes has none: {sizes}"
@@ -184,7 +189,7 @@ class NetworkSpec:
             None: what goes with the output: cross_entropy with softmax, binary_cross_entropy with logistic, poisson
             with exp, else squared_error.
         dtype : str or dtype, default "float32"
-            Of parameters and arithmetic: float32 or float64.
+            Of parameters and arithmetic: float32 or float64; bfloat16: float32 with operands of products rounded to it.
         dropout : float or sequence of float, default 0
             Of the outputs of all hidden layers, or one per hidden layer, in [0, 1).
         input_dropout : float, default 0
@@ -229,21 +234,14 @@ class NetworkSpec:
             _of_layers(each, layers)
             for each, layers in ((dropout, hidden), (l1, hidden + 1), (l2, hidden + 1), (max_norm, hidden + 1))
         )
-        return cls(
-            checked,
-            activations,
-            out,
-            chosen,
-            _dtype(dtype),
-            rates,
-            input_dropout,
-            input_noise,
-            first,
-            second,
-            bounds,
-            residual,
-            norm,
-        )
+        real, rounds = _number_format(dtype)
+        layers = rates, input_dropout, input_noise, first, second, bounds, residual, norm
+        return cls(checked, activations, out, chosen, real, *layers, rounds)
+
+    @property
+    def number_format(self) -> str:
+        """The dtype that a user asks for to get this network."""
+        return "bfloat16" if self.bfloat16 else self.dtype
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -326,7 +324,7 @@ class NetworkSpec:
             "activations": [activation.to_dict() for activation in self.activations],
             "output": self.output.to_dict(),
             "loss": self.loss.described(),
-            "dtype": self.dtype,
+            "dtype": self.number_format,
             **{name: list(getattr(self, name)) for name in _OF_LAYERS if getattr(self, name)},
             **{name: getattr(self, name) for name in _OF_ALL if getattr(self, name)},
         }
@@ -346,6 +344,7 @@ class NetworkSpec:
         if not isinstance(activations, (list, tuple)):
             raise TypeError(f"activations must be a list, got {shown(activations)}")
         given: dict[str, Any] = {name: _numbers(fields[name], name) for name in _OF_LAYERS if name in later}
+        dtype, given["bfloat16"] = _number_format(choice(fields["dtype"], "dtype", (*DTYPE_NAMES, "bfloat16")))
         return cls(
             _sizes(fields["sizes"]),
             tuple(map(Activation.from_dict, activations))
@@ -353,7 +352,7 @@ class NetworkSpec:
             else _hidden(activation, len(activations)),
             Activation.from_dict(fields["output"]) if output is None else as_activation(output, "output"),
             Loss.from_dict(fields["loss"]) if loss is None else as_loss(loss),
-            fields["dtype"],
+            dtype,
             **given,
             **{name: fields[name] for name in _OF_ALL if name in later},
         )
@@ -434,13 +433,14 @@ def _hidden(activation: object, hidden: int) -> tuple[Activation, ...]:
     )
 
 
-def _dtype(dtype: DTypeLike) -> str:
+def _number_format(dtype: DTypeLike) -> tuple[str, bool]:
+    """The dtype of a network's numbers, and whether its products take operands of bfloat16."""
     if dtype is None:  # which NumPy takes for float64
-        raise TypeError("dtype must be float32 or float64, got None")
+        raise TypeError("dtype must be float32, float64 or bfloat16, got None")
     try:
-        name = np.dtype(dtype).name
+        name = dtype if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype).name
     except (TypeError, ValueError):
         name = ""
-    if name not in DTYPE_NAMES:
-        raise ValueError(f"dtype must be float32 or float64, got {shown(dtype)}")
-    return name
+    if name not in (*DTYPE_NAMES, "bfloat16"):
+        raise ValueError(f"dtype must be float32, float64 or bfloat16, got {shown(dtype)}")
+    return name.replace("bfloat16", "float32"), name == "bfloat16"

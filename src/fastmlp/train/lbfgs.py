@@ -132,7 +132,7 @@ class _Descent:
         self.epoch, self.learner, self.threads = epoch, epoch.learner, epoch.threads
         learner = self.learner
         self.report, self.callbacks, self.net = report, callbacks, net
-        self.engine = type(learner.engine)(dataclasses.replace(learner.spec, dtype="float64"))
+        self.engine = type(learner.engine)(dataclasses.replace(learner.spec, dtype="float64", bfloat16=False))
         self.engine.scale(learner.normalizing.input_scaling, learner.normalizing.target_scaling)
         self.layout, self.largest = Layout(learner.engine.read()), float(np.finfo(learner.spec.dtype).max)
         self.left, self.logs = 0, dict[str, Any]()

@@ -290,7 +290,7 @@ class Learner:
     def reads_sparse(self, options: StepOptions) -> bool:
         """Whether steps can read sparse rows as they are: nothing is done to their inputs, and nobody looks at them."""
         untouched = self.normalizing.inputs is None and not (self.spec.dropout_rates[0] or self.spec.input_noise)
-        return untouched and not options.mixup and options.noted is None
+        return untouched and not (options.mixup or self.spec.bfloat16) and options.noted is None
 
     def apply(self, gradient: Mapping[str, NDArray[Any]], threads: int, clip: Clip = NO_CLIP) -> None:
         """Make one update by a gradient that somebody else has computed, of rows that are not known."""

@@ -134,5 +134,5 @@ def profiled(learner: "Learner", found: Callable[[Profile], None]) -> Iterator[N
     finally:
         seconds, wall, all_threads = engine.stop_profile()
         steps, rows = learner.steps_trained - steps, learner.rows_trained - rows
-        peak = thread_peak(engine.isa, spec.dtype)
+        peak = thread_peak(engine.isa, spec.number_format)
         found(Profile(seconds, wall, steps, rows, all_threads / wall if wall else 0.0, spec.sizes, peak))

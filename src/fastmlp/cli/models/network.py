@@ -68,7 +68,7 @@ class NetworkModel(Model):
             "activations": [layer.activation.name for layer in net.layers],
             "n_parameters": net.n_parameters,
             "loss": net.loss,
-            "dtype": str(net.dtype),
+            "dtype": net.number_format,
             "optimizer": None if net.optimizer is None else repr(net.optimizer),
             "epochs": net.n_epochs,
             "steps": net.n_steps,

@@ -1,0 +1,1 @@
+# Nothing for Python: other passes cimport this module's functions (pairs.pxd).
