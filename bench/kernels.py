@@ -24,12 +24,13 @@ from fastmlp.runtime import get_backend, load_passes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DTYPES = ("float32", "float64")
-GROUPS = ("tile", "rows", "ragged", "few", "columns", "math", "bytes")
+DTYPES = ("float32", "float64", "bfloat16")
+GROUPS = ("tile", "rows", "ragged", "few", "columns", "rounding", "math", "bytes")
 DEPTHS = (16, 64, 256, 1024, 4096)
 
 # Percent of the peak that the register tile has to reach at K = 256, its operands in the first-level cache.
 LEAST = {"avx512": 85.0, "avx2": 80.0}
+LEAST_BFLOAT16 = 90.0
 
 # Where the vector functions are timed: the range in which networks use them.
 DOMAINS = {"exp": (-20.0, 0.0), "expm1": (-20.0, 0.0), "log": (1e-3, 1.0), "log1p": (0.0, 1.0)}
@@ -114,6 +115,30 @@ def show(results: list[dict[str, Any]]) -> str:
     return table(["ISA", "dtype", "shape", "rows", "K", "GFLOP/s", "peak", "% of peak"], rows, 3)
 
 
+# ---- rounding to bfloat16 -------------------------------------------------------------------------------------------
+
+
+def measure_rounding(isas: list[str], repeats: int) -> dict[str, dict[str, float]]:
+    """GB/s of floats that are read: {ISA: {what: ...}}."""
+    probes = load_passes()[0].probes
+    found: dict[str, dict[str, float]] = {}
+    for isa, what in itertools.product(isas, ("rows", "tile")):
+
+        def rounding(count: int, what: str = what, isa: str = isa) -> tuple[float, float]:
+            return probes.round_rate(what, isa, count)
+
+        count = long_enough(rounding)
+        rates = [read / seconds / 1e9 for read, seconds in (rounding(count) for _ in range(repeats))]
+        found.setdefault(isa, {})[what] = max(rates)
+    return found
+
+
+def show_rounding(found: dict[str, dict[str, float]]) -> str:
+    """The table that is printed."""
+    rows = [[isa, *(f"{rate:.1f}" for rate in rates.values())] for isa, rates in found.items()]
+    return "GB/s of floats that are rounded to bfloat16\n" + table(["ISA", "rows", "tile of weights"], rows, 1)
+
+
 # ---- vector functions -----------------------------------------------------------------------------------------------
 
 
@@ -175,7 +200,11 @@ def main() -> int:
         "--megabytes", type=positive(float), default=128.0, help="that bytes from memory are in (default: 128)"
     )
     least = ", ".join(f"{limit:.0f} %% on {isa}" for isa, limit in LEAST.items())
-    parser.add_argument("--check", action="store_true", help=f"exit with 1 unless the tile reaches {least}")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"exit with 1 unless the tile reaches {least}, {LEAST_BFLOAT16:.0f} %% of bfloat16's",
+    )
     parser.add_argument("--json", type=Path, help="where to write the report (default: a new file in build/bench)")
     options = parser.parse_args()
     if options.check and "tile" not in options.shapes:
@@ -186,21 +215,30 @@ def main() -> int:
     results = [measure(case, options.repeats) for case in cases(options.shapes, options.isa, options.dtype)]
     if results:
         print(show(results), flush=True)
-    math = measure_math(options.isa, options.dtype, options.repeats) if "math" in options.shapes else {}
+    rounding: dict[str, dict[str, float]] = {}
+    if "rounding" in options.shapes and "bfloat16" in options.dtype:
+        rounding = measure_rounding(options.isa, options.repeats)
+        print("\n" + show_rounding(rounding), flush=True)
+    reals = [dtype for dtype in options.dtype if dtype != "bfloat16"]
+    math = measure_math(options.isa, reals, options.repeats) if "math" in options.shapes else {}
     if math:
         print("\n" + show_math(math, options.isa))
     moved = []
     if "bytes" in options.shapes:
         memory = _bytes.Memory(options.megabytes)
-        moved = [_bytes.measure(of, memory, options.repeats) for of in _bytes.operations(options.isa, options.dtype)]
+        moved = [_bytes.measure(of, memory, options.repeats) for of in _bytes.operations(options.isa, reals)]
         print("\n" + _bytes.show(moved, options.isa))
     settings = {"repeats": options.repeats, "megabytes": options.megabytes}
-    report = {"machine": where, "settings": settings, "gemm": results, "math_ns_per_element": math, "bytes": moved}
+    report = {"machine": where, "settings": settings, "gemm": results, "rounding": rounding}
+    report |= {"math_ns_per_element": math, "bytes": moved}
     print(f"\nwritten to {write_json(options.json, 'kernels', report)}")
     if not options.check:
         return 0
     tiles = {f"{r['isa']} {r['dtype']}": r["percent_of_peak"] for r in results if r["group"] == "tile"}
-    failed = failed_checks(tiles, {name: LEAST[isa] for name in tiles if (isa := name.split()[0]) in LEAST}, " %")
+    limits = {name: LEAST[isa] for name in tiles if (isa := name.split()[0]) in LEAST}
+    native = [isa for isa in options.isa if load_passes()[0].bfloat16_of(isa)[1]]
+    limits |= {name: LEAST_BFLOAT16 for name in tiles if name in {f"{isa} bfloat16" for isa in native}}
+    failed = failed_checks(tiles, limits, " %")
     for line in failed:
         print(f"CHECK FAILED  {line}")
     for isa in LEAST:
