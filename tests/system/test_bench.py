@@ -145,7 +145,10 @@ def test_kernels(tmp_path):
     isas = {isa["name"] for isa in runtime.config()["isas"] if isa["available"]}
     assert {case["isa"] for case in report["gemm"]} == isas
     assert {case["group"] for case in report["gemm"]} == {"tile", "rows", "ragged", "few", "columns"}
+    assert {case["dtype"] for case in report["gemm"]} == {"float32", "float64", "bfloat16"}
     assert all(case["gflops"] > 0 for case in report["gemm"])
+    assert report["rounding"].keys() == isas
+    assert all(rate > 0 for rates in report["rounding"].values() for rate in rates.values())
     for functions in report["math_ns_per_element"].values():
         assert {"exp", "log", "tanh", "logistic"} <= set(functions)
         assert all(isas <= set(times) for times in functions.values())

@@ -36,17 +36,19 @@ cdef inline void fetch_ahead(Network *net, const Ahead *ahead, ptrdiff_t row, pt
         fm_prefetch(packed(net, ahead.blocks[i], 0, row, 0), rows * panel_row(net))
 
 cdef inline Left left_of(Network *net, const char *at, ptrdiff_t stride, ptrdiff_t k) noexcept nogil:
+    """A left operand of floats."""
     cdef Left left
     left.at, left.stride, left.k, left.width, left.pairs = at, stride, k, net.panel, False
     return left
 
 cdef inline Left left_of_pairs(Network *net, const char *at, ptrdiff_t stride, ptrdiff_t numbers) noexcept nogil:
-    """The same of pairs along rows of so many numbers; the stride is that of the floats."""
+    """A left operand of pairs along rows of so many numbers; the stride is that of the floats."""
     cdef Left left
     left.at, left.stride, left.k, left.width, left.pairs = at, stride // 2, pairs_in(numbers), net.panel // 2, True
     return left
 
 cdef inline Operands operands(Network *net, const char *a, const char *d, ptrdiff_t rows) noexcept nogil:
+    """Operands of a gradient in floats."""
     cdef Operands of
     of.a, of.d, of.k, of.gemm = a, d, rows, net.kernels.gemm_columns
     return of

@@ -162,5 +162,5 @@ cdef ptrdiff_t rows_between_rests(Network *net, ptrdiff_t batch, int threads) ex
     cdef double seconds = seconds_of_rows(net, batch, True) / threads
     if seconds <= REST_SECONDS:
         return 0
-    seconds -= multiply_adds_of_matrices(net) * seconds_per_fma(net.kernels) / threads
+    seconds -= multiply_adds_of_matrices(net) * seconds_per_fma(net) / threads
     return batch if seconds <= REST_SECONDS else max(<ptrdiff_t> (batch * (REST_SECONDS / seconds)), <ptrdiff_t> 1)
