@@ -32,6 +32,7 @@ WAYS = {
     "layer norm": ((9, 37, 21, 6), 7, 38, {"activation": "relu", "norm": "layer"}, "adam"),
     "batch norm": ((9, 37, 21, 6), 31, 101, {"activation": "relu", "norm": "batch"}, "adam"),
     "whole rows": ((9, 37, 21, 6), 31, 101, {"activation": ["softmax", "tanh"]}, "adam"),
+    "maxout": ((9, 37, 21, 6), 7, 38, {"activation": fastmlp.Maxout(3)}, "adam"),
     "slopes": ((9, 37, 37, 6), 7, 38, {"activation": "prelu", "residual": True}, "adam"),
     "noise": ((9, 37, 21, 6), 7, 38, {"dropout": 0.3, "input_dropout": 0.2, "input_noise": 0.1}, "schedule_free_adamw"),
     "bounds": ((9, 37, 21, 6), 7, 38, {"l1": 1e-3, "l2": 1e-2, "max_norm": 0.5}, "adamw"),
@@ -41,7 +42,10 @@ WAYS = {
 def begun(kind, sizes, dtype, what, isa=None):
     """An engine with random weights, and rows for it."""
     spec, rng = NetworkSpec.make(sizes, dtype=dtype, **what), np.random.default_rng(1)
-    weights = [(rng.normal(size=layer[:2]) / np.sqrt(layer.n_in)).astype(spec.dtype) for layer in spec.layers]
+    weights = [
+        (rng.normal(size=(layer.n_in, layer.n_signals)) / np.sqrt(layer.n_in)).astype(spec.dtype)
+        for layer in spec.layers
+    ]
     engine = kind(spec) if isa is None else kind(spec, isa)
     engine.write(spec.beginning(weights))
     return spec, engine
@@ -160,6 +164,8 @@ def test_sparse_rows_are_those_of_dense_ones():
     net.fit(X, y, epochs=2, batch_size=17)
     other.fit(sparse.csr_array(X), y, epochs=2, batch_size=17)
     assert parameters(net) == parameters(other)
+    with pytest.raises(ValueError, match="read as they are, and dtype='bfloat16' changes them"):
+        net.fit(sparse.csr_array(X), y, epochs=1, lazy=True)
 
 
 def test_where_there_is_no_instruction_a_warning_says_so_once(monkeypatch):

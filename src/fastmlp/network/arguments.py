@@ -264,6 +264,7 @@ def check_lazy(learner: Learner, options: StepOptions) -> None:
         "input_noise": learner.spec.input_noise,
         "normalize": learner.normalizing.inputs is not None,
         "mixup": options.mixup,
+        "dtype='bfloat16'": learner.spec.bfloat16,
     }
     for name, given in faults.items():
         if given:
