@@ -233,20 +233,20 @@ typedef struct fm_kernels {
    * `normed` is not NULL, x goes there, and each row's 1 / sqrt(variance + epsilon) to `scale`. */
   void (*normalise_rows)(ptrdiff_t rows, ptrdiff_t columns, double epsilon, const void *gamma, void *c,
                          ptrdiff_t stride, void *normed, void *scale);
-  /* d, of derivatives by gamma x + beta, becomes those by what was normalised; what it was goes to `shifted`, and its
-   * product with x to `normed`: their sums over the rows are the gradients of beta and gamma. */
-  void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
-                         ptrdiff_t stride, void *normed, void *shifted);
+  /* From `shifted`, derivatives by gamma x + beta, d, those by what was normalised; x becomes its product with
+   * `shifted`: the sums of the two over the rows are the gradients of beta and gamma. */
+  void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, const void *shifted,
+                         ptrdiff_t stride, void *normed, void *d);
   /* The same with mean and variance of each column over all rows of one panel, which are left, as is `scale`. */
   void (*normalise_batch)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, void *c, void *normed,
                           void *mean, void *variance, void *scale);
-  void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale, void *d, void *normed,
-                          void *shifted);
+  void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale, const void *shifted,
+                          void *normed, void *d);
   /* And with mean and variance that are no functions of c; `normed` may be NULL here. */
   void (*normalise_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *mean,
                           const void *variance, void *c, void *normed);
-  void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance, void *d,
-                          void *normed, void *shifted);
+  void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
+                          const void *shifted, void *normed, void *d);
 
   fm_activation_kernels activation[FM_ACTIVATION_COUNT];
   /* The largest of `pieces` signals of each of `units` outputs, in the first columns of a block of rows that has had

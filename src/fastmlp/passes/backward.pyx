@@ -9,7 +9,7 @@ from fastmlp.passes.layers cimport BATCH_NORM, LAYER_NORM, Layer
 from fastmlp.passes.loss cimport apply_slope, apply_slopes
 from fastmlp.passes.norm cimport pull_back_norm, pull_back_panel
 from fastmlp.passes.panels cimport packed, pairs_along, panel_row
-from fastmlp.passes.workspace cimport block_of, round_deltas
+from fastmlp.passes.workspace cimport block_of, derivatives, round_deltas
 from libc.string cimport memcpy
 
 
@@ -20,6 +20,7 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
     cdef Layer *below = &net.layers[l - 1]
     cdef ptrdiff_t j
     cdef const char *weight = layer.weight_t if layer.pairs == NULL else layer.pairs_t
+    cdef char *to = derivatives(ws, l)
     cdef bint few = rows <= net.kernels.few_rows
     cdef bint whole = below.whole_rows or below.norm == LAYER_NORM
     cdef Left left
@@ -30,22 +31,22 @@ cdef void backward_layer(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrd
     if few:
         multiply_few(net, rows, &left, packed(net, weight, left.k, 0, panel),
                      min(layer.n_in - panel * net.panel, panels * net.panel), panels,
-                     block_of(net, ws, ws.d[l], row, panel), ws.stride)
+                     block_of(net, ws, to, row, panel), ws.stride)
     for j in range(panel, panel + panels):
         if not few:
             multiply_panel(net, rows, &left, packed(net, weight, left.k, 0, j), layer.n_in - j * net.panel,
-                           block_of(net, ws, ws.d[l], row, j))
+                           block_of(net, ws, to, row, j))
         if layer.residual:
             net.kernels.add(rows * net.panel, block_of(net, ws, ws.through[l + 1], row, j),
-                            block_of(net, ws, ws.d[l], row, j))
+                            block_of(net, ws, to, row, j))
         if below.plain:
             apply_slope(net, ws, l, row, rows, j)
             continue
         if below.residual:
-            memcpy(block_of(net, ws, ws.through[l], row, j), block_of(net, ws, ws.d[l], row, j),
+            memcpy(block_of(net, ws, ws.through[l], row, j), block_of(net, ws, to, row, j),
                    rows * panel_row(net))
         if ws.numbers[l] != NULL:
-            drop_block(net, ws, l, row, rows, j, block_of(net, ws, ws.d[l], row, j), NULL)
+            drop_block(net, ws, l, row, rows, j, block_of(net, ws, to, row, j), NULL)
         if not below.whole_rows:
             apply_slope(net, ws, l, row, rows, j)
         if below.norm == BATCH_NORM:

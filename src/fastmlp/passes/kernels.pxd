@@ -109,16 +109,16 @@ cdef extern from "kernels.h" nogil:
                               ptrdiff_t stride) noexcept nogil
         void (*normalise_rows)(ptrdiff_t rows, ptrdiff_t columns, double epsilon, const void *gamma, void *c,
                                ptrdiff_t stride, void *normed, void *scale) noexcept nogil
-        void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale, void *d,
-                               ptrdiff_t stride, void *normed, void *shifted) noexcept nogil
+        void (*pull_back_rows)(ptrdiff_t rows, ptrdiff_t columns, const void *gamma, const void *scale,
+                               const void *shifted, ptrdiff_t stride, void *normed, void *d) noexcept nogil
         void (*normalise_batch)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, void *c, void *normed,
                                 void *mean, void *variance, void *scale) noexcept nogil
-        void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale, void *d,
-                                void *normed, void *shifted) noexcept nogil
+        void (*pull_back_batch)(ptrdiff_t rows, int vectors, const void *gamma, const void *scale,
+                                const void *shifted, void *normed, void *d) noexcept nogil
         void (*normalise_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *mean,
                                 const void *variance, void *c, void *normed) noexcept nogil
         void (*pull_back_fixed)(ptrdiff_t rows, int vectors, double epsilon, const void *gamma, const void *variance,
-                                void *d, void *normed, void *shifted) noexcept nogil
+                                const void *shifted, void *normed, void *d) noexcept nogil
         fm_activation_kernels *activation
         void (*maxout)(ptrdiff_t rows, ptrdiff_t units, ptrdiff_t pieces, void *a, ptrdiff_t stride,
                        void *kept) noexcept nogil

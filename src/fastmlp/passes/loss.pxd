@@ -3,7 +3,7 @@ from fastmlp.passes.layers cimport SLOPE, Layer, Network, Vector
 from fastmlp.passes.panels cimport packed, vectors_in
 from fastmlp.passes.parameters cimport Parameters
 from fastmlp.passes.rows cimport Examples
-from fastmlp.passes.workspace cimport Workspace, block_of, kept_block, round_deltas
+from fastmlp.passes.workspace cimport Workspace, block_of, derivatives, kept_block, round_deltas
 
 # What is noted of each row of X in a run, by its number; NULL where nobody wants to know.
 cdef struct PerRow:
@@ -21,15 +21,15 @@ cdef put_rows(Parameters parameters, Workspace *ws, char *matrix, array)
 
 cdef inline void apply_slope(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
                              ptrdiff_t panel) noexcept nogil:
-    """d *= f'(z) for one panel of the outputs of layer l - 1."""
+    """Derivatives by one panel of the outputs of layer l - 1 times f'(z), in place."""
     cdef Layer *layer = &net.layers[l - 1]
     cdef Vector *slope = &layer.vectors[SLOPE]
     if slope.columns:
         net.kernels.activation[layer.activation].backward_units(
             rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
             slope.at if slope.shared else packed(net, slope.at, 1, 0, panel), slope.shared,
-            block_of(net, ws, ws.d[l], row, panel), block_of(net, ws, ws.terms[l], row, panel))
+            block_of(net, ws, derivatives(ws, l), row, panel), block_of(net, ws, ws.terms[l], row, panel))
     else:
         net.kernels.activation[layer.activation].backward(
             rows, vectors_in(net, layer.n_out - panel * net.panel), kept_block(net, ws, l, row, panel),
-            layer.params, block_of(net, ws, ws.d[l], row, panel))
+            layer.params, block_of(net, ws, derivatives(ws, l), row, panel))

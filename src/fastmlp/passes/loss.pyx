@@ -52,12 +52,12 @@ cdef void apply_slopes(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdif
     cdef ptrdiff_t j
     if layer.pieces > 1:
         net.kernels.maxout_backward(rows, layer.units, layer.pieces, kept_block(net, ws, l, row, 0),
-                                    block_of(net, ws, ws.d[l], row, 0), ws.stride)
+                                    block_of(net, ws, derivatives(ws, l), row, 0), ws.stride)
         return
     if layer.whole_rows and layer.custom == NULL:
         net.kernels.activation[layer.activation].backward_rows(
-            rows, layer.n_out, kept_block(net, ws, l, row, 0), layer.params, block_of(net, ws, ws.d[l], row, 0),
-            ws.stride)
+            rows, layer.n_out, kept_block(net, ws, l, row, 0), layer.params,
+            block_of(net, ws, derivatives(ws, l), row, 0), ws.stride)
         return
     for j in range(layer.out_panels):
         apply_slope(net, ws, l, row, rows, j)

@@ -22,12 +22,12 @@ cdef void normalise(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t
 
 
 cdef void pull_back_norm(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows) noexcept nogil:
-    """From derivatives by y of layer l, in the place of its deltas, to those by its products; those are kept."""
+    """From derivatives by y of layer l, which are kept, to its deltas, those by its products."""
     cdef Layer *layer = &net.layers[l]
     net.kernels.pull_back_rows(
         rows, layer.n_out, layer.vectors[GAMMA].at, ws.norm_scale[l + 1] + row * net.item,
-        block_of(net, ws, ws.d[l + 1], row, 0), ws.stride, block_of(net, ws, ws.normed[l + 1], row, 0),
-        block_of(net, ws, ws.shifted[l + 1], row, 0))
+        block_of(net, ws, ws.shifted[l + 1], row, 0), ws.stride, block_of(net, ws, ws.normed[l + 1], row, 0),
+        block_of(net, ws, ws.d[l + 1], row, 0))
 
 
 cdef inline char *of_panel(Network *net, const char *rows, ptrdiff_t j) noexcept nogil:
@@ -55,7 +55,7 @@ cdef void normalise_panel(Network *net, Workspace *ws, int l, ptrdiff_t row, ptr
 
 cdef void pull_back_panel(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t rows,
                           ptrdiff_t j) noexcept nogil:
-    """From derivatives by one panel of y of layer l to those by its products, in place; those by y are kept."""
+    """From derivatives by one panel of y of layer l, which are kept, to its deltas, those by its products."""
     cdef Layer *layer = &net.layers[l]
     cdef int vectors = vectors_in(net, layer.n_out - j * net.panel)
     cdef char *gamma = of_panel(net, layer.vectors[GAMMA].at, j)
@@ -64,9 +64,9 @@ cdef void pull_back_panel(Network *net, Workspace *ws, int l, ptrdiff_t row, ptr
     cdef char *shifted = block_of(net, ws, ws.shifted[l + 1], row, j)
     if ws.batch_mean[l + 1] == NULL:
         net.kernels.pull_back_fixed(rows, vectors, net.norm_epsilon, gamma,
-                                    of_panel(net, layer.vectors[RUNNING_VAR].at, j), d, normed, shifted)
+                                    of_panel(net, layer.vectors[RUNNING_VAR].at, j), shifted, normed, d)
     else:
-        net.kernels.pull_back_batch(rows, vectors, gamma, of_panel(net, ws.norm_scale[l + 1], j), d, normed, shifted)
+        net.kernels.pull_back_batch(rows, vectors, gamma, of_panel(net, ws.norm_scale[l + 1], j), shifted, normed, d)
 
 
 cdef void follow_statistics(Network *net, Workspace *ws, ptrdiff_t rows, double average) noexcept nogil:

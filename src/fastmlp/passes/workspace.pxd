@@ -34,7 +34,7 @@ cdef struct Workspace:
     char **through                   # dE/da of the outputs of layers that add their inputs, like d; else NULL
     char **terms                     # each row's part of the gradient of a learned slope, like d; else NULL
     char **normed                    # what a layer has normalised; NULL where it does not, as the next two
-    char **shifted                   # dE/dbeta of rows, like d; their dE/dgamma are then in `normed`
+    char **shifted                   # dE/dbeta of rows, like d, from which those come; their dE/dgamma then in `normed`
     char **norm_scale                # per row, or per unit in a step's batch: what it was multiplied by
     char **batch_mean                # per unit, of the batch of a step; NULL where statistics are those that are kept
     char **batch_var                 # as they are, biased
@@ -69,6 +69,11 @@ cdef inline char *block_of(Network *net, Workspace *ws, const char *matrix, ptrd
                            ptrdiff_t panel) noexcept nogil:
     """The address at which a row begins in one of the panels of a workspace's matrix."""
     return place(net, matrix, ws.stride, row, panel)
+
+cdef inline char *derivatives(Workspace *ws, int l) noexcept nogil:
+    """The place where derivatives by the outputs of layer l - 1 are made, and multiplied by the slopes: that of its
+    deltas, but where it normalises, those come after."""
+    return ws.d[l] if ws.shifted[l] == NULL else ws.shifted[l]
 
 cdef inline char *kept_block(Network *net, Workspace *ws, int l, ptrdiff_t row, ptrdiff_t panel) noexcept nogil:
     """The address at which a row begins in what layer l - 1 keeps for the backward pass: slopes or outputs."""
