@@ -74,6 +74,26 @@ def test_residual_connections_and_norms_go_out(norm, onnx, tmp_path):
     np.testing.assert_allclose(session.run(None, {"x": X})[0], net.predict(X), rtol=1e-6, atol=1e-6)
 
 
+def test_normalised_layers_come_back(onnx, tmp_path):
+    net = fastmlp.MLP([3, 5, 4, 2], activation="gelu", norm="layer", seed=0)
+    rng = np.random.default_rng(0)
+    net.fit(rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), epochs=3)
+    net.to_onnx(tmp_path / "net.onnx")
+    back, X = fastmlp.from_onnx(tmp_path / "net.onnx"), rng.normal(size=(20, 3)).astype("float32")
+    assert back.norm == "layer"
+    np.testing.assert_array_equal(back.predict(X), net.predict(X))
+    behind = [("MatMul", ["x", "W"], ["z"], {}), ("LayerNormalization", ["z", "two", "b"], ["n"], {}),
+              ("Mul", ["n", "two"], ["m"], {}), ("Add", ["m", "b"], ["a"], {}),
+              ("MatMul", ["a", "W"], ["y"], {})]  # fmt: skip
+    constants = {"W": rng.normal(size=(3, 3)), "two": [2, 2, 2], "b": [0, 2, 1]}
+    path = tmp_path / "behind.onnx"
+    path.write_bytes(model(onnx, behind, constants).SerializeToString())
+    z = X @ constants["W"]
+    normed = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5) * 2 + constants["b"]
+    wanted = (normed * 2 + constants["b"]) @ constants["W"]
+    np.testing.assert_allclose(fastmlp.from_onnx(path).predict(X), wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_others_are_read(name, onnx, backend):
     net = fastmlp.from_onnx(STORED / f"{name}.onnx", backend=backend)
@@ -140,6 +160,22 @@ UNREADABLE = {
     "outputs twice": (
         [("MatMul", ["x", "W"], ["z"], {}), ("Concat", ["z", "z"], ["y"], {"axis": 1})],
         "node 'concat'",
+    ),
+    "rows that are normalised with their biases": (
+        [("Gemm", ["x", "W", "b"], ["z"], {}), ("LayerNormalization", ["z", "b"], ["y"], {})],
+        "node 'layernormalization' .* before a layer's biases",
+    ),
+    "another epsilon": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("LayerNormalization", ["z", "b"], ["y"], {"epsilon": 1e-3})],
+        "node 'layernormalization' .* epsilon is not",
+    ),
+    "outputs that are normalised": (
+        [("MatMul", ["x", "W"], ["z"], {}), ("LayerNormalization", ["z", "b"], ["y"], {})],
+        "all layers but the last; node 'layernormalization'",
+    ),
+    "inputs that are normalised": (
+        [("LayerNormalization", ["x", "b"], ["z"], {}), ("MatMul", ["z", "W"], ["y"], {})],
+        "node 'layernormalization'",
     ),
     "widths that do not fit": (
         [("MatMul", ["x", "W"], ["z"], {}), ("MatMul", ["z", "V"], ["y"], {})],

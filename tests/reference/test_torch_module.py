@@ -55,6 +55,20 @@ def test_outputs_and_gradients_are_pytorchs(activation, output):
     assert_same(*pair(activation=activation, output=output), rows(), tolerance)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "prelu", "identity"])
+def test_normalised_layers_are_pytorchs(activation):
+    fused, plain = pair(activation=activation, norm="layer")
+    assert [type(module).__name__ for module in fused][:2] == ["Linear", "LayerNorm"]
+    with torch.no_grad():
+        for parameter in fused.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    plain.load_state_dict(fused.state_dict())
+    assert_same(fused, plain, rows())
+    assert_same(ft.from_sequential(plain), plain, rows())
+    assert list(fused.state_dict()) == list(plain.state_dict())
+    torch.testing.assert_close(torch.compile(fused, backend="eager")(rows()), plain(rows()))
+
+
 def test_slopes_of_units_are_of_the_last_dimension_or_pytorchs():
     """PyTorch's PReLU has them of the second one, whatever is behind it."""
     torch.manual_seed(1)
@@ -290,6 +304,15 @@ def test_clear_errors():
         ft.MLP([2])
     with pytest.raises(ValueError, match="got Linear, BatchNorm1d"):
         ft.from_sequential(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+    for norm in (nn.LayerNorm(3, eps=1e-3), nn.LayerNorm(3, elementwise_affine=False), nn.LayerNorm((2, 3))):
+        with pytest.raises(ValueError, match=r"got Linear \(no bias\), LayerNorm, ReLU, Linear"):
+            ft.from_sequential(nn.Sequential(nn.Linear(2, 3, bias=False), norm, nn.ReLU(), nn.Linear(3, 1)))
+    with pytest.raises(ValueError, match="got Linear, LayerNorm, ReLU, Linear"):  # biases twice
+        ft.from_sequential(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.ReLU(), nn.Linear(3, 1)))
+    with pytest.raises(ValueError, match=r"got Linear \(no bias\), LayerNorm"):  # behind the last
+        ft.from_sequential(nn.Sequential(nn.Linear(2, 3, bias=False), nn.LayerNorm(3)))
+    with pytest.raises(ValueError, match="norm must be None or 'layer', got 'batch'"):
+        ft.MLP([2, 3, 1], norm="batch")
 
 
 def test_inputs_changed_between_forward_and_backward_do_not_matter():

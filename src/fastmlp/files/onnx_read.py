@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmlp.files.onnx_functions import ELEMENTWISE, PROBES, activation_with
 from fastmlp.files.onnx_write import load_onnx
-from fastmlp.spec import PReLU, as_activation
+from fastmlp.spec import NORM_EPSILON, PReLU, as_activation
 
 if TYPE_CHECKING:
     from fastmlp.files.tensors import FilePath
@@ -41,6 +41,15 @@ class _Layer:
     b: Array
     activation: Activation | None = None
     slope: Array | None = None  # that the activation has learned
+    gamma: Array | None = None  # of layer normalisation, b being its beta
+
+    def scale(self, scale: Array, shift: Array) -> None:
+        """Make scale * z + shift of the signals z, by column."""
+        if self.gamma is None:
+            self.W = self.W * scale
+        else:
+            self.gamma = self.gamma * scale
+        self.b = self.b * scale + shift
 
 
 @dataclass
@@ -59,6 +68,11 @@ class Perceptron:
     def slopes(self) -> list[Array]:
         """What activations have learned, of the layers where one does."""
         return [layer.slope for layer in self.layers if layer.slope is not None]
+
+    @property
+    def gammas(self) -> list[Array]:
+        """Gammas of the layers that normalise their products."""
+        return [layer.gamma for layer in self.layers if layer.gamma is not None]
 
     @property
     def activations(self) -> list[Activation]:
@@ -144,6 +158,7 @@ class _Walk:
         self.found = found
         self.at: str = graph.input.name
         self.before: tuple[Array, Array] | None = None  # scale and shift of columns for the next product
+        self.norm = ""  # the first node that normalises rows
 
     def run(self) -> None:
         """Follow the signals until there is nothing that is computed of them."""
@@ -157,6 +172,12 @@ class _Walk:
             raise ValueError(f"{self.graph.name}: holds no product with a matrix of constants")
         if not users and self.at not in self.graph.outputs:
             raise ValueError(f"{self.graph.name}: nothing takes {self.at!r}, and it is no output")
+        normed = [layer.gamma is not None for layer in self.found.layers]
+        if any(normed) and (normed[-1] or not all(normed[:-1])):
+            raise ValueError(
+                f"{self.graph.name}: fastmlp normalises all layers but the last; node {self.norm!r} "
+                f"(LayerNormalization) is in layer {1 + normed.index(True)}, and {sum(normed)} of {len(normed)} are so"
+            )
 
     def _ended(self, users: list[Any]) -> bool:
         """Whether there follow labels alone, and the signals as they are."""
@@ -191,6 +212,8 @@ class _Walk:
             self.scaler(node)
         elif kind == "BatchNormalization" and alone:
             self.batch_norm(node)
+        elif kind == "LayerNormalization" and alone:
+            self.layer_norm(node)
         elif kind == "Softmax":
             self.softmax(node)
         elif kind == "PRelu" and alone and node.input[0] == self.at:
@@ -248,7 +271,7 @@ class _Walk:
         scale, shift = _scale_and_shift(node.op_type, self._vector(node, value, layer.b.size), place)
         if scale is None:
             return False
-        layer.W, layer.b = layer.W * scale, layer.b * scale + shift
+        layer.scale(scale, shift)
         self.at = node.output[0]
         return True
 
@@ -272,9 +295,23 @@ class _Walk:
         scale = gamma / np.sqrt(variance + self.graph.attributes(node).get("epsilon", 1e-5))
         shift, layers = beta - mean * scale, self.found.layers
         if layers and layers[-1].activation is None:
-            layers[-1].W, layers[-1].b = layers[-1].W * scale, layers[-1].b * scale + shift
+            layers[-1].scale(scale, shift)
         else:
             self.scale_columns(scale, shift)
+        self.at = node.output[0]
+
+    def layer_norm(self, node: Any) -> None:
+        """(z - mean) / sqrt(variance + epsilon) * gamma + beta along a row of products z, which have no biases."""
+        attributes, layers = self.graph.attributes(node), self.found.layers
+        layer = layers[-1] if layers and layers[-1].activation is None else None
+        if layer is None or layer.gamma is not None or np.any(layer.b):
+            raise self.graph.error(node, "normalises what is no product alone: fastmlp does so before a layer's biases")
+        if attributes.get("axis", -1) not in (1, -1) or not np.isclose(attributes.get("epsilon", 1e-5), NORM_EPSILON):
+            raise self.graph.error(node, f"is not along the columns, or its epsilon is not {NORM_EPSILON}")
+        layer.gamma = self._vector(node, self.graph.constant(node, 1), layer.b.size)
+        if len(node.input) > 2 and node.input[2]:
+            layer.b = self._vector(node, self.graph.constant(node, 2), layer.b.size)
+        self.norm = self.norm or node.name
         self.at = node.output[0]
 
     # --- activations ------------------------------------------------------------------------------------------------

@@ -103,8 +103,8 @@ def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: Backe
     Notes
     -----
     Read are Gemm, MatMul and Add, activations (also those that a model makes of several operators), Softmax, scalings
-    of columns, BatchNormalization behind a product, Scaler, Cast, Flatten, Reshape, Dropout, and what skl2onnx puts
-    behind probabilities.
+    of columns, BatchNormalization behind a product, LayerNormalization behind those of all layers but the last, Scaler,
+    Cast, Flatten, Reshape, Dropout, and what skl2onnx puts behind probabilities.
 
     Examples
     --------
@@ -131,10 +131,13 @@ def from_onnx(path: Path, *, loss: LossName | Loss | None = None, backend: Backe
             dtype=found.dtype,
             backend=backend,
             seed=0,
+            norm="layer" if found.gammas else None,
         )
         net.weights = [layer.W for layer in found.layers]
         net.biases = [layer.b for layer in found.layers]
         net.slopes = found.slopes
+        if found.gammas:
+            net.gammas = found.gammas
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)}: {error}") from error
     return net

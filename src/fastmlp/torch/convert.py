@@ -12,7 +12,7 @@ __all__ = ["accelerate", "from_sequential", "to_sequential"]
 
 
 def from_sequential(module: nn.Sequential) -> MLP:
-    """Make an `MLP` of an ``nn.Sequential`` of Linear and activation modules; it holds the same ones, without a copy.
+    """Make an `MLP` of an ``nn.Sequential`` of Linear, LayerNorm and activation modules; it holds the same ones.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def to_sequential(module: nn.Sequential) -> nn.Sequential:
 
 
 def accelerate(module: nn.Module) -> tuple[nn.Module, list[str]]:
-    """Let fastmlp compute every run of Linear, activation and Dropout in the ``nn.Sequential`` of any module.
+    """Let fastmlp compute runs of Linear, LayerNorm, activation and Dropout in every ``nn.Sequential`` of any module.
 
     Parameters, their names and those of all modules stay; in `module` each such ``nn.Sequential`` is exchanged for one
     that holds the same modules. Runs with hooks are left, and so is what does not stand in an ``nn.Sequential``.

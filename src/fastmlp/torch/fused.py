@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastmlp.runtime import choose_backend
-from fastmlp.spec import Activation, NetworkSpec
+from fastmlp.spec import NORM_EPSILON, Activation, NetworkSpec
 from fastmlp.spec.operations import Operation
 from fastmlp.torch.activations import activation_of
 from fastmlp.torch.arrays import ArrayPasses
@@ -31,17 +31,20 @@ _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 def describe(modules: Sequence[nn.Module]) -> str | None:
     """Say what a run of modules computes, in text that `fused_for` understands; None where the engine has no such run.
 
-    It begins with a Linear; behind each there is at most one activation and one Dropout, which is not behind the last.
+    It begins with a Linear; behind each there is at most one LayerNorm, in all layers but the last or in none, one
+    activation and one Dropout, which is not behind the last. A Linear has biases where no LayerNorm has.
     """
     layers: list[dict[str, Any]] = []
     room: tuple[str, ...] = ()  # for what may come next in the layer
     width = 0
     for module in modules:
         if type(module) is nn.Linear:
-            if module.bias is None:
+            if "norm" in room:  # of a Linear without biases
                 return None
-            layers.append({"activation": "identity", "dropout": 0.0})
-            room, width = ("activation", "dropout"), module.out_features
+            layers.append({"activation": "identity", "dropout": 0.0, "norm": None})
+            room, width = ("activation", "dropout") if module.bias is not None else ("norm",), module.out_features
+        elif type(module) is nn.LayerNorm and "norm" in room and _fits(module, width):
+            layers[-1]["norm"], room = "layer", ("activation", "dropout")
         elif type(module) is nn.Dropout and "dropout" in room and module.p < 1:
             layers[-1]["dropout"], room = float(module.p), ()
         else:
@@ -55,9 +58,18 @@ def describe(modules: Sequence[nn.Module]) -> str | None:
             else:
                 layers[-1]["activation"] = found
             room = ("dropout",)
-    if not layers or layers[-1]["dropout"] or any(layer["activation"] == "softmax" for layer in layers[:-1]):
+    if not layers or "norm" in room or layers[-1]["dropout"]:
+        return None
+    if any(layer["activation"] == "softmax" for layer in layers[:-1]):
+        return None
+    if layers[-1]["norm"] or len({layer["norm"] for layer in layers[:-1]}) > 1:
         return None
     return json.dumps(layers)
+
+
+def _fits(norm: nn.LayerNorm, width: int) -> bool:
+    """Whether it is of rows so wide, as the engine computes it."""
+    return norm.normalized_shape == (width,) and norm.bias is not None and norm.eps == NORM_EPSILON
 
 
 @lru_cache(maxsize=64)
@@ -81,7 +93,13 @@ class Fused:
         self.sizes, self.dtype = sizes, dtype
         self.dropout = [layer["dropout"] for layer in described[:-1]]
         spec = NetworkSpec.make(
-            sizes, activations[:-1], activations[-1], "squared_error", _DTYPES[dtype], dropout=self.dropout
+            sizes,
+            activations[:-1],
+            activations[-1],
+            "squared_error",
+            _DTYPES[dtype],
+            dropout=self.dropout,
+            norm=described[0]["norm"],
         )
         engine = choose_backend(None).engine(spec)
         table = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of PyTorch 2.10 and newer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,27 @@ _SETTINGS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.ELU: ("alpha",),
     nn.GELU: ("approximate",),
     nn.Hardtanh: ("min_val", "max_val"),
+    nn.LayerNorm: ("eps",),
     nn.LeakyReLU: ("negative_slope",),
     nn.Softmax: ("dim",),
     nn.Softplus: ("beta",),
 }
 
-#: What is trained of a module, in the order of the engine's tensors.
-_PARAMETERS: dict[type[nn.Module], tuple[str, ...]] = {nn.Linear: ("weight", "bias"), nn.PReLU: ("weight",)}
+#: What is trained of a module, in the order of the engine's tensors: where a LayerNorm follows a Linear, the biases are
+#: its, and gamma comes behind them.
+_PARAMETERS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Linear: ("weight", "bias"),
+    nn.LayerNorm: ("bias", "weight"),
+    nn.PReLU: ("weight",),
+}
 
 _PLAIN = Tensor, nn.Parameter
+
+
+def _trained(module: nn.Module) -> tuple[str, ...]:
+    """Name what is trained of a module; a Linear may be without biases."""
+    names = _PARAMETERS.get(type(module), ())
+    return names[:1] if type(module) is nn.Linear and module.bias is None else names
 
 
 class Run:
@@ -41,7 +53,7 @@ class Run:
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.modules = list(modules)
-        self.holders = [(m, names) for m in modules if (names := _PARAMETERS.get(type(m)))]
+        self.holders = [(m, names) for m in modules if (names := _trained(m))]
         self.dropouts = [module for module in modules if type(module) is nn.Dropout]
         self.by_columns = any(
             (type(module) is nn.Softmax and module.dim == 1) or (type(module) is nn.PReLU and module.num_parameters > 1)
@@ -213,6 +225,9 @@ class MLP(_Holder):
     dropout : float
         Probability that an output of a hidden layer is dropped while ``training``: an ``nn.Dropout`` behind each. What
         is dropped follows ``torch.manual_seed``.
+    norm : None or "layer"
+        Whether an ``nn.LayerNorm`` follows each hidden layer's Linear, which then has no biases. An ``nn.BatchNorm1d``
+        is none of these modules: its statistics are a batch's while ``training``.
     device, dtype
         Of the parameters: the CPU, float32 or float64.
 
@@ -250,6 +265,7 @@ class MLP(_Holder):
         dropout: float = 0.0,
         device: Any = None,
         dtype: Any = None,
+        norm: Literal["layer"] | None = None,
     ) -> None:
         sizes = list(sizes)
         if len(sizes) < 2 or any(type(size) is not int or size < 1 for size in sizes):
@@ -260,10 +276,14 @@ class MLP(_Holder):
                 raise ValueError(f"{name} must be one of {known}, got {value!r}{did_you_mean(str(value), MODULES)}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be >= 0 and < 1, got {dropout}")
+        if norm not in (None, "layer"):
+            raise ValueError(f"norm must be None or 'layer', got {norm!r}")
         modules: list[nn.Module] = []
         last = len(sizes) - 2
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-            modules.append(nn.Linear(n_in, n_out, device=device, dtype=dtype))
+            normed = norm is not None and layer < last
+            modules.append(nn.Linear(n_in, n_out, bias=not normed, device=device, dtype=dtype))
+            modules += [nn.LayerNorm(n_out, device=device, dtype=dtype)] if normed else []
             if layer < last:
                 modules.append(MODULES[activation]().to(device, dtype))
                 modules += [nn.Dropout(dropout)] * bool(dropout)
@@ -275,10 +295,17 @@ class MLP(_Holder):
     def _find(self, modules: list[nn.Module]) -> list[Run | nn.Module]:
         if describe(modules) is None:
             raise ValueError(
-                f"modules must be Linear (with bias), activation, Dropout, again and again and without Dropout behind "
-                f"the last, got {', '.join(type(module).__name__ for module in modules) or 'none'}"
+                "modules must be Linear (with bias), activation, Dropout, again and again and without Dropout behind "
+                "the last; or with LayerNorm behind each Linear but the last, which then have no bias; "
+                f"got {', '.join(map(_said, modules)) or 'none'}"
             )
         return [Run(modules)]
+
+
+def _said(module: nn.Module) -> str:
+    """A module's name, and whether a Linear has no bias."""
+    name = type(module).__name__
+    return f"{name} (no bias)" if type(module) is nn.Linear and module.bias is None else name
 
 
 class Accelerated(_Holder):
