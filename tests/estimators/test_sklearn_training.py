@@ -40,6 +40,7 @@ OF_THE_TRAINING = {
     "clip_norm": {"clip_norm": 0.1},
     "clip_value": {"clip_value": 0.01},
     "lr_factors": {"lr_factors": {"bias": 2.0, "layers.0": 0.5}},
+    "mixup": {"mixup": 0.4},
 }
 
 
@@ -78,7 +79,7 @@ def test_an_estimator_trains_as_the_network_does(digits, network, training, opti
         **network,
         **training,
     ).fit(X, y)
-    noisy = "input_noise" in network or "dropout" in network
+    noisy = "input_noise" in network or "dropout" in network or "mixup" in training
     net = the_same_by_mlp(
         X,
         y,
@@ -110,7 +111,8 @@ def test_a_factor_of_the_rate_is_as_another_rate(digits, solver):
 @pytest.mark.parametrize("optimizer", [None, "nadam"])
 def test_a_pickle_goes_on_to_the_same_bits(digits, optimizer):
     X, y = (part[:ROWS] for part in digits)
-    given = {"dropout": 0.5, "input_noise": 0.1, "lr_factors": {"bias": 2.0}, "clip_norm": 1.0, "random_state": 0}
+    given = {"dropout": 0.5, "input_noise": 0.1, "mixup": 0.3, "lr_factors": {"bias": 2.0}, "clip_norm": 1.0}
+    given["random_state"] = 0
     clf = MLPClassifier(8, optimizer=optimizer, **given).partial_fit(X, y, classes=range(10))
     same = pickle.loads(pickle.dumps(clf)).partial_fit(X, y)
     clf.partial_fit(X, y)
@@ -322,6 +324,8 @@ def test_the_average_is_what_early_stopping_keeps(digits):
         ({"lr_factors": {"bias": 2.0}, "optimizer": "rprop"}, "lr_factors"),
         ({"solver": "lbfgs", "dropout": [0.5]}, "dropout is for steps"),
         ({"solver": "lbfgs", "ema": 0.5}, "ema is for steps"),
+        ({"solver": "lbfgs", "mixup": 0.5}, "mixup is for steps"),
+        ({"loss": "multi_hinge", "mixup": 0.5}, "mixup must be 0 with loss='multi_hinge'"),
         ({"ema": 0.9, "optimizer": "schedule_free_adamw"}, "ema is not for ScheduleFreeAdamW"),
         ({"max_norm": 1.0, "optimizer": "schedule_free_adamw"}, "max_norm is not for ScheduleFreeAdamW"),
         ({"optimizer": "adan"}, "'optimizer' parameter"),

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["BaseMLP"]
 
 #: Parameters of what happens in steps, which L-BFGS does not make.
-STEPS_ONLY = "dropout", "input_dropout", "input_noise", "max_norm", "clip_norm", "clip_value", "ema", "lr_factors"
+STEPS_ONLY = (
+    *("dropout", "input_dropout", "input_noise", "mixup"),
+    *("max_norm", "clip_norm", "clip_value", "ema", "lr_factors"),
+)
 
 
 class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc]
@@ -165,7 +168,8 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
         return self.solver == "lbfgs" and self.optimizer is None
 
     def _step_options(self) -> StepOptions:
-        return StepOptions(as_clip(self.clip_norm, self.clip_value), 0.0 if self.ema is None else 1.0 - self.ema)
+        average = 0.0 if self.ema is None else 1.0 - self.ema
+        return StepOptions(as_clip(self.clip_norm, self.clip_value), average, mixup=float(self.mixup))
 
     def _check_together(self, n_layers: int, incremental: bool) -> None:
         """Refuse parameters that do not go together, before anything has changed."""
@@ -181,11 +185,13 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
                 value = getattr(self, name)
                 if any(value if isinstance(value, list | tuple) else (value,)):
                     raise ValueError(f"{name} is for steps, of which solver='lbfgs' makes none, got {name}={value!r}")
-        heads = as_loss(self.loss).heads
-        if heads > 1:
+        loss = as_loss(self.loss)
+        if self.mixup and (loss.leaves_out or not loss.mixes):
+            raise ValueError(f"mixup must be 0 with loss={self.loss!r}, of which targets do not mix, got {self.mixup}")
+        if loss.heads > 1:
             raise ValueError(
-                f"loss={self.loss!r} has {heads} outputs for each target, and an estimator has one: take an estimator "
-                "for each, or fastmlp.MLP"
+                f"loss={self.loss!r} has {loss.heads} outputs for each target, and an estimator has one: take an "
+                "estimator for each, or fastmlp.MLP"
             )
 
     def _start(self, sizes: list[int], source: np.dtype[Any]) -> None:
@@ -280,7 +286,7 @@ class BaseMLP(CallbackSupport, TagSupport, NetworkOutputs):  # type: ignore[misc
     def _learner(self, engine: Engine, solver: solvers.Solver, alpha: float) -> SolverLearner:
         spec = self._shared.both()[1]
         seed = 0
-        if any((*spec.dropout_rates, spec.input_noise)):  # what is dropped is keyed by a seed and the count of steps
+        if any((*spec.dropout_rates, spec.input_noise, self.mixup)):  # keyed by a seed and the count of steps
             if "_noise_seed" not in self.__dict__:
                 self._noise_seed = int(self._random_state.randint(np.iinfo(np.int32).max))
             seed, engine.n_steps = self._noise_seed, solver.t

@@ -111,6 +111,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         The same for the inputs.
     input_noise : float, default=0.0
         Standard deviation of Gaussian noise that is added to the inputs in training.
+    mixup : float, default=0.0
+        Rows of a batch are mixed in training, targets and weights with them, by shares from Beta(mixup, mixup), as in
+        `fastmlp.MLP.fit`; 0: none is.
     l1 : float or list of float, default=0.0
         Strength of a penalty l1 * sum of |weights| that is added to each batch's loss, not divided by its rows as
         `alpha` is; or one per layer. With it, the squared error is reported as its sum over outputs.
@@ -229,6 +232,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         dropout: Any = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
+        mixup: float = 0.0,
         l1: Any = 0.0,
         max_norm: Any = None,
         clip_norm: float | None = None,

@@ -88,6 +88,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left"), NumberPerLayer()],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
     "input_noise": [Interval(Real, 0, None, closed="left")],
+    "mixup": [Interval(Real, 0, None, closed="left")],
     "l1": [Interval(Real, 0, None, closed="left"), NumberPerLayer()],
     "max_norm": [Interval(Real, 0, None, closed="neither"), NumberPerLayer(), None],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],

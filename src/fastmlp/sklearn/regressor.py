@@ -47,8 +47,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         As for `MLPClassifier`; early stopping watches the coefficient of determination.
     n_iter_no_change, max_fun, optimizer, n_threads, max_seconds
         As for `MLPClassifier`.
-    dropout, input_dropout, input_noise, l1, max_norm, clip_norm, clip_value, ema, lr_factors, metrics, callbacks,
-    residual
+    dropout, input_dropout, input_noise, mixup, l1, max_norm, clip_norm, clip_value, ema, lr_factors, metrics
+        As for `MLPClassifier`.
+    callbacks, residual
         As for `MLPClassifier`.
 
     Attributes
@@ -115,6 +116,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         dropout: Any = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
+        mixup: float = 0.0,
         l1: Any = 0.0,
         max_norm: Any = None,
         clip_norm: float | None = None,
