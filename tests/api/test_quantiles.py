@@ -138,7 +138,10 @@ def test_coverage_of_a_spread_that_grows(backend):
     schedule = fastmlp.schedules.Cosine(0.01, steps=10, by="epoch")
     net.fit(x[:8000], y[:8000], epochs=10, batch_size=64, optimizer=fastmlp.Adam(schedule))
     low, median, high = net.predict(x[8000:]).T
-    assert np.mean((low <= y[8000:]) & (y[8000:] <= high)) == pytest.approx(0.8, abs=0.02)
+    covered = np.mean((low <= y[8000:]) & (y[8000:] <= high))
+    crossing = np.mean((low > median) | (median > high))
+    print(f"coverage of 0.1 to 0.9: {covered:.4f}; crossing: {crossing:.4f}")  # which pytest -rP shows
+    assert covered == pytest.approx(0.8, abs=0.02)
     assert np.mean(y[8000:] <= median) == pytest.approx(0.5, abs=0.03)
     assert (low <= median).all()
     assert (median <= high).all()

@@ -135,6 +135,7 @@ def test_error_is_within_its_bound(name, dtype):
     errors = ulp_errors(name, x, computed)
     worst = int(np.argmax(errors))
     bound = kernels.math_ulp(name, dtype)
+    print(f"{name} {dtype}: {errors[worst]:.3f} ulp of {bound:g} at {x[worst]!r}")  # pytest -rP shows the table
     assert errors[worst] <= bound, f"{name}({x[worst]!r}) = {computed[worst]!r}: {errors[worst]:.3f} ulp"
     assert bound < 4  # a bound that says something
     assert errors[worst] > 0.45  # and a measure that measures
