@@ -47,12 +47,14 @@ FM_INLINE double double_from(const int source, const char *p) {
 
 /* Numbers of `item` bytes that lie apart, one after the other. */
 FM_APART void close_up(ptrdiff_t n, ptrdiff_t item, const char *x, ptrdiff_t apart, char *out) {
-  for (ptrdiff_t j = 0; j < n; j++, x += apart, out += item) switch (item) {
+  for (ptrdiff_t j = 0; j < n; j++, x += apart, out += item) {
+    switch (item) {
       case 1: *out = *x; break;
       case 2: memcpy(out, x, 2); break;
       case 4: memcpy(out, x, 4); break;
       default: memcpy(out, x, 8); break;
     }
+  }
 }
 
 /* `later` is a row that will be gathered soon, whose elements follow each other, or NULL. (x - shift) * scale is made
