@@ -177,6 +177,8 @@ class Flags:
         else:
             self.common += ["-O1", "-g"] if self.debug else ["-O3", "-g0", "-fno-asynchronous-unwind-tables"]
         self.common += ["-UNDEBUG"] if self.debug else ["-DNDEBUG"]
+        if not sysconfig.get_platform().endswith(("x86_64", "amd64")):
+            self.common.append("-fsigned-char")  # arrays of bytes go to the passes as int8; char is unsigned on arm64
         self.common += ["-Werror"] if werror else []
         self.kernels = ["-Wshadow", "-Wpedantic"]
         # What Cython generates defines helpers and parameters that a module may not use.
