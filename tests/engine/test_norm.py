@@ -80,6 +80,16 @@ def test_what_is_stored_is_what_pytorch_says(norm, activation):
             np.testing.assert_allclose(array, wanted[f"{norm}/{activation}/{key}"], rtol=1e-11, atol=1e-12)
 
 
+def test_an_average_is_of_statistics_too(backend):
+    """Of a mean of 0 and a variance of 1 at the beginning, and of what one step makes of them."""
+    net, rng = fastmlp.MLP([3, 5, 2], norm="batch", dtype="float64", seed=0, backend=backend), np.random.default_rng(0)
+    net.fit(rng.normal(2, 3, (20, 3)), rng.normal(size=(20, 2)), epochs=1, batch_size=20, ema=0.75)
+    ((mean, variance),), ((kept_mean, kept_variance),) = net.averaged().running_statistics, net.running_statistics
+    np.testing.assert_allclose(mean, 0.25 * kept_mean, rtol=1e-12)
+    np.testing.assert_allclose(variance, 1 + 0.25 * (kept_variance - 1), rtol=1e-12)
+    assert abs(kept_mean).min() > 0
+
+
 # ---- tapes ----------------------------------------------------------------------------------------------------------
 
 
