@@ -235,7 +235,7 @@ def main() -> int:
     if not options.check:
         return 0
     tiles = {f"{r['isa']} {r['dtype']}": r["percent_of_peak"] for r in results if r["group"] == "tile"}
-    limits = {name: LEAST[isa] for name in tiles if (isa := name.split()[0]) in LEAST}
+    limits = {f"{isa} {dtype}": LEAST[isa] for isa, dtype in itertools.product(options.isa, reals) if isa in LEAST}
     native = [isa for isa in options.isa if load_passes()[0].bfloat16_of(isa)[1]]
     limits |= {name: LEAST_BFLOAT16 for name in tiles if name in {f"{isa} bfloat16" for isa in native}}
     failed = failed_checks(tiles, limits, " %")
