@@ -49,6 +49,7 @@ OF_NETWORK = {
     "residual": {"residual": True},
     "norm": {"norm": "layer"},
     "norm, of batches": {"norm": "batch"},
+    "bfloat16": {"dtype": "bfloat16"},
 }
 #: Of a run, what is done to it; or which arrays it fills.
 OF_RUN = {
