@@ -219,7 +219,7 @@ def test_onnx_computes_the_same(tmp_path):
 
     net = network(None, 3)
     net.to_onnx(tmp_path / "net.onnx")
-    (found,) = ReferenceEvaluator(tmp_path / "net.onnx").run(None, {"x": rows()})
+    (found,) = ReferenceEvaluator(str(tmp_path / "net.onnx")).run(None, {"x": rows()})
     np.testing.assert_allclose(found, net.predict(rows()), rtol=1e-12)
 
 
