@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.files import load_model, save_model
@@ -14,14 +14,7 @@ from fastmlp.files import load_model, save_model
 DATA = Path(__file__).parents[1] / "data"
 
 
-def made():
-    spec = importlib.util.spec_from_file_location("make_format1", DATA / "make_format1.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FORMAT1 = made()
+FORMAT1 = script("make_format1")
 
 
 def stored(name):

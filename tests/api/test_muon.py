@@ -1,27 +1,18 @@
 """Muon: PyTorch's trajectories, what is orthogonal, which tensors it takes, bits, resumes, and what is refused."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import parameters
+from stored import script
 
 import fastmlp
 
 SIZES = [5, 40, 33, 9, 3]
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_muon.py"
-    spec = importlib.util.spec_from_file_location("make_torch_muon", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_muon")
 
 
 def stored(name):

@@ -1,17 +1,16 @@
 """The promise of DESIGN 5: the same bits on any number of threads and on every instruction set, and the stored ones."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, states_of
 from random_networks import fill, flat, outputs_for, targets, train, with_state
+from stored import script
 
 import fastmlp
 from fastmlp.spec import OPTIMIZER_NAMES, NetworkSpec
@@ -232,15 +231,7 @@ def test_show_config_survives_a_wrong_isa():
 # --- stored trajectories ---------------------------------------------------------------------------------------------
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_trajectory.py"
-    spec = importlib.util.spec_from_file_location("make_trajectory", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_trajectory")
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -1,9 +1,7 @@
 """Maxout: PyTorch's trajectories, gradients, the same bits however a step is cut, files, exports, refusals."""
 
 import copy
-import importlib.util
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from both_engines import pair
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of
 from random_networks import central_differences, fill, flat, targets, train
+from stored import script
 
 import fastmlp
 from fastmlp.spec import Adam, NetworkSpec
@@ -25,15 +24,7 @@ WAYS = {
 }
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_maxout.py"
-    spec = importlib.util.spec_from_file_location("make_torch_maxout", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_maxout")
 
 
 def network(backend, pieces=2, sizes=(3, 5, 4, 2), dtype="float64", **how):

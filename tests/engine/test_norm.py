@@ -1,14 +1,13 @@
 """Normalised hidden layers: PyTorch's trajectories, slopes, the same bits however a step is shared out, and files."""
 
 import copy
-import importlib.util
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from compiled import ISAS, Engine
 from random_networks import targets
+from stored import script
 
 import fastmlp
 from fastmlp.spec import NORM_NAMES, Adam, NetworkSpec, Run
@@ -26,15 +25,7 @@ WAYS = {
 each_norm = pytest.mark.parametrize("norm", NORM_NAMES)
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_norm.py"
-    spec = importlib.util.spec_from_file_location("make_torch_norm", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_norm")
 
 
 def learnt(net):

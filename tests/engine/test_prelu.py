@@ -1,9 +1,7 @@
 """Rectifiers that learn their slopes: PyTorch's trajectories, gradients, the same bits however a step is cut, files."""
 
 import copy
-import importlib.util
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from both_engines import CLOSE, pair
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, states_of
 from random_networks import OPTIMIZERS, central_differences, fill, flat, targets, train
+from stored import script
 
 import fastmlp
 from fastmlp.spec import Adam, NetworkSpec, Run
@@ -27,15 +26,7 @@ each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 each_kind = pytest.mark.parametrize("per_unit", [True, False], ids=["per unit", "shared"])
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_prelu.py"
-    spec = importlib.util.spec_from_file_location("make_torch_prelu", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_prelu")
 
 
 def network(backend, per_unit, sizes=(3, 5, 4, 2), dtype="float64", **how):

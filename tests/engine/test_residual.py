@@ -1,15 +1,14 @@
 """Residual connections: PyTorch's trajectories, slopes, the same bits however a step is shared out, and files."""
 
 import copy
-import importlib.util
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from compiled import ISAS, Engine
 from engine_calls import gradient_of, layers_of, states_of
 from random_networks import central_differences, fill, flat, targets
+from stored import script
 
 import fastmlp
 from fastmlp import reference
@@ -27,15 +26,7 @@ WAYS = {
 each_engine = pytest.mark.parametrize("kind", [reference.Engine, Engine], ids=["numpy", "compiled"])
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_residual.py"
-    spec = importlib.util.spec_from_file_location("make_torch_residual", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_residual")
 
 
 @pytest.mark.parametrize("activation", STORED.ACTIVATIONS)

@@ -1,24 +1,13 @@
 """optax's trajectories, stored (tests/data/make_optax_trajectories.py): both backends follow them, without optax."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.spec import OPTIMIZERS, Optimizer
 
-
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_optax_trajectories.py"
-    spec = importlib.util.spec_from_file_location("make_optax_trajectories", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_optax_trajectories")
 TRAJECTORIES = STORED.TRAJECTORIES
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
 

@@ -1,10 +1,8 @@
 """PyTorch's EmbeddingBag(sparse=True), stored (tests/data/make_torch_lazy.py): `lazy=True` does the same."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.spec import OPTIMIZERS
@@ -12,15 +10,7 @@ from fastmlp.spec import OPTIMIZERS
 sparse = pytest.importorskip("scipy.sparse")
 
 
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_lazy.py"
-    spec = importlib.util.spec_from_file_location("make_torch_lazy", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_lazy")
 
 
 def stored(name):

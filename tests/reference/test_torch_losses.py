@@ -1,24 +1,13 @@
 """PyTorch's losses, stored (tests/data/make_torch_losses.py): both backends have them, without torch."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.spec import LOSSES
 
-
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_losses.py"
-    spec = importlib.util.spec_from_file_location("make_torch_losses", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_losses")
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-13}
 #: Of whole trajectories (test_torch.py).
 TRAJECTORIES = {"poisson", "gamma", "tweedie", "log_cosh", "quantile"}

@@ -1,25 +1,15 @@
 """PyTorch's trajectories with clipped gradients and penalised weights, stored: tests/data/make_torch_regularised.py."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.spec import OPTIMIZERS, Clip, NetworkSpec
 
-
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_regularised.py"
-    spec = importlib.util.spec_from_file_location("make_torch_regularised", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_regularised")
 TOLERANCE = {"rtol": 1e-11, "atol": 1e-12}
 each_training = pytest.mark.parametrize("name", STORED.TRAININGS)
 

@@ -1,25 +1,14 @@
 """Trainings with PyTorch's schedulers, stored (tests/data/make_torch_schedules.py): both backends follow them."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from stored import script
 
 import fastmlp
 from fastmlp.spec import OPTIMIZERS, Schedule
 from fastmlp.spec.schedules import SCHEDULES
 
-
-def script():
-    path = Path(__file__).parents[1] / "data" / "make_torch_schedules.py"
-    spec = importlib.util.spec_from_file_location("make_torch_schedules", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STORED = script()
+STORED = script("make_torch_schedules")
 TRAJECTORIES = STORED.TRAJECTORIES
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-12}
 CASES = [(name, kind) for name in STORED.SCHEDULES for kind in STORED.RULES]
