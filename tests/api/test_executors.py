@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.processes import DiesOnce, trains_though_a_worker_dies
 from places import ROOT
+from processes import DiesOnce, trains_though_a_worker_dies
 
 import fastmlp
 

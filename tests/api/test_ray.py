@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.processes import trains_though_a_worker_dies
 from places import ROOT
+from processes import trains_though_a_worker_dies
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,8 @@ def test_all_networks_come_back_though_a_worker_of_ray_dies(tmp_path, monkeypatc
     from ray.util.multiprocessing import Pool
 
     monkeypatch.setattr("fastmlp.many.crews.LARGE", 256)  # so that the data are shared
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(tests / "helpers"), str(tests), os.environ.get("PYTHONPATH", "")])
     ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
     try:
         trains_though_a_worker_dies(Pool(2), tmp_path / "died")
