@@ -242,8 +242,8 @@ def in_child(net, name):
     os.close(write)
     with os.fdopen(read) as pipe:
         found = pipe.read()
-    os.waitpid(child, 0)
-    return found or "hung, or died"
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return found or ("hung" if code == -signal.SIGALRM else f"died with {code}")
 
 
 SOURCES = {

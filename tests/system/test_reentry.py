@@ -48,7 +48,6 @@ ROWS = [
     for backend in MATRIX_BACKENDS
     if source != "callback" or running.startswith("fit")
     if backend != "numpy" or running not in ("fit in microbatches", "fit of long steps")  # there it is all one
-    if backend != "numpy" or not source.startswith("child") or running in ("fit", "predict")  # it has no threads
 ]
 
 
@@ -87,7 +86,7 @@ def test_a_call_in_the_middle_of_another_is_right_or_refused(running, source, ba
         allowed = {f"refused: {call} would change this network in the middle of its"}
     if source == "callback" and call in ("fit", "step", "apply_gradients"):
         allowed = {"refused: this network is being trained: a callback may use it, but not call"}
-    assert any(found["call"].startswith(words) for words in allowed), found
+    assert any(found["call"].startswith(words) for words in allowed), (found, errors)
     refused_or_elsewhere = found["call"].startswith("refused") or source.startswith("child")
     steps = 0 if reads or refused_or_elsewhere else CHANGES[call]
     assert steps is None or found["steps"] == steps  # None: they are counted anew
@@ -146,14 +145,11 @@ def test_files_saved_from_a_handler_are_states_of_an_undisturbed_training(tmp_pa
             rows = order[step * batch_size : (step + 1) * batch_size]
             expected.step(X[rows], y[rows], optimizer=optimizer, threads=1)
         assert (expected.n_steps, expected.n_epochs) == (saved.n_steps, saved.n_epochs)
-        if saved.n_steps:
-            assert state(expected) == state(saved), (path, saved.n_steps)
-        else:  # a busy machine had not made a step: what optimizer the file has is up to how far fit was
-            assert layers(expected) == layers(saved), path
-
-
-def layers(net):
-    return [array.tobytes() for tensors in layers_of(net._learner.engine) for array in tensors]
+        wanted = [state(expected)]
+        if not saved.n_steps:  # on a busy machine: `fit` had the optimizer by then, or not yet
+            expected._learner.use(optimizer)
+            wanted.append(state(expected))
+        assert state(saved) in wanted, (path, saved.n_steps)
 
 
 def state(net):
