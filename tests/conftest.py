@@ -30,8 +30,8 @@ OF_A_WHEEL = {
 
 
 def of_numpy(item):
-    """Whether it is a test of NumPy's engine alone, by its parameters."""
-    return hasattr(item, "callspec") and "numpy" in item.callspec.id.split("-")
+    """Whether it is a test of NumPy's engine alone."""
+    return hasattr(item, "callspec") and item.callspec.params.get("backend") == "numpy"
 
 
 def pytest_collection_modifyitems(config, items):

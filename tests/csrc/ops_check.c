@@ -130,12 +130,8 @@ static const double LEVELS[HEADS] = {0.1, 0.5, 0.9};
 static double share_or_nan(void) { return below(4) ? share() : NAN; }
 static int has_terms(int loss) { return fm_loss_targets(loss) != FM_LABELS && loss != FM_LOSS_cosine; }
 
-/* A loss goes row by row, or takes as many rows as a vector has lanes: a few numbers of rows have all that can be. */
-static int tells_more(trial t) { return t.rows == 1 || t.rows == 3 || t.rows == 8 || t.rows == 17 || t.rows == 33; }
-
 static void check_loss(trial t, result *out) {
   enum { LOSS, VARIANT, AWKWARD, BY_LABEL, BY_HEADS, COUNTED };
-  if (skip_if(!tells_more(t)) || skip_if(t.rows == 33 && t.columns > 9)) return;
   const int loss = t.at[LOSS], awkwardly = t.at[AWKWARD], by_label = t.at[BY_LABEL], by_heads = t.at[BY_HEADS];
   const int entropy = strncmp(fm_loss_params(loss), "clip", 4) == 0;
   if (skip_if(by_label && fm_loss_targets(loss) != FM_LABELS) || skip_if(t.at[VARIANT] && !entropy) ||

@@ -51,12 +51,8 @@ static double matrix_tree(matrix x, double l1, double l2) {
   return tree(lane);
 }
 
-/* Many rows of many columns: their trees are those of few columns, which are tried. */
-static int is_large(trial t) { return t.rows * t.k > 300 && t.columns > 9 && t.columns != 33; }
-
 static void check_sum_penalties(trial t, result *out) {
   enum { FIRST, SECOND };
-  if (skip_if(is_large(t))) return;
   const double l1 = t.at[FIRST] * 0.75, l2 = t.at[SECOND] * 0.375;
   const matrix x = new_matrix(t.rows * t.k, t.columns);
   fill(x, ordinary);
@@ -70,7 +66,6 @@ static void check_sum_penalties(trial t, result *out) {
 
 /* The blocks' sums, made apart, add up to those of the whole. */
 static void check_sum_columns(trial t, result *out) {
-  if (skip_if(is_large(t))) return;
   const matrix x = new_matrix(t.rows * t.k, t.columns);
   const matrix sums = new_matrix(round_up(x.rows, T->panel) / T->panel, t.columns);
   fill(x, ordinary);

@@ -81,16 +81,9 @@ def test_everything_there_is_has_a_setting():
 
 
 @each_way
-@pytest.mark.parametrize(
-    ("setting", "dtype"),
-    [
-        pytest.param(setting, dtype, id=f"{name}-{dtype}")
-        for name, setting in SETTINGS.items()
-        for dtype in (("float32", "float64") if name in ("all", "both_by_value") else ("float32",))
-    ],
-)
-def test_same_bits_on_every_isa_and_number_of_threads(setting, dtype, way):
-    """In float64 of what has all in it: the order of work is the dtype's only by the sizes of its blocks."""
+@each_setting
+@each_dtype
+def test_same_bits_on_every_isa_and_number_of_threads(dtype, setting, way):
     network, run = setting
     spec, *data = problem(way, dtype, **network)
     plain = bits(train(fill(Engine(NetworkSpec.make(way[0], "tanh", dtype=dtype)), spec), *data))
@@ -147,16 +140,9 @@ def test_a_run_cut_in_two_gives_the_same_bits_as_a_whole_one(setting, batch_size
 
 
 @each_way
-@pytest.mark.parametrize(
-    ("setting", "rule"),
-    [
-        pytest.param(setting, RULES[rule], id=f"{name}-{rule}")
-        for number, (name, setting) in enumerate(SETTINGS.items())
-        for rule in (RULES if name == "all" else [list(RULES)[number % len(RULES)]])
-    ],
-)
-def test_train(setting, rule, way):
-    """By the rules in turn; of what has all in it by both."""
+@each_setting
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_train(rule, setting, way):
     network, run = setting
     spec, *data = problem(way, "float64", **network)
     ours, theirs = (train(engine, *data, optimizer=rule, **run) for engine in pair(spec))

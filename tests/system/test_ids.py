@@ -21,10 +21,8 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "n
 
 
 @pytest.mark.slow
-def test_ids_are_the_same_in_every_process(request):
-    """Whatever the time, the order of sets and the random numbers: here, where all tests are run, and elsewhere."""
-    here = [item.nodeid for item in request.session.items]
-    shifts = ["1000000"] if len(here) > 10_000 else ["1", "1000000"]
+def test_ids_are_the_same_in_every_process():
+    """Whatever the time, the order of sets and the random numbers."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", ELSEWHERE, shift, str(Path(__file__).parents[1])],
@@ -32,11 +30,10 @@ def test_ids_are_the_same_in_every_process(request):
             stdout=subprocess.PIPE,
             text=True,
         )
-        for shift in shifts
+        for shift in ("1", "1000000")
     ]
     found = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(shifts)
-    elsewhere = [[line for line in output.splitlines() if "::" in line] for output in found]
-    assert len(elsewhere[0]) > 100
-    assert elsewhere[0] == elsewhere[-1]
-    assert set(here) <= set(elsewhere[0])
+    assert [process.returncode for process in processes] == [0, 0]
+    first, second = ([line for line in output.splitlines() if "::" in line] for output in found)
+    assert len(first) > 100
+    assert first == second

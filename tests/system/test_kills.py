@@ -59,7 +59,7 @@ def whole():
 
 
 MOMENTS = [("SIGKILL", 1), ("SIGINT", 2)]
-MANY = [(name, seed) for seed in range(10, 20) for name in ("SIGKILL", "SIGINT")]
+MANY = [(name, seed) for seed in range(10, 40) for name in ("SIGKILL", "SIGINT")]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes are not killed so here")
